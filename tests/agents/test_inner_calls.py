@@ -555,3 +555,24 @@ def test_a_process_that_is_killed_at_each_single_write_makes_no_inner_call_twice
 def test_a_process_that_is_killed_several_times_loses_no_inner_call_that_may_be_repeated() -> None:
     faults = [Restart("shop", optional=True)] * 3
     simulate(bought(sqlite, at_once=True, idempotent=True), seeds=SEEDS, faults=faults)
+
+
+async def test_a_call_from_another_event_loop_is_refused_by_name() -> None:
+    @tool(risk="safe")
+    async def inner() -> str:
+        raise AssertionError("it is not called")
+
+    @tool(risk="safe")
+    def outer(context: ToolContext) -> str:
+        """Ask from a loop of its own."""
+
+        async def ask() -> object:
+            return await context.call(inner, {})
+
+        with pytest.raises(ToolDefinitionError, match="another event loop") as refused:
+            asyncio.run(ask())
+        return str(refused.value)
+
+    async with solo(Script([call("outer", "o"), "done"]), tools=[outer]) as agency:
+        answer = await agency.run("go")
+    assert answer.steps[0].calls[0].output.endswith("call it from the tool's own")

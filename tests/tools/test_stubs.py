@@ -18,7 +18,7 @@ from callboard.tools import ToolResult, tool, tool_from_schema
 from callboard.tools.code import program
 from callboard.tools.code.library import Library
 from callboard.tools.code.program import Bounds, run_program
-from callboard.tools.errors import CodeFailed
+from callboard.tools.errors import CodeFailed, ToolDefinitionError
 
 pytest.importorskip("pydantic_monty")
 
@@ -301,3 +301,45 @@ def test_functions_that_are_made_again_have_the_stubs_that_they_had() -> None:
     texts = {first.text, *(other.stubs.text for other in others)}
     assert len(texts) == 5, "each of them says something else"
     assert "async def count(self, n: int = 0) -> int" in made().stubs.text
+
+
+async def _nothing(arguments: dict[str, Any]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("schema", "hint"),
+    [
+        ({"type": ["string", "boolean"]}, "str | bool"),
+        (
+            {"type": "array", "prefixItems": [{"type": "string"}, {"type": "boolean"}], "items": False},
+            "list[str | bool] | tuple[str | bool, ...]",
+        ),
+        (
+            {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "boolean"}},
+            "list[str | bool] | tuple[str | bool, ...]",
+        ),
+        ({"type": "array", "prefixItems": [{"type": "string"}], "maxItems": 1}, "list[str] | tuple[str, ...]"),
+        ({"type": "object"}, "Mapping[str, Any]"),
+        ({"type": "object", "additionalProperties": {"type": "boolean"}}, "Mapping[str, bool]"),
+        ({"$ref": "#/$defs/gone"}, "Any"),
+    ],
+)
+def test_a_parameter_of_each_kind_of_schema_has_its_hint(schema: dict[str, Any], hint: str) -> None:
+    taking = {"type": "object", "properties": {"x": schema}, "required": ["x"]}
+    made = tool_from_schema(name="take", description="", schema=taking, handler=_nothing)
+    assert f"async def take(x: {hint}) -> " in Library([made]).stubs.text
+
+
+def test_what_takes_more_than_it_names_says_so_and_an_empty_namespace_is_one() -> None:
+    taking = {"type": "object", "properties": {"x": {"type": "string"}}, "additionalProperties": True}
+    made = tool_from_schema(name="take", description="", schema=taking, handler=_nothing)
+    text = Library([made], {"files": []}).stubs.text
+    assert "async def take(x: str = ..., **more: Any) -> " in text
+    assert "class _files:\n    ...\nfiles: _files" in text
+
+
+def test_a_namespace_and_a_function_of_one_name_are_refused() -> None:
+    made = tool_from_schema(name="files", description="", schema={"type": "object"}, handler=_nothing)
+    other = tool_from_schema(name="read", description="", schema={"type": "object"}, handler=_nothing)
+    with pytest.raises(ToolDefinitionError, match="'files'; give one another name"):
+        Library([made], {"files": [other]})

@@ -53,6 +53,8 @@ def test_a_link_within_the_root_is_followed(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match="agents_md takes two folders, not int"):
+        agents_md(5, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(PromptError, match="nowhere: there is no such folder"):
         agents_md(tmp_path / "nowhere", tmp_path)
     written(tmp_path, {"a/AGENTS.md": b"fine\n\xff", "b/AGENTS.md/x": "", "c/x": "", "d/x": ""})

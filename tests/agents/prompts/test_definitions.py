@@ -369,6 +369,7 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda prompt: prompt.agent("a", "", Question, ask, modle="x"), "has no option 'modle'; there are before"),
     (agents(), r"sub-agents 'All': give several SubAgent\(…\), in a list"),
     (agents("x"), r"give several SubAgent"),
+    (lambda prompt: prompt.agents("a b", "", [SubAgent("A", "", Question, ask)]), "the name of sub-agents is 'a b'"),
     (agents(*[SubAgent("A", "", Question, ask)] * 2), "two are called 'A'"),
     (agents(SubAgent("A", "", Question, no_input)), r"a prompt function takes \(prompt, input\)"),
 ]
@@ -397,6 +398,7 @@ def test_a_prompt_is_of_no_use_after_its_function_has_returned(use: Callable[[An
     step(lambda prompt: kept.append(prompt))
     with pytest.raises(PromptError, match="was called after the prompt function had returned: define everything in it"):
         use(kept[0])
+    assert repr(kept[0]) == "<Prompt, over>"
 
 
 def test_long_data_is_not_kept_in_memory_once_its_step_is_over() -> None:

@@ -269,6 +269,10 @@ def test_an_effect_sees_the_step() -> None:
         ("Helper", "Helps."),
     ]
     assert (context.tools.has("look"), context.tools.has("hear"), len(context.systems)) == (True, False, 2)
+    assert (repr(context.systems), repr(context.variables.named())) == (
+        "<2 systems: role, tone>",
+        "<0 variables: none>",
+    )
 
 
 def test_it_changes_this_step_alone() -> None:
@@ -359,6 +363,7 @@ def by_name(*, context: Any) -> None: ...
         (requires, r"effect .*requires: an effect takes \(context, step\), \(context\) or nothing; this requires 3"),
         (by_name, "'context' needs a name"),
         ("text", "an effect is a function, not 'text'"),
+        (max, "effect max: this callback does not say what it takes"),
     ],
 )
 def test_a_callback_that_cannot_be_called_is_refused(callback: Any, said: str) -> None:

@@ -24,6 +24,7 @@ from callboard import (
     tool,
 )
 from callboard.actors.agents.errors import PromptError
+from callboard.actors.agents.events import RunEvent, ToolFinished
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request, ToolCall
@@ -629,3 +630,95 @@ async def test_a_tool_of_a_step_is_told_of_its_call() -> None:
     async with agency(prompt, calling(call("look", "one", at="x"))) as made:
         await made.run("go")
     assert [(call_id, step, [one.text for one in messages]) for call_id, step, messages in told] == [("one", 1, ["go"])]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_call_within_a_call_counts_when_it_ends_and_the_outer_one_when_that_does(fails: bool) -> None:
+    begun, go, other = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def prompt(prompt: Prompt) -> None:
+        names, set_names = prompt.state("names", [""])
+        prompt.system("names", " ".join(names))
+
+        def add(name: str) -> int:
+            return len(set_names(lambda before: [*before, name]))
+
+        @tool(risk="safe")
+        async def inner() -> None:
+            add("inner")
+            begun.set()
+            await go.wait()
+            if fails:
+                raise ValueError("no")
+
+        @prompt.tool(risk="safe")
+        async def outer(context: ToolContext) -> int:
+            """Make a call, and set something before, during and after it."""
+            add("before")
+            asked = asyncio.ensure_future(context.call(inner, {}))
+            await begun.wait()
+            add("during")
+            await other.wait()
+            go.set()
+            assert (await asked).is_error == fails
+            return add("after")
+
+        @prompt.tool(risk="safe")
+        async def quick() -> None:
+            """Set something while the other call is under way."""
+            await begun.wait()
+            add("quick")
+            other.set()
+
+    def model(request: Request) -> Any:
+        return calling()(request) if results(request) else [call("outer", "o"), call("quick", "q")]
+
+    async with agency(prompt, model) as made:
+        answer = await made.run("go")
+    inside, outer = [] if fails else ["inner"], ["before", "during", "after"]
+    assert answer.text.split()[1:-1] in (["quick", *inside, *outer], [*inside, "quick", *outer])
+    assert answer.steps[0].calls[0].output == "4", "a call sees what it has set itself"
+
+
+async def test_what_the_functions_around_a_call_set_counts_with_what_it_sets_itself_in_their_order() -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    def prompt(prompt: Prompt) -> None:
+        names, set_names = prompt.state("names", [""])
+        prompt.system("names", " ".join(names))
+
+        def add(name: str) -> int:
+            return len(set_names(lambda before: [*before, name]))
+
+        def before(arguments: Any) -> None:
+            add("before")
+
+        def after(arguments: Any, value: Any) -> None:
+            add("after")
+
+        @prompt.tool(risk="safe", before_call=before, on_success=after, on_error=lambda arguments, error: None)
+        async def slow() -> int:
+            """Set something, and end last."""
+            made = add("inside")
+            begun.set()
+            await go.wait()
+            return made
+
+        @prompt.tool(risk="safe")
+        async def quick() -> None:
+            """Set something while the other call is under way."""
+            await begun.wait()
+            add("quick")
+
+    def look(event: RunEvent) -> None:
+        if isinstance(event, ToolFinished) and event.tool == "quick":
+            go.set()
+
+    def model(request: Request) -> Any:
+        return calling()(request) if results(request) else [call("slow", "s"), call("quick", "q")]
+
+    async with agency(prompt, model) as made:
+        made.subscribe(look)
+        answer = await made.run("go")
+    assert answer.text == "<names>\n quick before inside after\n</names>"
+    assert answer.steps[0].calls[0].output == "3"

@@ -134,6 +134,7 @@ WRONG: list[tuple[Any, Any, str]] = [
     (yields, (), "yields yields; a prompt function returns"),
     (Counting, (), "a prompt function is a function that takes the prompt, not <class"),
     ("text", (), "a prompt function is a function that takes the prompt, not 'text'"),
+    (max, (), r"max does not say what it takes; a prompt function takes \(prompt\)"),
 ]
 
 

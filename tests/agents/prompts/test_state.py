@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import core_schema
 
 from callboard import Prompt, PromptError
@@ -284,6 +284,10 @@ def test_a_value_of_a_subclass_is_kept_where_its_type_is_named() -> None:
     assert seen == [[urgent, Ticket(id=2)]] * 2
 
 
+def _first_key(given: dict[str, int]) -> dict[str, int]:
+    return dict(list(given.items())[:1])
+
+
 WRONG: list[tuple[Any, Any, str]] = [
     (float("nan"), None, "nan"),
     ([1, float("inf")], None, r"\[1\] is inf"),
@@ -304,6 +308,9 @@ WRONG: list[tuple[Any, Any, str]] = [
     ({"a": Urgent(id=1, by="today")}, dict[str, Ticket], r"\['a'\] is an Urgent, and would come back as a Ticket"),
     (Board(Urgent(id=1, by="today")), None, r"ticket is an Urgent, and would come back as a Ticket"),
     (Hidden(id=1, secret="s"), None, "secret would"),
+    (float("nan"), float, "nan"),
+    ([1, 2], Annotated[list[int], AfterValidator(lambda given: given[:1])], "it would have another length"),
+    ({"a": 1, "b": 2}, Annotated[dict[str, int], AfterValidator(_first_key)], "it would have other keys"),
 ]
 
 
@@ -545,3 +552,7 @@ def test_plain_data_that_is_nested_deeper_than_can_be_walked_is_named(depth: int
 
 def _none(_: object) -> None:
     """A prompt function returns nothing."""
+
+
+def test_a_setter_says_whose_it_is_and_not_what_it_has_set() -> None:
+    assert repr(setter_of(Conversation())) == "<setter of 'a'>"

@@ -1059,3 +1059,20 @@ async def test_instructions_tools_skills_and_hooks_around_runs_are_not_handed_do
     assert [(one.role, one.text) for one in request.messages] == [("user", '{"topic":"cats"}')]
     assert request.tools == ()
     assert runs == ["Lead", "asks Lead", "asks Lead-research", "asks Lead", "Lead"]
+
+
+async def test_functions_that_do_not_say_what_they_take_are_called_with_the_input_and_open_ones_with_all() -> None:
+    seen: list[int] = []
+    for callback in (type, lambda *given: seen.append(len(given))):
+        assert (await answered(agency(offering(on_success=callback), lead(CATS)))).text == '{"response": "found"}'
+    assert seen == [2]
+
+
+@pytest.mark.parametrize("callback", ["before_call", "on_success", "on_error"])
+async def test_a_function_around_a_call_that_ends_in_no_exception_ends_the_run_by_name(callback: str) -> None:
+    def leave(given: Find) -> None:
+        raise SystemExit("bye")
+
+    worker: Any = (lambda request: OSError("down")) if callback == "on_error" else lambda request: "found"
+    with pytest.raises(RunFailed, match=f"{callback}.*SystemExit"):
+        await answered(agency(offering(**{callback: leave}), lead(CATS, worker=worker)))

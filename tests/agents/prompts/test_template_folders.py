@@ -116,6 +116,8 @@ def test_a_piece_sees_what_the_text_has_made_before_it(tmp_path: Path) -> None:
 def test_json_is_written_as_it_is(tmp_path: Path) -> None:
     template = TemplateFolder(written(tmp_path, {"t.yaml": saying("{{ x|tojson }}", "x")})).template("t")
     assert template.render({"x": {"é": "<b> & 'c'"}}).system == """{"é": "<b> & 'c'"}"""
+    template = TemplateFolder(written(tmp_path, {"t.yaml": saying("{{ x|tojson(indent=2) }}", "x")})).template("t")
+    assert template.render({"x": {"é": ["<b>", 1]}}).system == '{\n  "é": [\n    "<b>",\n    1\n  ]\n}'
 
 
 def test_environment_variables_are_not_looked_up(tmp_path: Path) -> None:
@@ -164,6 +166,11 @@ BROKEN = {
     "inheritance": (saying("{% extends 'a.jinja' %}"), 4, "extends and block are not for prompts"),
     "escaping": (saying("{% autoescape true %}a{% endautoescape %}"), 4, "nothing is escaped"),
     "nested too deeply": (saying("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}"), 4, "nested too deeply"),
+    "a description that is no text": (
+        "version: 1\nvariables:\n  a: {description: 5}\nsystem: '{{ a }}'\n",
+        3,
+        "says what",
+    ),
     "in an example": ("version: 1\nfew_shot:\n- user: |\n    a\n    {{ x }}\n  assistant: b\n", 5, "'x' is used"),
     "no UTF-8": (b"version: 1\nsystem: a\nuser: \xff\n", 3, "expected UTF-8"),
     "a control character": ("version: 1\nsystem: a\x07\n", 2, "0x07"),
@@ -291,6 +298,8 @@ RAISING: list[tuple[str, object, str]] = [
     ("{{ x }}", Shy(), r"ValueError was raised in Shy.__str__ \(test_template_folders.py, line \d+\)"),
     ("{{ x.nmae }}", {"s3cret": 1}, "'nmae' is not there"),
     ("{{ {}[x] }}", "s3cret", "a value that is not there is used"),
+    ("{{ x }}", (one for one in "s3cret"), "a generator cannot be written: give a template what it yields"),
+    ("{% macro m() %}{{ x }}{% endmacro %}{{ m }}", "s3cret", r"a function cannot be written: call m\(\)"),
     ("{{ x + 1 }}", "s3cret", "TypeError was raised"),
     ("{{ x[y] }}", {"y": "s3cret"}, "not there"),
     ("{{ x.items }}", {"items": "s3cret"}, r"call items\(\), or write"),
@@ -348,6 +357,11 @@ BOMBS = [
     "{{ 'x'.zfill(width=1000000000) }}",
     "{{ (1).to_bytes(1000000000) }}",
     "{{ 'x'|indent(1000000000, true) }}",
+    "{{ ('a\\n' * 9999)|indent('x' * 9999) }}",
+    "{{ ('a\\n' * 9999)|indent(9999) }}",
+    "{{ ('1' * 20000)|int }}",
+    "{{ ('1' * 20000)|float }}",
+    "{{ range(9000)|list|tojson(indent=9000) }}",
     "{{ ['x']|map('center', 1000000000)|list }}",
     "{{ [1]|batch(1000000000, 1)|list }}",
     "{{ [1]|slice(1000000000)|list }}",
@@ -364,6 +378,8 @@ BOMBS = [
     "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x ~ 1 }}",
     "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% set n.y = [n.y, n.y] %}"
     "{% endfor %}{{ n.x == n.y }}",
+    "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% set n.y = [n.y, n.y] %}"
+    "{% endfor %}{{ n.x is eq(n.y) }}",
     "{% set n = namespace(x=(1, 2)) %}{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1} }}",
     "{% set n = namespace(x=(1, 2)) %}{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {}[n.x] }}",
     "{% set n = namespace(x=(1, 2)) %}{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}"
@@ -513,3 +529,31 @@ def test_a_value_that_is_too_long_is_refused_before_it_is_written(tmp_path: Path
     template = TemplateFolder(written(tmp_path, {"t.yaml": saying(text, "x")})).template("t")
     with pytest.raises(TemplateError, match="rendering was stopped: it makes a value of more than 2,000,000 char"):
         template.render({"x": "x" * 999_999})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ [1, 2]|map('string')|join(', ') }}", "1, 2"),
+        ("{{ [1, 2]|map('string')|string }}", "['1', '2']"),
+        ("{{ '12'|int + 1 }} {{ '1.5'|float }}", "13 1.5"),
+        ("{{ 'a\nb'|indent(2) }} {{ 'a\nb'|indent('> ', true) }}", "a\n  b > a\n> b"),
+        ("{{ 1 is eq(1) }} {{ 2 is in([1]) }} {{ 3 is odd }}", "True False True"),
+        ("{{ 'ab'|center(4) }}{{ 'x' * 3 }}{{ 2 ** 3 }}{{ '%s.' % 5 }}", " ab xxx85."),
+        ("{{ [3, 1]|sum }} {{ [1, 2, 3]|batch(2)|list }}", "4 [[1, 2], [3]]"),
+    ],
+)
+def test_what_stays_within_the_bounds_is_what_jinja_makes_of_it(tmp_path: Path, text: str, said: str) -> None:
+    template = TemplateFolder(written(tmp_path, {"t.yaml": saying(text.replace("\n", "\\n"))})).template("t")
+    assert template.render({}).system == said
+
+
+def test_a_link_to_a_folder_or_to_nothing_is_named(tmp_path: Path) -> None:
+    written(tmp_path, {"a/t.yaml": saying("a")})
+    os.symlink(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(TemplateError, match=r"^b: a link to a folder: templates are found by one name only"):
+        TemplateFolder(tmp_path)
+    (tmp_path / "b").unlink()
+    os.symlink(tmp_path / "gone.yaml", tmp_path / "b.yaml")
+    with pytest.raises(TemplateError, match=r"^b\.yaml: expected a file"):
+        TemplateFolder(tmp_path)

@@ -27,6 +27,7 @@ def folder_of(path: Path, weights: dict[str, float]) -> TemplateFolder:
 def test_each_conversation_keeps_its_version(tmp_path: Path) -> None:
     weights = {"1": 3.0, "2": 1.0}
     template, again = (folder_of(tmp_path, weights).template("t") for _ in range(2))
+    assert template.weights == weights
     chosen = [template.render({}, f"c{n}").version for n in range(50)]
     assert chosen == [again.version_for(f"c{n}") for n in range(50)]
     assert set(chosen) == {"1", "2"}
