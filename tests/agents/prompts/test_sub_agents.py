@@ -1076,3 +1076,24 @@ async def test_a_function_around_a_call_that_ends_in_no_exception_ends_the_run_b
     worker: Any = (lambda request: OSError("down")) if callback == "on_error" else lambda request: "found"
     with pytest.raises(RunFailed, match=f"{callback}.*SystemExit"):
         await answered(agency(offering(**{callback: leave}), lead(CATS, worker=worker)))
+
+
+@pytest.mark.parametrize("several", [False, True])
+async def test_on_error_is_not_told_of_what_ends_the_callers_run_too(several: bool) -> None:
+    told: list[Exception] = []
+
+    def note(given: Find, error: Exception) -> None:
+        told.append(error)
+
+    def again(prompt: Prompt, given: Any = None) -> None:
+        if several:
+            prompt.agents("x", "", [SubAgent("y", "", Find, again, on_error=note)])
+        else:
+            prompt.agent("x", "", Find, again, on_error=note)
+        prompt.user("go")
+
+    asked = call("x", "x", calls=[{"name": "y", "args": {"topic": "t"}}]) if several else call("x", "x", topic="t")
+    made = agency(again, lambda request: asked, options={"handoff_limits": HandoffLimits(depth=2)})
+    with pytest.raises(HandoffDepth):
+        await answered(made)
+    assert told == []
