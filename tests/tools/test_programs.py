@@ -16,6 +16,7 @@ from callboard.tools import ToolDefinitionError, ToolError, ToolResult, tool, to
 from callboard.tools.code.library import Library
 from callboard.tools.code.program import Bounds, Ran, run_program
 from callboard.tools.errors import CodeFailed
+from tests.cli.command import ROOT
 
 pytest.importorskip("pydantic_monty")
 
@@ -451,3 +452,18 @@ async def test_arguments_that_get_around_the_check_are_refused_before_anything_i
     around = "def around(function, *args, **kwargs):\n    return function(*args, **kwargs)\n"
     assert says in await _refusal(f"{around}await around({given})", odd, add)
     assert not _CALLED
+
+
+def test_a_program_may_use_by_default_what_the_page_says() -> None:
+    page = " ".join((ROOT / "tools" / "builtin" / "README.md").read_text(encoding="utf-8").split())
+    bounds = Bounds()
+    for said in (
+        f"the time the code itself runs ({bounds.timeout:g} s)",
+        f"the memory it holds ({bounds.max_memory // 1_000_000} MB)",
+        f"its calls ({bounds.max_calls})",
+        f"what it prints ({bounds.max_output:,} characters)",
+        f"what it sleeps ({bounds.max_sleep:g} s in all)",
+        f"how deep its functions call each other ({bounds.max_depth:,})",
+    ):
+        assert said in page
+    assert bounds.max_memory % 1_000_000 == 0

@@ -325,3 +325,9 @@ def test_a_graph_does_not_change() -> None:
         [("a", "pending"), ("b", "pending")],
         [("a", "in_progress"), ("b", "pending")],
     ]
+
+
+@pytest.mark.parametrize("kind", [NewTask, GraphTask])
+def test_the_fields_of_a_task_are_given_by_name(kind: type[NewTask]) -> None:
+    with pytest.raises(TypeError, match="positional"):
+        kind("draw")  # type: ignore[call-arg]

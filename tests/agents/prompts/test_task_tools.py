@@ -133,7 +133,7 @@ async def test_a_wrong_call_is_refused_so_that_it_can_be_repaired_and_changes_no
 
 
 async def test_an_answer_names_so_many_tasks_as_a_model_reads() -> None:
-    for title, shown in (("x", 50), ("x" * 10_000, 4), ("x" * 60_000, 1)):
+    for title, shown in (("x", 50), ("x" * 10_000, 4), ("é" * 10_000, 4), ("x" * 60_000, 1)):
         shared = SharedTaskGraph(NewTask(id=f"t{number}", title=title) for number in range(70))
         found = told(await ToolRegistry(shared.tools()).get("get_unblocked_tasks").run())
         assert len(found["unblocked"]) == shown
