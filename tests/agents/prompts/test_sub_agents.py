@@ -1073,9 +1073,10 @@ async def test_a_function_around_a_call_that_ends_in_no_exception_ends_the_run_b
     def leave(given: Find) -> None:
         raise SystemExit("bye")
 
+    options: dict[str, Any] = {callback: leave}
     worker: Any = (lambda request: OSError("down")) if callback == "on_error" else lambda request: "found"
     with pytest.raises(RunFailed, match=f"{callback}.*SystemExit"):
-        await answered(agency(offering(**{callback: leave}), lead(CATS, worker=worker)))
+        await answered(agency(offering(**options), lead(CATS, worker=worker)))
 
 
 @pytest.mark.parametrize("several", [False, True])
