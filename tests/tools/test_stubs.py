@@ -343,3 +343,14 @@ def test_a_namespace_and_a_function_of_one_name_are_refused() -> None:
     other = tool_from_schema(name="read", description="", schema={"type": "object"}, handler=_nothing)
     with pytest.raises(ToolDefinitionError, match="'files'; give one another name"):
         Library([made], {"files": [other]})
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("row", "Row"), ("row 2", "Row2"), ("2 rows", "Data2Rows"), ("…", "Data"), ("none", "None2"), ("any", "Any2")],
+)
+def test_an_object_is_called_by_its_title_as_a_class_can_be(title: str, name: str) -> None:
+    row = {"type": "object", "title": title, "properties": {"a": {"type": "string"}}}
+    taking = {"type": "object", "properties": {"x": row}, "required": ["x"]}
+    made = tool_from_schema(name="take", description="", schema=taking, handler=_nothing)
+    assert f"class {name}(TypedDict):" in Library([made]).stubs.text

@@ -556,3 +556,23 @@ def _none(_: object) -> None:
 
 def test_a_setter_says_whose_it_is_and_not_what_it_has_set() -> None:
     assert repr(setter_of(Conversation())) == "<setter of 'a'>"
+
+
+def test_a_state_that_a_later_step_gives_a_type_is_set_by_that_type() -> None:
+    conversation = Conversation()
+    setters: list[Any] = []
+    for kind in (None, None, int):
+        conversation.step(lambda prompt, kind=kind: setters.append(prompt.state("n", 0, kind)[1]))
+    with conversation.cells.open("c"):
+        with pytest.raises(PromptError, match="state 'n': a str is no int"):
+            setters[-1]("text")
+        assert setters[-1](2) == 2
+
+
+def test_an_initial_value_that_a_later_step_changes_is_not_what_functions_are_told() -> None:
+    conversation = Conversation()
+    setters: list[Any] = []
+    for initial in ([1], [2]):
+        conversation.step(lambda prompt, initial=initial: setters.append(prompt.state("n", initial)[1]))
+    with conversation.cells.open("c"):
+        assert setters[-1](lambda before: [*before, 3]) == [1, 3]
