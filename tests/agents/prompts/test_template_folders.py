@@ -213,7 +213,10 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line_when_the_folder_is_loade
         ({"t.yaml": saying("a"), "t.yml": saying("b")}, "^t.yml: t@1 is already in t.yaml"),
         ({"t.yaml": saying("a"), "t@1.yaml": "system: a\n"}, "^t@1.yaml: t@1 is already in t.yaml|^t.yaml"),
         ({"t@2.yaml": saying("a")}, "^t@2.yaml, line 1: .*the file says version 1, and its name '2'"),
-        ({"t.yaml": saying("a"), "t@2.yaml": "system: a\n"}, "its weight is missing, which it needs beside"),
+        (
+            {"t.yaml": saying("a", more="weight: 1\n"), "t@2.yaml": "system: a\n"},
+            r"^t@2\.yaml: its weight is missing, which it needs beside t\.yaml: write weight: 1",
+        ),
         ({"a b.yaml": saying("a")}, "'a b' cannot be part of a template's name"),
         ({"long" * 17 + ".yaml": saying("a")}, "is too long: use at most 64"),
         ({"t@.yaml": saying("a")}, "'' after the @ is no version"),
