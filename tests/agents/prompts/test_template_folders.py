@@ -560,3 +560,12 @@ def test_a_link_to_a_folder_or_to_nothing_is_named(tmp_path: Path) -> None:
     os.symlink(tmp_path / "gone.yaml", tmp_path / "b.yaml")
     with pytest.raises(TemplateError, match=r"^b\.yaml: expected a file"):
         TemplateFolder(tmp_path)
+
+
+def test_json_may_have_as_many_characters_as_a_text_and_not_one_more(tmp_path: Path) -> None:
+    numbers = [1_234_567_890] * 153_846  # each takes a line of 11 characters, its end and a comma: 13 n + 2 in all
+    text = "{{ x|tojson(indent=1)|length }}"
+    template = TemplateFolder(written(tmp_path, {"t.yaml": saying(text, "x")})).template("t")
+    assert template.render({"x": numbers}).system == "2000000"
+    with pytest.raises(TemplateError, match="it makes a value of more than 2,000,000 characters"):
+        template.render({"x": [*numbers[1:], 12_345_678_901]})
