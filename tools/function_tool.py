@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Mapping
 from copy import copy
 from types import FrameType, FunctionType
-from typing import Any, Final, Unpack, get_origin, overload
+from typing import Any, Final, NamedTuple, Unpack, get_origin, overload
 
 from ..providers.checks import FLAG, MAYBE_FUNCTION, require
+from ..providers.messages import ToolSpec
 from .context import CallContext
 from .errors import ToolDefinitionError
-from .functions import FunctionSignature
+from .functions import FunctionSignature, Shape, known_shape
 from .invocation import Invocation
 from .returned import ANYTHING, Returned
 from .schema import Bound, Signature, body_of, hints_of
@@ -20,6 +21,8 @@ from .tool import Tool, ToolOptions, check_options
 
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
 _HOOKS: Final = frozenset(name.removeprefix("_") for name in _NO_HOOKS)
+
+_NONE: Final[Mapping[str, Any]] = {}
 
 _MOST_ALIKE: Final = 256
 """Tools of one piece of code that are kept, by their names: a loop may make many."""
@@ -89,19 +92,44 @@ class FunctionTool(Tool):
             function: it.
             signature: its signature.
             hooks: the tool's own, by the names of their options.
-
-        Raises:
-            ToolDefinitionError: a hook is no function.
         """
         made = FunctionTool.__new__(FunctionTool)
         own = made.__dict__ = self.__dict__.copy()
         own["function"], own["_signature"] = function, signature
         if hooks:
-            require(
-                ToolDefinitionError, f"tool {self.name!r}", **{n: (hook, MAYBE_FUNCTION) for n, hook in hooks.items()}
-            )
             own.update((f"_{name}", hook) for name, hook in hooks.items())
         return made
+
+
+class Alike(NamedTuple):
+    """A tool that is not made yet: of many that are offered few are called. 0.1 µs, and the tool takes 0.7.
+
+    Args:
+        like: a tool like it, of another function.
+        function: its own.
+        shape: what both take.
+        hooks: its own, by the names of their options.
+    """
+
+    like: FunctionTool
+    function: Callable[..., Any]
+    shape: Shape
+    hooks: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return self.like.name
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool's; see `Tool.spec`."""
+        return self.like._known.spec or self.made().spec
+
+    def made(self) -> FunctionTool:
+        """The tool."""
+        like, function, shape, hooks = self
+        return like.made_again(function, FunctionSignature(function, shape=shape), hooks)
 
 
 class FunctionOptions(ToolOptions, total=False):
@@ -173,31 +201,62 @@ def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Fram
     Raises:
         ToolDefinitionError: it cannot be one, or an option is wrong.
     """
-    if type(function) is not FunctionType and (not callable(function) or _is_type(function)):
+    made = offered_tool(function, options, frame)
+    return made.made() if isinstance(made, Alike) else made
+
+
+def offered_tool(
+    function: Callable[..., Any], options: dict[str, Any], frame: FrameType | None
+) -> FunctionTool | Alike:
+    """What `made_tool` makes, or, where a tool of the same code and options was made before, what makes it when it is
+    called."""
+    if type(function) is FunctionType:
+        shape = known_shape(function, frame)
+        if shape is not None and (made := _alike(function, shape, options)) is not None:
+            return made
+    elif not callable(function) or _is_type(function):
         raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
     signature = FunctionSignature(function, frame)
-    alike = signature.shape.made
-    default = getattr(function, "__name__", "")
-    name = options.get("name", default)
-    hooks: dict[str, Any] = {}
-    fixed = options
-    if not _HOOKS.isdisjoint(options):
-        hooks = {name: option for name, option in options.items() if name in _HOOKS}
-        fixed = {name: option for name, option in options.items() if name not in _HOOKS}
-    kept = alike.get(name) if isinstance(name, str) else None
-    if kept is not None and kept[0] == fixed:
-        again: FunctionTool = kept[1].made_again(function, signature, hooks)
-        return again
+    if (made := _alike(function, signature.shape, options)) is not None:
+        return made
     check_options(options, FunctionOptions, "a tool")
     target = body_of(function)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
         raise ToolDefinitionError(f"{target.__qualname__}: a tool returns its result, it does not yield")
+    default = getattr(function, "__name__", "")
+    name = options.get("name", default)
+    fixed = _fixed(options)
     options = {"name": default or getattr(target, "__name__", ""), **options}
     first = FunctionTool(function, signature, sync=not inspect.iscoroutinefunction(target), **options)
     if not options.get("process"):
+        alike = signature.shape.made
         while len(alike) >= _MOST_ALIKE:
             alike.pop(next(iter(alike)), None)
         # A list of scopes may be changed, and given again.
         as_given = {name: copy(option) if isinstance(option, list | set) else option for name, option in fixed.items()}
         alike[name] = (as_given, first.without_function())
     return first
+
+
+def _alike(function: Callable[..., Any], shape: Shape, options: dict[str, Any]) -> Alike | None:
+    """A tool of a function like another one that was made before, if one was.
+
+    Raises:
+        ToolDefinitionError: a hook is no function.
+    """
+    name = options["name"] if "name" in options else getattr(function, "__name__", "")
+    kept = shape.made.get(name) if isinstance(name, str) else None
+    if kept is None:
+        return None
+    if _HOOKS.isdisjoint(options):
+        return Alike(kept[1], function, shape, _NONE) if kept[0] == options else None
+    if kept[0] != _fixed(options):
+        return None
+    hooks = {name: option for name, option in options.items() if name in _HOOKS}
+    require(ToolDefinitionError, f"tool {name!r}", **{n: (hook, MAYBE_FUNCTION) for n, hook in hooks.items()})
+    return Alike(kept[1], function, shape, hooks)
+
+
+def _fixed(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that tools of the same code share."""
+    return {name: option for name, option in options.items() if name not in _HOOKS}

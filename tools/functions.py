@@ -41,6 +41,7 @@ class FunctionSignature:
     Args:
         function: a function, a bound method or a callable object; its parameters must be passable by keyword.
         frame: where it is defined; its string annotations may use the names there beside its module's.
+        shape: what it takes, where that is known.
 
     Attributes:
         shape: what it takes, shared by all functions of the same code.
@@ -52,9 +53,11 @@ class FunctionSignature:
 
     __slots__ = ("_function", "shape")
 
-    def __init__(self, function: Callable[..., Any], frame: types.FrameType | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], frame: types.FrameType | None = None, shape: Shape | None = None
+    ) -> None:
         self._function = function
-        self.shape = _shape_of(function, frame)
+        self.shape = _shape_of(function, frame) if shape is None else shape
 
     @property
     def documentation(self) -> Documentation:
@@ -260,6 +263,33 @@ _kept: dict[int, tuple[weakref.ref[types.CodeType], list[_Variant]]] = {}
 """By the identity of the code: its hash would be made of all that is in it."""
 
 _by_function: weakref.WeakKeyDictionary[Any, Shape] = weakref.WeakKeyDictionary()
+
+
+def known_shape(function: types.FunctionType, frame: types.FrameType | None) -> Shape | None:
+    """What a function takes, where another one of its code that takes the same was looked at before.
+
+    Most functions of a prompt are known so in each step: written out for them, it takes 0.9 µs and not 1.6.
+
+    Args:
+        function: no method, and nothing else that can be called.
+        frame: where it is defined.
+    """
+    entry = _kept.get(id(function.__code__))
+    if entry is None or hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+        return None
+    for bound, defaults, named, hints, text, names, shape in entry[1]:
+        if (
+            not bound
+            and function.__defaults__ is defaults
+            and function.__kwdefaults__ is named
+            and function.__doc__ == text
+        ):
+            try:
+                if function.__annotations__ == hints and (names is None or names.still_mean(function, frame)):
+                    return shape
+            except Exception:  # somebody's own annotation cannot be compared
+                continue
+    return None
 
 
 def _shape_of(function: Callable[..., Any], frame: types.FrameType | None) -> Shape:

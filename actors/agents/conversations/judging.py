@@ -261,7 +261,7 @@ class RunToday:
         if call.name in rules.external or not (handed or asked or started or result is not None):
             return
         handoff = call.name in rules.delegates or call.name in rules.transfers
-        tool = prepared.tools.get(call.name)
+        tool = prepared.tool(call.name)
         needed = rules.needs_approval(call) and not prepared.is_harmless(call, history)
         text, kind = "", _CALL
         if handoff or handed:

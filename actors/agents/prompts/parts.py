@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ....providers.messages import Message, ToolSpec
+from ....tools.function_tool import Alike, FunctionTool
 from ....tools.tool import Tool
 from ..errors import PromptError
 from .effects import Effect
@@ -32,6 +33,7 @@ class Parts:
         systems, variables: parts of the system prompt, by name.
         messages: what stands before the conversation.
         tools, agents: what the model may call, by name.
+        likes: for each of the tools one that it is like, where that is known and says all that the model is told of it.
         functions: the agents that programs of the model may call.
         effects: what runs after the function.
         notes: what is told of the step in the answer.
@@ -47,6 +49,7 @@ class Parts:
         "functions",
         "keys",
         "last",
+        "likes",
         "line",
         "marks",
         "messages",
@@ -77,7 +80,8 @@ class Parts:
         self.systems: dict[str, Reference] = {}
         self.variables: dict[str, Reference] = {}
         self.messages: list[Message] = []
-        self.tools: dict[str, Tool] = {}
+        self.tools: dict[str, Tool | Alike] = {}
+        self.likes: list[FunctionTool | None] = []
         self.agents: dict[str, SubAgent | SubAgents] = {}
         self.functions: list[SubAgent] = []
         self.effects: list[Effect] = []
@@ -105,7 +109,7 @@ class Parts:
         parts[name] = made
         return made
 
-    def offer(self, made: Tool | SubAgent | SubAgents) -> None:
+    def offer(self, made: Tool | Alike | SubAgent | SubAgents) -> None:
         """Add what the model may call.
 
         Raises:
@@ -114,8 +118,12 @@ class Parts:
         name = made.name
         if name in self.tools or name in self.agents:
             raise self.twice("tool or sub-agent", name)
-        if isinstance(made, Tool):
+        if isinstance(made, Alike):
             self.tools[name] = made
+            self.likes.append(made.like)
+        elif isinstance(made, Tool):
+            self.tools[name] = made
+            self.likes.append(None)
         else:
             self.agents[name] = made
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, overloa
 from ....providers.messages import Message, Part
 from ....providers.shapes import wrong_message
 from ....tools.errors import ToolDefinitionError
-from ....tools.function_tool import FunctionOptions, as_tool, made_tool
+from ....tools.function_tool import Alike, FunctionOptions, as_tool, offered_tool
 from ....tools.tool import Tool, check_options
 from ..errors import PromptError, said
 from .attributes import no_attribute
@@ -344,6 +344,7 @@ def prompt_of(sub: SubAgent) -> PromptSpec:
 
 def _offered(parts: Parts, declared: Any, options: dict[str, Any], frame: Any) -> ToolReference:
     try:
+        made: Tool | Alike
         if type(declared) is not FunctionType and isinstance(declared, (type, Tool)):
             if options:
                 raise PromptError(
@@ -352,7 +353,7 @@ def _offered(parts: Parts, declared: Any, options: dict[str, Any], frame: Any) -
                 )
             made = as_tool(declared)
         else:
-            made = made_tool(declared, options, frame)
+            made = offered_tool(declared, options, frame)
     except ToolDefinitionError as error:
         raise PromptError(f"{parts.name}: {said(error)}") from error
     parts.offer(made)

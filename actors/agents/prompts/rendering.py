@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ....providers.messages import Message, ToolSpec
+from ....tools.function_tool import Alike, FunctionTool
 from ....tools.tool import Tool
 from ..context import RequestContext
 from ..errors import PromptError, an
@@ -48,7 +49,9 @@ class Rendered(NamedTuple):
         before: messages for before the conversation.
         messages: what stands in place of the conversation; None for itself.
         after: messages for behind the conversation.
-        tools, agents: what the model may call, besides what the agent itself offers.
+        offers: tools that the model may call, besides what the agent itself offers, by name.
+        likes: for each of them one that it is like, where that is known and says all that the model is told of it.
+        agents: sub-agents that it may call.
         offered: names of those tools and sub-agents, the agent's own included, that are offered; None for all.
         notes: what is told of the step in the answer.
         functions: the agents that programs of the model may call.
@@ -58,11 +61,17 @@ class Rendered(NamedTuple):
     before: tuple[Message, ...]
     messages: tuple[Message, ...] | None
     after: tuple[Message, ...]
-    tools: tuple[Tool, ...]
+    offers: Mapping[str, Tool | Alike]
+    likes: Sequence[FunctionTool | None]
     agents: tuple[SubAgent | SubAgents, ...]
     offered: frozenset[str] | None
     notes: tuple[str, ...] = ()
     functions: tuple[SubAgent, ...] = ()
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools, made."""
+        return tuple(one.made() if isinstance(one, Alike) else one for one in self.offers.values())
 
 
 def render(
@@ -249,7 +258,8 @@ def _assembled(parts: Parts, step: StepModifier | None) -> Rendered:
         tuple(parts.messages),
         messages,
         after,
-        tuple(parts.tools.values()),
+        parts.tools,
+        parts.likes,
         tuple(parts.agents.values()),
         offered,
         tuple(parts.notes),

@@ -35,7 +35,7 @@ INTERRUPTED = (
 def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
     """Start a tool call."""
     call = command.call
-    tool = session.prepared.tools.get(call.name)
+    tool = session.prepared.tool(call.name)
     session.since[call.id] = session.time()
     if session.runtime.bus.active:
         session.emit(ToolStarted, call_id=call.id, tool=call.name, arguments=call.arguments)
@@ -214,7 +214,7 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
     if context.result is not None:
         return context.result
     call = context.call or call
-    tool = session.prepared.tools.get(call.name)
+    tool = session.prepared.tool(call.name)
     if tool is None:
         return ToolResult(f"no tool is called {call.name!r}", True)
     if has_to_recall(session):
