@@ -37,6 +37,24 @@ class Effect(NamedTuple):
     takes: int
 
 
+class Looked(NamedTuple):
+    """What was found out about a callback; it is the same for another one of the same code, name and defaults.
+
+    Args:
+        code: its code; None where it does not say all: each is looked at then.
+        name: its qualified name.
+        defaults: how many.
+        identity: the effect's, by which it is known from one render to the next.
+        takes: how many of context and step it is called with.
+    """
+
+    code: CodeType | None
+    name: str
+    defaults: int
+    identity: str
+    takes: int
+
+
 class EffectContext:
     """What an effect sees of the step.
 
@@ -185,6 +203,25 @@ EffectCallback: TypeAlias = (
 """What an effect runs."""
 
 
+def looked_at(callback: Callable[..., Any], file: str, line: int, seen: dict[str, int], whose: str) -> Looked:
+    """Look at a callback.
+
+    Args:
+        callback: what runs.
+        file, line: where the prompt function stands.
+        seen: how many effects of each kind this render has made so far; counted on.
+        whose: the prompt function's name, for errors.
+
+    Raises:
+        PromptError: it takes something else than an effect's.
+    """
+    identity = identity_of(callback, file, line, seen)
+    taken = takes(callback, whose)
+    if type(callback) is not FunctionType or not _says_what_it_takes(callback.__code__):
+        return Looked(None, "", 0, identity, taken)
+    return Looked(callback.__code__, callback.__qualname__, len(callback.__defaults__ or ()), identity, taken)
+
+
 def identity_of(callback: Callable[..., Any], file: str, line: int, seen: dict[str, int]) -> str:
     """What an effect is known by from one render to the next: its callback's qualified name, its line relative to the
     prompt function, and its count among equal ones.
@@ -252,7 +289,7 @@ def takes(callback: Callable[..., Any], whose: str) -> int:
         PromptError: it requires something else.
     """
     code = callback.__code__ if type(callback) is FunctionType else None
-    if code is not None and not code.co_kwonlyargcount and not code.co_flags & CO_VARARGS:
+    if code is not None and _says_what_it_takes(code):
         required = code.co_argcount - len(callback.__defaults__ or ())
     else:
         required = _required(callback, _where(whose, callback))
@@ -260,6 +297,10 @@ def takes(callback: Callable[..., Any], whose: str) -> int:
         where = _where(whose, callback)
         raise PromptError(f"{where}: an effect takes (context, step), (context) or nothing; this requires {required}")
     return required
+
+
+def _says_what_it_takes(code: CodeType) -> bool:
+    return not code.co_kwonlyargcount and not code.co_flags & CO_VARARGS
 
 
 def _where(whose: str, callback: Callable[..., Any]) -> str:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, overloa
 from ....providers.messages import Message, Part
 from ....providers.shapes import wrong_message
 from ....tools.errors import ToolDefinitionError
-from ....tools.function_tool import Alike, FunctionOptions, as_tool, offered_tool
+from ....tools.function_tool import Alike, FunctionOptions, as_tool, known_tool, offered_tool
 from ....tools.tool import Tool, check_options
 from ..errors import PromptError, said
 from .attributes import no_attribute
-from .effects import Effect, EffectCallback, dependencies_of, identity_of, takes
+from .effects import Effect, EffectCallback, dependencies_of
 from .parts import Parts
 from .references import Reference, ToolReference, check_name
 from .spec import PromptSpec, specified
 from .state.cells import StateSetter
-from .state.serializing import NotPlain, kind_of
+from .state.serializing import ANY, SCALARS, NotPlain, kind_of
 from .subagents import AgentOptions, AllAgentOptions, SubAgent, SubAgents
 from .templates.rendered import RenderedTemplate
 from .templates.template import Template
@@ -105,7 +105,8 @@ class Prompt:
             raise parts.twice("state", key)
         parts.keys.add(key)
         try:
-            return parts.cells.read(key, kind_of(initial, value_type), initial, parts.before)
+            kind = ANY if value_type is None and type(initial) in SCALARS else kind_of(initial, value_type)
+            return parts.cells.read(key, kind, initial, parts.before)
         except NotPlain as wrong:
             raise PromptError(f"{parts.name}: state {key!r}: {wrong}") from wrong
 
@@ -124,9 +125,14 @@ class Prompt:
         parts = self._parts or self._over("effect")
         if not callable(callback):
             raise PromptError(f"{parts.name}: an effect is a function, not {callback!r:.80}")
-        identity = identity_of(callback, parts.file, parts.line, parts.seen)
-        taken = takes(callback, parts.name)
-        parts.effects.append(Effect(callback, identity, dependencies_of(dependencies, callback, parts.name), taken))
+        _, _, _, identity, taken = parts.look_at(callback)
+        text = None
+        if dependencies is not None:
+            text = dependencies_of(dependencies, callback, parts.name)
+            parts.depending.append(identity)
+            if parts.cells.effects.get(identity) == text:  # what it depends on is what it was when it ran last
+                return
+        parts.effects.append(Effect(callback, identity, text, taken))
 
     # -- the system prompt ---------------------------------------------------------------------------------------------
 
@@ -137,6 +143,13 @@ class Prompt:
             PromptError: it is no name or no text, or there is a part of that name.
         """
         parts = self._parts or self._over("system")
+        if (made := parts.last.get(name) if type(name) is str else None) is not None:
+            named = parts.named
+            if type(text) is str and made.value == text and name not in named:  # as in the step before
+                made.marks = parts.marks
+                named[name] = made
+                parts.systems.append(made)
+                return made
         return parts.add(parts.systems, name, text if isinstance(text, str) else _no_text(text, name, parts, "system"))
 
     def define(self, name: str, text: str) -> Reference:
@@ -146,6 +159,13 @@ class Prompt:
             PromptError: it is no name or no text, or there is a part of that name.
         """
         parts = self._parts or self._over("define")
+        if (made := parts.last.get(name) if type(name) is str else None) is not None:
+            named = parts.named
+            if type(text) is str and made.value == text and name not in named:  # as in the step before
+                made.marks = parts.marks
+                named[name] = made
+                parts.variables.append(made)
+                return made
         return parts.add(
             parts.variables, name, text if isinstance(text, str) else _no_text(text, name, parts, "define")
         )
@@ -256,6 +276,14 @@ class Prompt:
         """
         parts = self._parts or self._over("tool")
         frame = sys._getframe(1)
+        if type(declared) is FunctionType and (made := known_tool(declared, options, frame)) is not None:
+            like = made[0]
+            name = like.name
+            if name in parts.tools or name in parts.agents:
+                raise parts.twice("tool or sub-agent", name)
+            parts.tools[name] = made
+            parts.likes.append(like)
+            return ToolReference(name)
         if declared is None:
             return lambda function: _offered(self._parts or self._over("tool"), function, options, frame)
         return _offered(parts, declared, options, frame)

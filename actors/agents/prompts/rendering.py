@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ....providers.messages import Message, ToolSpec
+from ....tools.changes import changes
 from ....tools.function_tool import Alike, FunctionTool
 from ....tools.tool import Tool
 from ..context import RequestContext
@@ -15,7 +16,7 @@ from .effects import Effect, EffectContext, StepModifier
 from .items import Items
 from .parts import Parts
 from .prompt import Prompt
-from .references import Reference, ToolReference, shown
+from .references import Reference, ToolReference
 from .spec import PromptSpec
 from .state.cells import RENDER, Cells
 from .subagents import SubAgent, SubAgents
@@ -108,8 +109,11 @@ def render(
     parts = Parts(spec.name, spec.file, spec.line, cells, before, facts.context)
     prompt = spec.kind(parts)
     try:
-        with cells.rendering():
+        token = cells.begin()
+        try:
             made = spec.fn(prompt) if input is None else spec.fn(prompt, input)
+        finally:
+            changes.reset(token)
         if made is not None:
             if inspect.isawaitable(made):
                 return Unfinished(_awaited(prompt, made, parts, facts), made)
@@ -124,8 +128,11 @@ def render(
 
 async def _awaited(prompt: Prompt, made: Awaitable[Any], parts: Parts, facts: StepFacts) -> Rendered:
     try:
-        with parts.cells.rendering():
+        token = parts.cells.begin()
+        try:
             returned = await made
+        finally:
+            changes.reset(token)
         if returned is not None:
             _check_returned(returned, parts)
         prompt.close()
@@ -200,23 +207,13 @@ async def _rest(
 
 def _due(parts: Parts) -> list[Effect]:
     """The effects that run in this step; those that were not made are forgotten."""
-    kept = parts.cells.effects
-    due, known = [], 0
-    for one in parts.effects:
-        if one.dependencies is None:
-            due.append(one)
-            continue
-        before = kept.get(one.identity)
-        if before is not None:
-            known += 1
-        if before != one.dependencies:
-            due.append(one)
-    if known < len(kept):  # there are others that this step did not make
-        made = {one.identity for one in parts.effects if one.dependencies is not None}
+    kept, made = parts.cells.effects, parts.depending
+    if list(kept) != made:  # there may be others that this step did not make
+        there = set(made)
         for identity in kept:
-            if identity not in made:
+            if identity not in there:
                 parts.cells.effect_ran(identity, None)
-    return due
+    return parts.effects
 
 
 def _seen(parts: Parts, facts: StepFacts) -> tuple[EffectContext, StepModifier]:
@@ -229,8 +226,8 @@ def _seen(parts: Parts, facts: StepFacts) -> tuple[EffectContext, StepModifier]:
         facts.step,
         facts.last_tool,
         facts.context,
-        Items(parts.systems.values(), "system"),
-        Items(parts.variables.values(), "variable"),
+        Items(parts.systems, "system"),
+        Items(parts.variables, "variable"),
         tools,
     )
     return context, StepModifier(context, parts.name)
@@ -239,13 +236,12 @@ def _seen(parts: Parts, facts: StepFacts) -> tuple[EffectContext, StepModifier]:
 def _assembled(parts: Parts, step: StepModifier | None) -> Rendered:
     marks = parts.marks
     marks.over = True
-    parts.cells.parts = {**parts.systems, **parts.variables}
-    told: Iterable[Reference] = (*parts.systems.values(), *parts.variables.values())
+    told = parts.systems + parts.variables
     messages, offered = None, None
     if step is not None:
         step.close()
         messages, offered = step.changed
-        told = (*step.systems, *step.variables)
+        told = [*step.systems, *step.variables]
     if marks.disabled:
         told = [one for one in told if one.name not in marks.disabled]
     after: tuple[Message, ...] = ()
@@ -254,7 +250,7 @@ def _assembled(parts: Parts, step: StepModifier | None) -> Rendered:
         if reminded := [str(one) for one in marks.reminded.values() if one.name in names]:
             after = (Message("user", f"<reminder>Keep to: {', '.join(reminded)}</reminder>"),)
     return Rendered(
-        shown(told),
+        parts.close(told),
         tuple(parts.messages),
         messages,
         after,

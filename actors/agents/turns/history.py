@@ -99,8 +99,7 @@ UNANSWERED = "Not run: the conversation went on without this call's result."
 
 def last_tool(history: Sequence[Message], start: int) -> str:
     """The name of the tool whose result came last among the messages from ``start`` on; empty where none did."""
-    for index in range(len(history) - 1, start - 1, -1):
-        message = history[index]
+    for message in islice(reversed(history), len(history) - start):
         if message.role == "tool":
             return message.name or ""
     return ""

@@ -18,8 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 from .....tools.changes import Changes, changes
 from ...errors import PromptError
 from ...turns.records import PromptChanged
-from ..references import Reference
-from .serializing import Kind, NotPlain, is_same
+from .serializing import ANY, SCALARS, Kind, NotPlain, is_same
 
 T = TypeVar("T")
 
@@ -138,7 +137,7 @@ class Cells:
     Attributes:
         state: what is committed, as plain data; never changed in place.
         effects: the same of the effects.
-        parts: the parts of the system prompt that the last render has made, by name.
+        last: what the last render has left for the next one, which takes over what stays the same.
         name: the prompt function's, for errors.
     """
 
@@ -150,8 +149,8 @@ class Cells:
         "_setters",
         "_updating",
         "effects",
+        "last",
         "name",
-        "parts",
         "state",
     )
 
@@ -162,7 +161,7 @@ class Cells:
         self._scopes: dict[str, _Scope] = {}
         self._rendering = _Scope(self, None)
         self._handed: dict[str, tuple[Kind, Any, Any]] = {}
-        self.parts: Mapping[str, Reference] = {}
+        self.last: Any = None
         self._setters: dict[str, StateSetter[Any]] = {}
         self._updating = ""
         self.name = ""
@@ -178,9 +177,10 @@ class Cells:
         with self._lock:
             return _Open(self._scope(scope))
 
-    def rendering(self) -> _Open:
-        """A block in which the prompt function runs: nothing can be set."""
-        return _Open(self._rendering)
+    def begin(self) -> Token[Changes | None]:
+        """The prompt function runs from here on, and nothing can be set, until `changes` is reset by what is returned.
+        A block of `open` takes 0.3 µs more."""
+        return changes.set(self._rendering)
 
     def take(self, scope: str) -> PromptChanged | None:
         """Commit what was set in a scope, on top of all that was committed before; the scope is over.
@@ -191,6 +191,8 @@ class Cells:
         Raises:
             Exception: what a function of the value before raised, now that it was called anew; nothing is committed.
         """
+        if scope not in self._scopes:
+            return None
         with self._lock:
             taken = self._scopes.pop(scope, None)
             if taken is None:
@@ -212,6 +214,8 @@ class Cells:
 
     def drop(self, scope: str) -> None:
         """Forget what was set in a scope; it is over."""
+        if scope not in self._scopes:
+            return
         with self._lock:
             dropped = self._scopes.pop(scope, None)
             if dropped is not None:
@@ -226,7 +230,7 @@ class Cells:
         with self._lock:
             outer, over = scope.outer, scope.is_over
             scope.over = True
-            if outer is None or over:
+            if outer is None or over or not scope.queues:
                 return
             kept: dict[str, _Queue] = {}
             for key, queue in scope.queues.items():
@@ -256,6 +260,9 @@ class Cells:
             NotPlain: the initial value is no plain data, or what was kept does not fit.
         """
         plain = (self.state if before is None else before).get(key, _MISSING)
+        setter = self._setters.get(key)  # it is the same from step to step
+        if type(plain) in SCALARS and setter is not None and setter.kind is kind is ANY and setter.first is _MISSING:
+            return plain, setter
         first = _MISSING
         if plain is _MISSING:
             plain = first = kind.plain(initial)
@@ -270,7 +277,6 @@ class Cells:
             raise NotPlain(f"{wrong}; {_MIGRATE}") from wrong
         if value is not plain:
             self._handed[key] = (kind, value, plain)
-        setter = self._setters.get(key)  # it is the same from step to step
         if setter is None or setter.kind is not kind or setter.first is not first:
             setter = self._setters[key] = StateSetter(self, key, kind, first)
         return value, setter
@@ -281,7 +287,10 @@ class Cells:
         Raises:
             PromptError: something of it was changed in place.
         """
-        handed, self._handed = self._handed, {}
+        handed = self._handed
+        if not handed:
+            return
+        self._handed = {}
         for key, (kind, value, plain) in handed.items():
             if not kind.is_untouched(value, plain):
                 raise PromptError(f"{self.name}: {_in_place(key)}")

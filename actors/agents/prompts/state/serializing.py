@@ -168,7 +168,8 @@ class Kind:
             return False
 
 
-_ANY: Final = Kind(None)
+ANY: Final = Kind(None)
+"""Plain data of any kind."""
 
 
 def kind_of(initial: Any, value_type: Any) -> Kind:
@@ -184,7 +185,7 @@ def kind_of(initial: Any, value_type: Any) -> Kind:
     if value_type is None:
         kind = type(initial)
         if kind in SCALARS or kind in _CONTAINERS:
-            return _ANY
+            return ANY
         value_type = kind
     try:
         return _kind(value_type)

@@ -78,7 +78,11 @@ def not_offered(session: Session, call: ToolCall) -> str:
     call that is made again after a crash is judged by it."""
     if session.prompt is None and session.prepared.agent.prepare_step is None:
         return ""
-    last = next((one for one in reversed(session.state.turn.trail) if isinstance(one, Completed)), None)
+    last = None
+    for one in reversed(session.state.turn.trail):  # by `next` of a generator it takes 0.5 µs more, for each call
+        if isinstance(one, Completed):
+            last = one
+            break
     if last is None or last.offered is None or call.name in last.offered:
         return ""
     return f"{call.name!r} cannot be called now; there are: {', '.join(last.offered) or 'none'}"

@@ -72,10 +72,10 @@ def adopt(session: Session, outcome: Outcome[Rendered]) -> None:
         if not (shown or rendered.before or rendered.after):
             raise PromptError(f"{_name(session)} says nothing to the model, and nobody else does: call prompt.user(…)")
         before = session.prepared
-        session.prepared = session.base.with_prompt(rendered, run.caller)
+        session.prepared = session.base.with_prompt(rendered, run.caller, None if before is session.base else before)
         if rendered.agents or rendered.functions:
             know_sub_agents(session, rendered)
-        if rendered.agents or before.agents or before is session.base:  # else they are what they were: 5 µs a step
+        if rendered.agents or before.agents:  # else they are what they were: 5 µs a step
             session.look_at_rules()
         session.changed = cells.take(RENDER)
     except KeyboardInterrupt:
