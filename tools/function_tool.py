@@ -213,7 +213,7 @@ def known_tool(function: FunctionType, options: dict[str, Any], frame: FrameType
 
     Of the tools of a prompt each is, in each step but its first: by `offered_tool` it takes 1.9 µs, and so 1.3.
     """
-    if function.__dict__ or not _HOOKS.isdisjoint(options):
+    if function.__dict__:  # it may be a wrapper, whose code says nothing of what it takes
         return None
     name = options.get("name", function.__name__)
     for variant in shapes_of(function):
@@ -221,7 +221,7 @@ def known_tool(function: FunctionType, options: dict[str, Any], frame: FrameType
         kept = shape.made.get(name) if type(name) is str else None
         if (
             kept is None
-            or kept[0] != options
+            or kept[0] != options  # also where there are hooks among them
             or variant.bound
             or function.__defaults__ is not variant.defaults
             or function.__kwdefaults__ is not variant.named_defaults

@@ -88,6 +88,17 @@ async def test_a_default_is_that_of_the_function_that_is_called(defaults: tuple[
         assert (await with_default(3, default).run()).text == repr((3, default))
 
 
+def test_what_is_said_of_a_default_of_a_named_parameter_is_that_of_its_function() -> None:
+    def made(default: int) -> FunctionTool:
+        @tool
+        async def take(*, value: int = default) -> None: ...
+
+        return take
+
+    defaults = [made(default).spec.parameters["properties"]["value"]["default"] for default in (1, 1, 2, 1)]
+    assert defaults == [1, 1, 2, 1]
+
+
 def documented(text: str) -> FunctionTool:
     def say() -> None: ...
 
@@ -177,6 +188,18 @@ async def test_functions_in_one_wrapper_take_what_they_take_themselves() -> None
     made = [tool(logged(function)) for function in (one, two, one)]
     assert [list(each.spec.parameters["properties"]) for each in made] == [["a"], ["b"], ["a"]]
     assert [(await made[0].run({"a": 1})).text, (await made[1].run({"b": "x"})).text] == ["1", "x"]
+
+
+def test_a_wrapper_takes_what_is_wrapped_whatever_others_of_its_code_take() -> None:
+    async def one(a): ...  # type: ignore[no-untyped-def]
+
+    def passing(is_like: Any) -> Callable[..., Any]:
+        async def inner(**values): ...  # type: ignore[no-untyped-def]
+
+        return functools.wraps(is_like)(inner) if is_like else inner
+
+    made = [tool(name="act")(passing(is_like)) for is_like in (None, None, one, None, one)]
+    assert [list(each.spec.parameters["properties"]) for each in made] == [[], [], ["a"], [], ["a"]]
 
 
 class Speaker:
