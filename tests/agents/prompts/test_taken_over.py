@@ -93,6 +93,20 @@ async def test_a_tool_that_is_to_be_looked_for_stays_hidden_in_each_step() -> No
     assert told == [["go_on", "search_tools"]] * (2 * STEPS)
 
 
+async def test_a_tool_that_is_hidden_is_found_in_a_later_step() -> None:
+    def model(request: Request) -> Any:
+        done = results(request)
+        return [call("go_on"), call("go_on"), call("act"), call("search_tools", query="act"), "done"][len(done)]
+
+    prompt = offering(with_tool("act", defer=True))
+    async with Agency(Agent("A", prompt=prompt), model=function(model)) as agency:
+        answer = await agency.run("go")
+    said = [step.calls[0].output for step in answer.steps if step.calls]
+    assert said[:2] == ["on", "on"]
+    assert "had not been loaded" in said[2]
+    assert "You have these tools now." in said[3]
+
+
 async def test_what_is_said_of_a_tool_is_what_its_step_says() -> None:
     said = ["Do it.", "Do it.", "Do it twice.", "Do it."]
 
