@@ -13,7 +13,7 @@ import pytest
 
 from callboard import Agency, Agent, NewTask, Prompt, RunFailed, System, TaskGraph, TaskInput, TaskWorker
 from callboard.actors.agents.errors import PromptError
-from callboard.actors.testing import Restart, Simulation, simulate
+from callboard.actors.testing import Crash, Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request, ToolCall
 from tests.agents.support import function
@@ -41,6 +41,11 @@ def team(prompt: TaskGraph) -> None:
     prompt.task_graph(GRAPH, workers=WORKERS)
 
 
+def pair(prompt: TaskGraph) -> None:
+    tasks = [NewTask(id="find", title="find it"), NewTask(id="sum", title="sum up")]
+    prompt.task_graph(tasks, workers=[TaskWorker("surfer", "Searches.", surf), TaskWorker("seeker", "Seeks.", surf)])
+
+
 def part(request: Request, name: str) -> str:
     found = re.search(f"<{name}>\n(.*?)\n</{name}>", request.messages[0].text, re.DOTALL)
     return found[1] if found else ""
@@ -64,7 +69,9 @@ class Model:
     """
 
     def __init__(
-        self, *turns: ToolCall, worker: Callable[[dict[str, Any]], Any] = lambda task: json.dumps({"pages": 3})
+        self,
+        *turns: ToolCall | list[ToolCall],
+        worker: Callable[[dict[str, Any]], Any] = lambda task: json.dumps({"pages": 3}),
     ) -> None:
         self.turns = turns
         self.worker = worker
@@ -137,16 +144,42 @@ async def test_an_answer_that_does_not_fit_fails_the_task() -> None:
     assert "[!] find: find it (failed, requires web, surfer): the answer of surfer does not fit" in model.graph
 
 
-async def test_a_task_that_two_worked_on_is_completed_once() -> None:
-    pages = iter((1, 2))
-    model = Model(
-        handed(("surfer", "find"), ("surfer", "find")), worker=lambda task: json.dumps({"pages": next(pages)})
-    )
-    (answered,) = await model.run()
-    first, second = answered["results"]
-    assert first["response"] == {"pages": 1}
-    assert "'find' is completed and stays so" in second["error"]
-    assert '{"pages": 1}' in model.graph
+@pytest.mark.parametrize("calls", ["one call", "two calls"])
+async def test_a_task_that_is_handed_over_twice_in_one_step_is_worked_on_once(calls: str) -> None:
+    twice = [("surfer", "find"), ("seeker", "find"), ("seeker", "sum")]
+    model = Model([handed(*twice)] if calls == "one call" else [handed(*twice[:1]), handed(*twice[1:])])
+    answers = await model.run(pair)
+    first, second, third = [one for answered in answers for one in answered["results"]]
+    assert "'find' has been given to 'surfer' in this step; hand over each task once" in second["error"]
+    assert "response" in first
+    assert "response" in third
+    assert sorted(task["id"] for task in model.tasks) == ["find", "sum"]
+
+
+def test_a_task_that_is_handed_over_twice_is_worked_on_once_over_crashes_too() -> None:
+    async def scenario(sim: Simulation) -> None:
+        watched = Watched()
+
+        async def main(system: System) -> str:
+            twice = [handed(("surfer", "find")), handed(("seeker", "find"), ("seeker", "sum"))]
+            agent, model = Agent("A", prompt=pair, plugins=TaskGraph), function(Model(twice))
+            async with Agency(agent, model=model, journal=sim.folder / "j.db", system=system) as agency:
+                agency.subscribe(watched.look)
+                return (await (await agency.start_run("go", conversation="c", run_id="r"))).text
+
+        assert await sim.process("pair", main) == "done"
+        assert len(set(watched.asked)) == 3, "the lead, and one worker for each task"
+
+    simulate(scenario, seeds=6, faults=[Restart("pair"), Restart("pair", optional=True)])
+    simulate(scenario, seeds=6, faults=[Crash("agency/A/c")])
+
+
+async def test_a_task_that_another_call_of_the_step_has_started_is_not_handed_over() -> None:
+    started = call("update_task_status", "start", task_id="find", status="in_progress")
+    model = Model([started, handed(("surfer", "find"))])
+    _, answered = await model.run()
+    assert "'find' is in_progress; hand over what is ready, or failed" in answered["results"][0]["error"]
+    assert not model.tasks
 
 
 @pytest.mark.parametrize(

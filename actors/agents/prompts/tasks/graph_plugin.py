@@ -53,7 +53,7 @@ class TaskGraph(Prompt):
             self.tool(made)
         self.system("task_graph", graph.text())
         if workers:
-            self.agents(WORK, _WORK_ON, as_agents(graph, set_graph, workers))
+            self.agents(WORK, _WORK_ON, as_agents(graph, set_graph, workers, now=view.now))
         return graph, set_graph
 
 
@@ -73,6 +73,10 @@ class _Step:
 
     def read(self) -> TaskGraphState:
         return self._with_others(self._graph)
+
+    def now(self) -> TaskGraphState:
+        """Also with what was recorded since the step was rendered; in a call."""
+        return self._with_others(self._set(lambda before: before))
 
     def change(self, function: Callable[[TaskGraphState], TaskGraphState]) -> TaskGraphState:
         changed = self._with_others(self._set(function))

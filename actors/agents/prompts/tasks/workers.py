@@ -101,7 +101,9 @@ def check_workers(workers: object, where: str) -> None:
             )
 
 
-def as_agents(graph: TaskGraphState, change: Change, workers: Sequence[TaskWorker]) -> list[SubAgent]:
+def as_agents(
+    graph: TaskGraphState, change: Change, workers: Sequence[TaskWorker], *, now: Callable[[], TaskGraphState]
+) -> list[SubAgent]:
     """The workers as sub-agents whose calls name a task.
 
     A task that a worker answered for is completed together with the answer's being recorded, in one write: where a
@@ -111,18 +113,29 @@ def as_agents(graph: TaskGraphState, change: Change, workers: Sequence[TaskWorke
         graph: as it is in the step that offers them.
         change: changes the graph of the conversation.
         workers: they.
+        now: returns the graph with what calls of this step have done so far; called in a call.
     """
-    return [_as_agent(graph, change, worker, workers) for worker in workers]
+    given_to: dict[str, str] = {}  # in this step, by task: what a call sets others do not see before its end
+    return [_as_agent(graph, change, worker, workers, now, given_to) for worker in workers]
 
 
-def _as_agent(graph: TaskGraphState, change: Change, worker: TaskWorker, workers: Sequence[TaskWorker]) -> SubAgent:
+def _as_agent(
+    graph: TaskGraphState,
+    change: Change,
+    worker: TaskWorker,
+    workers: Sequence[TaskWorker],
+    now: Callable[[], TaskGraphState],
+    given_to: dict[str, str],
+) -> SubAgent:
     able = frozenset(worker.capabilities)
 
     def check(given: TaskCall) -> None:
-        """Refuse a task that cannot be worked on, or not by this worker."""
-        task = graph[given.task_id]
-        if task.status not in ("pending", "failed"):
-            raise TaskError(f"task {task.id!r} is {task.status}; hand over what is ready, or failed")
+        """Refuse a task that cannot be worked on, or not by this worker, or that one works on."""
+        task = graph[given.task_id]  # of the step, as the worker is told it
+        if other := given_to.get(task.id):
+            raise TaskError(f"task {task.id!r} has been given to {other!r} in this step; hand over each task once")
+        if (status := now()[task.id].status) not in ("pending", "failed"):
+            raise TaskError(f"task {task.id!r} is {status}; hand over what is ready, or failed")
         if waits := graph.waits_for(task.id):
             raise TaskError(f"task {task.id!r} depends on {listed(waits)}, which must be completed first")
         if task.assigned_agent not in ("", worker.name):
@@ -134,6 +147,7 @@ def _as_agent(graph: TaskGraphState, change: Change, worker: TaskWorker, workers
                 f"task {task.id!r} requires {listed(lacks)}, which {worker.name!r} is not capable of; "
                 f"capable of all it requires: {listed(others)}"
             )
+        given_to[task.id] = worker.name
 
     @wraps(worker.fn)
     def work(prompt: Any, given: TaskCall) -> object:
