@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import decimal
 import enum
 import json
 from typing import Any, Literal, NamedTuple
@@ -250,6 +251,80 @@ def test_data_that_has_itself_in_it_has_a_name() -> None:
     assert _run("await take(['a', ['b', []]])", library) == [{"x": ["a", ["b", []]]}]
     with pytest.raises(CodeFailed, match="does not pass"):
         _run("await take(['a', [1]])", library)
+
+
+class Item(BaseModel):
+    name: str
+    price: decimal.Decimal
+
+
+class Order(BaseModel):
+    items: list[Item]
+    by_name: dict[str, Item] = {}
+    next: Order | None = None
+
+
+def _orders() -> Library:
+    @tool
+    async def find() -> list[Order]:
+        tea = Item(name="tea", price=decimal.Decimal("7.50"))
+        return [Order(items=[tea], by_name={"tea": tea})]
+
+    @tool
+    async def put(order: Order) -> int:
+        return len(order.items)
+
+    @tool
+    async def put_all(orders: list[Order], named: dict[str, Order], last: Order | None = None) -> int:
+        return len(orders)
+
+    return Library([put, put_all, find])
+
+
+def test_what_one_function_returns_is_taken_by_another_although_that_one_takes_more() -> None:
+    code = """
+orders = await find()
+await put(orders[0])
+await put_all(orders, {"a": orders[0]}, orders[0])
+made: Order = {"items": [{"name": "ink", "price": 3.5}]}
+made["items"].append({"name": "tea", "price": "7.50"})
+await put(made)
+"""
+    tea = {"name": "tea", "price": "7.50"}
+    order = {"items": [tea], "by_name": {"tea": tea}, "next": None}
+    assert _run(code, _orders()) == [
+        {},
+        {"order": order},
+        {"orders": [order], "named": {"a": order}, "last": order},
+        {"order": {"items": [{"name": "ink", "price": 3.5}, tea]}},
+    ]
+
+
+def test_what_a_function_returns_is_not_taken_by_one_that_takes_something_else_of_that_name() -> None:
+    class Item(BaseModel):
+        name: str
+        price: decimal.Decimal
+        weight: float
+
+    @tool
+    async def weigh(item: Item) -> float:
+        return item.weight
+
+    library = Library([*_orders().tools, weigh])
+    with pytest.raises(CodeFailed, match="does not pass"):
+        _run("await weigh((await find())[0]['items'][0])", library)
+
+
+def test_equal_data_has_one_class_wherever_it_stands() -> None:
+    @tool
+    async def one(child: Child) -> Child:
+        return child
+
+    @tool
+    async def several() -> list[Child]:
+        return []
+
+    assert Library([one, several]).stubs.text.count("(TypedDict)") == 1
 
 
 def test_what_is_only_read_may_be_of_a_narrower_type() -> None:

@@ -8,7 +8,7 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 NAMES: Final = ("Any", "Literal", "Mapping", "NotRequired", "Sequence", "TypedDict")
 """What the hints use, and no function and no class of theirs can be called."""
@@ -52,6 +52,20 @@ def docstring(text: str, indent: str) -> list[str]:
     return lines
 
 
+class _Kind(NamedTuple):
+    """What a class of dictionaries says.
+
+    Args:
+        title: what it would be called if no other were.
+        fields: by name the members of the union that is its type, and whether it must be there.
+        closed: there are no others.
+    """
+
+    title: str
+    fields: Mapping[str, tuple[tuple[str, ...], bool]]
+    closed: bool
+
+
 class Hints:
     """The hints of the schemas of one program, and the classes that they name; equal objects have one class.
 
@@ -64,6 +78,7 @@ class Hints:
         self._named: dict[str, str] = {}
         self._classes: dict[str, list[str]] = {}
         self._expanding: dict[str, str | None] = {}
+        self._kinds: dict[str, _Kind] = {}
 
     @property
     def classes(self) -> frozenset[str]:
@@ -85,8 +100,44 @@ class Hints:
         return " | ".join(self._members(schema, name, root if root is not None else _mapping(schema), 0))
 
     def parameter(self, schema: Any, name: str, root: Mapping[str, Any]) -> str:
-        """The hint of a parameter: it takes what is only read, so that a ``list[int]`` passes for floats."""
-        return " | ".join(map(_read_only, self._members(schema, name, root, 0)))
+        """The hint of a parameter: it takes what is only read, so that a ``list[int]`` passes for floats, and what a
+        function returns for what another takes: a number of money, say, is taken as one or as a text, and returned as a
+        text. Of classes counts what is known so far."""
+        members = _union(map(self._wider, self._members(schema, name, root, 0)))
+        return " | ".join(map(_read_only, members))
+
+    def _wider(self, member: str) -> tuple[str, ...]:
+        """A member of what is only read, and what of the same title may stand for it: a dictionary that may be changed
+        is of one class alone, for the check."""
+        for outer in ("list[", "dict[str, "):
+            if member.startswith(outer):
+                return (f"{outer}{' | '.join(_union(map(self._wider, _inner(member, outer))))}]",)
+        own = self._kinds.get(member)
+        if own is None:
+            return (member,)
+        alike = [one for one, kind in self._kinds.items() if kind.title == own.title and one != member]
+        return (member, *(one for one in alike if self._fits(one, member)))
+
+    def _fits(self, one: str, other: str, assumed: frozenset[tuple[str, str]] = frozenset()) -> bool:
+        """Whether all that is of one member is of another one, too, as long as nobody changes it."""
+        if one == other or (one, other) in assumed:
+            return True
+        assumed |= {(one, other)}
+        for outer in ("list[", "dict[str, "):
+            if one.startswith(outer) and other.startswith(outer):
+                return self._all_fit(_inner(one, outer), _inner(other, outer), assumed)
+        this, that = self._kinds.get(one), self._kinds.get(other)
+        if this is None or that is None or (that.closed and this.fields.keys() - that.fields):
+            return False
+        return all(
+            name in this.fields
+            and (this.fields[name][1] or not needed)
+            and self._all_fit(this.fields[name][0], members, assumed)
+            for name, (members, needed) in that.fields.items()
+        )
+
+    def _all_fit(self, these: Iterable[str], those: Collection[str], assumed: frozenset[tuple[str, str]]) -> bool:
+        return all(any(self._fits(one, other, assumed) for other in those) for one in these)
 
     def _hint(self, schema: Any, name: str, root: Mapping[str, Any], depth: int) -> str:
         return " | ".join(self._members(schema, name, root, depth + 1))
@@ -143,9 +194,14 @@ class Hints:
         self._classes[made] = []  # its place is before those of what it is made of, which changes nothing in a stub
         required = schema.get("required", ())
         fields: dict[str, tuple[str, Any]] = {}
+        said: dict[str, tuple[tuple[str, ...], bool]] = {}
         for field, described in schema["properties"].items():
-            hint = self._hint(described, f"{made}_{field}", root, depth)
+            members = self._members(described, f"{made}_{field}", root, depth + 1)
+            said[field] = (members, field in required)
+            hint = " | ".join(members)
             fields[field] = (hint if field in required else f"NotRequired[{hint}]", _mapping(described))
+        wanted = title if isinstance(title, str) else name
+        self._kinds[made] = _Kind(wanted, said, schema.get("additionalProperties") is False)
         self._classes[made] = _class_lines(made, fields, schema.get("description"))
         return made
 
@@ -212,7 +268,8 @@ def _key(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
             named[reference] = told(_resolved(reference, root))
         return {name: told(item) for name, item in value.items() if name != "title" or not isinstance(item, str)}
 
-    return json.dumps([told(schema), named], sort_keys=True, default=repr)
+    own = {name: item for name, item in schema.items() if name != "$defs"}  # where it refers to one, that is in it
+    return json.dumps([told(own), named], sort_keys=True, default=repr)
 
 
 def _class_lines(name: str, fields: Mapping[str, tuple[str, Any]], description: Any) -> list[str]:
@@ -238,6 +295,18 @@ def _literal(values: Sequence[Any]) -> tuple[str, ...]:
 def _union(options: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     several = tuple(dict.fromkeys(member for option in options for member in option))
     return _ANY if "Any" in several else several
+
+
+def _inner(member: str, outer: str) -> list[str]:
+    """The members of what is in a list or a dictionary."""
+    parts, depth = [""], 0
+    for piece in re.split(r"( \| |[\[\]])", member[len(outer) : -1]):
+        depth += {"[": 1, "]": -1}.get(piece, 0)
+        if piece == " | " and not depth:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
 
 
 def _read_only(hint: str) -> str:

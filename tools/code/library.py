@@ -161,11 +161,13 @@ def _stubs(told: tuple[_Function, ...], namespaces: tuple[str, ...]) -> Stubs:
     hints = Hints({part for function in told for part in function.name.split(".")})
     parameters: dict[str, tuple[str, ...] | None] = {}
     functions: list[str] = []
-    for function in told:
-        if "." not in function.name:
-            functions += _function(function, hints, parameters)
-    for space in namespaces:
-        functions += _namespace(space, told, hints, parameters)
+    for _ in range(2):  # what may be given to a function is known once it is known what all of them return
+        functions = []
+        for function in told:
+            if "." not in function.name:
+                functions += _function(function, hints, parameters)
+        for space in namespaces:
+            functions += _namespace(space, told, hints, parameters)
     imports = f"from collections.abc import {', '.join(n for n in NAMES if n in ('Mapping', 'Sequence'))}\n"
     imports += f"from typing import {', '.join(n for n in NAMES if n not in ('Mapping', 'Sequence'))}"
     text = "\n".join((imports, *hints.definitions(), *functions))

@@ -472,3 +472,23 @@ async def test_a_call_that_the_journal_does_not_take_ends_the_run_by_name(
                 await agency.run("?", conversation="c")
         assert shop.bought == bought
         assert (await shop.left(agency))["tea"] == 1, "what it has set was kept without its result"
+
+
+async def test_a_text_that_is_longer_than_a_result_may_be_says_so_in_its_middle_and_a_list_is_an_error() -> None:
+    def clerk(prompt: Functions) -> None:
+        @prompt.function(risk="safe", max_result=100)
+        async def text() -> str:
+            return f"begin {'x' * 1000} end"
+
+        @prompt.function(risk="safe", max_result=100)
+        async def numbers() -> list[int]:
+            return list(range(1000))
+
+    shop = Shop("try:\n    await numbers()\nexcept RuntimeError as error:\n    print(error)\nawait text()")
+    agent = Agent("Clerk", prompt=clerk, plugins=Functions)
+    async with Agency(agent, model=function(shop.model)) as agency:
+        told = (await agency.run("go")).text
+    assert "what numbers returned was cut, as it is too long" in told
+    assert "begin xxx" in told
+    assert "1010 characters in all; the middle is left out" in told
+    assert told.endswith("xxx end")
