@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, computed_field, model_validator
 from pydantic_core import core_schema
 
 from callboard import Prompt, PromptError
@@ -270,6 +270,28 @@ def test_a_value_without_an_equality_of_its_own_is_kept() -> None:
     assert seen == [3, 3]
 
 
+def test_a_model_that_takes_nothing_else_is_kept_also_where_it_computes_a_field() -> None:
+    class Sum(BaseModel, extra="forbid"):
+        parts: list[int]
+
+        @computed_field  # type: ignore[prop-decorator]
+        @property
+        def total(self) -> int:
+            return sum(self.parts)
+
+    conversation = Conversation()
+    seen: list[Any] = []
+
+    def fn(prompt: Prompt) -> None:
+        seen.append(prompt.state("key", Sum(parts=[1, 2]))[0])
+
+    conversation.step(fn)
+    conversation.restart()
+    conversation.step(fn)
+    assert seen == [Sum(parts=[1, 2])] * 2
+    assert seen[1].total == 3
+
+
 def test_a_value_of_a_subclass_is_kept_where_its_type_is_named() -> None:
     conversation = Conversation()
     urgent = Urgent(id=1, by="today")
@@ -307,10 +329,16 @@ WRONG: list[tuple[Any, Any, str]] = [
     ),
     ({"a": Urgent(id=1, by="today")}, dict[str, Ticket], r"\['a'\] is an Urgent, and would come back as a Ticket"),
     (Board(Urgent(id=1, by="today")), None, r"ticket is an Urgent, and would come back as a Ticket"),
-    (Hidden(id=1, secret="s"), None, "secret would"),
     (float("nan"), float, "nan"),
     ([1, 2], Annotated[list[int], AfterValidator(lambda given: given[:1])], "it would have another length"),
     ({"a": 1, "b": 2}, Annotated[dict[str, int], AfterValidator(_first_key)], "it would have other keys"),
+    (
+        Hidden(id=1, secret="s"),
+        None,
+        "secret would be another str; have Hidden say all of it as JSON, or keep something",
+    ),
+    ([{"id": 1}], list[Ticket], r"\[0\] is a dict, and would come back as a Ticket"),
+    ("z", Literal["x", "y"], r"as JSON it does not fit .*Literal\['x', 'y'\]: Input should be 'x' or 'y'"),
 ]
 
 

@@ -115,7 +115,7 @@ class Kind:
                 raise NotPlain(f"{problem}; a state is plain data, or give its type: value_type=…")
             return copied(value)
         try:
-            made = self._adapter.dump_python(value, mode="json", warnings="error", by_alias=True)
+            made = self._adapter.dump_python(value, mode="json", warnings="error", by_alias=True, round_trip=True)
         except Exception as error:  # also what serializers of the user's raise
             what = an(type(value))
             if type(value) is self.type:
@@ -123,19 +123,22 @@ class Kind:
             raise NotPlain(f"{what} is no {self.name}{self._misfit(value)}") from error
         if problem := problem_of(made):
             raise NotPlain(problem)
-        if loss := loss_of(value, self.restored(made)):
-            named = f"{self.name}[…]" if self._loose else "…"
-            raise NotPlain(f"a journal would not give it back as it is: {loss}; give its type: value_type={named}")
+        if loss := loss_of(value, self.restored(made, "as JSON it")):
+            mend = f"give its type: value_type={f'{self.name}[…]' if self._loose else '…'}"
+            if type(value) is self.type and not self._loose:
+                mend = f"have {self.name} say all of it as JSON, or keep something else"
+            raise NotPlain(f"a journal would not give it back as it is: {loss}; {mend}")
         return made
 
     def _misfit(self, value: Any) -> str:
         """Where a value does not fit, as far as pydantic can tell."""
         assert self._adapter is not None
         try:
-            self._adapter.validate_python(value)
+            read = self._adapter.validate_python(value)
         except Exception as error:
             return f": {_short(error)}"
-        return ""
+        loss = loss_of(value, read)
+        return f": {loss}" if loss else ""
 
     def restored(self, plain: Any, what: str = "what was kept") -> Any:
         """A value of plain data; a new one, where it can be changed.
@@ -161,7 +164,8 @@ class Kind:
         if self._adapter is None:
             return is_same(value, plain)
         try:
-            if is_same(self._adapter.dump_python(value, mode="json", by_alias=True, warnings=False), plain):
+            made = self._adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False)
+            if is_same(made, plain):
                 return True
             return bool(value == self.restored(plain))  # equal sets may be written in another order
         except Exception:
