@@ -338,6 +338,14 @@ class Setting(Prompt):
         return self.state("n", 0)
 
 
+class Planning(TaskList, TaskGraph):
+    def planned(self) -> tuple[TaskListState, StateSetter[TaskListState]]:
+        return self.task_list(["draw"])
+
+    def drawn(self) -> tuple[TaskGraphState, StateSetter[TaskGraphState]]:
+        return self.task_graph()
+
+
 def programming(prompt: Functions) -> None:
     assert_type(prompt.function(SubAgent("F", "", Note, of_a_sub_agent), namespace="agents"), ToolReference)
 

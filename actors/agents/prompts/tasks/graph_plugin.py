@@ -9,6 +9,7 @@ from typing import Any
 from .....tools.errors import TaskError
 from ...errors import PromptError
 from ..prompt import Prompt
+from ..state.cells import StateSetter
 from .given import Several
 from .graph import NewTask, TaskGraphState
 from .graph_tools import Change, graph_tools
@@ -22,7 +23,7 @@ class TaskGraph(Prompt):
 
     def task_graph(
         self, tasks: Several[NewTask | Mapping[str, Any]] = (), *, workers: Sequence[TaskWorker] = ()
-    ) -> tuple[TaskGraphState, Callable[[TaskGraphState | Callable[[TaskGraphState], TaskGraphState]], TaskGraphState]]:
+    ) -> tuple[TaskGraphState, StateSetter[TaskGraphState]]:
         """Offer the tools ``generate_task_graph``, ``get_unblocked_tasks`` and ``update_task_status``, and show how far
         the graph is in the system prompt of each step, as ``<task_graph>``. With workers, ``work_on_tasks`` hands
         ready tasks to them, side by side.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .....tools.errors import TaskError
 from ...errors import PromptError
 from ..prompt import Prompt
+from ..state.cells import StateSetter
 from .given import Several, TaskId
 from .listed import ListedTask, TaskListState
 
@@ -19,7 +20,7 @@ class TaskList(Prompt):
 
     def task_list(
         self, tasks: Several[str | ListedTask | Mapping[str, Any]] = ()
-    ) -> tuple[TaskListState, Callable[[TaskListState | Callable[[TaskListState], TaskListState]], TaskListState]]:
+    ) -> tuple[TaskListState, StateSetter[TaskListState]]:
         """Offer the tools ``start_task``, ``complete_task`` and ``fail_task``, and show how far the list is in the
         system prompt of each step, as ``<task_list>``.
 
