@@ -23,7 +23,7 @@ from .agent import Agent
 from .answer import NO_USAGE, Answer, Step, V_co
 from .errors import AgentError, DefinitionError, RunCancelled, named
 from .events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, RunEvent, TextDelta
-from .prompts.prompt import Prompt
+from .prompts.prompt import Prompt, as_prompt
 from .turns.questions import Question
 from .turns.rules import Limits
 from .turns.stopping import Condition, PrepareStep, RunSoFar, StepPlan, StopWhen, check_condition
@@ -340,6 +340,7 @@ def run_prompt(fn: Any, *, plugins: Any = (), output_type: Any = None, **options
         raise TypeError(f"run_prompt has no option {min(unknown)!r}; {told}{', '.join(there)}")
     callbacks = {name: (options.get(name), MAYBE_FUNCTION) for name in _CALLBACKS}
     define("run_prompt", active_tools=(options.get("active_tools"), _NAMES), **callbacks)
+    as_prompt(fn, plugins, "run_prompt")  # for an agent None is none
     check_condition(options.get("stop_when"))
     try:
         asyncio.get_running_loop()

@@ -57,7 +57,7 @@ def specified(fn: object, plugins: object, whose: str, base: type[Any], takes: i
     kind = _combined(given, whose, base)
     first = _first_parameter(fn, where, takes)
     wanted = typing.get_origin(first) or first
-    if isinstance(wanted, type) and not issubclass(kind, wanted):
+    if isinstance(wanted, type) and wanted is not types.UnionType and not issubclass(kind, wanted):
         if not issubclass(wanted, base):
             raise PromptError(f"{where} takes {an(wanted)}; its first parameter is the prompt: {base.__name__}")
         if not set(wanted.__bases__) <= set(given):
@@ -72,8 +72,9 @@ def specified(fn: object, plugins: object, whose: str, base: type[Any], takes: i
 
 
 def _given(plugins: object, whose: str, base: type[Any]) -> tuple[type[Any], ...]:
-    alone = isinstance(plugins, type | str) or not isinstance(plugins, Iterable)
-    given: tuple[Any, ...] = (plugins,) if alone else tuple(cast(Iterable[Any], plugins))
+    alone = isinstance(plugins, type | str) or not isinstance(plugins, Iterable) or typing.get_origin(plugins)
+    several: tuple[Any, ...] = (plugins,) if alone else tuple(cast(Iterable[Any], plugins))
+    given = tuple(typing.get_origin(plugin) or plugin for plugin in several)  # of a generic one what it is made of
     for plugin in given:
         if not isinstance(plugin, type) or not issubclass(plugin, base):
             raise PromptError(f"{whose}: a plugin is a subclass of {base.__name__}, not {plugin!r:.80}")
@@ -145,7 +146,8 @@ def _read(fn: Callable[..., Any], where: str, takes: int) -> Any:
         or (len(positional) < takes and not several)
     ):
         names = ", ".join(one.name for one in parameters)
-        raise PromptError(f"{where} takes ({names}); a prompt function takes {wanted}")
+        method = "; in a class it is a method with self before it, or a staticmethod" if inspect.ismethod(fn) else ""
+        raise PromptError(f"{where} takes ({names}); a prompt function takes {wanted}{method}")
     if not positional:
         return None
     hint = positional[0].annotation

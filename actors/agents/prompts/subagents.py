@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final, TypedDict
@@ -233,7 +233,9 @@ class SubAgents:
         if not TOOL_NAME.fits(self.name):
             raise PromptError(f"the name of sub-agents is {self.name!r:.80}; use {TOOL_NAME.text}")
         require(PromptError, where, description=(self.description, TEXT))
-        members = tuple(self.members) if not isinstance(self.members, str) else ()
+        members = (
+            tuple(self.members) if isinstance(self.members, Iterable) and not isinstance(self.members, str) else ()
+        )
         if not members or not all(isinstance(one, SubAgent) for one in members):
             raise PromptError(f"{where}: give several SubAgent(…), in a list")
         names = [one.name for one in members]

@@ -97,6 +97,10 @@ def test_a_role_may_be_told_something_else_for_each_family_of_models(tmp_path: P
 def test_wrong_instructions_are_named(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match=r"role '\.\./secret': use letters"):
         instructions_for("../secret", folder=tmp_path)
+    with pytest.raises(PromptError, match="a model's name is a text, not NoneType; leave it out for any model"):
+        instructions_for("developer", None)  # type: ignore[arg-type]
+    with pytest.raises(PromptError, match="the folder of instructions is a path, not int"):
+        instructions_for("developer", "gpt-5", 3)  # type: ignore[arg-type]
     with pytest.raises(PromptError, match="nowhere: there is no such folder of instructions"):
         instructions_for("reviewer", folder=tmp_path / "nowhere")
     written(tmp_path, {"reviewer.md": b"a\nb\xff"})

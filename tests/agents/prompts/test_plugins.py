@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -75,6 +75,30 @@ def test_a_function_may_take_a_class_that_is_made_of_the_plugins(plugins: Any) -
     assert Conversation().step(fn, plugins).system == f"<a>\nHello, 0 True {louder}\n</a>"
 
 
+T = TypeVar("T")
+
+
+class Keeping(Prompt, Generic[T]):
+    def kept(self, first: T) -> T:
+        value: T = self.state("kept", first)[0]
+        return value
+
+
+@pytest.mark.parametrize("plugins", [Keeping, Keeping[int], [Greeting, Keeping[int]]])
+def test_a_plugin_may_be_generic(plugins: Any) -> None:
+    def fn(prompt: Keeping[int]) -> None:
+        prompt.system("a", f"{prompt.kept(3)}")
+
+    assert Conversation().step(fn, plugins).system == "<a>\n3\n</a>"
+
+
+def test_a_function_may_take_one_of_several_plugins() -> None:
+    def fn(prompt: Greeting | Louder) -> None:
+        prompt.system("a", prompt.greeting())
+
+    assert Conversation().step(fn, Louder).system == "<a>\nHEY\n</a>"
+
+
 def test_two_plugins_override_each_other_in_the_order_given() -> None:
     class Silent(Prompt):
         def greeting(self) -> str:
@@ -142,6 +166,17 @@ WRONG: list[tuple[Any, Any, str]] = [
 def test_a_function_that_does_not_fit_is_refused_as_the_agent_is_made(fn: Any, plugins: Any, said: str) -> None:
     with pytest.raises(PromptError, match=f"^agent '?A'?: .*{said}"):
         Agent("A", prompt=fn, plugins=plugins)
+
+
+def test_a_function_that_became_a_method_says_how_a_class_has_one() -> None:
+    class Clerk(Agent):
+        name = "Clerk"
+        prompt = plain
+
+    with pytest.raises(
+        PromptError, match=r"plain takes \(\); .*in a class it is a method with self .*or a staticmethod"
+    ):
+        Clerk()
 
 
 def test_an_object_and_a_method_may_be_prompt_functions() -> None:

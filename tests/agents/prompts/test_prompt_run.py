@@ -427,6 +427,8 @@ async def test_wrong_arguments_are_refused_before_anything_runs() -> None:
         run_prompt(lambda: None, model=model)  # type: ignore[arg-type,misc]
     with pytest.raises(PromptError):
         run_prompt("greeting", model=model)  # type: ignore[call-overload]
+    with pytest.raises(PromptError, match=r"^run_prompt: a prompt function is a function .* not None"):
+        run_prompt(None, model=model)  # type: ignore[call-overload]
     for option in ("on_chunk", "on_step_finish", "on_finish", "on_error", "on_abort"):
         with pytest.raises(DefinitionError, match=option):
             run_prompt(greeting, model=model, **{option: 5})  # type: ignore[call-overload]

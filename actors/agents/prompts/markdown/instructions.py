@@ -54,11 +54,15 @@ def instructions_for(role: str, model: str = "", folder: str | Path | None = Non
         folder: where to look first.
 
     Raises:
-        PromptError: the role cannot be a file's name, the folder is not there, or a file cannot be read or is not
-            UTF-8.
+        PromptError: the role cannot be a file's name, the model's name is no text, the folder is not there, or a file
+            cannot be read or is not UTF-8.
     """
     if not isinstance(role, str) or not _ROLE.fullmatch(role):
         raise PromptError(f"role {role!r:.80}: use letters, digits, _ and -; its instructions are a file of that name")
+    if not isinstance(model, str):
+        raise PromptError(f"a model's name is a text, not {type(model).__name__}; leave it out for any model")
+    if folder is not None and not isinstance(folder, str | Path):
+        raise PromptError(f"the folder of instructions is a path, not {type(folder).__name__}")
     if folder is not None and not Path(folder).is_dir():
         raise PromptError(f"{folder}: there is no such folder of instructions")
     family = family_of(model)
