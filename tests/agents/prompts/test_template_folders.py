@@ -191,7 +191,7 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line_when_the_folder_is_loade
     [
         (
             {"t.yaml": saying("{% include 'p.jinja' %}"), "p.jinja": "a\n{{ x }}"},
-            r"p.jinja, line 2: .*declared by t.yaml",
+            r"p.jinja, line 2: .*declared under variables by t.yaml, which includes this;",
         ),
         (
             {"p.jinja": "a\n{% include 'q.jinja' %}", "q.jinja": "{% include 'p.jinja' %}"},
@@ -275,9 +275,12 @@ def test_an_unknown_name_tells_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({}, r"'customer' \(who writes\) is missing"),
+        ({}, r"^triage\.yaml, line 3: the variable 'customer' \(who writes\) is missing"),
         ({"customer": "s3cret", "custmer": 1}, "declares no variable 'custmer'; did you mean 'customer'"),
-        ({"customer": "s3cret", "orders": "s3cret"}, "'orders' is of type str; expected list"),
+        (
+            {"customer": "s3cret", "orders": "s3cret"},
+            r"^triage\.yaml, line 4: the variable 'orders' is of type str; expected list",
+        ),
     ],
 )
 def test_wrong_variables_are_named_without_their_values(

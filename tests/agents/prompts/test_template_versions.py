@@ -89,7 +89,7 @@ def test_templates_are_chosen_independently(tmp_path: Path) -> None:
 def test_a_prompt_needs_what_any_version_that_may_be_chosen_needs(tmp_path: Path) -> None:
     two = "weight: 1\nvariables: {x: }\nsystem: '{{ x }}'\n"
     folder = TemplateFolder(written(tmp_path, {"t@1.yaml": version("1", 1), "t@2.yaml": two}))
-    with pytest.raises(TemplateError, match=r"^t@2\.yaml: the variable 'x' is missing"):
+    with pytest.raises(TemplateError, match=r"^t@2\.yaml, line 2: the variable 'x' is missing"):
         folder.prompt("t")
     folder.prompt("t@1")
 

@@ -87,7 +87,7 @@ def check_variables(template: Written, needed: Iterable[Needs]) -> None:
         if name not in template.variables:
             whose = "" if text.path == template.path else f" by {template.path}, which includes this"
             hint = meant(name, template.variables)
-            raise text.error(f"the variable {name!r} is used, but not declared{whose} under variables; {hint}", line)
+            raise text.error(f"the variable {name!r} is used, but not declared under variables{whose}; {hint}", line)
     for name, variable in template.variables.items():
         if name not in used:
             raise TemplateError(

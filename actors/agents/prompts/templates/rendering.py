@@ -52,9 +52,11 @@ class Ready:
             value = given.get(name, variable.default)
             if value is REQUIRED:
                 what = f" ({variable.description})" if variable.description else ""
-                raise self._error(f"the variable {name!r}{what} is missing: give it a value, or declare a default")
+                said = f"the variable {name!r}{what} is missing: give it a value, or declare a default"
+                raise self._error(said, variable.line)
             if not variable.fits(value):
-                raise self._error(f"the variable {name!r} is of type {type(value).__name__}; expected {variable.type}")
+                said = f"the variable {name!r} is of type {type(value).__name__}; expected {variable.type}"
+                raise self._error(said, variable.line)
             values[name] = value
         return values
 
