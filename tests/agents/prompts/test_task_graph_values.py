@@ -267,13 +267,15 @@ def test_a_task_goes_to_whom_it_is_assigned_or_to_a_capable_agent_with_the_least
             task("e", required_capabilities=("web", "code")),
             task("f", required_capabilities=("law",)),
             task("g", assigned_agent="nobody"),
+            task("h", required_capabilities=("code", "law")),
         ]
     )
     found = match(graph.ready(), {"coder": ["code"], "all": ["code", "web"], "surfer": ["web"]})
     assert found.agents == {"a": "surfer", "b": "all", "c": "coder", "d": "coder", "e": "all"}
     assert found.unmatched == {
-        "f": "no agent is capable of law together",
+        "f": "no agent is capable of law",
         "g": "assigned to 'nobody', who is not there",
+        "h": "no agent is capable of code, law together",
     }
 
 

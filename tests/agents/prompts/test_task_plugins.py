@@ -245,7 +245,7 @@ async def test_where_tasks_are_numbered_a_number_is_an_id() -> None:
     await work(fn, Both, model)
     assert "task_id: Input should be a valid string" in model.answers[1]
     assert model.lists[-1] == "1 of 1 completed\n[x] 1: draw"
-    assert model.graphs[-1].startswith("1 tasks: 1 in_progress")
+    assert model.graphs[-1].startswith("1 task: 1 in_progress")
 
 
 # -- the graph ---------------------------------------------------------------------------------------------------------

@@ -221,7 +221,7 @@ async def test_the_plan_is_answered_with_the_worker_for_each_task() -> None:
     unblocked, wrong, lawful = await model.run()
     assert [(task["id"], task["worker"]) for task in unblocked["unblocked"]] == [("find", "surfer"), ("sum", "clerk")]
     assert "task 'x' is assigned to 'y', who is not there; there are: clerk, surfer" in wrong
-    assert lawful["unblocked"][-1]["worker"] == "none: no agent is capable of law together"
+    assert lawful["unblocked"][-1]["worker"] == "none: no agent is capable of law"
 
 
 async def test_a_wrong_worker_is_refused_by_name() -> None:

@@ -255,7 +255,8 @@ class TaskGraphState:
             counts[state] += 1
             rows.append((_RANKS[state], _line(task, state, waits)))
         said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        return "\n".join([f"{len(self)} tasks: {said}", *overview(rows, limit)])
+        many = "1 task" if len(self) == 1 else f"{len(self)} tasks"
+        return "\n".join([f"{many}: {said}", *overview(rows, limit)])
 
 
 def _looked_at(tasks: tuple[GraphTask, ...], places: Mapping[str, int]) -> TaskGraphState:

@@ -40,7 +40,8 @@ def match(tasks: Iterable[GraphTask], agents: Mapping[str, Collection[str]]) -> 
             wrong = f"assigned to {task.assigned_agent!r}, who is not there"
         else:
             capable = [name for name, has in able.items() if required <= has]
-            wrong = f"no agent is capable of {listed(task.required_capabilities)} together"
+            together = " together" if len(required) > 1 else ""
+            wrong = f"no agent is capable of {listed(task.required_capabilities)}{together}"
         if capable:
             chosen = min(capable, key=lambda name: (load[name], len(able[name])))
             load[chosen] += 1
