@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -435,8 +436,25 @@ async def test_before_call_may_change_the_input_which_is_looked_at_again() -> No
 
     better = agency(offering(before_call=lambda given: Find(topic=given.topic.upper())), lead(CATS, worker=worker))
     assert (await answered(better)).text == '{"response": "{\\"topic\\":\\"CATS\\"}"}'
-    worse = agency(offering(before_call=lambda given: {"topic": 7}), lead(CATS, worker=worker))
-    assert "topic: Input should be a valid string (got 7)" in (await answered(worse)).text
+
+
+@pytest.mark.parametrize(
+    ("instead", "said"),
+    [
+        ({"topic": 7}, "a dict, which is no input of it: .*topic: Input should be a valid string"),
+        (3, "an int, which is no input of it"),
+    ],
+)
+async def test_what_before_call_returns_and_is_no_input_is_its_mistake_and_not_the_models(
+    instead: Any, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[Request] = []
+    worker: Any = asked.append
+    with caplog.at_level(logging.WARNING, logger="callboard"):
+        answer = await answered(agency(offering(before_call=lambda given: instead), lead(CATS, worker=worker)))
+    assert re.match(f"PromptError: before_call of research returned {said}", answer.text, re.DOTALL)
+    assert "before_call of research returned" in caplog.text
+    assert not asked
 
 
 async def test_before_call_may_answer_in_its_place_or_refuse_and_nobody_is_asked() -> None:

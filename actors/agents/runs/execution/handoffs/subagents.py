@@ -21,7 +21,17 @@ from ......tools.errors import InvalidArguments, ToolError
 from .....core.base.events import Outcome as Ended
 from .....core.base.send_context import active as active_context
 from ....answer import NO_USAGE
-from ....errors import GuardrailTripped, HandoffError, HandoffRefused, InvalidAnswer, RunFailed, named, said
+from ....errors import (
+    GuardrailTripped,
+    HandoffError,
+    HandoffRefused,
+    InvalidAnswer,
+    PromptError,
+    RunFailed,
+    an,
+    named,
+    said,
+)
 from ....events import HandoffFinished, HandoffStarted
 from ....handoffs.handoff import Handoff
 from ....handoffs.limits import check_chain, count_handoff
@@ -206,7 +216,7 @@ async def prepared_part(session: Session, key: str, sub: SubAgent, arguments: st
                     cells.drop(key)
                 return Part(key, name, sub, given, instead=instead)
             if instead is not None:
-                given = await called(f"the input of {name}", sub.checked, instead)
+                given = await _instead_of_input(sub, instead)
         return await _to_send(session, key, sub, given)
     except (GuardrailTripped, RunFailed):
         raise
@@ -214,6 +224,20 @@ async def prepared_part(session: Session, key: str, sub: SubAgent, arguments: st
         cells.drop(key)
         fatal = error if isinstance(error, FATAL) else None
         return Part(key, name, sub, instead=_refused(_in_words(error)), fatal=fatal)
+
+
+async def _instead_of_input(sub: SubAgent, instead: Any) -> Any:
+    """The input that ``before_call`` has put in the place of the model's.
+
+    Raises:
+        PromptError: it is none, which is no mistake of the model's.
+    """
+    try:
+        return await called(f"the input of {sub.name}", sub.checked, instead)
+    except InvalidArguments as error:
+        what = f"before_call of {sub.name} returned {an(type(instead))}, which is no input of it"
+        logger.warning("%s", what)
+        raise PromptError(f"{what}: {error}") from error
 
 
 async def _to_send(session: Session, key: str, sub: SubAgent, given: Any) -> Part:
