@@ -129,6 +129,11 @@ async def run_program(
         raise CodeFailed(f"{program.printed}{program.why or _shortened(error.display())}") from None
     except monty.MontyError as error:
         raise CodeFailed(f"{program.printed}{program.why or error}") from None
+    except (
+        GeneratorExit
+    ):  # thrown away with its loop, as in a simulated process that was killed: it awaits nothing more
+        program.leave()
+        raise
     finally:
         await program.end()
 
@@ -259,6 +264,10 @@ class _Program:
                 raise CodeFailed(f"{self.printed}{self._lines[number]}, not awaited, failed: {result['message']}")
         if self.why:
             raise CodeFailed(f"{self.printed}{self.why}")
+
+    def leave(self) -> None:
+        """Leave the calls to whoever made their loop."""
+        self._open.clear()
 
     async def end(self) -> None:
         """End the calls that nobody waits for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -427,6 +428,13 @@ async def carried_out(sim: Simulation) -> None:
 def test_a_process_that_is_killed_at_each_single_write_of_a_program_buys_nothing_twice(when: Any) -> None:
     for nth in range(1, WRITES + 1):
         simulate(carried_out, seeds=1, faults=[Restart("shop", nth=nth, when=when)])
+
+
+def test_a_killed_process_says_nothing_of_the_programs_that_it_ran(caplog: pytest.LogCaptureFixture) -> None:
+    for nth in range(3, 6):
+        simulate(carried_out, seeds=1, faults=[Restart("shop", nth=nth)])
+    gc.collect()  # what is left of a killed process is thrown away sooner or later
+    assert "raised" not in caplog.text
 
 
 def test_a_process_that_is_killed_several_times_in_a_program_buys_nothing_twice() -> None:
