@@ -227,6 +227,8 @@ async def test_a_step_that_does_not_offer_it_has_it_no_more() -> None:
         prompt.effect(lambda: set_step(step + 1))
         if step == 1:
             prompt.agent("research", "", Find, silent)
+        else:
+            prompt.agent("look", "", Find, silent)
 
     def model(request: Request) -> Any:
         if not told(request):
@@ -235,7 +237,7 @@ async def test_a_step_that_does_not_offer_it_has_it_no_more() -> None:
 
     answer = await answered(agency(leading, model))
     assert answer.steps[0].calls[0].output == '{"response": "found"}'
-    assert answer.steps[1].calls[0].output == "no tool is called 'research'; there are: none"
+    assert answer.steps[1].calls[0].output == "no tool is called 'research'; there are: look"
 
 
 # -- what it answers ---------------------------------------------------------------------------------------------------

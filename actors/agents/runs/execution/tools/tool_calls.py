@@ -40,7 +40,8 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
     if session.runtime.bus.active:
         session.emit(ToolStarted, call_id=call.id, tool=call.name, arguments=call.arguments)
     if tool is None:
-        names = ", ".join(session.prepared.tools) or "none"
+        prepared = session.prepared
+        names = ", ".join([*prepared.tools, *prepared.handoffs, *prepared.agents]) or "none"
         _returned(session, call, f"no tool is called {call.name!r:.80}; there are: {names}", True, happened)
         return
     hidden = session.prepared.deferred
