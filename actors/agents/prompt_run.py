@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar, overload
-from uuid import uuid4
 
 from ...providers.checks import MAYBE_FUNCTION, Wish
 from ...providers.messages import Message, ToolCall, Usage
 from ...tools import Tool
-from ..core.base.foreign import awaited
+from ..core.base.foreign import awaited, is_ours
+from ..core.base.ids import uuid7
 from ..core.base.spec import ChildSpec
 from ..core.refs.ref import ActorRef
 from .agency import Agency
@@ -24,6 +25,7 @@ from .answer import NO_USAGE, Answer, Step, V_co
 from .errors import AgentError, DefinitionError, RunCancelled, named
 from .events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, RunEvent, TextDelta
 from .prompts.prompt import Prompt, as_prompt
+from .runs.runtime.runtime import CANCEL_GRACE
 from .turns.questions import Question
 from .turns.rules import Limits
 from .turns.stopping import Condition, PrepareStep, RunSoFar, StepPlan, StopWhen, check_condition
@@ -90,14 +92,17 @@ class PromptRun(Generic[V_co]):
         self._agent = agent
         self._messages = messages
         self._options = options
-        self._id = uuid4().hex
+        self._id = ""
         self._started = False
         self._events: list[RunEvent] = []
         self._done: Sequence[Step] = ()
         self._aborted = ""
+        self._until: float | None = None  # when callbacks must be over
         self._news = asyncio.Event()
-        self._answer: asyncio.Future[Answer[V_co]] = asyncio.get_running_loop().create_future()
-        _kept(self._go(), f"prompt {agent.name}")
+        self._loop = asyncio.get_running_loop()
+        self._answer: asyncio.Future[Answer[V_co]] = self._loop.create_future()
+        self._callback: tuple[str, asyncio.Timeout] | None = None
+        self._task = _kept(self._go(), f"prompt {agent.name}")
 
     def __repr__(self) -> str:
         return f"<PromptRun of {self._agent.name}, {'over' if self._answer.done() else 'under way'}>"
@@ -106,6 +111,7 @@ class PromptRun(Generic[V_co]):
         return self._awaited().__await__()
 
     async def _awaited(self) -> Answer[V_co]:
+        self._check_waiting()
         try:
             return await asyncio.shield(self._answer)
         except asyncio.CancelledError:
@@ -135,13 +141,19 @@ class PromptRun(Generic[V_co]):
         return self._texts()
 
     def abort(self, reason: str = ABORTED) -> None:
-        """End the run in `RunCancelled`; nothing happens where it is over.
+        """End the run in `RunCancelled`; nothing happens where it is over. From any thread.
 
         Args:
             reason: told to whoever awaits it.
         """
-        if not self._aborted and not self._answer.done():
-            self._aborted = reason
+        if self._answer.done():
+            return
+        if not _runs_here(self._loop):
+            self._loop.call_soon_threadsafe(self.abort, reason)
+        elif not self._aborted:
+            self._aborted, self._until = reason, self._loop.time() + CANCEL_GRACE
+            if self._callback is not None:
+                self._callback[1].reschedule(self._until)
             if self._started:
                 _kept(self._cancel(), f"abort of {self._agent.name}")
 
@@ -156,6 +168,7 @@ class PromptRun(Generic[V_co]):
             if self._answer.done():
                 self._answer.result()
                 return
+            self._check_waiting()
             await self._news.wait()
 
     async def _texts(self) -> AsyncGenerator[str]:
@@ -169,6 +182,8 @@ class PromptRun(Generic[V_co]):
         error: Exception | None = None
         try:
             async with self._agency:
+                assert self._agency.system is not None
+                self._id = uuid7(time.time(), self._agency.system.rng)
                 if self._aborted:
                     raise RunCancelled(self._aborted)
                 deps = self._options.get("deps")
@@ -222,13 +237,31 @@ class PromptRun(Generic[V_co]):
             await self._tell("on_step_finish", step)
 
     async def _tell(self, name: str, what: object) -> None:
-        """Call back; one that raises disturbs nothing but itself."""
+        """Call back; one that raises, or does not return where the run is aborted, disturbs nothing but itself."""
         callback: Any = self._options.get(name)
-        if callback is not None:
-            try:
+        if callback is None:
+            return
+        bound = asyncio.timeout_at(self._until)
+        try:
+            async with bound:
+                self._callback = name, bound
                 await awaited(name, callback, what)
-            except Exception as error:
+        except BaseException as error:
+            if is_ours(error, self._task):
+                raise
+            if bound.expired():
+                logger.warning("%s of %r was cancelled: it took more than 5 seconds after the abort", name, self)
+            else:
                 logger.warning("%s of %r raised %s", name, self, named(error), exc_info=error)
+        finally:
+            self._callback = None
+
+    def _check_waiting(self) -> None:
+        """Nothing waits for the run that the run waits for."""
+        if self._callback is not None and asyncio.current_task() is self._task:
+            raise PromptError(
+                f"{self._callback[0]} waits for {self!r}, which waits for {self._callback[0]}: use what it is given"
+            )
 
     def _seen(self, run: RunSoFar) -> None:
         self._done = run.steps
@@ -325,7 +358,8 @@ def run_prompt(fn: Any, *, plugins: Any = (), output_type: Any = None, **options
         on_error: called with what the run ended in.
         on_abort: called with the steps that were done, where the run was aborted.
 
-    Callbacks may be ``async``; they are called one at a time, in order. What one raises is logged.
+    Callbacks may be ``async``; they are called one at a time, in order. What one raises is logged. One that is at work
+    5 seconds after the run was aborted is cancelled.
 
     Raises:
         PromptError: the function does not fit its plugins, or cannot be called with a prompt.
@@ -371,7 +405,15 @@ def run_prompt(fn: Any, *, plugins: Any = (), output_type: Any = None, **options
 _OF_AGENT: Final = ("instructions", "tools", "limits", "settings")
 
 
-def _kept(work: Any, name: str) -> None:
+def _kept(work: Any, name: str) -> asyncio.Task[Any]:
     task = asyncio.get_running_loop().create_task(work, name=name)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    return task
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
