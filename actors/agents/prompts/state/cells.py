@@ -18,7 +18,8 @@ from typing import Any, Final, Generic, TypeVar
 from .....tools.changes import Changes, changes
 from ...errors import PromptError
 from ...turns.records import PromptChanged
-from .serializing import ANY, SCALARS, Kind, NotPlain, is_same
+from ..references import Reference
+from .serializing import ANY, SCALARS, Kind, NotPlain, is_same, with_texts
 
 T = TypeVar("T")
 
@@ -182,14 +183,19 @@ class Cells:
         A block of `open` takes 0.3 µs more."""
         return changes.set(self._rendering)
 
-    def take(self, scope: str) -> PromptChanged | None:
+    def take(self, scope: str, blot: Callable[[str], str] | None = None) -> PromptChanged | None:
         """Commit what was set in a scope, on top of all that was committed before; the scope is over.
+
+        Args:
+            scope: it.
+            blot: takes out of a text what no journal and no model may see.
 
         Returns:
             What has changed; None if nothing has.
 
         Raises:
             Exception: what a function of the value before raised, now that it was called anew; nothing is committed.
+            PromptError: a value does not fit its type without what was blotted out; nothing is committed.
         """
         if scope not in self._scopes:
             return None
@@ -202,6 +208,8 @@ class Cells:
             for key, queue in taken.queues.items():
                 before = self.state.get(key, _MISSING)
                 value = queue.value if before is queue.base else self._folded(key, queue, before)
+                if blot is not None:
+                    value = self._blotted(key, queue.kind, value, blot)
                 if before is _MISSING or not is_same(value, before):
                     state[key] = value
             if state:
@@ -356,6 +364,18 @@ class Cells:
             return kind.plain(function(kind.restored(before)))
         finally:
             self._updating = ""
+
+    def _blotted(self, key: str, kind: Kind, value: Any, blot: Callable[[str], str]) -> Any:
+        blotted = with_texts(value, blot)
+        if blotted is not value:
+            try:
+                kind.restored(blotted)
+            except NotPlain as wrong:
+                raise PromptError(
+                    f"{self.name}: state {key!r} holds a credential, which no state keeps, and does not fit its type "
+                    "without: keep what the credential is called, and ask for it where it is used"
+                ) from wrong
+        return blotted
 
     def _folded(self, key: str, queue: _Queue, before: Any) -> Any:
         """What a queue comes to on top of another value than it began with."""

@@ -6,12 +6,15 @@ import json
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from math import isfinite
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from ...errors import an
 from .losses import has_set, loss_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import TypeAdapter
 
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
@@ -63,6 +66,23 @@ def copied(value: Any) -> Any:
         return [copied(item) for item in value]
     if kind is dict:
         return {key: copied(item) for key, item in value.items()}
+    return value
+
+
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Plain data in which each text, also of a key, is what a function makes of it; the same value where none changes."""
+    kind = type(value)
+    if kind is str:
+        changed = change(value)
+        return value if changed == value else changed
+    made: Any
+    if kind is list:
+        made = [with_texts(item, change) for item in value]
+        return value if all(map(is_, made, value)) else made
+    if kind is dict:
+        made = {with_texts(key, change): with_texts(item, change) for key, item in value.items()}
+        same = len(made) == len(value) and all(map(is_, made, value)) and all(map(is_, made.values(), value.values()))
+        return value if same else made
     return value
 
 

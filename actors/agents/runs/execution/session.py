@@ -362,6 +362,15 @@ class Session:
             entry: Entry | None = self.runtime.register.get(session.run.parent) if session.run.parent else None
             session = entry.session if entry is not None else None
 
+    def holder(self) -> Entry | Session:
+        """Where what the tools of a run depend on is kept: by the run that the caller started."""
+        return self.runtime.register.get(self.run.root) or self
+
+    def blot(self) -> Callable[[str], str] | None:
+        """What takes out of a text the secrets that tools were given; None where none were."""
+        secrets = self.holder().secrets
+        return secrets.blot if secrets else None
+
     def adopt(self) -> None:
         """Take over the runs that an earlier incarnation had sent to others, to end them together with this one. A run
         that goes on does not need it: it sends them anew, and finds them."""

@@ -429,7 +429,7 @@ def _with_changes(
     left: list[PartResult] = []
     for part, result in zip(parts, results, strict=True):
         try:
-            changed = cells.take(part.key)
+            changed = cells.take(part.key, session.blot())
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a function of the value before, which others have changed meanwhile

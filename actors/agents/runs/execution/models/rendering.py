@@ -77,7 +77,7 @@ def adopt(session: Session, outcome: Outcome[Rendered]) -> None:
             know_sub_agents(session, rendered)
         if rendered.agents or before.agents:  # else they are what they were: 5 µs a step
             session.look_at_rules()
-        session.changed = cells.take(RENDER)
+        session.changed = cells.take(RENDER, session.blot())
     except KeyboardInterrupt:
         raise
     except RunFailed:

@@ -234,7 +234,7 @@ def with_changes(
         cells.drop(call.id)
         return content, True
     try:
-        session.changed = cells.take(call.id)
+        session.changed = cells.take(call.id, session.blot())
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a function of the value before, which others have changed meanwhile

@@ -41,7 +41,7 @@ class _Making:
 
 def tool_context(session: Session, call: ToolCall) -> ToolContext[Any] | None:
     """The context of a call; None where what the tool depends on has to be made first: see `made_context`."""
-    deps = _holder(session).deps
+    deps = session.holder().deps
     if deps is NO_DEPS:
         if session.runtime.makes_deps:
             return None
@@ -59,7 +59,7 @@ async def made_context(session: Session, call: ToolCall) -> ToolContext[Any]:
     ready = tool_context(session, call)
     if ready is not None:
         return ready
-    holder = _holder(session)
+    holder = session.holder()
     if holder.deps is NO_DEPS:
         making = _called(session.runtime.deps, session.run.caller)
         holder.deps = _Making(asyncio.get_running_loop().create_task(making, name=f"deps of {session.run.root}"))
@@ -74,7 +74,7 @@ async def made_context(session: Session, call: ToolCall) -> ToolContext[Any]:
 
 def secrets_of(session: Session) -> Secrets | None:
     """What tools that work for a caller's run were given, and is to be kept out of what all of them show."""
-    return _holder(session).secrets
+    return session.holder().secrets
 
 
 def has_to_recall(session: Session) -> bool:
@@ -84,7 +84,7 @@ def has_to_recall(session: Session) -> bool:
 
 async def recall(session: Session) -> None:
     """Ask again for what tools were given before a restart, or in an earlier run: it may turn up in what they show."""
-    secrets, holder = _kept_secrets(session), _holder(session)
+    secrets, holder = _kept_secrets(session), session.holder()
     for given in dict.fromkeys(_unknown(session)):  # the runs that it works for have it, too
         with suppress(Exception):  # what is not to be had any more cannot be known
             secret = await _look_up(session, given.caller, given.name)
@@ -95,12 +95,12 @@ async def recall(session: Session) -> None:
 
 
 def _unknown(session: Session) -> list[CredentialGiven]:
-    known = _holder(session).known
+    known = session.holder().known
     return [given for one in session.upward() for given in one.state.credentials if given not in known]
 
 
 def _kept_secrets(session: Session) -> Secrets:
-    holder = _holder(session)
+    holder = session.holder()
     if holder.secrets is None:
         holder.secrets = Secrets()
     return holder.secrets
@@ -140,11 +140,6 @@ def money_spent(message: MoneySpent, happened: Happened) -> None:
     session, tool, spent = message
     session.emit(ToolSpent, call_id=spent.call_id, tool=tool, amount=spent.amount, reason=spent.reason)
     happened(session, spent)
-
-
-def _holder(session: Session) -> Entry | Session:
-    """Where what the tools of a run depend on is kept: by the run that the caller started."""
-    return session.runtime.register.get(session.run.root) or session
 
 
 async def _called(function: Callable[[Caller], Any], caller: Caller) -> Any:
@@ -187,7 +182,7 @@ def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
         on_usage=partial(_on_usage, session),
         on_call=partial(make_call, session),
         began_at=_began_at(session, call),
-        credentials=None if runtime.credentials is None else partial(_credential, session, _holder(session)),
+        credentials=None if runtime.credentials is None else partial(_credential, session, session.holder()),
     )
     if runtime.credentials is not None:
         context.secrets = _kept_secrets(session)  # what one tool was given another may return
