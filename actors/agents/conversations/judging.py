@@ -161,10 +161,10 @@ class RunToday:
         facts = StepFacts(
             history.as_tuple(), turn.steps + 1, last_tool(history, turn.start), self._context, self._agent.specs
         )
-        kept = step.remembered.before(len(history))
+        kept, shown = step.remembered.before(len(history)), step.remembered.shown(len(history))
         token = active_context.set(self._send_context)
         try:
-            made = render(spec, Cells(kept.state, kept.effects), facts, before=kept.state)
+            made = render(spec, Cells(shown, kept.effects), facts, before=shown)
             rendered = await made if isawaitable(made) else made
             self._prepared = self._agent.with_prompt(rendered, self.request.caller)
         except KeyboardInterrupt:

@@ -223,10 +223,12 @@ class PromptChanged(NamedTuple):
     Args:
         state: the new values that it keeps, by key, as plain data.
         effects: for effects that ran, what they depended on, as JSON; None for one that is forgotten.
+        initial: of values that were given in the same step, those that its effects have changed since.
     """
 
     state: Mapping[str, Any] = _NOTHING
     effects: Mapping[str, str | None] = _NOTHING
+    initial: Mapping[str, Any] = _NOTHING
 
     def __repr__(self) -> str:
         """What has changed, never to what: errors and logs show records."""

@@ -59,6 +59,16 @@ class Remembered:
         kept = [change for change in self.changes if change[0] < messages]
         return self if len(kept) == len(self.changes) else Remembered(kept)
 
+    def shown(self, messages: int) -> Mapping[str, Any]:
+        """The state that the prompt function saw in the step that began behind so many messages: what there was before,
+        and the initial values that this step has given."""
+        state = dict(self.before(messages).state)
+        for at, changed in self.changes:
+            if at == messages:
+                for key, value in changed.state.items():
+                    state.setdefault(key, changed.initial.get(key, value))
+        return state
+
 
 NOTHING_REMEMBERED = Remembered()
 

@@ -205,6 +205,7 @@ class Cells:
                 return None
             taken.over = True
             state: dict[str, Any] = {}
+            initial: dict[str, Any] = {}
             for key, queue in taken.queues.items():
                 before = self.state.get(key, _MISSING)
                 value = queue.value if before is queue.base else self._folded(key, queue, before)
@@ -212,13 +213,16 @@ class Cells:
                     value = self._blotted(key, queue.kind, value, blot)
                 if before is _MISSING or not is_same(value, before):
                     state[key] = value
+                    given = queue.steps[0]
+                    if scope == RENDER and before is _MISSING and len(queue.steps) > 1 and isinstance(given, tuple):
+                        initial[key] = given[0] if blot is None else with_texts(given[0], blot)
             if state:
                 self.state = {**self.state, **state}
             effects = taken.effects
             if effects:
                 left = {**self.effects, **effects}
                 self.effects = {name: on for name, on in left.items() if on is not None}
-            return PromptChanged(state, effects) if state or effects else None
+            return PromptChanged(state, effects, initial) if state or effects else None
 
     def drop(self, scope: str) -> None:
         """Forget what was set in a scope; it is over."""

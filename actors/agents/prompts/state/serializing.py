@@ -70,7 +70,7 @@ def copied(value: Any) -> Any:
 
 
 def with_texts(value: Any, change: Callable[[str], str]) -> Any:
-    """Plain data in which each text, also of a key, is what a function makes of it; the same value where none changes."""
+    """Plain data with each text, also of a key, as a function makes it; the same value where none changes."""
     kind = type(value)
     if kind is str:
         changed = change(value)

@@ -109,7 +109,7 @@ def _rendered(session: Session, *, effects: bool) -> Outcome[Rendered] | Corouti
     specs = session.base.specs + external if external else session.base.specs
     step = turn.steps + 1 if effects else turn.steps
     facts = StepFacts(history.as_tuple(), step, last_tool(history, turn.start), session.context, specs)
-    before = None if effects else remembered.before(len(history)).state
+    before = None if effects else remembered.shown(len(history))
     token = active_context.set(session.send_context)
     try:
         made = render(spec, session.cells, facts, before=before, input=session.input)
