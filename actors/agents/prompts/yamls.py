@@ -60,7 +60,7 @@ def _written(plain: Any) -> str:
         written: str = yaml.dump(
             plain, Dumper=_dumper(), sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
         )
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # also of a number with too many digits
         raise NotPlain(f"it cannot be written: {error!s:.200}") from error
     return written.removesuffix("\n...\n").rstrip("\n")
 
@@ -77,6 +77,10 @@ def _dumper() -> Any:
         pass
 
     def text(dumper: Any, value: str) -> yaml.ScalarNode:
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half a character, which no provider is sent
+            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         style = '"' if any(odd in value for odd in _ODD) else "|" if "\n" in value else None
         node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
         return node

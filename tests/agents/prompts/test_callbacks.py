@@ -181,6 +181,7 @@ async def test_it_can_be_aborted_from_another_thread() -> None:
 
 async def test_what_is_no_prompt_function_is_refused_also_where_there_is_a_question() -> None:
     nothing: Any = None
+    options: Any
     for options in ({}, {"messages": "Hello."}):
         with pytest.raises(DefinitionError, match="a prompt function is a function that takes the prompt, not None"):
             run_prompt(nothing, model=function(calling()), **options)

@@ -27,6 +27,15 @@ _DEEPEST: Final = 100
 _ENDLESS: Final = f"it is nested without end, or deeper than {_DEEPEST} levels"
 
 
+_LARGEST: Final = 10**4300
+"""What is below, Python writes as a text and reads again (``sys.set_int_max_str_digits``)."""
+_TOO_LARGE: Final = "a whole number of more than 4,300 digits, which Python does not write: use a text, or a float"
+_HALF: Final = (
+    "half a character is in it (a lone surrogate), which has no place in a value of a type; put another one in its "
+    "place: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+)
+
+
 class NotPlain(Exception):
     """A value that no journal keeps; the text says why, and what to do."""
 
@@ -38,10 +47,10 @@ def problem_of(value: Any) -> str:
 
 def _problem(value: Any, where: str, deep: int) -> str:
     kind = type(value)
-    if kind is float and not isfinite(value):
-        return f"{where or 'it'} is {value}, which no JSON says: use None, or a text"
     if kind in SCALARS:
-        return ""
+        if kind is float and not isfinite(value):
+            return f"{where or 'it'} is {value}, which no JSON says: use None, or a text"
+        return "" if kind is not int or -_LARGEST < value < _LARGEST else f"{where or 'it'} is {_TOO_LARGE}"
     if not deep:
         return _ENDLESS
     if kind is list:
@@ -57,6 +66,15 @@ def _problem(value: Any, where: str, deep: int) -> str:
                 return problem
         return ""
     return f"{where or 'it'} is {an(kind)}"
+
+
+def _has_half(plain: Any) -> bool:
+    """Whether there is half a character in plain data: as ``json.loads('"\\ud800"')`` makes one."""
+    try:
+        json.dumps(plain, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def copied(value: Any) -> Any:
@@ -129,8 +147,6 @@ class Kind:
             NotPlain: it does not fit, or is none.
         """
         if self._adapter is None:
-            if type(value) in SCALARS and (type(value) is not float or isfinite(value)):
-                return value
             if problem := problem_of(value):
                 raise NotPlain(f"{problem}; a state is plain data, or give its type: value_type=…")
             return copied(value)
@@ -143,7 +159,15 @@ class Kind:
             raise NotPlain(f"{what} is no {self.name}{self._misfit(value)}") from error
         if problem := problem_of(made):
             raise NotPlain(problem)
-        if loss := loss_of(value, self.restored(made, "as JSON it")):
+        try:
+            loss = loss_of(value, self.restored(made, "as JSON it"))
+        except NotPlain:
+            if _has_half(made):
+                raise NotPlain(_HALF) from None
+            raise
+        if loss:
+            if _has_half(made):
+                raise NotPlain(_HALF)
             mend = f"give its type: value_type={f'{self.name}[…]' if self._loose else '…'}"
             if type(value) is self.type and not self._loose:
                 mend = f"have {self.name} say all of it as JSON, or keep something else"
@@ -238,7 +262,7 @@ def canonical(value: Any) -> str:
         NotPlain: there is none.
     """
     kind = type(value)
-    if kind is int:
+    if kind is int and -_LARGEST < value < _LARGEST:
         return int.__repr__(value)
     if kind is str:
         return encode_basestring_ascii(value)
