@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from ..errors import an
-from .state.serializing import NotPlain, problem_of
+from .state.serializing import NotPlain, problem_of, whole
 
 _MOST_KNOWN: Final = 512
 _LONGEST_KNOWN: Final = 4_000
@@ -77,10 +77,7 @@ def _dumper() -> Any:
         pass
 
     def text(dumper: Any, value: str) -> yaml.ScalarNode:
-        try:
-            value.encode()
-        except UnicodeEncodeError:  # half a character, which no provider is sent
-            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        value = whole(value)
         style = '"' if any(odd in value for odd in _ODD) else "|" if "\n" in value else None
         node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
         return node

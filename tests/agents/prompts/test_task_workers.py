@@ -182,6 +182,34 @@ async def test_a_task_that_another_call_of_the_step_has_started_is_not_handed_ov
     assert not model.tasks
 
 
+def any_answer(prompt: TaskGraph) -> None:
+    prompt.task_graph(
+        [NewTask(id="find", title="find it")], workers=[TaskWorker("surfer", "Searches.", surf, response_schema=Any)]
+    )
+
+
+DEEP = f"{'[' * 150}{']' * 150}"
+
+
+@pytest.mark.parametrize("said", ['{"pages": NaN}', "[1e400]", DEEP], ids=["nan", "infinity", "deep"])
+async def test_an_answer_that_cannot_be_kept_fails_the_task_which_may_be_handed_over_again(said: str) -> None:
+    answers = iter([said, '"three pages"'])
+    find = handed(("surfer", "find"))
+    model = Model(find, worker=lambda task: next(answers))
+    await model.run(any_answer)
+    assert "[!] find: find it (failed, surfer): " in model.graph
+    model = Model(find, find, worker=lambda task: next(answers))
+    answers = iter([said, '"three pages"'])
+    await model.run(any_answer)
+    assert "[x] find: find it (completed, surfer): three pages" in model.graph
+
+
+async def test_half_a_character_in_an_answer_is_kept_as_providers_are_sent_it() -> None:
+    model = Model(handed(("clerk", "sum")), worker=lambda task: "cut \ud83d")
+    await model.run()
+    assert "[x] sum: sum up (completed, clerk): cut \ufffd" in model.graph
+
+
 @pytest.mark.parametrize(
     ("worker", "task", "said"),
     [

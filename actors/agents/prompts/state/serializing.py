@@ -68,6 +68,15 @@ def _problem(value: Any, where: str, deep: int) -> str:
     return f"{where or 'it'} is {an(kind)}"
 
 
+def whole(text: str) -> str:
+    """A text with U+FFFD in place of each half of a character, as providers are sent it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def _has_half(plain: Any) -> bool:
     """Whether there is half a character in plain data: as ``json.loads('"\\ud800"')`` makes one."""
     try:

@@ -12,11 +12,12 @@ from .....tools.errors import TaskError
 from ...errors import PromptError, said
 from ...turns.rules import Limits
 from ..prompt import as_prompt
+from ..state.serializing import whole, with_texts
 from ..subagents import SubAgent
 from .given import TaskId
 from .graph import TaskGraphState
 from .graph_tools import Change
-from .status import listed
+from .status import listed, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +158,15 @@ def _as_agent(
     def finish(given: TaskCall, answer: Any) -> None:
         from pydantic_core import to_jsonable_python
 
-        result = to_jsonable_python(answer)
-        change(lambda before: before.finish(given.task_id, "completed", result, agent=worker.name))
+        try:
+            result = plain(with_texts(to_jsonable_python(answer), whole), "the answer")
+        except TaskError as error:
+            fail(given, error)
+            return
+        try:
+            change(lambda before: before.finish(given.task_id, "completed", result, agent=worker.name))
+        except PromptError as error:  # no state keeps it; handed over again the task would end so again
+            fail(given, error)
 
     def fail(given: TaskCall, error: BaseException) -> None:
         change(lambda before: before.finish(given.task_id, "failed", said(error), agent=worker.name))
