@@ -125,6 +125,8 @@ if TYPE_CHECKING:
         RunCancelled,
         RunError,
         RunFailed,
+        SkillFailed,
+        SkillFileError,
         StepLimit,
         StuckLoop,
         TemplateError,
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
         UnknownApproval,
         UnknownConversation,
         UnknownRun,
+        UnknownSkill,
     )
     from .actors.agents.events import (
         ApprovalDecided,
@@ -195,6 +198,8 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
+    from .actors.agents.skills.context import SkillContext
+    from .actors.agents.skills.route import HttpRoute, http
     from .actors.agents.skills.skill import Skill
     from .actors.agents.team.description import Ability, AgentDescription
     from .actors.agents.team.diagram import conversation_diagram
@@ -502,6 +507,8 @@ _HOMES = {
         "RunCancelled",
         "RunError",
         "RunFailed",
+        "SkillFailed",
+        "SkillFileError",
         "StepLimit",
         "StuckLoop",
         "TemplateError",
@@ -511,6 +518,7 @@ _HOMES = {
         "UnknownApproval",
         "UnknownConversation",
         "UnknownRun",
+        "UnknownSkill",
     ),
     ".actors.agents.events": (
         "ApprovalDecided",
@@ -583,6 +591,11 @@ _HOMES = {
     ".actors.agents.prompts.prompt": ("Prompt",),
     ".actors.agents.prompts.references": ("Reference", "ToolReference"),
     ".actors.agents.prompts.subagents": ("SubAgent",),
+    ".actors.agents.skills.context": ("SkillContext",),
+    ".actors.agents.skills.route": (
+        "HttpRoute",
+        "http",
+    ),
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
     ".actors.agents.turns.stopping": ("AfterSteps", "AfterTool", "RunSoFar", "StepPlan", "TextMatches"),
@@ -827,6 +840,7 @@ __all__ = [
     "Hook",
     "HookContext",
     "HookFailed",
+    "HttpRoute",
     "Image",
     "Interceptor",
     "InvalidAnswer",
@@ -941,6 +955,9 @@ __all__ = [
     "SetBudget",
     "SharedTaskGraph",
     "Skill",
+    "SkillContext",
+    "SkillFailed",
+    "SkillFileError",
     "SpecError",
     "SqliteCache",
     "SqliteJournal",
@@ -1012,6 +1029,7 @@ __all__ = [
     "UnknownConversation",
     "UnknownModel",
     "UnknownRun",
+    "UnknownSkill",
     "UnknownTool",
     "UnpricedModel",
     "Unsubscribe",
@@ -1044,6 +1062,7 @@ __all__ = [
     "handles",
     "handoff",
     "hook",
+    "http",
     "instructions_for",
     "load_config",
     "load_team",

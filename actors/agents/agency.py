@@ -201,6 +201,7 @@ class Agency(Members, Conversations, Approvals):
         Raises:
             AgencyClosed: it was started before, or is stopped meanwhile.
             JournalUnavailable: the journal cannot be opened.
+            SkillFailed: a skill of an agent could not be initialized; those that were are closed.
         """
         await self._lifecycle.start()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
 
 from ...providers.checks import FLAG, FUNCTION, LIST, MAYBE_FUNCTION, TEXT, Wish
 from ...tools import Tool, ToolDefinitionError, as_tool
@@ -13,6 +13,7 @@ from ...tools.scopes import ALL, Scopes, as_scopes, may_use
 from ...tools.tool import Autonomy
 from ..core.refs.ref import ActorRef
 from .caller import Caller, as_owner
+from .classfields import SaysFields, fields_of_class
 from .context import Deps, RequestContext
 from .errors import DefinitionError, PromptError
 from .handoffs.offer import HandoffTool, as_handoffs
@@ -22,6 +23,7 @@ from .output import Output
 from .plaindata import Known, Misread, read_fields
 from .prompts.prompt import Prompt, as_prompt
 from .prompts.spec import PromptSpec
+from .prompts.together import Contributor, together
 from .skills.skill import Skill, in_order
 from .turns.rules import Limits, check_limits
 from .turns.stopping import PrepareStep, StopWhen, check_condition
@@ -39,8 +41,9 @@ else:  # defaults come with Python 3.13, and only type checkers need this one
 Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
 
 
+@fields_of_class
 @dataclass(eq=False)
-class Agent(Generic[Deps, Out]):
+class Agent(SaysFields, Generic[Deps, Out]):
     """An agent: a name, instructions, and what it may use.
 
     Type checkers may be told what its tools depend on and what it answers: ``Agent[Database, Report]("Analyst", …)``.
@@ -85,9 +88,6 @@ class Agent(Generic[Deps, Out]):
             or a class of one's own has a method that nobody would call.
     """
 
-    _of_class: ClassVar[frozenset[str]] = frozenset()
-    """The fields that a class of one's own says."""
-
     name: str = ""
     instructions: Instructions = ""
     model: str | ActorRef[Any] = field(default="", kw_only=True)
@@ -116,14 +116,9 @@ class Agent(Generic[Deps, Out]):
                     f"{cls.__name__}.{name}: an agent is a description, and nobody calls that; what it does is said by "
                     "its instructions, tools, hooks and handoffs"
                 )
-        cls._of_class |= {each.name for each in fields(Agent) if each.name in vars(cls)}
 
     def __post_init__(self) -> None:
-        for name in self._of_class if "__dataclass_fields__" in vars(type(self)) else ():
-            if name not in type(self).__annotations__:  # the decorator passes it over, without a word
-                raise DefinitionError(
-                    f"{type(self).__name__}.{name} needs its type: it is not a field of a dataclass else"
-                )
+        self.check_class_fields()
         if not AGENT_NAME.fits(self.name):
             raise DefinitionError(f"agent name {self.name!r:.80}: use {AGENT_NAME.text}")
         whose = f"agent {self.name}"
@@ -148,7 +143,11 @@ class Agent(Generic[Deps, Out]):
         self.handoffs = as_handoffs(self.handoffs, whose)
         self.hooks = as_hooks(self.hooks, whose)
         self.skills = all_are(Skill, self.skills, whose, "skills", "Skills")
-        self.all_skills = tuple(in_order(self.skills))
+        try:
+            self.all_skills = tuple(in_order(self.skills))
+        except DefinitionError as error:
+            raise DefinitionError(f"{whose}: {error}") from None
+        self.opened_skills = tuple(skill for skill in self.all_skills if skill.opens)
         from_skills = (tool for skill in self.all_skills for tool in skill.tools)
         self.all_tools = as_tools((*self.tools, *from_skills), self.name)
         self.output = _output(self.output_type, self.name)
@@ -156,13 +155,28 @@ class Agent(Generic[Deps, Out]):
         check_settings(self.settings, whose)
 
     def _prompt_spec(self, whose: str) -> PromptSpec | None:
-        if self.prompt is not None:
-            if getattr(self, "answer", None) is not None:
-                raise PromptError(f"{whose}: it answers by itself, so nothing asks its prompt function; leave one away")
-            return as_prompt(self.prompt, self.plugins, whose)
-        if self.plugins:
+        """Its own prompt function, with those of its skills after it."""
+        taught = [(skill, skill.prompt_spec) for skill in self.all_skills if skill.prompt_spec is not None]
+        if self.prompt is None and self.plugins:
             raise PromptError(f"{whose}: plugins are for a prompt function; give one: prompt=…")
-        return None
+        if self.prompt is None and not taught:
+            return None
+        if getattr(self, "answer", None) is not None:
+            raise PromptError(f"{whose}: it answers by itself, so nothing asks its prompt function; leave one away")
+        if not taught:
+            return as_prompt(self.prompt, self.plugins, whose)
+        made: list[Contributor] = []
+        if self.prompt is not None:
+            made.append(Contributor(as_prompt(self.prompt, self.plugins, whose), lambda caller: True))
+        made.extend(Contributor(spec, partial(self._may_use_skill, skill)) for skill, spec in taught)
+        return together(made, whose)
+
+    def _may_use_skill(self, skill: Skill, caller: Caller) -> bool:
+        """Whether a caller may use a skill and all that it builds on."""
+        by_name = {each.name: each for each in self.all_skills}
+        return self.may_use(caller, skill.scope) and all(
+            self._may_use_skill(by_name[name], caller) for name in skill.required
+        )
 
     @classmethod
     def from_config(
@@ -221,21 +235,9 @@ class Agent(Generic[Deps, Out]):
 _NEVER_CALLED = ("on_receive", "on_start", "on_stop", "on_failure", "run", "run_streaming", "process")
 """What people write who take an agent for an actor or an agency."""
 
-_init = Agent.__init__
 _INSTRUCTIONS = Wish(
     "a text, or a function of the request context", lambda given: TEXT.fits(given) or FUNCTION.fits(given)
 )
-_ORDER = tuple(each.name for each in fields(Agent))
-
-
-@wraps(_init)
-def _with_fields_of_class(self: Agent, *args: Any, **given: Any) -> None:
-    for name in self._of_class.difference(_ORDER[: len(args)], given):
-        given[name] = getattr(self, name)  # a method is bound
-    _init(self, *args, **given)
-
-
-Agent.__init__ = _with_fields_of_class  # type: ignore[method-assign]  # behind the decorator, which makes it
 
 
 def _output(kind: Any, agent: str) -> Output | None:

@@ -6,6 +6,8 @@ AgentError
 │   ├── UnknownConversation  the conversation was never started, or has been released
 │   ├── PromptError          a prompt function, or what it defines, is wrong
 │   │   └── TemplateError    a template cannot be loaded or rendered; says the file and the line
+│   ├── UnknownSkill         no skill of that name is there; the known ones are in the message
+│   ├── SkillFileError       a SKILL.md, or what is beside it, is wrong; says the file and the line
 │   ├── UnknownRun           no run of that id is kept here
 │   └── UnknownApproval      nothing waits under that id: it was decided already, has expired, or never was
 ├── HandoffError
@@ -29,6 +31,7 @@ AgentError
 ├── AgentUnavailable         the agent's actor, or the conversation's, has failed for good
 ├── ConversationBusy         something else is under way in the conversation, here or in another process
 ├── ConversationIdle         no run is under way that could be told something
+├── SkillFailed              a skill could not be initialized; the cause is chained
 ├── NotAllowed               the caller may not do that
 ├── AnswerChanged            text was streamed that the answer does not begin with
 ├── QuotaExceeded            the caller, or their tenant, has nothing left for now; says when to come back
@@ -88,6 +91,25 @@ class TemplateError(PromptError):
     def __init__(self, message: str, *, path: str = "", line: int = 0) -> None:
         where = f"{path}, line {line}: " if line else f"{path}: " if path else ""
         super().__init__(where + message)
+        self.path = path
+        self.line = line
+
+
+class UnknownSkill(DefinitionError):
+    """No skill of that name is there; the message has those that are."""
+
+
+class SkillFileError(DefinitionError):
+    """A ``SKILL.md``, or what stands beside it, is wrong.
+
+    Args:
+        message: what is wrong, and what was expected.
+        path: the file or the folder.
+        line: the line, counted from 1; 0 when no line is to blame.
+    """
+
+    def __init__(self, message: str, *, path: str, line: int = 0) -> None:
+        super().__init__(f"{path}, line {line}: {message}" if line else f"{path}: {message}")
         self.path = path
         self.line = line
 
@@ -182,6 +204,10 @@ class ConversationBusy(AgentError):
 
 class ConversationIdle(AgentError):
     """No run is under way in the conversation that could be told something."""
+
+
+class SkillFailed(AgentError):
+    """A skill could not be initialized: what it needs is not there, or it failed; the cause is chained."""
 
 
 class NotAllowed(AgentError):

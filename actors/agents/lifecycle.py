@@ -78,6 +78,7 @@ class Lifecycle:
 
         Raises:
             AgencyClosed: it was started before, or is stopped meanwhile.
+            SkillFailed: a skill could not be initialized.
         """
         if self.system is not None or self.closed:
             raise AgencyClosed("an agency is started once; make a new one from the same agents")
@@ -93,6 +94,8 @@ class Lifecycle:
             if self._address is not None:  # beside the loop: an older file may have to be rewritten
                 runtime.journal = await asyncio.to_thread(open_journal, self._address)
             self._start_model(system)
+            for agent in list(runtime.directory.agents.values()):
+                await runtime.skills.open(agent.all_skills)
             if runtime.shared:
                 self.resumed = await recover(runtime)
             root = system.supervise(ChildSpec(AgencyActor, (runtime,), name=self.name, shutdown=30.0))
@@ -103,6 +106,7 @@ class Lifecycle:
                 await runtime.model.started()  # with the vendors' SDKs loaded, for which the first run need not wait
             runtime.journal.on_post(runtime.posted)  # not before there is anybody to take them
         except BaseException as error:
+            await runtime.skills.close()
             if self._given_system is None:
                 await system.stop()
             if self._address is not None:
@@ -175,11 +179,12 @@ class Lifecycle:
         for entry in register.open():
             if entry.session is not None:
                 entry.session.let_go()
-        if self._given_system is None:
-            await self.system.stop()
-        elif runtime.root is not None and runtime.root.is_alive():
+        if runtime.root is not None and runtime.root.is_alive():
             with suppress(CoreError):
                 await runtime.root.stop()
+        await runtime.skills.close()  # between the runs that use them, and the system that their actors live in
+        if self._given_system is None:
+            await self.system.stop()
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.following.close("has stopped")
         runtime.clock.close()

@@ -9,7 +9,8 @@ from typing import Any
 from ....tools import Tool
 from ...core.refs.ref import ActorRef
 from ..agent import Agent
-from ..errors import DefinitionError
+from ..caller import Caller
+from ..errors import DefinitionError, UnknownSkill
 from ..handoffs.offer import HandoffTool, is_target
 from ..handoffs.target import Responder, Target
 from ..hooks import Hook
@@ -197,12 +198,55 @@ class Members(Part):
         self._change(agent, lambda now: changes.without_handoff(now, target))
 
     def add_skill(self, agent: Agent | str, skill: Skill) -> None:
-        """Teach an agent one more skill, and those it requires; otherwise as `add_tool`."""
+        """Teach an agent one more skill, and those it requires; otherwise as `add_tool`. What there is to initialize
+        is initialized before the agent's next completion, which fails if that does."""
         self._change(agent, lambda now: changes.with_skill(now, skill))
 
     def remove_skill(self, agent: Agent | str, skill: Skill | str) -> None:
-        """Take a skill from an agent, and those that only this one required; otherwise as `remove_tool`."""
+        """Take a skill from an agent, and those that only this one required; otherwise as `remove_tool`. What was
+        initialized is closed when the agency stops: calls may be under way."""
         self._change(agent, lambda now: changes.without_skill(now, skill))
+
+    def get_skill(self, agent: Agent | str | None, name: str) -> Skill:
+        """A skill of an agent's, also one that another of its skills requires.
+
+        Args:
+            agent: whose; None for the first agent.
+            name: the skill's.
+
+        Raises:
+            UnknownAgent: nobody has that name.
+            UnknownSkill: the agent has no such skill.
+        """
+        member = self._directory.agents[self._directory.name_of(agent)]
+        for skill in member.all_skills:
+            if skill.name == name:
+                return skill
+        there = ", ".join(skill.name for skill in member.all_skills) or "none"
+        raise UnknownSkill(f"agent {member.name} has no skill called {name!r:.80}; there are: {there}")
+
+    def skill_available(self, agent: Agent | str | None, name: str, *, caller: Caller | None = None) -> bool:
+        """Whether an agent can use a skill at this moment: it has it, and what it requires is initialized, too.
+
+        Args:
+            agent: whose; None for the first agent.
+            name: the skill's.
+            caller: for whom; None for whoever may use everything.
+
+        Raises:
+            UnknownAgent: nobody has that name.
+        """
+        member = self._directory.agents[self._directory.name_of(agent)]
+        there = {skill.name: skill for skill in member.all_skills}
+        pending = [name]
+        while pending:
+            skill = there.get(pending.pop())
+            if skill is None or skill not in self._runtime.skills:
+                return False
+            if caller is not None and not member.may_use(caller, skill.scope):
+                return False
+            pending.extend(skill.required)
+        return True
 
     def _change(self, agent: Agent | str, changed: Callable[[Agent], Agent]) -> None:
         added = self._directory.change(self._directory.name_of(agent), changed)

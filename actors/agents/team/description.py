@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ....tools.schema import name_of
 from ..agent import Agent, as_tools
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Target
@@ -43,6 +44,8 @@ class AgentDescription:
     Args:
         name, description, autonomy: the agent's.
         prompt: the name of its prompt function, which defines more in each step than stands here; empty without one.
+        prompts: the prompt functions, its own and those of its skills.
+        routes: what a server offers for its skills: paths, with their ``methods``.
         model: the name of its model; empty where it has the agency's, or an actor of its own.
         output_type: the type of its answers, as text; empty for text.
         scopes: who may ask it: any of these will do.
@@ -60,6 +63,16 @@ class AgentDescription:
     hooks: tuple[Ability, ...]
     skills: tuple[Ability, ...]
     prompt: str = ""
+    prompts: tuple[Ability, ...] = ()
+    routes: tuple[Ability, ...] = ()
+
+    @property
+    def capabilities(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of all that it can do, by where it has them from, what it has itself first."""
+        found: dict[str, list[str]] = {OWN: []}
+        for each in (*self.tools, *self.handoffs, *self.hooks, *self.prompts, *self.routes):
+            found.setdefault(each.source, []).append(each.details["target"] if each.source == FLOW else each.name)
+        return {source: tuple(names) for source, names in found.items() if names}
 
 
 def describe(
@@ -86,14 +99,16 @@ def describe(
         tuple(
             Ability(
                 skill.name,
-                _first_line(skill.instructions),
+                _first_line(skill.description or skill.instructions),
                 OWN if skill in agent.skills else "required",
                 scopes_of(skill),
-                {"requires": [required.name for required in skill.requires]},
+                {"requires": list(skill.required)},
             )
             for skill in agent.all_skills
         ),
         "" if agent.prompt_spec is None else agent.prompt_spec.name,
+        tuple(_prompts(agent)),
+        tuple(_routes(agent)),
     )
 
 
@@ -134,6 +149,21 @@ def _hooks(agent: Agent) -> Iterable[Ability]:
     for hook, source in sorted(sources, key=lambda each: -each[0].priority):  # the order in which they are called
         details = {"guardrail": hook.guardrail, "priority": hook.priority}
         yield Ability(hook.name, hook.event, source, scopes_of(hook), details)
+
+
+def _prompts(agent: Agent) -> Iterable[Ability]:
+    if agent.prompt is not None:
+        yield Ability(name_of(agent.prompt), "", OWN, ("all",), {})
+    for skill in agent.all_skills:
+        if skill.prompt_spec is not None:
+            yield Ability(skill.prompt_spec.name, "", f"skill {skill.name}", scopes_of(skill), {})
+
+
+def _routes(agent: Agent) -> Iterable[Ability]:
+    for skill in agent.all_skills:
+        for route in skill.routes:
+            details = {"methods": list(route.methods)}
+            yield Ability(route.path, route.description, f"skill {skill.name}", scopes_of(route), details)
 
 
 def _first_line(text: Any) -> str:

@@ -233,7 +233,7 @@ class PreparedAgent:
 
         skills: dict[str, Skill] = {}
         for skill in agent.all_skills:  # what one builds on comes before it
-            if usable(skill) and all(required.name in skills for required in skill.requires):
+            if usable(skill) and all(name in skills for name in skill.required):
                 skills[skill.name] = skill
         allowed = skills.values()
         barred = {

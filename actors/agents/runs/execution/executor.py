@@ -12,7 +12,7 @@ from typing import Any
 from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff, Restore
 from .handoffs.preparing import delegate_answered, hand_off, handoff_prepared, handoff_refused
 from .handoffs.subagents import sub_agents_prepared, sub_agents_told
-from .models.completions import ask_again, complete, completion_arrived, step_rendered
+from .models.completions import ask_again, complete, completion_arrived, skills_opened, step_rendered
 from .models.rendering import restore
 from .reports import (
     ApprovalExpired,
@@ -29,6 +29,7 @@ from .reports import (
     Prepared,
     PromptRendered,
     Refused,
+    SkillsOpened,
     SubAgentsPrepared,
     SubAgentsTold,
     ToolDone,
@@ -48,6 +49,7 @@ EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
 """What carries out a command."""
 
 RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
+    SkillsOpened: skills_opened,
     PromptRendered: step_rendered,
     AskAgain: ask_again,
     CompletionArrived: completion_arrived,

@@ -28,6 +28,14 @@ class CompletionArrived(NamedTuple):
 
 
 @suppress_dead_letter
+class SkillsOpened(NamedTuple):
+    """The agent's skills are initialized, or one could not be."""
+
+    session: Session
+    outcome: Outcome[None]
+
+
+@suppress_dead_letter
 class PromptRendered(NamedTuple):
     """An `async` prompt function has said what the next completion is asked with."""
 

@@ -24,6 +24,9 @@ from ...errors import AgentError, UnknownAgent
 from ...events import RunFinished
 from ...handoffs.limits import HandoffLimits
 from ...output import Output, is_plain
+from ...skills.context import SkillContext
+from ...skills.opening import OpenSkills
+from ...skills.skill import Skill
 from ...team.directory import Directory
 from ...team.prepared import PreparedAgent
 from ...turns.outcome import Outcome, not_theirs
@@ -105,6 +108,7 @@ class AgencyRuntime:
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
         self.clock = Clock()
+        self.skills = OpenSkills(self._skill_context)
         self.system: System | None = None
         self.root: ActorRef[Any] | None = None
         self.model: ActorRef[Any] | None = None
@@ -135,6 +139,10 @@ class AgencyRuntime:
         """An id that nobody else has."""
         assert self.system is not None
         return uuid7(time.time(), self.system.rng)
+
+    def _skill_context(self, required: Mapping[str, Skill]) -> SkillContext:
+        assert self.system is not None
+        return SkillContext(self.system, self.model, required)
 
     # -- the way to actors ---------------------------------------------------------------------------------------------
 

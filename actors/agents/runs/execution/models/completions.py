@@ -18,7 +18,7 @@ from .....core.refs.ref import ActorRef
 from ....answer import Answer
 from ....answer_shape import wrong_answer
 from ....context import UsageRecord
-from ....errors import AgentError, RunFailed, named
+from ....errors import AgentError, RunFailed, SkillFailed, named, said
 from ....events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
 from ....handoffs.target import AgentRequest, Responds
 from ....turns.confidence import confidence_of
@@ -26,7 +26,7 @@ from ....turns.rules import NOTHING
 from ....turns.steps import Complete, Completed, CompletionFailed, Interrupted
 from ..calling import called, raised_by
 from ..planning import planned, stopped
-from ..reports import AskAgain, CompletionArrived, PromptRendered
+from ..reports import AskAgain, CompletionArrived, PromptRendered, SkillsOpened
 from ..session import Happened, Session
 from ..spending import spent_above
 from .partial import Partial
@@ -49,6 +49,29 @@ def complete(session: Session, command: Complete, happened: Happened) -> None:
         session.look_at_agent()
     if session.prepared.agent.stop_when is not None and stopped(session, happened):
         return
+    agent, skills = session.prepared.agent, session.runtime.skills
+    if agent.opened_skills and not skills.have(agent.opened_skills):
+        work = skills.open(agent.all_skills)
+        session.ask = session.actor.pipe(work, lambda outcome: SkillsOpened(session, outcome))
+        return
+    _step(session, happened)
+
+
+def skills_opened(message: SkillsOpened, happened: Happened) -> None:
+    """Begin the step for which the agent's skills had to be initialized."""
+    session, outcome = message
+    session.ask = None
+    try:
+        outcome.unwrap()
+    except SkillFailed as error:
+        failed = RunFailed(said(error))
+        failed.__cause__ = error
+        happened(session, CompletionFailed(failed))
+        return
+    _step(session, happened)
+
+
+def _step(session: Session, happened: Happened) -> None:
     session.attempts = 0
     session.step_started = session.time()
     if session.prompt is None:
