@@ -199,6 +199,7 @@ if TYPE_CHECKING:
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.context import SkillContext
+    from .actors.agents.skills.discovery import find_skill, known_skills
     from .actors.agents.skills.route import HttpRoute, http
     from .actors.agents.skills.skill import Skill
     from .actors.agents.team.description import Ability, AgentDescription
@@ -592,6 +593,10 @@ _HOMES = {
     ".actors.agents.prompts.references": ("Reference", "ToolReference"),
     ".actors.agents.prompts.subagents": ("SubAgent",),
     ".actors.agents.skills.context": ("SkillContext",),
+    ".actors.agents.skills.discovery": (
+        "find_skill",
+        "known_skills",
+    ),
     ".actors.agents.skills.route": (
         "HttpRoute",
         "http",
@@ -1057,6 +1062,7 @@ __all__ = [
     "default_tools",
     "developer_tools",
     "file_tools",
+    "find_skill",
     "git_tool",
     "guardrail",
     "handles",
@@ -1064,6 +1070,7 @@ __all__ = [
     "hook",
     "http",
     "instructions_for",
+    "known_skills",
     "load_config",
     "load_team",
     "maybe",

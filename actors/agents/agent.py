@@ -194,7 +194,8 @@ class Agent(SaysFields, Generic[Deps, Out]):
                 imported; handoffs by the agent's name; ``limits`` as a mapping; ``output_type``, ``stop_when``,
                 ``prepare_step`` and ``prompt`` as ``module:name``, ``plugins`` as a list of such. A ``role`` takes the
                 instructions from a file where there are none. Objects are taken as they are.
-            tools, hooks, skills: what names stand for: a mapping, or things that have a name (a `ToolRegistry`).
+            tools, hooks, skills: what names stand for: a mapping, or things that have a name (a `ToolRegistry`). Skills
+                are found by their names besides, see `find_skill`.
 
         Raises:
             DefinitionError: a field or a name is not there, or of the wrong kind, with those there are; or as `Agent`.

@@ -16,6 +16,7 @@ from .hooks import Hook
 from .output import Output
 from .prompts.markdown.instructions import instructions_for
 from .prompts.prompt import Prompt
+from .skills.discovery import find_skill, known_skills, made_skill
 from .skills.skill import Skill
 from .turns.rules import Limits
 
@@ -116,11 +117,13 @@ def hook_of(written: str) -> Hook:
 
 
 def skill_of(written: str) -> Skill:
-    """A skill. Raises `Misread`."""
-    found = imported(written)
-    if not isinstance(found, Skill):
-        raise wrong_kind(written, "a Skill", found)
-    return found
+    """A skill, or what is made by a class or function that takes no settings. Raises `Misread`."""
+    try:
+        return made_skill(imported(written), {}, written)
+    except Misread:
+        raise
+    except DefinitionError as error:
+        raise Misread(str(error)) from error
 
 
 def plugin_of(written: str) -> type[Prompt]:
@@ -195,9 +198,15 @@ def _found(what: str, written: Any, known: Mapping[str, Any]) -> Any:
     """What a name stands for; what is none is as it is."""
     if not isinstance(written, str) or ":" in written:
         return written
-    if written not in known:
-        raise Misread(f"no {what} is called {written!r}{_hint(written, known)}")
-    return known[written]
+    if written in known:
+        return known[written]
+    there = {*known, *known_skills()} if what == "skill" else known
+    if written not in there:
+        raise Misread(f"no {what} is called {written!r}{_hint(written, there)}")
+    try:
+        return find_skill(written)
+    except DefinitionError as error:
+        raise Misread(str(error)) from error
 
 
 def _by_name(known: Known, what: str) -> Mapping[str, Any]:

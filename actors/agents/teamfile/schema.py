@@ -104,10 +104,17 @@ class AgentEntry(Section):
     prompt: str = Field("", description="the prompt function that makes its steps, as module:name")
     plugins: Names = Field((), description="a list of the prompt function's plugins as module:name")
     hooks: Names = Field((), description="a list of hooks and guardrails as module:name")
-    skills: Names = Field((), description="a list of skills as module:name")
+    skills: Names = Field((), description="a list of skills by name, or as module:name")
     limits: Annotated[Limits, AfterValidator(_limits)] = Field(Limits(), description="what one run may use")
     settings: Annotated[dict[str, Any], AfterValidator(_settings)] = Field({}, description="temperature, max_tokens, …")
     defer_tools: bool = Field(False, description="whether the model searches for its tools, and is not shown them all")
+
+
+class SkillEntry(Section):
+    """A skill, and what it is made with."""
+
+    use: str = Field("", description="its name, or module:name; left out, the name that it is given here")
+    settings: dict[str, Any] = Field({}, description="what it is made with")
 
 
 class McpEntry(Section):
@@ -138,6 +145,7 @@ class TeamFile(LlmConfig):
     config: FileName = Field("", description="a file with the sections about models, such as llm.yaml, beside this one")
     on_usage: str = Field("", description="a function as module:name that is told of each call to a provider")
     shared_instructions: str = Field("", description="before every agent's own: a text, or the path of a .md file")
+    skills: dict[str, SkillEntry] = Field({}, description="a mapping of names to skills that agents are given by name")
     mcp_servers: dict[str, McpEntry] = Field({}, description="a mapping of names to MCP servers")
     journal: Annotated[FileName, AfterValidator(_journal)] = Field(
         "", description="a file beside this one, or postgresql://…"

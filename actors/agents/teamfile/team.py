@@ -18,8 +18,10 @@ from ....tools import Tool
 from ..agent import Agent
 from ..errors import DefinitionError
 from ..plaindata import Misread, imported, wrong_kind
+from ..skills.discovery import WrongSettings, find_skill, made_skill
+from ..skills.skill import Skill
 from ..team.directory import Directory
-from .schema import AgentEntry, McpEntry, TeamFile
+from .schema import AgentEntry, McpEntry, SkillEntry, TeamFile
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def load_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str,
         for index, budget in enumerate(written.budgets):
             if budget.scope == "agent" and budget.name != "*":
                 require(file, ("budgets", index, "name"), "agent", budget.name, written.agents)
-    reader = _Reader(file, written, {tool.name: tool for tool in tools}, config, registry)
+    reader = _Reader(file, written, {tool.name: tool for tool in tools}, config, registry, {})
+    reader.skills.update((name, reader.skill(name, entry)) for name, entry in written.skills.items())
     agents = {name: reader.agent(name, entry) for name, entry in written.agents.items()}
     for index, flow in enumerate(written.flows):
         for side, name in enumerate(flow):
@@ -105,6 +108,19 @@ class _Reader:
     tools: Mapping[str, Tool]
     config: LlmConfig
     registry: Registry
+    skills: dict[str, Skill]
+
+    def skill(self, name: str, entry: SkillEntry) -> Skill:
+        at = ("skills", name)
+        use = entry.use or name
+        try:
+            if ":" in use:
+                return made_skill(imported(use), entry.settings, name)
+            return find_skill(use, **entry.settings)
+        except WrongSettings as wrong:
+            raise self.file.error((*at, "settings", *wrong.at), str(wrong)) from None
+        except DefinitionError as error:
+            raise self.file.error((*at, "use"), str(error)) from error.__cause__
 
     def agent(self, name: str, entry: AgentEntry) -> Agent:
         file, at = self.file, ("agents", name)
@@ -124,7 +140,7 @@ class _Reader:
         said["instructions"] = self._text((*at, "instructions"), entry.instructions)
         said["model"] = entry.model or self.config.model_for(name)
         try:
-            return Agent.from_config(said, tools=self.tools)
+            return Agent.from_config(said, tools=self.tools, skills=self.skills)
         except Misread as wrong:
             raise file.error((*at, *wrong.at), str(wrong).partition(": ")[2]) from wrong.__cause__
         except DefinitionError as error:
