@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final, TypeAlias
 
-Scopes: TypeAlias = "str | Collection[str]"
+Scopes: TypeAlias = str | Collection[str]
 """A scope, or several of which any one suffices, as they are given."""
 
 ALL: Final = "all"

@@ -200,6 +200,9 @@ if TYPE_CHECKING:
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.context import SkillContext
     from .actors.agents.skills.discovery import find_skill, known_skills
+    from .actors.agents.skills.folders.folder import SkillFolder
+    from .actors.agents.skills.folders.skills import FolderSkills, skill_roots, skills_from
+    from .actors.agents.skills.folders.trust import SkillTrust
     from .actors.agents.skills.route import HttpRoute, http
     from .actors.agents.skills.skill import Skill
     from .actors.agents.team.description import Ability, AgentDescription
@@ -597,6 +600,13 @@ _HOMES = {
         "find_skill",
         "known_skills",
     ),
+    ".actors.agents.skills.folders.folder": ("SkillFolder",),
+    ".actors.agents.skills.folders.skills": (
+        "FolderSkills",
+        "skill_roots",
+        "skills_from",
+    ),
+    ".actors.agents.skills.folders.trust": ("SkillTrust",),
     ".actors.agents.skills.route": (
         "HttpRoute",
         "http",
@@ -819,6 +829,7 @@ __all__ = [
     "FetchFailed",
     "File",
     "FileError",
+    "FolderSkills",
     "FunctionTool",
     "Functions",
     "Future",
@@ -963,6 +974,8 @@ __all__ = [
     "SkillContext",
     "SkillFailed",
     "SkillFileError",
+    "SkillFolder",
+    "SkillTrust",
     "SpecError",
     "SqliteCache",
     "SqliteJournal",
@@ -1085,6 +1098,8 @@ __all__ = [
     "send_context",
     "service_gc",
     "simulate",
+    "skill_roots",
+    "skills_from",
     "stop_on_signals",
     "todo_tool",
     "tool",

@@ -145,6 +145,21 @@ PRINTS = {
         '{"response": "It stains."}',
         "2 findings; It stains.",
     ],
+    "skills.py": [
+        "stock opens",
+        "orders open, with stock",
+        "There are 3.",
+        "Knows what is in stock. True",
+        "{'skill stock': ('count', '/stock/{item}')}",
+        "stock closes",
+    ],
+    "skill_folders.py": [
+        "SKILL.md, line 1: 'description' is missing",
+        "- word-count: Counts the words of a text. Use it when somebody asks how long a text is.",
+        "a person approves: trust_skill_and_run scripts/count.py",
+        "6 words",
+        "6 words",
+    ],
     "thread_race.py": [
         "7 were paid, 3 counted",
         "1 interruption, of thread pay",

@@ -14,9 +14,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import os
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DefinitionError, UnknownSkill, named
@@ -24,8 +26,8 @@ from .skill import Skill
 
 GROUP: Final = "callboard.skills"
 
-BUILT_IN: Final[Mapping[str, str]] = {}
-"""The skills that come with the library, by name: module in `builtin`, and what makes it there."""
+BUILT_IN: Final[Mapping[str, str]] = {"folders": ".folders.skills:skills_from"}
+"""The skills that come with the library, by name: the module, and what makes it there."""
 
 
 class WrongSettings(DefinitionError):
@@ -59,10 +61,14 @@ def find_skill(name: str, /, **settings: Any) -> Skill:
         UnknownSkill: there is none of that name.
         DefinitionError: two packages declare one of that name, importing it fails, or the settings do not fit.
     """
+    return made_skill(maker_of(name), settings, name)
+
+
+def maker_of(name: str) -> Any:
+    """What makes the skill of a name; errors as of `find_skill`."""
     if name in BUILT_IN:
         module, _, maker = BUILT_IN[name].partition(":")
-        found = importlib.import_module(f".builtin.{module}", __package__)
-        return made_skill(getattr(found, maker), settings, name)
+        return getattr(importlib.import_module(module, __package__), maker)
     declared = _declared()
     if name not in declared:
         near = difflib.get_close_matches(name, {*declared, *BUILT_IN}, 1)
@@ -74,20 +80,20 @@ def find_skill(name: str, /, **settings: Any) -> Skill:
         raise DefinitionError(f"the skill {name!r} is declared by {' and by '.join(_origins(declared[name]))}")
     (entry,) = declared[name]
     try:
-        maker = entry.load()
+        return entry.load()
     except (Exception, SystemExit) as error:  # whatever the module does
         where = f"{entry.value}, which {_origins([entry])[0]} declares"
         raise DefinitionError(f"the skill {name!r} ({where}) cannot be imported: {named(error)}") from error
-    return made_skill(maker, settings, name)
 
 
-def made_skill(maker: Any, settings: Mapping[str, Any], name: str) -> Skill:
+def made_skill(maker: Any, settings: Mapping[str, Any], name: str, folder: Path | None = None) -> Skill:
     """A skill, made with settings.
 
     Args:
         maker: a `Skill`, a class of them, or a function that is annotated to return one.
         settings: plain data.
         name: for errors.
+        folder: where paths among the settings begin which do not say it: what is annotated with `Path` or `PathLike`.
 
     Raises:
         WrongSettings: they do not fit what it takes.
@@ -101,9 +107,9 @@ def made_skill(maker: Any, settings: Mapping[str, Any], name: str) -> Skill:
         kind = "a class" if isinstance(maker, type) else f"a value of type {type(maker).__name__}"
         also = "a class of skills will do, and a function that is annotated to return one"
         raise DefinitionError(f"expected a Skill; {name} is {kind}; {also}")
-    given = _fitting(maker, settings, name)
+    several, named_ones = _fitting(maker, settings, name, folder)
     try:
-        made = maker(*given) if isinstance(given, tuple) else maker(**given)
+        made = maker(*several, **named_ones)
     except DefinitionError:
         raise
     except Exception as error:
@@ -124,32 +130,36 @@ def _makes_skills(maker: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, Skill)
 
 
-def _fitting(maker: Callable[..., Any], settings: Mapping[str, Any], name: str) -> tuple[Any] | dict[str, Any]:
-    """Settings as what makes a skill takes them: one model, or arguments by name."""
+def _fitting(
+    maker: Callable[..., Any], settings: Mapping[str, Any], name: str, folder: Path | None
+) -> tuple[Iterable[Any], dict[str, Any]]:
+    """Settings as what makes a skill takes them: by position the one model, or those of which it takes any number; and
+    by name."""
     from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, create_model
 
-    body = maker.__init__ if isinstance(maker, type) else maker
+    body: Any = getattr(maker, "__init__", None) if isinstance(maker, type) else maker
     try:
         hints = typing.get_type_hints(body)
-        parameters = [
-            each
+        parameters = {
+            each.name: each
             for each in inspect.signature(maker).parameters.values()
-            if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
-        ]
-        kinds = [hints.get(each.name, Any) for each in parameters]
-        alone = len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel)
-        model: type[BaseModel] = (
-            kinds[0]
-            if alone
-            else create_model(
-                f"{name} settings",
-                __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()),
-                **{
-                    each.name: (kind, ... if each.default is each.empty else each.default)
-                    for each, kind in zip(parameters, kinds, strict=True)
-                },
-            )
-        )
+            if each.kind is not each.VAR_KEYWORD and each.kind is not each.POSITIONAL_ONLY
+        }
+        kinds = {each: hints.get(each, Any) for each in parameters}
+        rest = next((each.name for each in parameters.values() if each.kind is each.VAR_POSITIONAL), "")
+        (alone, *others) = kinds.values() or (None,)
+        if isinstance(alone, type) and issubclass(alone, BaseModel) and not others:
+            model: type[BaseModel] = alone
+        else:
+            alone = None
+            fields: dict[str, Any] = {
+                each: (kinds[each], ... if given.default is given.empty else given.default)
+                for each, given in parameters.items()
+            }
+            if rest:
+                fields[rest] = (list[kinds[rest]], ())  # type: ignore[valid-type]
+            config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+            model = create_model(f"{name} settings", __config__=config, **fields)
     except (TypeError, ValueError, NameError, PydanticUserError) as error:
         raise DefinitionError(f"the skill {name} does not say what it takes: {named(error)}") from error
     try:
@@ -157,7 +167,28 @@ def _fitting(maker: Callable[..., Any], settings: Mapping[str, Any], name: str) 
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise _wrong(name, problem, model.model_fields) from None
-    return (read,) if alone else {each: getattr(read, each) for each in read.model_fields_set}
+    if alone is not None:
+        return (read,), {}
+    said = {each: getattr(read, each) for each in read.model_fields_set}
+    if folder is not None:
+        said = {each: _below(folder, value) if _is_path(kinds[each]) else value for each, value in said.items()}
+    if not rest:
+        return (), said
+    first = [each for each, given in parameters.items() if given.kind is given.POSITIONAL_OR_KEYWORD]
+    return [*(said.pop(each, getattr(read, each)) for each in first), *said.pop(rest, ())], said
+
+
+def _is_path(kind: Any) -> bool:
+    """Whether a setting that is annotated so names a file."""
+    return kind in (Path, os.PathLike) or any(
+        _is_path(each) for each in (typing.get_origin(kind), *typing.get_args(kind)) if each is not None
+    )
+
+
+def _below(folder: Path, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_below(folder, each) for each in value]
+    return folder / Path(value).expanduser() if isinstance(value, str | os.PathLike) else value
 
 
 def _wrong(name: str, problem: Any, there: Iterable[str]) -> WrongSettings:

@@ -114,7 +114,7 @@ class SkillEntry(Section):
     """A skill, and what it is made with."""
 
     use: str = Field("", description="its name, or module:name; left out, the name that it is given here")
-    settings: dict[str, Any] = Field({}, description="what it is made with")
+    settings: dict[str, Any] = Field({}, description="what it is made with; paths begin beside this file")
 
 
 class McpEntry(Section):

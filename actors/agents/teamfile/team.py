@@ -18,7 +18,7 @@ from ....tools import Tool
 from ..agent import Agent
 from ..errors import DefinitionError
 from ..plaindata import Misread, imported, wrong_kind
-from ..skills.discovery import WrongSettings, find_skill, made_skill
+from ..skills.discovery import WrongSettings, made_skill, maker_of
 from ..skills.skill import Skill
 from ..team.directory import Directory
 from .schema import AgentEntry, McpEntry, SkillEntry, TeamFile
@@ -114,9 +114,8 @@ class _Reader:
         at = ("skills", name)
         use = entry.use or name
         try:
-            if ":" in use:
-                return made_skill(imported(use), entry.settings, name)
-            return find_skill(use, **entry.settings)
+            maker = imported(use) if ":" in use else maker_of(use)
+            return made_skill(maker, entry.settings, name, Path(self.file.path).parent)
         except WrongSettings as wrong:
             raise self.file.error((*at, "settings", *wrong.at), str(wrong)) from None
         except DefinitionError as error:

@@ -245,7 +245,7 @@ async def test_an_agent_without_a_prompt_function_has_those_of_its_skills_and_on
         with pytest.raises(Exception, match="returned a str, which nobody reads"):
             await agency.run("?")
     with pytest.raises(DefinitionError, match=r"skill x: isinstance takes \(.*\); a prompt function takes \(prompt\)"):
-        Skill("x", prompt=isinstance)
+        Skill("x", prompt=isinstance)  # type: ignore[arg-type]
 
 
 def test_an_agency_says_what_an_agent_can_do_and_where_it_has_it_from() -> None:
