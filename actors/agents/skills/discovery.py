@@ -26,7 +26,12 @@ from .skill import Skill
 
 GROUP: Final = "callboard.skills"
 
-BUILT_IN: Final[Mapping[str, str]] = {"folders": ".folders.skills:skills_from"}
+BUILT_IN: Final[Mapping[str, str]] = {
+    "database": ".builtin.database:DatabaseSkill",
+    "files": ".builtin.files:files_skill",
+    "folders": ".folders.skills:skills_from",
+    "web": ".builtin.web:web_skill",
+}
 """The skills that come with the library, by name: the module, and what makes it there."""
 
 
@@ -155,6 +160,7 @@ def _fitting(
             fields: dict[str, Any] = {
                 each: (kinds[each], ... if given.default is given.empty else given.default)
                 for each, given in parameters.items()
+                if given.default is given.empty or _can_be_said(kinds[each])
             }
             if rest:
                 fields[rest] = (list[kinds[rest]], ())  # type: ignore[valid-type]
@@ -174,8 +180,19 @@ def _fitting(
         said = {each: _below(folder, value) if _is_path(kinds[each]) else value for each, value in said.items()}
     if not rest:
         return (), said
-    first = [each for each, given in parameters.items() if given.kind is given.POSITIONAL_OR_KEYWORD]
+    first = [each for each in fields if parameters[each].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     return [*(said.pop(each, getattr(read, each)) for each in first), *said.pop(rest, ())], said
+
+
+def _can_be_said(kind: Any) -> bool:
+    """Whether plain data can be a value of a type: of a protocol it cannot, and then it is no setting."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    try:
+        TypeAdapter(list[kind], config=ConfigDict(arbitrary_types_allowed=True))
+    except Exception:  # pydantic's own, and its core's
+        return False
+    return True
 
 
 def _is_path(kind: Any) -> bool:
