@@ -198,6 +198,16 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
+    from .actors.agents.skills.builtin.database import DatabaseSkill
+    from .actors.agents.skills.builtin.files import files_skill
+    from .actors.agents.skills.builtin.web import web_skill
+    from .actors.agents.skills.builtin.webhooks import (
+        Webhook,
+        WebhookRefused,
+        sign_webhook,
+        verify_webhook,
+        webhooks_skill,
+    )
     from .actors.agents.skills.context import SkillContext
     from .actors.agents.skills.discovery import find_skill, known_skills
     from .actors.agents.skills.folders.folder import SkillFolder
@@ -595,6 +605,16 @@ _HOMES = {
     ".actors.agents.prompts.prompt": ("Prompt",),
     ".actors.agents.prompts.references": ("Reference", "ToolReference"),
     ".actors.agents.prompts.subagents": ("SubAgent",),
+    ".actors.agents.skills.builtin.webhooks": (
+        "Webhook",
+        "WebhookRefused",
+        "sign_webhook",
+        "verify_webhook",
+        "webhooks_skill",
+    ),
+    ".actors.agents.skills.builtin.database": ("DatabaseSkill",),
+    ".actors.agents.skills.builtin.files": ("files_skill",),
+    ".actors.agents.skills.builtin.web": ("web_skill",),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
         "find_skill",
@@ -810,6 +830,7 @@ __all__ = [
     "CoreError",
     "CostLimit",
     "CountTokens",
+    "DatabaseSkill",
     "DdgsSearch",
     "DeadLetter",
     "DefinitionError",
@@ -1056,6 +1077,8 @@ __all__ = [
     "UsageRecord",
     "VendorState",
     "Vertex",
+    "Webhook",
+    "WebhookRefused",
     "WebhookTarget",
     "Weighted",
     "agents_md",
@@ -1075,6 +1098,7 @@ __all__ = [
     "default_tools",
     "developer_tools",
     "file_tools",
+    "files_skill",
     "find_skill",
     "git_tool",
     "guardrail",
@@ -1097,6 +1121,7 @@ __all__ = [
     "run_prompt",
     "send_context",
     "service_gc",
+    "sign_webhook",
     "simulate",
     "skill_roots",
     "skills_from",
@@ -1105,9 +1130,12 @@ __all__ = [
     "tool",
     "tool_from_schema",
     "tool_message",
+    "verify_webhook",
     "wait",
     "web_fetch_tool",
     "web_search_tool",
+    "web_skill",
+    "webhooks_skill",
 ]
 
 

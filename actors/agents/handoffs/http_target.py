@@ -81,15 +81,17 @@ class HttpTarget:
     def __hash__(self) -> int:
         return hash((self.name, self._url))
 
-    async def _post(self, payload: Mapping[str, object], headers: Mapping[str, str], secrets: tuple[str, ...]) -> bytes:
-        """What it answers to a JSON object.
+    async def _post(
+        self, payload: Mapping[str, object] | bytes, headers: Mapping[str, str], secrets: tuple[str, ...]
+    ) -> bytes:
+        """What it answers to JSON.
 
         Where it answers 429, or 503 with a time, it is asked again when it says, at most `ATTEMPTS` times and within
         the timeout: it has done nothing then. Redirects are not followed: they would take the task and the key
         elsewhere.
 
         Args:
-            payload: what is sent.
+            payload: what is sent: an object, or JSON as it is to go out.
             headers: sent along.
             secrets: what no error may show.
 
@@ -107,7 +109,11 @@ class HttpTarget:
                 httpx.AsyncClient(timeout=None, transport=self._transport) as client,
             ):
                 for attempt in range(ATTEMPTS):
-                    request = client.build_request("POST", self._url, json=payload, headers=headers)
+                    if isinstance(payload, bytes):
+                        sent = {"Content-Type": "application/json", **headers}
+                        request = client.build_request("POST", self._url, content=payload, headers=sent)
+                    else:
+                        request = client.build_request("POST", self._url, json=payload, headers=headers)
                     response = await client.send(request, stream=True)
                     try:
                         body = await self._bounded(response)

@@ -17,9 +17,11 @@ import inspect
 import os
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, Protocol
 
 from ..errors import DefinitionError, UnknownSkill, named
 from .skill import Skill
@@ -31,8 +33,13 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "files": ".builtin.files:files_skill",
     "folders": ".folders.skills:skills_from",
     "web": ".builtin.web:web_skill",
+    "webhooks": ".builtin.webhooks:webhooks_skill",
 }
 """The skills that come with the library, by name: the module, and what makes it there."""
+
+
+class _Unknown(Protocol):
+    """In the place of an annotation that cannot be resolved."""
 
 
 class WrongSettings(DefinitionError):
@@ -128,11 +135,19 @@ def _makes_skills(maker: Any) -> bool:
     """Whether that is what it is for: nothing else is called to find out what it returns."""
     if isinstance(maker, type):
         return issubclass(maker, Skill)
-    try:
-        hint = typing.get_type_hints(maker).get("return")
-    except (TypeError, NameError, AttributeError):
-        return False
+    hint = _hints(maker).get("return")
     return isinstance(hint, type) and issubclass(hint, Skill)
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    """What a function is annotated with; without what cannot be resolved, such as names for type checkers only."""
+    found: dict[str, Any] = {}
+    body = inspect.unwrap(function)
+    for name, written in getattr(body, "__annotations__", {}).items():
+        alone = SimpleNamespace(__annotations__={name: written})
+        with suppress(Exception):  # whatever an annotation's code raises
+            found |= typing.get_type_hints(alone, getattr(body, "__globals__", {}))
+    return found
 
 
 def _fitting(
@@ -144,13 +159,16 @@ def _fitting(
 
     body: Any = getattr(maker, "__init__", None) if isinstance(maker, type) else maker
     try:
-        hints = typing.get_type_hints(body)
+        hints = _hints(body)
         parameters = {
             each.name: each
             for each in inspect.signature(maker).parameters.values()
             if each.kind is not each.VAR_KEYWORD and each.kind is not each.POSITIONAL_ONLY
         }
-        kinds = {each: hints.get(each, Any) for each in parameters}
+        kinds = {
+            name: hints.get(name, Any if given.annotation is given.empty else _Unknown)
+            for name, given in parameters.items()
+        }
         rest = next((each.name for each in parameters.values() if each.kind is each.VAR_POSITIONAL), "")
         (alone, *others) = kinds.values() or (None,)
         if isinstance(alone, type) and issubclass(alone, BaseModel) and not others:
