@@ -174,6 +174,22 @@ if TYPE_CHECKING:
         guardrail,
         hook,
     )
+    from .actors.agents.memory.embedding.embedder import Embedder
+    from .actors.agents.memory.embedding.hashing import HashingEmbedder
+    from .actors.agents.memory.errors import (
+        EmbedderMismatch,
+        EmbeddingFailed,
+        FactEnded,
+        MemoryClosed,
+        MemoryFailed,
+        MemoryUnavailable,
+        UnknownFact,
+        WrongFact,
+    )
+    from .actors.agents.memory.facts.fact import Fact, Found, NewFact, Owner
+    from .actors.agents.memory.memory import Memory
+    from .actors.agents.memory.stores.sqlite import SqliteMemoryStore
+    from .actors.agents.memory.stores.store import MemoryStore
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.prompt_run import PromptRun, run_prompt
@@ -366,6 +382,27 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".actors.agents.memory.stores.store": ("MemoryStore",),
+    ".actors.agents.memory.stores.sqlite": ("SqliteMemoryStore",),
+    ".actors.agents.memory.memory": ("Memory",),
+    ".actors.agents.memory.facts.fact": (
+        "Fact",
+        "Found",
+        "NewFact",
+        "Owner",
+    ),
+    ".actors.agents.memory.errors": (
+        "EmbedderMismatch",
+        "EmbeddingFailed",
+        "FactEnded",
+        "MemoryClosed",
+        "MemoryFailed",
+        "MemoryUnavailable",
+        "UnknownFact",
+        "WrongFact",
+    ),
+    ".actors.agents.memory.embedding.hashing": ("HashingEmbedder",),
+    ".actors.agents.memory.embedding.embedder": ("Embedder",),
     ".actors.agents.prompt_run": (
         "PromptRun",
         "run_prompt",
@@ -838,6 +875,9 @@ __all__ = [
     "Delta",
     "DynamicSupervisor",
     "EffectContext",
+    "Embedder",
+    "EmbedderMismatch",
+    "EmbeddingFailed",
     "EmbeddingRequest",
     "Embeddings",
     "Endpoint",
@@ -845,12 +885,15 @@ __all__ = [
     "EventNotReadable",
     "EventNotWritable",
     "EventSourcedActor",
+    "Fact",
+    "FactEnded",
     "FanOut",
     "FanOutTarget",
     "FetchFailed",
     "File",
     "FileError",
     "FolderSkills",
+    "Found",
     "FunctionTool",
     "Functions",
     "Future",
@@ -871,6 +914,7 @@ __all__ = [
     "HandoffRefused",
     "HandoffStarted",
     "HandoffTool",
+    "HashingEmbedder",
     "Health",
     "Hedge",
     "Histogram",
@@ -902,14 +946,20 @@ __all__ = [
     "McpCallLost",
     "McpServer",
     "McpUnavailable",
+    "Memory",
     "MemoryCache",
+    "MemoryClosed",
+    "MemoryFailed",
     "MemoryJournal",
+    "MemoryStore",
+    "MemoryUnavailable",
     "Message",
     "Meter",
     "Metrics",
     "MissingContext",
     "MissingExtra",
     "ModelTarget",
+    "NewFact",
     "NewTask",
     "NoCredential",
     "NoProvider",
@@ -923,6 +973,7 @@ __all__ = [
     "OutcomeUnknown",
     "OutsideFolder",
     "Overflow",
+    "Owner",
     "PartialAnswer",
     "Pipeline",
     "Pool",
@@ -1000,6 +1051,7 @@ __all__ = [
     "SpecError",
     "SqliteCache",
     "SqliteJournal",
+    "SqliteMemoryStore",
     "StartFailed",
     "StateSetter",
     "Steered",
@@ -1066,6 +1118,7 @@ __all__ = [
     "UnknownAgent",
     "UnknownApproval",
     "UnknownConversation",
+    "UnknownFact",
     "UnknownModel",
     "UnknownRun",
     "UnknownSkill",
@@ -1081,6 +1134,7 @@ __all__ = [
     "WebhookRefused",
     "WebhookTarget",
     "Weighted",
+    "WrongFact",
     "agents_md",
     "as_chunks",
     "as_response",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ...core.base.log import logger_of
-from ..backend import Backend
 from ..errors import JournalClosed
 from .running import Waits, until
 
@@ -19,6 +18,18 @@ GIVES_UP: Final = 5.0
 """Seconds for which closing goes on trying."""
 
 logger = logger_of()
+
+
+class Faulty(Protocol):
+    """What says of its faults whether they pass."""
+
+    def is_transient(self, error: Exception) -> bool:
+        """Whether the same may succeed later."""
+        ...
+
+    def reconnect(self) -> None:
+        """Called after a transient fault."""
+        ...
 
 
 class Closing:
@@ -72,7 +83,7 @@ class Healing:
         patient: whether to go on for a while when the journal is being closed.
     """
 
-    def __init__(self, backend: Backend, closing: Closing, what: str, patient: bool) -> None:
+    def __init__(self, backend: Faulty, closing: Closing, what: str, patient: bool) -> None:
         self._backend = backend
         self._closing = closing
         self._what = what

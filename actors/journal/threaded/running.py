@@ -14,9 +14,17 @@ from queue import Empty, SimpleQueue
 from threading import Thread, current_thread
 from typing import Protocol, TypeAlias, TypeVar
 
-from ..backend import Backend
+
+class Closable(Protocol):
+    """What a database's connections are: something to let go of."""
+
+    def close(self) -> None:
+        """Let go of every resource."""
+        ...
+
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Closable)
 Waits: TypeAlias = Generator[float | None, None, T]
 
 
@@ -47,10 +55,11 @@ class Runner(Protocol):
 
 
 class Host(Protocol):
-    """What decides how journals run that are made where it is set (`hosting`)."""
+    """What decides how journals run, and what else has a store on threads, that are made where it is set
+    (`hosting`)."""
 
-    def store(self, backend: Backend) -> Backend:
-        """What the journal uses in place of its database."""
+    def store(self, backend: S) -> S:
+        """What is used in place of a database."""
         ...
 
     def runner(self, steps: Waits[None], name: str) -> Runner:

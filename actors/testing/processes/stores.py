@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn, cast
 from ...journal.backend import Backend, Write
 from ...journal.postgres.backend import PostgresBackend
 from ...journal.sqlite.backend import SqliteBackend
+from ...journal.threaded.running import S
 from ..errors import FaultRefused
 from ..faults.faults import Restart, StoreFault, describe
 from ..faults.injector import Injector
@@ -48,14 +49,15 @@ class Journals:
         self._databases: dict[str, Database] = {}
         self._outside: list[StruckBackend] = []
 
-    def store(self, backend: Backend) -> Backend:
+    def store(self, backend: S) -> S:
         """See `Host.store`."""
+        used: Any = backend
         if isinstance(backend, PostgresBackend):
-            backend = ModelBackend(self._databases.setdefault(str(backend), Database()))
+            used = ModelBackend(self._databases.setdefault(str(backend), Database()))
         incarnation = cast("Incarnation | None", current.get())
-        struck = StruckBackend(backend, self._injector, self._loop.time, incarnation)
+        struck = StruckBackend(used, self._injector, self._loop.time, incarnation)
         (self._outside if incarnation is None else incarnation.stores).append(struck)
-        return cast(Backend, struck)
+        return cast(S, struck)
 
     def runner(self, steps: Generator[float | None, None, None], name: str) -> Background:
         """See `Host.runner`."""

@@ -1,0 +1,77 @@
+"""What an embedder is, and what is asked of its vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from ..errors import EmbeddingFailed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix: TypeAlias = NDArray[np.float32]
+
+INSTALL = "a memory needs numpy: pip install 'callboard[memory]'"
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors, so that what is near in meaning is near in direction.
+
+    Attributes:
+        name: of the embedder and its model. It is kept with the vectors: vectors of two names are never compared, so
+            whatever makes other vectors has another name.
+    """
+
+    @property
+    def name(self) -> str:
+        """See the class."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Matrix:
+        """The vectors of some texts.
+
+        Args:
+            texts: at least one, none of them empty.
+
+        Returns:
+            an array of shape (texts, dimensions). Only the direction of a row counts.
+        """
+        ...
+
+
+class Vectors(NamedTuple):
+    """Vectors, and whose they are.
+
+    Args:
+        embedder: its name.
+        rows: shape (texts, dimensions), float32, each row of length 1.
+    """
+
+    embedder: str
+    rows: Matrix
+
+
+async def embedded(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """The vectors of some texts, of length 1.
+
+    Raises:
+        EmbeddingFailed: the embedder raised, or what it returned are no such vectors.
+    """
+    import numpy as np
+
+    name = embedder.name
+    try:
+        rows = np.asarray(await embedder.embed(texts), dtype=np.float32)
+    except Exception as error:
+        raise EmbeddingFailed(f"the embedder {name} failed: {type(error).__name__}") from error
+    if rows.ndim != 2 or rows.shape[0] != len(texts) or not rows.shape[1]:
+        raise EmbeddingFailed(
+            f"the embedder {name} returned an array of shape {rows.shape} for {len(texts)} texts:"
+            f" expected ({len(texts)}, dimensions)"
+        )
+    if not np.isfinite(rows).all():
+        raise EmbeddingFailed(f"the embedder {name} returned vectors with numbers that are none")
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return Vectors(name, np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0))

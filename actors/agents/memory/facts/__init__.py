@@ -1,0 +1,1 @@
+"""Facts, whose they are, and the pure part of finding them."""

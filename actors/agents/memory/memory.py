@@ -1,0 +1,466 @@
+"""The memory: facts of many owners, found by words and by nearness."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from ....providers.checks import COUNT, require
+from ...core.base.log import logger_of
+from ...core.mail.future import Future
+from ...journal.threaded.healing import GIVES_UP, Closing
+from ...journal.threaded.pending import Pending
+from ...journal.threaded.running import Runner, ThreadRunner, Waits, hosting
+from .embedding.embedder import INSTALL, Embedder, Vectors, embedded
+from .embedding.hashing import HashingEmbedder
+from .errors import EmbeddingFailed, MemoryClosed, WrongFact
+from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_new, as_owner, moment, words_of
+from .facts.fusion import fuse
+from .facts.terms import terms
+from .stores.outcomes import unknown
+from .stores.sqlite import SqliteMemoryStore
+from .stores.store import Add, Change, Correct, Embed, End, Erase, MemoryStore, Place, Query, Reindex, Selection
+from .stores.threads import StoreThread
+
+PAGE: Final = 500
+"""Facts that are read at a time."""
+
+MADE_UP: Final = 256
+"""Missing vectors that are made at a time."""
+
+DEEPER: Final = 4
+MOST_DEPTH: Final = 50
+"""Each ranking that is fused has so many times what is wanted, and at least so many."""
+
+logger = logger_of()
+_open: set[Memory] = set()
+_inherited: list[Memory] = []  # of the parent, in a forked process: kept, so that nothing is ended for it
+
+
+class Memory:
+    """Facts of many owners. It may be used on any thread, and on any number of event loops; a process forked from this
+    one cannot use it.
+
+    What is kept is kept: a method that adds or changes something returns when it has been committed. A store that
+    cannot be written for a while is waited out.
+
+    Args:
+        store: a path, ``:memory:``, an address (``postgresql://…``), or a store.
+        embedder: what makes vectors; None: a `HashingEmbedder`, which needs no model. Where it fails, facts are kept
+            and found by their words, and their vectors are made at a later search.
+
+    Raises:
+        ImportError: the extra is not installed; says how.
+        MemoryUnavailable: the store cannot be opened.
+    """
+
+    def __init__(self, store: str | Path | MemoryStore = ":memory:", *, embedder: Embedder | None = None) -> None:
+        if find_spec("numpy") is None:
+            raise ImportError(INSTALL)
+        self._store = _store(store)
+        self._name = str(self._store)
+        self.embedder: Embedder = HashingEmbedder() if embedder is None else embedder
+        self._ill = False
+        self._closing = Closing()
+        self._closing.why = "the memory is closed"
+        self._lock = threading.Lock()
+        runner: Callable[[Waits[None], str], Runner] = ThreadRunner
+        host = hosting.get()
+        if host is not None:
+            self._store = host.store(self._store)
+            runner = host.runner
+        self._hosted = host is not None
+        names = ("writer", "reader") if self._store.reads_beside_writes else ("store",)
+        self._threads = [
+            StoreThread(self._store, self._closing, self._name, name, runner, self._thread_ended) for name in names
+        ]
+        self._working = len(self._threads)
+        try:
+            self._store.prepare()
+        except BaseException:
+            self._store.close()
+            raise
+        if not self._hosted:
+            _open.add(self)
+        for thread in self._threads:
+            thread.runner.start()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name}{' closed' if self._closing.begun else ''}>"
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    async def add(
+        self,
+        text: str,
+        *,
+        owner: Owner,
+        source: str = "",
+        key: str = "",
+        valid_from: float | None = None,
+        valid_to: float | None = None,
+        labels: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        kind: str = FACT,
+    ) -> Fact:
+        """Remember something.
+
+        Args:
+            text, source, valid_from, valid_to, labels, metadata, kind: see `NewFact`.
+            owner: whose it is.
+            key: what makes it once, such as the id of a call: under one key of a user's there is one fact, however
+                often it is added, also over crashes. Empty: each time counts.
+
+        Returns:
+            what is kept: with a key that is known, what was added first.
+
+        Raises:
+            WrongFact: an argument cannot be kept.
+            EmbedderMismatch, MemoryClosed: see there.
+        """
+        new = NewFact(text, source, valid_from, valid_to, labels, metadata or {}, kind)
+        return (await self.add_all([new], owner=owner, key=key))[0]
+
+    async def add_all(self, facts: Iterable[str | NewFact], *, owner: Owner, key: str = "") -> list[Fact]:
+        """Remember several facts, all or none of them; see `add`.
+
+        Args:
+            facts: in the order in which they are kept.
+            owner: whose they are.
+            key: what makes all of them once.
+
+        Returns:
+            what is kept: with a key that is known, what was added first.
+        """
+        as_owner(owner)
+        words_of(key, "key")
+        given = [as_new(fact) for fact in facts]
+        if not given:
+            return []
+        now = time.time()
+        made = tuple(_fact(new, owner, now) for new in given)
+        vectors = await self._vectors([fact.text for fact in made])
+        kept: list[Fact] = await self._write(Add(made, key, vectors))
+        return kept
+
+    async def correct(
+        self,
+        id: str,
+        text: str,
+        *,
+        owner: Owner,
+        source: str = "",
+        key: str = "",
+        at: float | None = None,
+        labels: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Fact:
+        """Say what is true in place of a fact: that one ends, and stays to be found for the time before.
+
+        Args:
+            id: of the fact, as `Fact.id` says.
+            text, source: of the one that supersedes it.
+            owner: must see the fact.
+            key: see `add`.
+            at: since when the new one is true, in seconds since 1970; None for now.
+            labels, metadata: of the new one; None for those of the old one.
+
+        Returns:
+            the new one; its owner and kind are those of the old one.
+
+        Raises:
+            UnknownFact: the owner has no such fact.
+            FactEnded: it has been corrected or forgotten before.
+            WrongFact, EmbedderMismatch, MemoryClosed: see there.
+        """
+        as_owner(owner)
+        words_of(id, "id")
+        words_of(key, "key")
+        new = NewFact(text, source, at, None, labels or (), metadata or {})
+        vectors = await self._vectors([text])
+        change = Correct(
+            id,
+            owner,
+            uuid4().hex,
+            new.text,
+            new.source,
+            time.time() if new.valid_from is None else new.valid_from,
+            None if labels is None else tuple(new.labels),
+            None if metadata is None else new.metadata,
+            key,
+            vectors,
+        )
+        fact: Fact = await self._write(change)
+        return fact
+
+    async def forget(self, id: str, *, owner: Owner, at: float | None = None) -> Fact:
+        """Have a fact be true no more: it stays to be found for the time before. To delete it, see `erase`.
+
+        Args:
+            id: of the fact.
+            owner: must see it.
+            at: from when on, in seconds since 1970; None for now. A fact that has ended before stays as it is.
+
+        Raises:
+            UnknownFact: the owner has no such fact.
+        """
+        as_owner(owner)
+        when = time.time() if at is None else moment(at, "at")
+        fact: Fact = await self._write(End(words_of(id, "id"), owner, when))
+        return fact
+
+    async def erase(self, *, owner: Owner, source: str | None = None) -> int:
+        """Delete facts, so that nothing of them is left in the store. Backups and other stores are not reached.
+
+        Args:
+            owner: whose: all of the user's, of every agent; those of one agent, where the owner names one.
+            source: only those that come from there; None for all.
+
+        Returns:
+            how many.
+        """
+        as_owner(owner)
+        if source is not None:
+            words_of(source, "source")
+        count: int = await self._write(Erase(owner, source))
+        return count
+
+    async def reindex(self) -> int:
+        """Have all vectors made by this memory's embedder, where they are missing or another one's.
+
+        Facts are found by their words meanwhile. After a crash, call it again: it goes on where it was.
+
+        Returns:
+            how many were made.
+
+        Raises:
+            EmbeddingFailed: the embedder cannot make them now; what was made is kept.
+        """
+        await self._write(Reindex(self.embedder.name))
+        made = 0
+        while missing := await self._read(partial(self._store.unembedded, None, MADE_UP)):
+            await self._make_up(missing)
+            made += len(missing)
+        return made
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    async def get(self, id: str, *, owner: Owner) -> Fact:
+        """A fact, also one that has ended.
+
+        Raises:
+            UnknownFact: the owner has no such fact.
+        """
+        as_owner(owner)
+        words_of(id, "id")
+        found: Fact | None = await self._read(partial(self._store.get, id, owner))
+        if found is None:
+            raise unknown(id)
+        return found
+
+    async def facts(
+        self, *, owner: Owner, at: float | None = None, kind: str | None = FACT, source: str | None = None
+    ) -> list[Fact]:
+        """What is true, in the order in which it was added.
+
+        Args:
+            owner: who sees it.
+            at: at which moment, in seconds since 1970; None for now.
+            kind: of this kind; None for every kind.
+            source: from this source; None for every one.
+        """
+        when = time.time() if at is None else moment(at, "at")
+        return await self._selected(Selection(as_owner(owner), when, kind, source))
+
+    async def export(self, *, owner: Owner) -> list[dict[str, Any]]:
+        """All that is kept of an owner, of every kind and also what has ended, as plain data; see `Fact`.
+
+        Args:
+            owner: who sees it.
+        """
+        return [fact.as_data() for fact in await self._selected(Selection(as_owner(owner)))]
+
+    async def search(
+        self, query: str, *, owner: Owner, at: float | None = None, limit: int = 10, kind: str | None = FACT
+    ) -> list[Found]:
+        """What fits a question best, by words and by nearness: two rankings, fused by reciprocal rank.
+
+        Args:
+            query: words, or a question.
+            owner: who sees it; nothing else is looked at.
+            at: what was true at this moment, in seconds since 1970; None for now.
+            limit: how many at most.
+            kind: of this kind; None for every kind.
+
+        Returns:
+            best first.
+
+        Raises:
+            WrongFact: an argument is wrong.
+            EmbedderMismatch, MemoryClosed: see there.
+        """
+        return await self._search(query, as_owner(owner), at, limit, kind)
+
+    async def search_all(
+        self, query: str, *, at: float | None = None, limit: int = 10, kind: str | None = FACT
+    ) -> list[Found]:
+        """As `search`, over everybody's facts. For those who administer the memory, never for a prompt.
+
+        Among more than 10,000 facts, words that are in more than a twentieth of them are not looked for, if there are
+        rarer ones.
+        """
+        return await self._search(query, None, at, limit, kind)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Write what waits to be written, and let go of the store. Any thread; twice is fine."""
+        if not self._hosted and self not in _open:  # closed before, or the parent's of this process
+            return
+        with self._lock:
+            if not self._closing.begun:
+                self._closing.begin()
+        for thread in self._threads:
+            thread.runner.wake()
+        for thread in self._threads:
+            if not thread.runner.is_current():
+                thread.runner.join(3 * GIVES_UP)
+        _open.discard(self)
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # -- within ------------------------------------------------------------------------------------------------------
+
+    async def _search(
+        self, query: str, owner: Owner | None, at: float | None, limit: int, kind: str | None
+    ) -> list[Found]:
+        require(WrongFact, "a search", limit=(limit, COUNT))
+        words = tuple(terms(words_of(query, "query")))
+        selection = Selection(owner, time.time() if at is None else moment(at, "at"), kind)
+        vectors = await self._vectors([query]) if query.strip() else None
+        vector = None if vectors is None else vectors.rows[0]
+        asked = Query(selection, words, vector, self.embedder.name, max(MOST_DEPTH, DEEPER * limit))
+
+        def look() -> tuple[list[Found], bool]:
+            ranked = self._store.search(asked)
+            best = fuse((ranked.by_text, ranked.by_vector), limit)
+            there = self._store.take([place for place, _ in best]) if best else {}
+            return [Found(there[place], score) for place, score in best if place in there], ranked.unembedded
+
+        found, unembedded = await self._read(look)
+        if unembedded and vector is not None:
+            missing = await self._read(partial(self._store.unembedded, owner, MADE_UP))
+            try:
+                await self._make_up(missing)
+            except EmbeddingFailed as error:
+                self._note_failed(error)
+            else:
+                found, _ = await self._read(look)
+        best: list[Found] = found
+        return best
+
+    async def _selected(self, selection: Selection) -> list[Fact]:
+        found: list[Fact] = []
+        after: Place | None = None
+        while page := await self._read(partial(self._store.select, selection, after, PAGE)):
+            found += [fact for _, fact in page]
+            after = page[-1][0]
+        return found
+
+    async def _vectors(self, texts: list[str]) -> Vectors | None:
+        """Their vectors; None where they cannot be had now."""
+        try:
+            parts = [
+                await embedded(self.embedder, texts[start : start + MADE_UP]) for start in range(0, len(texts), MADE_UP)
+            ]
+        except EmbeddingFailed as error:
+            self._note_failed(error)
+            return None
+        self._ill = False
+        if len(parts) == 1:
+            return parts[0]
+        import numpy as np
+
+        return Vectors(parts[0].embedder, np.concatenate([part.rows for part in parts]))
+
+    async def _make_up(self, missing: Sequence[tuple[Place, str]]) -> None:
+        if missing:
+            vectors = await embedded(self.embedder, [text for _, text in missing])
+            await self._write(Embed(tuple(place for place, _ in missing), vectors))
+
+    def _note_failed(self, error: EmbeddingFailed) -> None:
+        if not self._ill:
+            self._ill = True
+            logger.warning("%s; facts are found by their words alone until it works again", error, exc_info=error)
+
+    async def _write(self, change: Change) -> Any:
+        return await self._put(self._threads[0], change)
+
+    async def _read(self, read: Callable[[], Any]) -> Any:
+        return await self._put(self._threads[-1], read)
+
+    async def _put(self, thread: StoreThread, work: Any) -> Any:
+        if self._closing.begun:
+            raise MemoryClosed(self._closing.why)
+        future: Future[Any] = Future()
+        thread.put(Pending(work, future))
+        return await future
+
+    def _thread_ended(self) -> None:
+        with self._lock:
+            self._working -= 1
+            if self._working:
+                return
+        self._store.close()
+
+    def _forked(self) -> None:
+        self._closing.why = "the memory belongs to the process that this one was forked from: open one here"
+        self._closing.begun = True
+        self._store.forked()
+
+
+def _store(given: object) -> MemoryStore:
+    if isinstance(given, str | Path):
+        return SqliteMemoryStore(given)
+    if not callable(getattr(given, "prepare", None)):
+        raise WrongFact(f"a memory's store is a path, an address or a store, not {type(given).__name__}")
+    store: Any = given
+    return store  # type: ignore[no-any-return]
+
+
+def _fact(new: NewFact, owner: Owner, now: float) -> Fact:
+    since = new.valid_from
+    if since is None:
+        since = now if new.valid_to is None else min(now, new.valid_to)
+    return Fact(
+        uuid4().hex, new.text, new.source, owner, since, new.valid_to, tuple(new.labels), new.metadata, new.kind
+    )
+
+
+def _at_exit() -> None:
+    for memory in list(_open):
+        memory.close()
+
+
+def _after_fork() -> None:
+    for memory in _open:
+        memory._forked()
+    _inherited.extend(_open)
+    _open.clear()
+
+
+atexit.register(_at_exit)  # the memories' threads are still there then
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

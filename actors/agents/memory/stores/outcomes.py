@@ -1,0 +1,44 @@
+"""What comes of changes, in the same words in every store."""
+
+from __future__ import annotations
+
+from ..errors import EmbedderMismatch, FactEnded, UnknownFact
+from ..facts.fact import Fact
+from .store import Correct
+
+
+def corrected(old: Fact, change: Correct) -> Fact:
+    """The fact that supersedes another one."""
+    return Fact(
+        change.by,
+        change.text,
+        change.source,
+        old.owner,
+        change.at,
+        None,
+        old.labels if change.labels is None else change.labels,
+        old.metadata if change.metadata is None else change.metadata,
+        old.kind,
+        old.id,
+    )
+
+
+def unknown(id: str) -> UnknownFact:
+    """The named error of an id that the owner has no fact of: there is none, or it is somebody else's."""
+    return UnknownFact(f"the owner has no fact {id!r:.80}", id)
+
+
+def ended(id: str, by: str) -> FactEnded:
+    """The named error of a fact that cannot be corrected any more."""
+    how = f"been corrected by {by!r}: correct that one" if by else "ended: add a new one"
+    return FactEnded(f"the fact {id!r:.80} has {how}", id, by)
+
+
+def mismatch(kept: str, given: str) -> EmbedderMismatch:
+    """The named error of vectors that are another embedder's."""
+    return EmbedderMismatch(
+        f"the vectors in this memory are those of the embedder {kept!r}, and cannot be compared with those of"
+        f" {given!r}: use that one, or have them made anew with Memory.reindex()",
+        kept,
+        given,
+    )

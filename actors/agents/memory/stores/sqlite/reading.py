@@ -1,0 +1,207 @@
+"""What is read of a file: by words, by nearness, one by one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from ...facts.fact import Fact, Owner
+from ..outcomes import mismatch
+from ..store import Place, Query, Ranked, Selection
+from .rows import COLUMNS, FROM, conditions, fact_of, span
+from .vectors import NEVER, OwnedVectors, Row, VectorCache
+
+LARGE: Final = 10_000
+"""Facts beyond which words that are in many of them are left out of a search, if there are rarer ones: each fact that
+has one of the words costs 1.5 µs, and what half of the facts have tells nothing apart."""
+
+FREQUENT: Final = 20
+"""A word is in many facts if it is in more than a twentieth of them."""
+
+_CHANGED: Final = (
+    "SELECT f.place, f.agent, f.kind, f.valid_from, ifnull(f.valid_to, ?), v.vector"
+    " FROM facts f INDEXED BY facts_changed JOIN vectors v ON v.place = f.place WHERE f.owner = ? AND f.version > ?"
+)
+
+
+class SqliteMemoryReader:
+    """Reads through one connection.
+
+    Args:
+        cache: bytes of vectors that are kept in memory.
+    """
+
+    def __init__(self, cache: int) -> None:
+        self._vectors = VectorCache(cache)
+        self._embedder = ("", 0)
+        self._read: sqlite3.Connection | None = None
+
+    def search(self, query: Query) -> Ranked:
+        """See `MemoryStore.search`."""
+        execute = self._reader.execute
+        execute("BEGIN")  # what is read belongs together
+        try:
+            owner = query.selection.owner
+            owners = self._owners(owner)
+            if not owners:
+                return Ranked((), (), False)
+            number = None if owner is None else owners[0][0]
+            nearest = self._by_vector(query, owners) if query.vector is not None else []
+            texts = self._by_text(query, number) if query.terms else []
+            return Ranked(texts, nearest, self._any_unembedded(number))
+        finally:
+            execute("COMMIT")
+
+    def take(self, places: Sequence[Place]) -> dict[Place, Fact]:
+        """See `MemoryStore.take`."""
+        marks = ",".join("?" * len(places))
+        rows = self._reader.execute(f"SELECT {COLUMNS} {FROM} WHERE f.place IN ({marks})", places)
+        return {row[0]: fact_of(row) for row in rows}
+
+    def get(self, id: str, owner: Owner) -> Fact | None:
+        """See `MemoryStore.get`."""
+        row = self._reader.execute(f"SELECT {COLUMNS} {FROM} WHERE f.id = ?", (id,)).fetchone()
+        fact = None if row is None else fact_of(row)
+        return fact if fact is not None and owner.sees(fact.owner) else None
+
+    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
+        """See `MemoryStore.select`."""
+        owners = self._owners(selection.owner)
+        if not owners:
+            return []
+        first, last = span(owners[0][0])[0], span(owners[-1][0])[1]
+        if after is not None:
+            first = max(first, cast(int, after) + 1)
+        where, values = conditions(selection)
+        rows = self._reader.execute(
+            f"SELECT {COLUMNS} {FROM} WHERE f.place BETWEEN ? AND ? AND {where} ORDER BY f.place LIMIT ?",
+            (first, last, *values, limit),
+        )
+        return [(row[0], fact_of(row)) for row in rows]
+
+    def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
+        """See `MemoryStore.unembedded`."""
+        owners = self._owners(owner)
+        if not owners:
+            return []
+        whose, values = ("", []) if owner is None else (" AND owner = ?", [owners[0][0]])
+        rows = self._reader.execute(
+            f"SELECT place, text FROM facts WHERE NOT embedded{whose} LIMIT ?", (*values, limit)
+        )
+        return rows.fetchall()
+
+    # -- within ------------------------------------------------------------------------------------------------------
+
+    def _owners(self, owner: Owner | None) -> list[tuple[int, int, int, int]]:
+        """Number, version, erasures and last running number of an owner, or of all, in order."""
+        select = "SELECT number, version, erasures, last FROM owners"
+        if owner is None:
+            return self._reader.execute(f"{select} ORDER BY number").fetchall()
+        return self._reader.execute(f"{select} WHERE tenant = ? AND user = ?", (owner.tenant, owner.user)).fetchall()
+
+    def _any_unembedded(self, number: int | None) -> bool:
+        whose = "" if number is None else f" AND owner = {number}"
+        return self._reader.execute(f"SELECT 1 FROM facts WHERE NOT embedded{whose} LIMIT 1").fetchone() is not None
+
+    def _by_text(self, query: Query, number: int | None) -> list[Place]:
+        where, values = conditions(query.selection)
+        terms = list(dict.fromkeys(query.terms))
+        first, last = (0, 1 << 63 - 1) if number is None else span(number)
+        (count,) = self._reader.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM facts WHERE place BETWEEN ? AND ? LIMIT ?)", (first, last, LARGE + 1)
+        ).fetchone()
+        if count <= LARGE:
+            rows = self._reader.execute(
+                "SELECT f.place FROM words CROSS JOIN facts f ON f.place = words.rowid"
+                f" WHERE words MATCH ? AND words.rowid BETWEEN ? AND ? AND {where}"
+                " ORDER BY words.rank, f.place LIMIT ?",
+                (_match(terms), first, last, *values, query.depth),
+            )
+            return [place for (place,) in rows]
+        # The best ones of all are looked for first, and then which of them fit: that looks at few of the facts.
+        match, wanted = _match(self._telling(terms)), query.depth * 2
+        while True:
+            best = self._reader.execute(
+                "SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rank LIMIT ?",
+                (match, first, last, wanted),
+            ).fetchall()
+            places = [place for (place,) in best]
+            fitting = self._fitting(places, where, values)
+            found = [place for place in places if place in fitting]
+            if len(found) >= query.depth or len(places) < wanted:
+                return found[: query.depth]
+            wanted *= 8
+
+    def _fitting(self, places: list[int], where: str, values: list[Any]) -> set[int]:
+        fitting: set[int] = set()
+        for start in range(0, len(places), 500):
+            part = places[start : start + 500]
+            marks = ",".join("?" * len(part))
+            rows = self._reader.execute(
+                f"SELECT f.place FROM facts f WHERE f.place IN ({marks}) AND {where}", (*part, *values)
+            )
+            fitting.update(place for (place,) in rows)
+        return fitting
+
+    def _telling(self, terms: list[str]) -> list[str]:
+        """The words that are not in many facts, or the one that is in the fewest."""
+        (all_facts,) = self._reader.execute("SELECT sum(last) FROM owners").fetchone()
+        counts = {
+            term: (self._reader.execute("SELECT doc FROM word_counts WHERE term = ?", (term,)).fetchone() or (0,))[0]
+            for term in terms
+        }
+        rare = [term for term in terms if counts[term] * FREQUENT <= all_facts]
+        # What no fact has finds nothing, but it may be two words to SQLite, and is looked for all the same.
+        return rare if any(counts[term] for term in rare) else [*rare, min(terms, key=lambda term: counts[term] or 1e9)]
+
+    def _by_vector(self, query: Query, owners: list[tuple[int, int, int, int]]) -> list[Place]:
+        import numpy as np
+
+        assert query.vector is not None
+        embedder = self._reader.execute("SELECT name, dimensions FROM embedder").fetchone() or ("", 0)
+        if embedder != self._embedder:
+            self._vectors.clear()
+            self._embedder = embedder
+        name, dimensions = embedder
+        if name and name != query.embedder:
+            raise mismatch(name, query.embedder)
+        if not dimensions:
+            return []
+        owner = query.selection.owner
+        agents = ("", owner.agent) if owner is not None and owner.agent else ()
+        parts = [
+            self._of_owner(*one[:3], dimensions).nearest(
+                query.vector, query.selection.at, agents, query.selection.kind, query.depth
+            )
+            for one in owners
+        ]
+        places = np.concatenate([part[0] for part in parts])
+        order = np.argsort(-np.concatenate([part[1] for part in parts]), kind="stable")[: query.depth]
+        found: list[Place] = places[order].tolist()
+        return found
+
+    def _of_owner(self, number: int, version: int, erasures: int, dimensions: int) -> OwnedVectors:
+        """An owner's vectors as they are now."""
+        kept = self._vectors.get(number)
+        if kept is not None and kept.erasures != erasures:
+            self._vectors.drop(number)
+            kept = None
+        if kept is not None and kept.version == version:
+            return kept
+        before = 0 if kept is None else kept.nbytes
+        vectors = kept or OwnedVectors(dimensions, erasures)
+        rows = self._reader.execute(_CHANGED, (NEVER, number, vectors.version))
+        vectors.update((Row(*row) for row in rows), version)
+        self._vectors.put(number, vectors, before)
+        return vectors
+
+    @property
+    def _reader(self) -> sqlite3.Connection:
+        assert self._read is not None
+        return self._read
+
+
+def _match(terms: Sequence[str]) -> str:
+    """Words, any of which will do, as SQLite's full-text search takes them."""
+    return " OR ".join(f'"{term}"' for term in terms)

@@ -1,0 +1,311 @@
+"""Facts in SQLite: what is written, by a connection of its own."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from .....journal.sqlite.backend import PASSING
+from ...embedding.embedder import Vectors
+from ...errors import EmbedderMismatch, MemoryUnavailable
+from ...facts.fact import Fact, Owner
+from ...facts.terms import terms
+from ..outcomes import corrected, ended, mismatch, unknown
+from ..store import Add, Change, Correct, Embed, End, Erase, Reindex
+from . import schema
+from .reading import SqliteMemoryReader
+from .rows import COLUMNS, FROM, as_json, fact_of
+
+BUSY: Final = 1.0
+"""Seconds that a statement waits for another process's lock; the memory's threads then try again."""
+
+IN_MEMORY: Final = ":memory:"
+
+_INSERT: Final = (
+    "INSERT INTO facts (place, id, owner, agent, kind, text, source, valid_from, valid_to, labels, metadata, key,"
+    " supersedes, version, embedded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_UNWORD: Final = "INSERT INTO words (words, rowid, terms) VALUES ('delete', ?, ?)"
+
+_inherited: set[tuple[int, int]] = set()  # files that the parent of this forked process had open
+
+
+class SqliteMemoryStore(SqliteMemoryReader):
+    """See `MemoryStore`. Any number of processes may use one file.
+
+    Args:
+        path: the file; ``:memory:`` for none, which is gone with the store.
+        cache: bytes of vectors that are kept in memory, of those owners that were asked for last.
+    """
+
+    def __init__(self, path: str | Path, *, cache: int = 512_000_000) -> None:
+        super().__init__(cache)
+        self._path = IN_MEMORY if str(path) == IN_MEMORY else os.path.abspath(path)
+        if "\0" in self._path:
+            raise MemoryUnavailable(f"cannot open the memory {self._path!r}: a path has no null byte")
+        self.reads_beside_writes = self._path != IN_MEMORY
+        self._identity: tuple[int, int] | None = None
+        self._write: sqlite3.Connection | None = None
+        self._apply: dict[type[Any], Callable[[Any], object]] = {
+            Add: self._add,
+            Correct: self._correct,
+            End: self._end,
+            Erase: self._erase,
+            Embed: self._embed,
+            Reindex: self._reindex,
+        }
+
+    def __str__(self) -> str:
+        return self._path
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+    def prepare(self) -> None:
+        """See `MemoryStore.prepare`."""
+        with suppress(OSError):
+            if _identity(self._path) in _inherited:
+                raise MemoryUnavailable(
+                    f"the process that this one was forked from had {self._path} open, and SQLite cannot open it here "
+                    "again: open it after the fork only, or start processes by spawn"
+                )
+        try:
+            connection = schema.connect(self._path, schema.BUSY)
+        except sqlite3.Error as error:
+            raise MemoryUnavailable(f"cannot open the memory {self._path}: {error}") from error
+        try:
+            schema.prepare(connection, self._path)
+        except BaseException:
+            connection.close()
+            raise
+        self._write = connection
+        connection.execute(f"PRAGMA busy_timeout={int(BUSY * 1000)}")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")
+        if self.reads_beside_writes:
+            self._identity = _identity(self._path)
+            self._read = schema.connect(self._path, BUSY)
+            self._read.execute("PRAGMA query_only=ON")
+        else:
+            self._read = connection
+
+    def write(self, batch: Sequence[Change]) -> list[object]:
+        """See `MemoryStore.write`."""
+        writer = self._writer
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            results = [self._apply[item.__class__](item) for item in batch]
+            writer.execute("COMMIT")
+        except BaseException:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+            raise
+        if any(item.__class__ is Erase for item in batch):
+            self._leave_nothing()
+        return results
+
+    # -- changes -------------------------------------------------------------------------------------------------------
+
+    def _add(self, item: Add) -> object:
+        owner = item.facts[0].owner
+        number = self._number(owner)
+        if number is not None and (kept := self._under(number, item.key)):
+            return kept
+        if wrong := self._wrong_embedder(item.vectors):
+            return wrong
+        if number is None:
+            cursor = self._writer.execute("INSERT INTO owners (tenant, user) VALUES (?, ?)", (owner.tenant, owner.user))
+            number = cursor.lastrowid
+            assert number is not None
+        self._insert(number, item.facts, item.key, item.vectors)
+        return list(item.facts)
+
+    def _correct(self, item: Correct) -> object:
+        number = self._number(item.owner)
+        if number is not None and (kept := self._under(number, item.key)):
+            return kept[0]
+        old = self._seen(item.id, item.owner)
+        if old is None or number is None:
+            return unknown(item.id)
+        row = self._writer.execute(
+            "SELECT id FROM facts WHERE owner = ? AND supersedes = ?", (number, item.id)
+        ).fetchone()
+        if row is not None or (old.valid_to is not None and old.valid_to <= item.at):
+            return ended(item.id, "" if row is None else row[0])
+        if wrong := self._wrong_embedder(item.vectors):
+            return wrong
+        self._set_end(number, old, item.at)
+        new = corrected(old, item)
+        self._insert(number, (new,), item.key, item.vectors)
+        return new
+
+    def _end(self, item: End) -> object:
+        fact, number = self._seen(item.id, item.owner), self._number(item.owner)
+        if fact is None or number is None:
+            return unknown(item.id)
+        if fact.valid_to is not None and fact.valid_to <= item.at:
+            return fact
+        return self._set_end(number, fact, item.at)
+
+    def _erase(self, item: Erase) -> object:
+        number = self._number(item.owner)
+        if number is None:
+            return 0
+        where = "owner = ?"
+        values: list[Any] = [number]
+        for column, wanted in (("agent", item.owner.agent or None), ("source", item.source)):
+            if wanted is not None:
+                where += f" AND {column} = ?"
+                values.append(wanted)
+        rows = self._writer.execute(f"SELECT place, text FROM facts WHERE {where}", values).fetchall()
+        self._writer.executemany(_UNWORD, [(place, " ".join(terms(text))) for place, text in rows])
+        places = [(place,) for place, _ in rows]
+        self._writer.executemany("DELETE FROM vectors WHERE place = ?", places)
+        self._writer.executemany("DELETE FROM facts WHERE place = ?", places)
+        if self._writer.execute("SELECT 1 FROM facts WHERE owner = ? LIMIT 1", (number,)).fetchone() is None:
+            self._writer.execute("DELETE FROM owners WHERE number = ?", (number,))
+        else:
+            self._writer.execute("UPDATE owners SET erasures = erasures + 1 WHERE number = ?", (number,))
+        if rows:  # else what was deleted stays in the index until it is merged
+            self._writer.execute("INSERT INTO words (words) VALUES ('optimize')")
+        return len(rows)
+
+    def _embed(self, item: Embed) -> object:
+        if wrong := self._wrong_embedder(item.vectors):
+            return wrong
+        versions: dict[int, int] = {}
+        for place, vector in zip(item.places, item.vectors.rows, strict=True):
+            row = self._writer.execute("SELECT owner FROM facts WHERE place = ?", (place,)).fetchone()
+            if row is None:
+                continue
+            if row[0] not in versions:
+                versions[row[0]] = self._next_version(row[0])
+            self._writer.execute(
+                "INSERT OR REPLACE INTO vectors (place, vector) VALUES (?, ?)", (place, vector.tobytes())
+            )
+            self._writer.execute(
+                "UPDATE facts SET embedded = 1, version = ? WHERE place = ?", (versions[row[0]], place)
+            )
+        return None
+
+    def _reindex(self, item: Reindex) -> None:
+        kept = self._writer.execute("SELECT name FROM embedder").fetchone()
+        if kept is not None and kept[0] == item.embedder:
+            return
+        self._writer.execute("DELETE FROM embedder")
+        self._writer.execute("INSERT INTO embedder (name, dimensions) VALUES (?, 0)", (item.embedder,))
+        self._writer.execute("DELETE FROM vectors")
+        self._writer.execute("UPDATE facts SET embedded = 0 WHERE embedded")
+        self._writer.execute("UPDATE owners SET erasures = erasures + 1")
+
+    # -- within --------------------------------------------------------------------------------------------------------
+
+    def _number(self, owner: Owner) -> int | None:
+        row = self._writer.execute(
+            "SELECT number FROM owners WHERE tenant = ? AND user = ?", (owner.tenant, owner.user)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def _next_version(self, number: int) -> int:
+        self._writer.execute("UPDATE owners SET version = version + 1 WHERE number = ?", (number,))
+        version: int = self._writer.execute("SELECT version FROM owners WHERE number = ?", (number,)).fetchone()[0]
+        return version
+
+    def _under(self, number: int, key: str) -> list[Fact]:
+        """What is kept under a key."""
+        if not key:
+            return []
+        rows = self._writer.execute(
+            f"SELECT {COLUMNS} {FROM} WHERE f.owner = ? AND f.key = ? AND f.key <> '' ORDER BY f.place", (number, key)
+        )
+        return [fact_of(row) for row in rows]
+
+    def _seen(self, id: str, owner: Owner) -> Fact | None:
+        """A fact that the owner sees, as it is within the transaction."""
+        row = self._writer.execute(f"SELECT {COLUMNS} {FROM} WHERE f.id = ?", (id,)).fetchone()
+        fact = None if row is None else fact_of(row)
+        return fact if fact is not None and owner.sees(fact.owner) else None
+
+    def _set_end(self, number: int, fact: Fact, at: float) -> Fact:
+        until = max(at, fact.valid_from)
+        self._writer.execute(
+            "UPDATE facts SET valid_to = ?, version = ? WHERE id = ?", (until, self._next_version(number), fact.id)
+        )
+        return replace(fact, valid_to=until)
+
+    def _insert(self, number: int, facts: Sequence[Fact], key: str, vectors: Vectors | None) -> None:
+        version = self._next_version(number)
+        self._writer.execute("UPDATE owners SET last = last + ? WHERE number = ?", (len(facts), number))
+        (last,) = self._writer.execute("SELECT last FROM owners WHERE number = ?", (number,)).fetchone()
+        first = (number << schema.OWNER_BITS) + last - len(facts) + 1
+        for place, fact in enumerate(facts, first):
+            values = (place, fact.id, number, fact.owner.agent, fact.kind, fact.text, fact.source)
+            times = (fact.valid_from, fact.valid_to, as_json(list(fact.labels)), as_json(dict(fact.metadata)))
+            self._writer.execute(_INSERT, (*values, *times, key, fact.supersedes, version, vectors is not None))
+            self._writer.execute("INSERT INTO words (rowid, terms) VALUES (?, ?)", (place, " ".join(terms(fact.text))))
+        if vectors is not None:
+            self._writer.executemany(
+                "INSERT INTO vectors (place, vector) VALUES (?, ?)",
+                [(place, row.tobytes()) for place, row in enumerate(vectors.rows, first)],
+            )
+
+    def _wrong_embedder(self, vectors: Vectors | None) -> EmbedderMismatch | None:
+        """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
+        if vectors is None:
+            return None
+        dimensions = vectors.rows.shape[1]
+        row = self._writer.execute("SELECT name, dimensions FROM embedder").fetchone()
+        if row is None:
+            self._writer.execute(
+                "INSERT INTO embedder (name, dimensions) VALUES (?, ?)", (vectors.embedder, dimensions)
+            )
+        elif row[0] == vectors.embedder and not row[1]:
+            self._writer.execute("UPDATE embedder SET dimensions = ?", (dimensions,))
+        elif row != (vectors.embedder, dimensions):
+            kept, given = row[0], vectors.embedder
+            if kept == given:
+                kept, given = f"{kept} of {row[1]} dimensions", f"{given} of {dimensions} dimensions"
+            return mismatch(kept, given)
+        return None
+
+    def _leave_nothing(self) -> None:
+        """Write what was erased out of the log, and give its room back. It can wait: nobody finds it any more."""
+        with suppress(sqlite3.Error):
+            self._writer.executescript("PRAGMA incremental_vacuum")
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    # -- faults and the end --------------------------------------------------------------------------------------------
+
+    def is_transient(self, error: Exception) -> bool:
+        """See `MemoryStore.is_transient`."""
+        return isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", 0) & 0xFF) in PASSING
+
+    def reconnect(self) -> None:
+        """See `MemoryStore.reconnect`. A connection to a file does not break."""
+
+    def close(self) -> None:
+        """See `MemoryStore.close`."""
+        for connection in (self._read, self._write):
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+
+    def forked(self) -> None:
+        """See `MemoryStore.forked`. SQLite's locks are the parent's, but SQLite here believes that it has them."""
+        if self._identity is not None:
+            _inherited.add(self._identity)
+
+    @property
+    def _writer(self) -> sqlite3.Connection:
+        assert self._write is not None
+        return self._write
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino

@@ -1,0 +1,172 @@
+"""Vectors: whose they are, what happens where they are missing, and what an embedder must give."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+
+from callboard import Embedder, EmbedderMismatch, EmbeddingFailed, HashingEmbedder
+
+from .support import ANN, BOB, Open, Words, texts
+
+LIKES = ("Ann loves felines", "Ann loves sailing", "Ann loves bread")
+
+
+class Meaning(Words):
+    """Knows that cats are felines, and bakeries have to do with bread."""
+
+    async def embed(self, texts: Any) -> Any:
+        return await super().embed([text.replace("cats", "felines").replace("bakery", "bread") for text in texts])
+
+
+def meaning(name: str = "meaning") -> Meaning:
+    return Meaning("felines", "sailing", "bread", name=name)
+
+
+async def test_what_is_near_is_found_without_a_word_in_common(opened: Open) -> None:
+    memory = opened(embedder=meaning())
+    await memory.add_all(LIKES, owner=ANN)
+    await memory.add("Bob loves felines", owner=BOB)
+    assert texts(await memory.search("cats", owner=ANN)) == ["Ann loves felines"]
+    assert texts(await memory.search("bakery", owner=ANN)) == ["Ann loves bread"]
+
+
+async def test_what_is_near_obeys_owner_time_kind_and_agent(opened: Open) -> None:
+    memory = opened(embedder=meaning())
+    fact = await memory.add("Ann loves felines", owner=ANN, valid_from=10)
+    await memory.add("felines in a chunk", owner=ANN, kind="chunk", valid_from=10)
+    await memory.forget(fact.id, owner=ANN, at=20)
+    seen = [len(await memory.search("cats", owner=ANN, at=at, kind=None)) for at in (9, 10, 19, 20)]
+    assert seen == [0, 2, 2, 1]
+    assert len(await memory.search("cats", owner=ANN, at=15)) == 1
+    assert texts(await memory.search_all("cats", at=25, kind=None)) == ["felines in a chunk"]
+
+
+async def test_what_both_rankings_have_comes_first(opened: Open) -> None:
+    memory = opened(embedder=meaning())
+    await memory.add_all(["felines eat", "it rains now", "felines sleep now"], owner=ANN)
+    assert texts(await memory.search("cats now", owner=ANN))[0] == "felines sleep now"
+
+
+async def test_forms_of_a_word_are_found_without_a_model(opened: Open) -> None:
+    memory = opened()
+    await memory.add_all(["the invoice was payed", "the garden is green"], owner=ANN)
+    assert texts(await memory.search("invoices", owner=ANN, limit=1)) == ["the invoice was payed"]
+
+
+async def test_where_the_embedder_fails_facts_are_kept_and_found_by_words_and_it_is_said_once(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = meaning()
+    memory = opened(embedder=embedder)
+    embedder.fails = True
+    with caplog.at_level(logging.WARNING):
+        await memory.add_all(LIKES, owner=ANN)
+        assert texts(await memory.search("felines", owner=ANN)) == ["Ann loves felines"]
+        assert await memory.search("cats", owner=ANN) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "the embedder meaning failed: ConnectionError; facts are found by their words alone until it works again"
+    ]
+    assert "felines" not in caplog.records[0].getMessage()
+
+
+async def test_missing_vectors_are_made_at_the_next_search(opened: Open) -> None:
+    embedder = meaning()
+    memory = opened(embedder=embedder)
+    embedder.fails = True
+    await memory.add_all(LIKES, owner=ANN)
+    await memory.add("Bob loves felines", owner=BOB)
+    embedder.fails = False
+    assert texts(await memory.search("cats", owner=ANN)) == ["Ann loves felines"]
+    assert embedder.asked == ["felines", *LIKES], "the question, and the facts of whoever asked"
+    await memory.search("bakery", owner=ANN)
+    assert embedder.asked[4:] == ["bread"], "each is made once"
+    assert sorted(texts(await memory.search_all("cats"))) == ["Ann loves felines", "Bob loves felines"]
+
+
+async def test_another_embedder_is_refused_by_name_until_vectors_are_made_anew(opened: Open) -> None:
+    memory = opened(embedder=meaning("first"))
+    await memory.add_all(LIKES, owner=ANN)
+    memory.embedder = meaning("second")
+    for attempt in (memory.search("cats", owner=ANN), memory.add("more", owner=ANN)):
+        with pytest.raises(EmbedderMismatch, match=r"of the embedder 'first'.*'second'.*reindex") as raised:
+            await attempt
+        assert (raised.value.kept, raised.value.given) == ("first", "second")
+    assert texts(await memory.facts(owner=ANN)) == list(LIKES), "nothing was written"
+    assert await memory.reindex() == 3
+    assert texts(await memory.search("cats", owner=ANN)) == ["Ann loves felines"]
+    memory.embedder = meaning("first")
+    with pytest.raises(EmbedderMismatch):
+        await memory.search("cats", owner=ANN)
+
+
+async def test_making_vectors_anew_goes_on_where_it_failed(opened: Open) -> None:
+    memory = opened(embedder=meaning("first"))
+    await memory.add_all([f"note {number}" for number in range(600)], owner=ANN)
+
+    class Failing(Words):
+        async def embed(self, texts: Any) -> Any:
+            self.fails = len(self.asked) == 256
+            return await super().embed(texts)
+
+    memory.embedder = embedder = Failing("note", name="second")
+    with pytest.raises(EmbeddingFailed, match="the embedder second failed: ConnectionError"):
+        await memory.reindex()
+    memory.embedder = again = Words("note", name="second")
+    assert await memory.reindex() == 344
+    assert len(embedder.asked) + len(again.asked) == 600
+    assert await memory.reindex() == 0
+
+
+async def test_the_same_name_with_other_dimensions_is_another_embedder(opened: Open) -> None:
+    memory = opened(embedder=Words("a", "b"))
+    await memory.add("a", owner=ANN)
+    memory.embedder = Words("a", "b", "c")
+    with pytest.raises(EmbedderMismatch, match=r"words of 3 dimensions.*words of 4 dimensions"):
+        await memory.add("c", owner=ANN)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([[1.0, 0.0], [0.0, 1.0]], r"an array of shape \(2, 2\) for 1 texts"),
+        ([1.0, 0.0], r"an array of shape \(2,\)"),
+        ([[]], r"an array of shape \(1, 0\)"),
+        ([[float("nan"), 1.0]], "numbers that are none"),
+        ("no", "failed: ValueError"),
+    ],
+)
+async def test_what_is_no_vector_is_refused_by_name_and_the_fact_is_kept(
+    opened: Open, rows: Any, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Wrong(Words):
+        async def embed(self, texts: Any) -> Any:
+            return rows
+
+    memory = opened(embedder=Wrong())
+    await memory.add("Ann loves bread", owner=ANN)
+    with pytest.raises(EmbeddingFailed, match=said):
+        await memory.reindex()
+    assert texts(await memory.search("bread", owner=ANN)) == ["Ann loves bread"]
+    assert len(caplog.records) == 1
+
+
+async def test_hashed_vectors_are_the_same_in_every_process() -> None:
+    rows = await HashingEmbedder(64).embed([f"text {number}" for number in range(20)])
+    assert rows.shape == (20, 64)
+    assert rows.dtype == np.dtype(np.float32)
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    assert (rows[3] == (await HashingEmbedder(64).embed(["text 3"]))[0]).all()
+
+
+def test_an_embedder_of_no_dimensions_is_refused() -> None:
+    with pytest.raises(ValueError, match="dimensions is 0; expected a whole number, at least 1"):
+        HashingEmbedder(0)
+
+
+def test_ours_are_embedders() -> None:
+    embedders: list[Embedder] = [HashingEmbedder(), Words()]
+    assert [one.name for one in embedders] == ["hashing/256", "words"]
