@@ -216,6 +216,7 @@ if TYPE_CHECKING:
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.builtin.database import DatabaseSkill
     from .actors.agents.skills.builtin.files import files_skill
+    from .actors.agents.skills.builtin.memory import memory_skill
     from .actors.agents.skills.builtin.web import web_skill
     from .actors.agents.skills.builtin.webhooks import (
         Webhook,
@@ -382,6 +383,7 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".actors.agents.skills.builtin.memory": ("memory_skill",),
     ".actors.agents.memory.stores.store": ("MemoryStore",),
     ".actors.agents.memory.stores.sqlite": ("SqliteMemoryStore",),
     ".actors.agents.memory.memory": ("Memory",),
@@ -1165,6 +1167,7 @@ __all__ = [
     "load_config",
     "load_team",
     "maybe",
+    "memory_skill",
     "open_agency",
     "pool_from_config",
     "pool_from_environment",
