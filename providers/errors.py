@@ -21,6 +21,7 @@ ConfigError                   a configuration file is wrong; path and line   (ca
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..actors.core.base.errors import CallboardError
@@ -100,6 +101,34 @@ class UnknownModel(InvalidRequest):
 
 class ContextTooLong(InvalidRequest):
     """The request has more tokens than the model takes."""
+
+    @property
+    def allowed(self) -> int | None:
+        """Tokens that the model takes, where the vendor has named a number."""
+        return _number(_ALLOWED, str(self))
+
+    @property
+    def used(self) -> int | None:
+        """Tokens that the request has, where the vendor has named a number."""
+        return _number(_USED, str(self))
+
+
+_ALLOWED = re.compile(
+    r"(?:maximum (?:context|prompt) length (?:is|of)|limit of|\blimit|context size \(|tokens allowed \(|>) ?(\d[\d,]*)"
+    r"|(\d[\d,]*) maximum context length",
+    re.IGNORECASE,
+)
+_USED = re.compile(
+    r"(?:resulted in|requested|too long:|token count \(|contains|context limit:|^request \(|: request \() ?(\d[\d,]*)",
+    re.IGNORECASE,
+)
+
+
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
+    """The number that a vendor's words name, without the signs between its digits."""
+    found = pattern.search(text)
+    digits = next((group for group in found.groups() if group), "") if found else ""
+    return int(digits.replace(",", "")) if digits else None
 
 
 class RateLimited(ProviderError):
