@@ -8,6 +8,7 @@ import pytest
 
 from callboard import Agency, Agent, DefinitionError, Retention
 from callboard.testing import ScriptedModel
+from tests.ids import shown
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from callboard.testing import ScriptedModel
         ("flows", 5),
         ("name", 5),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_what_is_of_the_wrong_kind_is_refused_by_its_name(name: str, value: Any) -> None:
     with pytest.raises(DefinitionError, match=f"(?i){name}"):

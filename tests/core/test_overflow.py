@@ -16,6 +16,7 @@ from pykka.messages import _ActorStop
 from callboard.actors import Actor, ActorDead, ActorRef, ChildSpec, DeadLetter, Mailbox, MailboxFull, SpecError, System
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate, virtual_time
 from callboard.actors.testing.doubles.strategies import fault_plans
+from tests.ids import shown
 
 from .support import Echo, Gate, Hold, Log, on_each_loop, run
 
@@ -460,13 +461,13 @@ CAPACITIES: list[Any] = [0, -1, 1.5, True, False, "100", "", [10], -math.inf, ma
 OVERFLOWS: list[Any] = ["", "drop", "DROP_OLDEST", None, 0, True, ["refuse"], b"refuse", object()]
 
 
-@pytest.mark.parametrize("capacity", CAPACITIES, ids=repr)
+@pytest.mark.parametrize("capacity", CAPACITIES, ids=shown)
 def test_a_capacity_that_is_no_number_of_messages_is_refused(capacity: Any) -> None:
     with pytest.raises(SpecError, match="mailbox capacity is"):
         Mailbox(capacity)
 
 
-@pytest.mark.parametrize("overflow", OVERFLOWS, ids=repr)
+@pytest.mark.parametrize("overflow", OVERFLOWS, ids=shown)
 def test_an_unknown_overflow_is_refused(overflow: Any) -> None:
     with pytest.raises(SpecError, match="is not one of refuse, drop_oldest, drop_newest"):
         Mailbox(1, overflow)

@@ -24,6 +24,7 @@ from callboard.actors import (
     System,
 )
 from callboard.actors.testing import Crash, Kill, Simulation, Slow, run_virtual, simulate, virtual_time
+from tests.ids import shown
 
 from .support import Log, on_each_loop
 
@@ -267,7 +268,7 @@ def test_one_that_waits_already_still_comes_after_none() -> None:
 WRONG: list[Any] = [0, 0.0, -1, -0.5, math.nan, "5", b"5", [5], True, False, 5j, object()]
 
 
-@pytest.mark.parametrize("value", WRONG, ids=repr)
+@pytest.mark.parametrize("value", WRONG, ids=shown)
 @virtual_time
 async def test_what_is_no_number_of_seconds_is_refused_and_leaves_the_one_in_force(value: Any) -> None:
     log = Log()

@@ -20,6 +20,7 @@ from callboard.actors import (
     current_system,
 )
 from callboard.actors.testing import Simulation, simulate, virtual_time
+from tests.ids import shown
 
 from .support import Echo, Gate, Hold, Log, on_each_loop, run
 
@@ -174,7 +175,7 @@ async def test_it_cannot_be_closed_from_another_loop_and_is_not_disturbed() -> N
 WRONG: list[Any] = [None, -1, math.nan, "5", True, [5], object()]
 
 
-@pytest.mark.parametrize("timeout", WRONG, ids=repr)
+@pytest.mark.parametrize("timeout", WRONG, ids=shown)
 @on_each_loop
 async def test_a_timeout_that_is_no_number_of_seconds_is_refused(timeout: Any) -> None:
     system = System().start()

@@ -37,6 +37,7 @@ from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import Kind, ProviderSpec
 from callboard.providers.vendors.build import child_spec
 from callboard.providers.wire.anthropic import to_payload
+from tests.ids import shown
 
 HELLO = Message("user", "hello")
 LONE = "a\ud800b"
@@ -192,7 +193,7 @@ async def test_headers_that_an_sdk_does_not_send_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("headers", {"X": "a\nb"}), ("headers", None), ("user", 5), ("extra", {"a": object()}), ("extra", None)],
-    ids=str,
+    ids=shown,
 )
 def test_a_wrong_request_for_embeddings_is_refused_where_it_is_made(field: str, value: Any) -> None:
     with pytest.raises(InvalidRequest, match=f"{field} of an embedding request"):
