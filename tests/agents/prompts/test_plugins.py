@@ -171,7 +171,7 @@ def test_a_function_that_does_not_fit_is_refused_as_the_agent_is_made(fn: Any, p
 def test_a_function_that_became_a_method_says_how_a_class_has_one() -> None:
     class Clerk(Agent):
         name = "Clerk"
-        prompt = plain
+        prompt = plain  # type: ignore[assignment]
 
     with pytest.raises(
         PromptError, match=r"plain takes \(\); .*in a class it is a method with self .*or a staticmethod"
