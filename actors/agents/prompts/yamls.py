@@ -68,7 +68,7 @@ def _written(plain: Any) -> str:
 @lru_cache(maxsize=1)
 def _dumper() -> Any:
     """PyYAML's own, but that texts of several lines are written as such, and odd line ends as escapes: within quotes it
-    writes those that it does not read back."""
+    writes those that it does not read back. So are empty lines at the end, which nobody would see there."""
     import yaml  # 15 ms, and few need it
 
     quickest: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a fifth of the other's time
@@ -78,7 +78,8 @@ def _dumper() -> Any:
 
     def text(dumper: Any, value: str) -> yaml.ScalarNode:
         value = whole(value)
-        style = '"' if any(odd in value for odd in _ODD) else "|" if "\n" in value else None
+        ends = value.endswith("\n\n") or value == "\n"
+        style = '"' if ends or any(odd in value for odd in _ODD) else "|" if "\n" in value else None
         node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
         return node
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -118,10 +118,13 @@ PLAIN = st.recursive(
 )
 
 
+@example("\n")
+@example({"last": "line\n\n"})
+@example("0\n")
 @given(PLAIN)
 def test_data_is_yaml_that_says_the_same(data: Any) -> None:
     system = step(lambda prompt: prompt.define_data("data", data)).system
-    assert yaml.safe_load(system.removeprefix("<data>\n").removesuffix("\n</data>").replace("&lt;/", "</")) == data
+    assert yaml.safe_load(system.removeprefix("<data>\n").removesuffix("</data>").replace("&lt;/", "</")) == data
 
 
 class Person(BaseModel):
