@@ -88,6 +88,11 @@ async def test_a_tool_is_offered_to_those_who_hold_its_scope_whoever_has_asked_b
     assert told == theirs + theirs + others + theirs
 
 
+async def test_a_step_that_defines_no_tool_offers_those_of_the_agent() -> None:
+    own = tool(name="go_on")(go_on)
+    assert names(await asked(lambda prompt: None, tools=[own])) == [["go_on"]] * STEPS
+
+
 async def test_a_tool_that_is_to_be_looked_for_stays_hidden_in_each_step() -> None:
     told = names(await asked(offering(with_tool("act", defer=True)), [None] * 2))
     assert told == [["go_on", "search_tools"]] * (2 * STEPS)
