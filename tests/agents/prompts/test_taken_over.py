@@ -245,7 +245,17 @@ def test_effects_that_change_places_are_the_same_ones() -> None:
         for name in order:
             prompt.effect(effects[name], [])
 
-    for order, runs in (("aab", "aab"), ("aab", ""), ("abab", "b"), ("ba", ""), ("baa", "a"), ("", ""), ("ab", "ab")):
+    for order, runs in (
+        ("aab", "aab"),
+        ("aab", ""),
+        ("abab", "b"),
+        ("ba", ""),
+        ("baa", "a"),
+        ("", ""),
+        ("ab", "ab"),
+        ("a", ""),
+        ("b", "b"),
+    ):
         ran.clear()
         conversation.step(lambda prompt, order=order: fn(prompt, order))
         assert "".join(ran) == runs, order
