@@ -22,7 +22,7 @@ from ..core.refs.ref import ActorRef
 from .agency import Agency
 from .agent import Agent
 from .answer import NO_USAGE, Answer, Step, V_co
-from .errors import AgentError, DefinitionError, RunCancelled, named
+from .errors import AgentError, DefinitionError, PromptError, RunCancelled, named
 from .events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, RunEvent, TextDelta
 from .prompts.prompt import Prompt, as_prompt
 from .runs.runtime.runtime import CANCEL_GRACE

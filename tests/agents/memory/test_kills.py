@@ -16,7 +16,7 @@ TOP = Path(__file__).parents[3]
 async def test_every_fact_that_was_said_to_be_kept_is_there_once_after_kills(tmp_path: Path) -> None:
     said: set[int] = set()
     for after in (7, 23, 1, 40):  # facts, of those that were not there before
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220
             [sys.executable, "-m", PROGRAM, str(tmp_path / "m.db")], cwd=TOP, stdout=subprocess.PIPE, text=True
         )
         assert process.stdout is not None

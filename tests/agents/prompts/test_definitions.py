@@ -373,8 +373,6 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (agents(), r"sub-agents 'All': give several SubAgent\(…\), in a list"),
     (agents("x"), r"give several SubAgent"),
     (lambda prompt: prompt.agents("a b", "", [SubAgent("A", "", Question, ask)]), "the name of sub-agents is 'a b'"),
-
-
     (
         lambda prompt: prompt.agents("All", "", SubAgent("A", "", Question, ask)),
         r"give several SubAgent\(…\), in a list",

@@ -18,7 +18,6 @@ from typing import Any, Final, Generic, TypeVar
 from .....tools.changes import Changes, changes
 from ...errors import PromptError
 from ...turns.records import PromptChanged
-from ..references import Reference
 from .serializing import ANY, SCALARS, Kind, NotPlain, is_same, with_texts
 
 T = TypeVar("T")
