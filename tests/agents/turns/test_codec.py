@@ -549,7 +549,7 @@ InnerReturned call_id content is_error=False form='text' asked=0 used=0.0 value=
 Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
 Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None
 NotSteered id owner=None
-PromptChanged state={} effects={}
+PromptChanged state={} effects={} initial={}
 Raised limits
 ReasoningStep agent step text
 Resumed used=0.0

@@ -23,6 +23,7 @@ CHANGES = st.builds(
     PromptChanged,
     st.dictionaries(KEYS, PLAIN, max_size=2),
     st.dictionaries(KEYS, st.none() | st.just("[1]"), max_size=2),
+    initial=st.just({}),
 )
 CALL = ToolCall("k", "work", "{}")
 
