@@ -59,6 +59,14 @@ class Remembered:
         kept = [change for change in self.changes if change[0] < messages]
         return self if len(kept) == len(self.changes) else Remembered(kept)
 
+    def begun(self, messages: int) -> Remembered:
+        """As it is for a run that begins behind so many messages: what steps have set that left no message, because
+        they were interrupted, or their answer was empty, goes with the message before, and not with what comes now."""
+        last = max(messages - 1, 0)
+        if not self.changes or self.changes[-1][0] <= last:
+            return self
+        return Remembered((min(at, last), changed) for at, changed in self.changes)
+
     def shown(self, messages: int) -> Mapping[str, Any]:
         """The state that the prompt function saw in the step that began behind so many messages: what there was before,
         and the initial values that this step has given."""

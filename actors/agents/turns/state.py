@@ -177,6 +177,8 @@ class ConversationState:
         if self.inner is not None and (turn.message is None or type(happened) is ToolReturned):
             self._inner_over("" if turn.message is None else getattr(happened, "call_id", ""))
         self.turn = turn
+        if type(happened) is Begin and self.prompt.changes:
+            self.prompt = self.prompt.begun(turn.start)
         if turn.phase == "ended" and commands:
             last = commands[-1]
             self.verdict = last if type(last) is Finish or type(last) is Fail else None
