@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from hypothesis import settings
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pydantic import TypeAdapter
 
-from callboard import GraphTask, NewTask, TaskError, TaskGraphState
+from callboard import GraphTask, NewTask, SharedTaskGraph, TaskError, TaskGraphState
 from callboard.actors.agents.prompts.tasks.matching import match
 from callboard.actors.agents.prompts.tasks.status import Status
 
@@ -220,6 +220,23 @@ def test_what_is_asked_wrongly_is_refused_by_name() -> None:
     for wrong, said in wrongs:
         with pytest.raises(TaskError, match=said):
             wrong()
+
+
+@pytest.mark.parametrize("given", ["web", 5, [5], b"web"], ids=repr)
+def test_capabilities_are_several_texts(given: Any) -> None:
+    graph = TaskGraphState().generate([NewTask(id="a", title="find it", required_capabilities=("web",))])
+    with pytest.raises(TaskError, match="capabilities are several texts, not"):
+        graph.ready(given)
+    with pytest.raises(TaskError, match="capabilities are several texts, not"):
+        SharedTaskGraph(graph).tools("ada", given)
+
+
+def test_who_works_on_a_task_is_named_by_a_text() -> None:
+    graph, nobody = TaskGraphState().generate([NewTask(id="a", title="find it")]), cast(Any, 5)
+    with pytest.raises(TaskError, match="agent is the name of who works on tasks, not 5"):
+        graph.update("a", "in_progress", agent=nobody)
+    with pytest.raises(TaskError, match="agent is the name of who works on tasks, not 5"):
+        SharedTaskGraph(graph).tools(nobody)
 
 
 def test_tasks_that_do_not_fit_together_make_no_graph() -> None:

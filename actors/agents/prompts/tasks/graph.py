@@ -14,7 +14,20 @@ from typing import Any, ClassVar, Final
 from .....tools.errors import TaskError
 from .given import Several, listed_tasks
 from .links import Links, as_path, both_ways, cycle_of, one_sided
-from .status import MARKS, STATUSES, Status, check_move, check_named, in_a_line, listed, overview, plain, unknown
+from .status import (
+    MARKS,
+    STATUSES,
+    Status,
+    capabilities_of,
+    check_agent,
+    check_move,
+    check_named,
+    in_a_line,
+    listed,
+    overview,
+    plain,
+    unknown,
+)
 
 EXAMPLE: Final = '[NewTask(id="a", title="draw")]'
 _RANKS: Mapping[str, int] = {"failed": 0, "in_progress": 1, "ready": 2, "blocked": 3, "completed": 4}
@@ -125,12 +138,16 @@ class TaskGraphState:
 
         Args:
             capabilities: leaves out what requires others than these; None: all.
+
+        Raises:
+            TaskError: they are not several texts.
         """
+        able = None if capabilities is None else capabilities_of(capabilities)
         return [
             task
             for task in self.tasks
             if task.status == "pending"
-            and (capabilities is None or set(task.required_capabilities) <= set(capabilities))
+            and (able is None or able.issuperset(task.required_capabilities))
             and not self.waits_for(task.id)
         ]
 
@@ -205,8 +222,9 @@ class TaskGraphState:
 
         Raises:
             TaskError: there is no such task, no way from its state to that one, something it depends on is not
-                completed, it is assigned to another, or the result is no plain data.
+                completed, it is assigned to another, ``agent`` is no text, or the result is no plain data.
         """
+        check_agent(agent)
         task = self[task_id]
         check_move(task_id, task.status, status)
         assigned = task.assigned_agent

@@ -10,6 +10,7 @@ from .....tools.tool import Tool
 from .given import Several
 from .graph import NewTask, TaskGraphState
 from .graph_tools import graph_tools
+from .status import capabilities_of, check_agent
 
 
 class SharedTaskGraph:
@@ -46,5 +47,10 @@ class SharedTaskGraph:
         Args:
             agent: in whose name tasks are started.
             capabilities: what it is capable of; None: all that any task requires.
+
+        Raises:
+            TaskError: it is no name, or they are not several texts.
         """
+        check_agent(agent)
+        capabilities = None if capabilities is None else capabilities_of(capabilities)
         return graph_tools(lambda: self._graph, self.change, agent=agent, capabilities=capabilities)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from .....tools.errors import TaskError
@@ -80,6 +80,29 @@ def listed(ids: Iterable[str]) -> str:
 def unknown(task_id: Any, known: Iterable[str]) -> TaskError:
     """What to raise where a task is named that is not there."""
     return TaskError(f"there is no task {task_id!r:.80}; there are: {listed(known)}")
+
+
+def capabilities_of(given: object) -> frozenset[str]:
+    """What somebody is capable of.
+
+    Raises:
+        TaskError: it is not several texts.
+    """
+    if isinstance(given, Collection) and not isinstance(given, str):
+        several = tuple(given)
+        if all(isinstance(one, str) for one in several):
+            return frozenset(several)
+    raise TaskError(f"capabilities are several texts, not {given!r:.80}")
+
+
+def check_agent(given: object) -> None:
+    """Look at the name of an agent that works on tasks.
+
+    Raises:
+        TaskError: it is no text.
+    """
+    if not isinstance(given, str):
+        raise TaskError(f"agent is the name of who works on tasks, not {given!r:.80}")
 
 
 def plain(value: Any, what: str) -> Any:
