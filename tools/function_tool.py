@@ -16,7 +16,7 @@ from .errors import ToolDefinitionError
 from .functions import FunctionSignature, Shape, shapes_of
 from .invocation import Invocation
 from .returned import ANYTHING, Returned
-from .schema import Bound, Signature, body_of, hints_of
+from .schema import Bound, Signature, body_of, hints_of, yields
 from .tool import Tool, ToolOptions, check_options
 
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
@@ -249,7 +249,7 @@ def offered_tool(
         return made
     check_options(options, FunctionOptions, "a tool")
     target = body_of(function)
-    if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
+    if yields(target):
         raise ToolDefinitionError(f"{target.__qualname__}: a tool returns its result, it does not yield")
     default = getattr(function, "__name__", "")
     name = options.get("name", default)

@@ -169,6 +169,12 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     return read_hints(source_of(function), {}, tolerant=False) or {}
 
 
+def yields(function: Any) -> bool:
+    """Whether it is a function that yields: calling it runs nothing of it."""
+    body = body_of(function) if callable(function) else None
+    return inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
+
+
 def body_of(function: Callable[..., Any]) -> Any:
     """What is run when it is called: of a partial the function, of another callable object its ``__call__``."""
     return function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)

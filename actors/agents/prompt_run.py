@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar, overl
 from ...providers.checks import MAYBE_FUNCTION, Wish
 from ...providers.messages import Message, ToolCall, Usage
 from ...tools import Tool
+from ...tools.schema import yields
 from ..core.base.foreign import awaited, is_ours
 from ..core.base.ids import uuid7
 from ..core.base.spec import ChildSpec
@@ -375,6 +376,9 @@ def run_prompt(fn: Any, *, plugins: Any = (), output_type: Any = None, **options
     callbacks = {name: (options.get(name), MAYBE_FUNCTION) for name in _CALLBACKS}
     define("run_prompt", active_tools=(options.get("active_tools"), _NAMES), **callbacks)
     as_prompt(fn, plugins, "run_prompt")  # for an agent None is none
+    for name in _CALLBACKS:
+        if yields(options.get(name)):
+            raise DefinitionError(f"run_prompt: {name} yields, and nothing of it would run: return instead")
     check_condition(options.get("stop_when"))
     try:
         asyncio.get_running_loop()

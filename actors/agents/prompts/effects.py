@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from inspect import CO_VARARGS
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_VARARGS
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ....providers.shapes import wrong_message
-from ....tools.schema import body_of, name_of
+from ....tools.schema import body_of, name_of, yields
 from ..errors import PromptError
 from .attributes import no_attribute
 from .items import Items
@@ -19,6 +19,9 @@ from .state.serializing import NotPlain, canonical
 
 if TYPE_CHECKING:
     from ..context import RequestContext
+
+
+_UNUSUAL: Final = CO_VARARGS | CO_GENERATOR | CO_ASYNC_GENERATOR
 
 
 class Effect(NamedTuple):
@@ -292,6 +295,8 @@ def takes(callback: Callable[..., Any], whose: str) -> int:
     if code is not None and _says_what_it_takes(code):
         required = code.co_argcount - len(callback.__defaults__ or ())
     else:
+        if yields(callback):
+            raise PromptError(f"{_where(whose, callback)} yields, and nothing of it would run: an effect returns")
         required = _required(callback, _where(whose, callback))
     if required > 2:
         where = _where(whose, callback)
@@ -300,7 +305,7 @@ def takes(callback: Callable[..., Any], whose: str) -> int:
 
 
 def _says_what_it_takes(code: CodeType) -> bool:
-    return not code.co_kwonlyargcount and not code.co_flags & CO_VARARGS
+    return not code.co_kwonlyargcount and not code.co_flags & _UNUSUAL
 
 
 def _where(whose: str, callback: Callable[..., Any]) -> str:

@@ -62,10 +62,6 @@ class Prompt:
             parts = None if name.startswith("_") else self._parts
             raise no_attribute(self, name, parts.name if parts is not None else "", Prompt)
 
-    def close(self) -> None:
-        """The prompt function has returned."""
-        self._parts = None
-
     @property
     def context(self) -> RequestContext:
         """The request context of the run: who asks, for what.
@@ -344,6 +340,11 @@ class Prompt:
             prompt_of(member)
         parts.offer(made)
         return ToolReference(name)
+
+
+def end(prompt: Prompt) -> None:
+    """The prompt function has returned."""
+    prompt._parts = None
 
 
 def as_prompt(fn: object, plugins: object, whose: str, *, takes: int = 1) -> PromptSpec:

@@ -15,7 +15,7 @@ from ..errors import PromptError, an
 from .effects import Effect, EffectContext, StepModifier
 from .items import Items
 from .parts import Parts
-from .prompt import Prompt
+from .prompt import Prompt, end
 from .references import Reference, ToolReference
 from .spec import PromptSpec
 from .state.cells import RENDER, Cells
@@ -118,7 +118,7 @@ def render(
             if inspect.isawaitable(made):
                 return Unfinished(_awaited(prompt, made, parts, facts), made)
             _check_returned(made, parts)
-        prompt.close()
+        end(prompt)
         finished = _finished(parts, facts)
     except BaseException:
         cells.drop(RENDER)
@@ -135,7 +135,7 @@ async def _awaited(prompt: Prompt, made: Awaitable[Any], parts: Parts, facts: St
             changes.reset(token)
         if returned is not None:
             _check_returned(returned, parts)
-        prompt.close()
+        end(prompt)
         finished = _finished(parts, facts)
     except BaseException:
         parts.cells.drop(RENDER)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
-from ....tools.schema import body_of, name_of
+from ....tools.schema import body_of, name_of, yields
 from ..errors import PromptError, an
 
 _MOST_TAKEN: Final = 4096
@@ -51,7 +51,7 @@ def specified(fn: object, plugins: object, whose: str, base: type[Any], takes: i
     name = name_of(fn)
     where = f"{whose}: {name}"
     body = body_of(fn)
-    if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+    if yields(body):
         raise PromptError(f"{where} yields; a prompt function returns, and defines with the methods of its prompt")
     given = _given(plugins, whose, base)
     kind = _combined(given, whose, base)

@@ -16,7 +16,7 @@ from ....providers.checks import MAYBE_FUNCTION, TEXT, TOOL_NAME, require
 from ....providers.messages import ToolSpec
 from ....tools.compose import calls_schema
 from ....tools.errors import InvalidArguments
-from ....tools.schema import explained, without_titles
+from ....tools.schema import explained, without_titles, yields
 from ..errors import PromptError
 from ..output import Output
 from ..turns.rules import Limits
@@ -104,6 +104,11 @@ class SubAgent:
             on_error=(self.on_error, MAYBE_FUNCTION),
         )
         for callback in _CALLBACKS:
+            function = getattr(self, callback)
+            if function is not None and yields(function):
+                raise PromptError(
+                    f"sub-agent {self.name!r}: {callback} yields, and nothing of it would run: return instead"
+                )
             self._required(callback)
         if self.limits is not None and not isinstance(self.limits, Limits):
             raise PromptError(f"sub-agent {self.name!r}: limits are Limits, not {type(self.limits).__name__}")

@@ -450,3 +450,9 @@ async def test_a_function_may_return_a_reference() -> None:
     for fn in (lambda prompt: prompt.system("a", "text"), later):
         assert (await settled(Conversation().rendered(fn))).system == "<a>\ntext\n</a>"
     assert Conversation().step(lambda prompt: prompt.tool(look)).tools[0].name == "look"
+
+
+@pytest.mark.parametrize("members", [5, None, "ask", [], [5], {"a": 5}])
+def test_sub_agents_that_are_none_are_refused(members: Any) -> None:
+    with pytest.raises(PromptError, match="sub-agents 'ask': give several SubAgent"):
+        step(lambda prompt: prompt.agents("ask", "Asks.", members))

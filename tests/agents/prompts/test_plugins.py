@@ -46,6 +46,21 @@ async def test_a_plugins_methods_define_as_the_function_itself_does() -> None:
     assert conversation.step(fn, Counting).system == "<counts>\n1 0\n</counts>"
 
 
+class Tickets(Prompt):
+    def close(self, ticket: str) -> str:
+        return f"closed {ticket}"
+
+    def end(self) -> str:
+        return "ended"
+
+
+def test_a_plugins_methods_may_have_any_name_that_a_prompt_has_not() -> None:
+    def fn(prompt: Tickets) -> None:
+        prompt.system("a", f"{prompt.close('7')}, {prompt.end()}")
+
+    assert Conversation().step(fn, Tickets).system == "<a>\nclosed 7, ended\n</a>"
+
+
 @pytest.mark.parametrize("plugins", [Both, [Both], [Counting, LoudGreeting], (Counting, LoudGreeting)])
 def test_several_plugins_are_one_class_in_the_order_given(plugins: Any) -> None:
     def fn(prompt: Any) -> None:
