@@ -60,7 +60,7 @@ async def test_state_lasts_as_long_as_a_run_by_itself() -> None:
         assert (await run_prompt(greeting, model=function(calling(MORE)))).text == COUNTED.format(1)
 
 
-async def test_what_the_step_of_an_empty_answer_has_set_is_forgotten_with_what_follows_it() -> None:
+async def test_what_the_step_of_an_empty_answer_has_set_goes_with_the_message_before_it() -> None:
     def prompt(prompt: Prompt) -> None:
         steps, set_steps = prompt.state("steps", 0)
         prompt.system("steps", f"{steps}")
@@ -74,8 +74,9 @@ async def test_what_the_step_of_an_empty_answer_has_set_is_forgotten_with_what_f
         assert (await made.run("go", conversation="c")).text == said.format(0)
         await made.run("be silent", conversation="c")
         assert (await made.run("go", conversation="c")).text == said.format(2)
-        forked = await made.fork("c", at=2)
-        assert (await made.run("go", conversation=forked)).text == said.format(1)
+        for at in (1, 2):
+            forked = await made.fork("c", at=at)
+            assert (await made.run("go", conversation=forked)).text == said.format(at)
 
 
 # -- a restart in the middle of a step ---------------------------------------------------------------------------------

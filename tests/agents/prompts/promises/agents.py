@@ -145,7 +145,7 @@ AGENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "`before_call(input)` may return another input, which is looked at again, or a",
+        "`before_call(input)` may return another input, which is looked at again (what does not fit",
         (
             "agents/prompts/test_sub_agents.py::test_before_call_may_change_the_input_which_is_looked_at_again",
             "agents/prompts/test_sub_agents.py::test_before_call_may_answer_in_its_place_or_refuse_and_nobody_is_asked",
@@ -189,6 +189,10 @@ AGENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "agents/prompts/test_sub_agents.py::test_several_are_asked_by_one_call_and_answer_in_order",
             "agents/prompts/test_sub_agents.py::test_two_calls_at_once_set_state_on_top_of_each_other",
         ),
+    ),
+    (
+        "What they raise that is no `Exception` (`SystemExit`, a cancellation of their own) ends the",
+        ("agents/prompts/test_what_sub_agents_functions_raise.py::test_what_is_no_exception_ends_the_run_by_name",),
     ),
     (
         "**Crashes and restarts.** After a restart the caller's function defines the step again,",
@@ -317,9 +321,10 @@ AGENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "It goes with the history: what the step of an empty answer has set, which leaves no",
+        "It goes with the history: what a step has set that leaves no message, because its answer was",
         (
-            "agents/prompts/test_in_conversations.py::test_what_the_step_of_an_empty_answer_has_set_is_forgotten_with_what_follows_it",
+            "agents/prompts/test_in_conversations.py::test_what_the_step_of_an_empty_answer_has_set_goes_with_the_message_before_it",
+            "agents/prompts/test_steps_without_a_message.py::test_it_stays_where_the_next_run_is_rolled_back",
         ),
     ),
     (
@@ -422,12 +427,16 @@ AGENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "`run.abort()` ends it in `RunCancelled`, at any moment; so does cancelling whoever awaits it.",
+        "`run.abort()` ends it in `RunCancelled`, at any moment before it has its answer, and from any",
         (
             "agents/prompts/test_prompt_run.py::test_aborted_at_any_event_it_ends_by_name_and_keeps_what_was_done",
             "agents/prompts/test_prompt_run.py::test_aborting_ends_a_call_under_way",
             "agents/prompts/test_prompt_run.py::test_cancelling_whoever_awaits_it_aborts_it",
         ),
+    ),
+    (
+        "A callback that is still at work 5 seconds later is cancelled.",
+        ("agents/prompts/test_callbacks.py::test_a_callback_that_never_returns_holds_nobody_who_aborts",),
     ),
     (
         "Callbacks, plain or `async`: `on_chunk` (a piece of text or reasoning), `on_step_finish`",
@@ -438,14 +447,14 @@ AGENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "They are called one at a time, in order, before whoever awaits the run goes on.",
+        "They are called one at a time, in order, before whoever awaits the run goes on: one that",
         (
             "agents/prompts/test_prompt_run.py::test_callbacks_are_told_in_order_and_each_step_once",
             "agents/prompts/test_prompt_run.py::test_callbacks_have_been_told_all_once_it_is_awaited",
         ),
     ),
     (
-        "What one raises is logged.",
+        "What one raises is logged, whatever it is.",
         ("agents/prompts/test_prompt_run.py::test_a_callback_that_raises_is_logged_and_disturbs_nothing",),
     ),
 )

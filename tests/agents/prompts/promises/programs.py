@@ -321,6 +321,10 @@ PROGRAMS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "A task is worked on once: what another call of the step has handed over or started is",
+        ("agents/prompts/test_task_workers.py::test_a_task_that_is_handed_over_twice_in_one_step_is_worked_on_once",),
+    ),
+    (
         "A worker that is not capable of what the task requires, or not the one it is assigned to,",
         ("agents/prompts/test_task_workers.py::test_what_a_worker_cannot_work_on_is_refused_and_stays_as_it_was",),
     ),
@@ -329,7 +333,7 @@ PROGRAMS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "agents/prompts/test_task_workers.py::test_answers_complete_tasks_and_errors_fail_them_side_by_side",
             "agents/prompts/test_task_workers.py::test_an_answer_that_does_not_fit_fails_the_task",
-            "agents/prompts/test_task_workers.py::test_a_task_that_two_worked_on_is_completed_once",
+            "agents/prompts/test_task_workers.py::test_an_answer_that_cannot_be_kept_fails_the_task_which_may_be_handed_over_again",
         ),
     ),
     (

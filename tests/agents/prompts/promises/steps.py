@@ -134,7 +134,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "What cannot be kept, would not come back as it is (one of a subclass, where the type says",
+        "What cannot be kept (a whole number of more than 4,300 digits; half a character in a value of",
         (
             "agents/prompts/test_state.py::test_what_cannot_be_kept_is_refused_at_once",
             "agents/prompts/test_state.py::test_what_was_kept_and_does_not_fit_any_more_is_named",
@@ -254,6 +254,16 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Where a number must be exact at once, one call does it all: the calls that one of a",
         ("agents/prompts/test_in_runs.py::test_calls_within_one_call_see_what_the_ones_before_have_set",),
+    ),
+    (
+        "A credential (`context.credential`) that a call sets, within a text too, becomes",
+        ("agents/prompts/test_credentials_in_state.py::test_a_credential_that_is_set_as_state_is_blotted_out",),
+    ),
+    (
+        "A type that the value does not fit without it refuses it: nothing is set.",
+        (
+            "agents/prompts/test_credentials_in_state.py::test_a_state_that_fits_its_type_only_with_a_credential_is_not_set",
+        ),
     ),
     (
         "What a step sets, initial values and what its effects set, becomes the conversation's",
@@ -395,7 +405,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "Data is written as YAML, in its order; models and dataclasses are data.",
+        "Data is written as YAML, in its order, half a character as `�`; models and dataclasses are",
         (
             "agents/prompts/test_definitions.py::test_data_is_yaml_that_says_the_same",
             "agents/prompts/test_definitions.py::test_data_may_be_models_and_dataclasses",
@@ -471,7 +481,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "Rendering 30 parts and 20 tools takes 0.13 ms.",
+        "In each step but the first, rendering 30 parts and 20 tools takes 50 µs, and a tool is made",
         ("benchmarks/test_prompts_scenarios.py::test_a_step_of_each_is_measured",),
     ),
 )

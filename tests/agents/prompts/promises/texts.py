@@ -173,7 +173,7 @@ TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("agents/prompts/test_template_versions.py::test_a_file_says_its_version_by_its_name_or_in_itself",),
     ),
     (
-        "One file is one version; a file whose name says the version need not say it again.",
+        "One file is one version, which it must say; a file whose name says the version need not say it",
         (
             "agents/prompts/test_template_versions.py::test_a_file_says_its_version_by_its_name_or_in_itself",
             "agents/prompts/test_template_folders.py::test_files_that_do_not_fit_each_other_are_named",
