@@ -217,6 +217,7 @@ if TYPE_CHECKING:
     from .actors.agents.skills.builtin.database import DatabaseSkill
     from .actors.agents.skills.builtin.files import files_skill
     from .actors.agents.skills.builtin.memory import memory_skill
+    from .actors.agents.skills.builtin.storage import Storage, StorageSkill
     from .actors.agents.skills.builtin.web import web_skill
     from .actors.agents.skills.builtin.webhooks import (
         Webhook,
@@ -654,6 +655,10 @@ _HOMES = {
     ".actors.agents.skills.builtin.database": ("DatabaseSkill",),
     ".actors.agents.skills.builtin.files": ("files_skill",),
     ".actors.agents.skills.builtin.web": ("web_skill",),
+    ".actors.agents.skills.builtin.storage": (
+        "Storage",
+        "StorageSkill",
+    ),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
         "find_skill",
@@ -1062,6 +1067,8 @@ __all__ = [
     "StepLimit",
     "StepModifier",
     "StepPlan",
+    "Storage",
+    "StorageSkill",
     "Strategy",
     "Stream",
     "StreamConflict",

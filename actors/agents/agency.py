@@ -200,8 +200,7 @@ class Agency(Members, Conversations, Approvals):
 
         Raises:
             AgencyClosed: it was started before, or is stopped meanwhile.
-            JournalUnavailable: the journal cannot be opened.
-            SkillFailed: a skill of an agent could not be initialized; those that were are closed.
+            JournalUnavailable, SkillFailed: the journal cannot be opened, or a skill not initialized.
         """
         await self._lifecycle.start()
 

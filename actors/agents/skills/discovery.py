@@ -32,6 +32,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "database": ".builtin.database:DatabaseSkill",
     "files": ".builtin.files:files_skill",
     "folders": ".folders.skills:skills_from",
+    "storage": ".builtin.storage:StorageSkill",
     "web": ".builtin.web:web_skill",
     "webhooks": ".builtin.webhooks:webhooks_skill",
 }
