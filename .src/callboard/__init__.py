@@ -214,6 +214,7 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
+    from .actors.agents.skills.builtin.crews import CrewSkill
     from .actors.agents.skills.builtin.database import DatabaseSkill
     from .actors.agents.skills.builtin.files import files_skill
     from .actors.agents.skills.builtin.memory import memory_skill
@@ -659,6 +660,7 @@ _HOMES = {
         "Storage",
         "StorageSkill",
     ),
+    ".actors.agents.skills.builtin.crews": ("CrewSkill",),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
         "find_skill",
@@ -874,6 +876,7 @@ __all__ = [
     "CoreError",
     "CostLimit",
     "CountTokens",
+    "CrewSkill",
     "DatabaseSkill",
     "DdgsSearch",
     "DeadLetter",

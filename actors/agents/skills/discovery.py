@@ -29,6 +29,7 @@ from .skill import Skill
 GROUP: Final = "callboard.skills"
 
 BUILT_IN: Final[Mapping[str, str]] = {
+    "crew": ".builtin.crews:CrewSkill",
     "database": ".builtin.database:DatabaseSkill",
     "files": ".builtin.files:files_skill",
     "folders": ".folders.skills:skills_from",
@@ -156,7 +157,7 @@ def _fitting(
 ) -> tuple[Iterable[Any], dict[str, Any]]:
     """Settings as what makes a skill takes them: by position the one model, or those of which it takes any number; and
     by name."""
-    from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, create_model
+    from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
     body: Any = getattr(maker, "__init__", None) if isinstance(maker, type) else maker
     try:
@@ -177,7 +178,7 @@ def _fitting(
         else:
             alone = None
             fields: dict[str, Any] = {
-                each: (kinds[each], ... if given.default is given.empty else given.default)
+                each: (kinds[each], Field() if given.default is given.empty else _otherwise(given.default))
                 for each, given in parameters.items()
                 if given.default is given.empty or _can_be_said(kinds[each])
             }
@@ -201,6 +202,13 @@ def _fitting(
         return (), said
     first = [each for each in fields if parameters[each].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     return [*(said.pop(each, getattr(read, each)) for each in first), *said.pop(rest, ())], said
+
+
+def _otherwise(value: Any) -> Any:
+    """A field with a default, which pydantic would copy, and not everything can be copied."""
+    from pydantic import Field
+
+    return Field(default_factory=lambda: value)
 
 
 def _can_be_said(kind: Any) -> bool:
