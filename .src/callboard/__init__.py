@@ -214,6 +214,7 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
+    from .actors.agents.skills.builtin.agents import AgentsSkill
     from .actors.agents.skills.builtin.crews import CrewSkill
     from .actors.agents.skills.builtin.database import DatabaseSkill
     from .actors.agents.skills.builtin.files import files_skill
@@ -661,6 +662,7 @@ _HOMES = {
         "StorageSkill",
     ),
     ".actors.agents.skills.builtin.crews": ("CrewSkill",),
+    ".actors.agents.skills.builtin.agents": ("AgentsSkill",),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
         "find_skill",
@@ -831,6 +833,7 @@ __all__ = [
     "AgentError",
     "AgentRequest",
     "AgentUnavailable",
+    "AgentsSkill",
     "Answer",
     "AnswerBlocked",
     "AnswerChanged",

@@ -29,6 +29,7 @@ from .skill import Skill
 GROUP: Final = "callboard.skills"
 
 BUILT_IN: Final[Mapping[str, str]] = {
+    "agents": ".builtin.agents:AgentsSkill",
     "crew": ".builtin.crews:CrewSkill",
     "database": ".builtin.database:DatabaseSkill",
     "files": ".builtin.files:files_skill",

@@ -38,6 +38,7 @@ from .approvals import Approvals
 from .bus import Bus
 from .clock import Clock
 from .closing import serving
+from .colleagues import Colleagues
 from .messages import Posted, Release
 from .posts import Posts
 from .quotas import check_quotas
@@ -142,7 +143,7 @@ class AgencyRuntime:
 
     def _skill_context(self, required: Mapping[str, Skill]) -> SkillContext:
         assert self.system is not None
-        return SkillContext(self.system, self.model, required)
+        return SkillContext(self.system, self.model, required, Colleagues(self.directory, self.agents))
 
     # -- the way to actors ---------------------------------------------------------------------------------------------
 
