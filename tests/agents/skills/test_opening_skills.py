@@ -23,7 +23,7 @@ from callboard import (
     UnknownSkill,
     http,
 )
-from callboard.actors.testing import Crash, Simulation, simulate
+from callboard.actors.testing import Crash, Simulation, run_virtual, simulate
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request
 from tests.agents.support import add, function, results, scripted
@@ -318,3 +318,60 @@ async def test_what_a_skill_is_initialized_with_does_not_hold_the_first_runs_con
         agency.add_skill("A", Looks())
         await agency.run("?", user="ada")
     assert seen == [None]
+
+
+class Stuck(Skill):
+    """A skill that never comes to an end, here or there."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("stuck")
+        self.where = where
+
+    async def initialize(self, context: SkillContext) -> None:
+        if self.where == "initialize":
+            await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        if self.where == "close":
+            await asyncio.Event().wait()
+
+
+def test_a_skill_that_never_opens_or_never_closes_holds_nothing_up_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    log: list[str] = []
+
+    async def opening() -> None:
+        agency = Agency(Agent("A", skills=[Opened("base", log), Stuck("initialize")]), model=scripted(Script([])))
+        with pytest.raises(SkillFailed, match="skill stuck could not be initialized: it took longer than 60 seconds"):
+            await agency.start()
+
+    async def closing() -> None:
+        async with Agency(Agent("A", skills=[Opened("base", log), Stuck("close")]), model=scripted(Script([]))):
+            pass
+
+    run_virtual(opening())
+    with caplog.at_level(logging.WARNING, "callboard"):
+        run_virtual(closing())
+    assert log == ["open base", "close base"] * 2
+    assert "skill stuck could not be closed" in caplog.text
+
+
+async def test_an_agent_that_joins_brings_its_skills_and_so_does_one_that_is_handed_off_to() -> None:
+    log: list[str] = []
+    script = Script(["one", call("SendMessage", target_agent="C", message="go"), "three", "two"])
+    async with Agency(Agent("A"), model=scripted(script)) as agency:
+        await agency.add_agent(Agent("B", skills=[Opened("of b", log)]))
+        await agency.run("?", agent="B")
+        agency.add_handoff("A", Agent("C", skills=[Opened("of c", log)]))
+        assert (await agency.run("?")).text == "two"
+        assert log == ["open of b", "open of c"]
+    assert log[2:] == ["close of c", "close of b"]
+
+
+async def test_skills_outlive_the_crash_of_an_agents_actor_and_of_a_conversations() -> None:
+    log: list[str] = []
+    script = Script(["one", "two"])
+    async with Agency(Agent("A", skills=[Opened("base", log)]), model=scripted(script)) as agency:
+        await agency.run("?")
+        agency._runtime.agents["A"].kill()
+        assert (await agency.run("?")).text == "two"
+    assert log == ["open base", "close base"]

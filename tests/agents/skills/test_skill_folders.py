@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -34,7 +35,7 @@ from callboard.actors.agents.skills.folders.frontmatter import SkillText, read_s
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.tools import Tool
 from callboard.tools.errors import OutsideFolder
-from tests.agents.support import scripted
+from tests.agents.support import function, results, scripted
 
 PDF = """---
 name: pdf-forms
@@ -526,3 +527,48 @@ def test_a_team_file_names_folders_of_skills_beside_it(tmp_path: Path) -> None:
     assert isinstance(skill, FolderSkills)
     assert list(skill.folders) == ["tables"]
     assert [each.name for each in skill.tools][-1] == "run_skill_script"  # type: ignore[union-attr]
+
+
+async def test_what_changes_after_a_person_has_looked_is_not_run(tmp_path: Path) -> None:
+    folder = write(tmp_path, "x", "", scripts__hello_py=HELLO)
+    skill = skills_from(tmp_path, trust=SkillTrust())
+    agent = Agent("A", skills=[skill])
+    async with Agency(agent, model=scripted(Script([runs(), "done"]))) as agency:
+
+        def decide(event: Any) -> None:
+            if isinstance(event, ApprovalRequested):
+                (folder / "scripts/hello.py").write_text("print('something else')")
+                agency.approve(event)
+
+        agency.subscribe(decide)
+        answer = await agency.run("go")
+    (result,) = (message.text for message in answer.messages if message.role == "tool")
+    assert "what is in the skill 'x' has changed meanwhile" in result
+    assert "something else" not in result
+
+
+async def test_a_process_that_ends_while_a_person_is_waited_for_asks_again_in_the_next(tmp_path: Path) -> None:
+    write(tmp_path / "skills", "x", "", scripts__hello_py=HELLO)
+    journal, trust = tmp_path / "j.db", tmp_path / "trust.json"
+
+    def agency() -> Agency:
+        agent = Agent("A", skills=[skills_from(tmp_path / "skills", trust=trust)])
+        model = function(lambda request: results(request)[-1] if results(request) else runs(arguments=["ada"]))
+        return Agency(agent, model=model, journal=journal)
+
+    async with agency() as first:
+        waiting = asyncio.Event()
+        first.subscribe(lambda event: waiting.set() if isinstance(event, ApprovalRequested) else None)
+        await first.start_run("go", conversation="c", run_id="r")
+        await waiting.wait()
+    async with agency() as second:
+
+        def decide(event: Any) -> None:
+            if isinstance(event, ApprovalRequested):
+                second.approve(event)
+
+        second.subscribe(decide)
+        for event in second.approvals:
+            second.approve(event)
+        answer = await second.resumed["r"]
+    assert answer.text == "hello ada 0"
