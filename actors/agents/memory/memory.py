@@ -314,8 +314,8 @@ class Memory:
     ) -> list[Found]:
         """As `search`, over everybody's facts. For those who administer the memory, never for a prompt.
 
-        Among more than 10,000 facts, words that are in more than a twentieth of them are not looked for, if there are
-        rarer ones.
+        Among more than 10,000 facts only the rarest words of the query are looked for, as many as some thousand of them
+        have.
         """
         return await self._search(query, None, at, limit, kind)
 

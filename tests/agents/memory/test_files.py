@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from callboard import Memory, MemoryClosed, MemoryUnavailable, Owner, SqliteJournal, SqliteMemoryStore, WrongFact
+from callboard.actors.agents.memory.stores.sqlite import reading
 from callboard.actors.journal import JsonCodec
 
-from .support import ANN, texts
+from .support import ANN, Words, texts
 
 
 async def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
@@ -161,3 +162,26 @@ async def test_a_store_of_ones_own_with_a_small_cache_finds_the_same(tmp_path: P
         for owner in [*owners, *owners]:
             assert texts(await memory.search("notes", owner=owner)) == [f"the note of {owner.user}"]
         assert len(await memory.search_all("notes")) == 5
+
+
+async def test_a_search_among_many_facts_looks_for_the_rarest_words_and_finds_what_is_true(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "LARGE", 20)
+    monkeypatch.setattr(reading, "MATCHES", 3)
+    nearness = Words()
+    nearness.fails = True
+    with Memory(embedder=nearness) as memory:
+        for number in range(60):
+            kind = "fact" if number % 2 else "chunk"
+            await memory.add(f"common note number{number} {'rare ' * (number > 57)}", owner=ANN, kind=kind)
+        for search in (memory.search_all("common"), memory.search("common", owner=ANN)):
+            assert len(await search) == 10, "the only word is looked for, however many have it"
+        assert texts(await memory.search_all("common rare", limit=2)) == ["common note number59 rare "]
+        assert set(texts(await memory.search("rare number7 common", owner=ANN))) == {
+            "common note number59 rare ",
+            "common note number7 ",
+        }
+        assert len(await memory.search_all("common", limit=100)) == 30
+        assert len(await memory.search_all("common", limit=100, kind=None)) == 60
+        assert await memory.search_all("unheard") == []

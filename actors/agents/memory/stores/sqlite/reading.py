@@ -10,14 +10,13 @@ from ...facts.fact import Fact, Owner
 from ..outcomes import mismatch
 from ..store import Place, Query, Ranked, Selection
 from .rows import COLUMNS, FROM, conditions, fact_of, span
-from .vectors import NEVER, OwnedVectors, Row, VectorCache
+from .vectors import NEVER, OwnedVectors, VectorCache
 
 LARGE: Final = 10_000
-"""Facts beyond which words that are in many of them are left out of a search, if there are rarer ones: each fact that
-has one of the words costs 1.5 µs, and what half of the facts have tells nothing apart."""
+"""Facts beyond which not every word is looked for; see `_telling`."""
 
-FREQUENT: Final = 20
-"""A word is in many facts if it is in more than a twentieth of them."""
+MATCHES: Final = 4_000
+"""Facts that have one of the words, which are ranked then: each costs 1.5 µs."""
 
 _CHANGED: Final = (
     "SELECT f.place, f.agent, f.kind, f.valid_from, ifnull(f.valid_to, ?), v.vector"
@@ -145,15 +144,22 @@ class SqliteMemoryReader:
         return fitting
 
     def _telling(self, terms: list[str]) -> list[str]:
-        """The words that are not in many facts, or the one that is in the fewest."""
-        (all_facts,) = self._reader.execute("SELECT sum(last) FROM owners").fetchone()
-        counts = {
-            term: (self._reader.execute("SELECT doc FROM word_counts WHERE term = ?", (term,)).fetchone() or (0,))[0]
-            for term in terms
-        }
-        rare = [term for term in terms if counts[term] * FREQUENT <= all_facts]
-        # What no fact has finds nothing, but it may be two words to SQLite, and is looked for all the same.
-        return rare if any(counts[term] for term in rare) else [*rare, min(terms, key=lambda term: counts[term] or 1e9)]
+        """The rarest words, as many as are in `MATCHES` facts together, and at least one: what many have tells least,
+        and costs most."""
+        counted = []
+        for term in terms:
+            row = self._reader.execute("SELECT doc FROM word_counts WHERE term = ?", (term,)).fetchone()
+            # One that no fact has may be several words to SQLite, and is looked for all the same.
+            counted.append((0 if row is None else row[0], term))
+        counted.sort()
+        total = 0
+        telling: list[str] = []
+        for count, term in counted:
+            total += count
+            if total > MATCHES and any(found for found, _ in counted[: len(telling)]):
+                break
+            telling.append(term)
+        return telling
 
     def _by_vector(self, query: Query, owners: list[tuple[int, int, int, int]]) -> list[Place]:
         import numpy as np
@@ -170,16 +176,24 @@ class SqliteMemoryReader:
             return []
         owner = query.selection.owner
         agents = ("", owner.agent) if owner is not None and owner.agent else ()
-        parts = [
-            self._of_owner(*one[:3], dimensions).nearest(
-                query.vector, query.selection.at, agents, query.selection.kind, query.depth
-            )
-            for one in owners
-        ]
-        places = np.concatenate([part[0] for part in parts])
-        order = np.argsort(-np.concatenate([part[1] for part in parts]), kind="stable")[: query.depth]
-        found: list[Place] = places[order].tolist()
-        return found
+        places: list[Any] = []
+        likeness: list[Any] = []
+        floor = 0.0  # what is at a right angle or beyond has nothing to do with it
+        held = 0
+        for one in owners:
+            vectors = self._of_owner(*one[:3], dimensions)
+            found = vectors.nearest(query.vector, query.selection.at, agents, query.selection.kind, query.depth, floor)
+            places.append(found[0])
+            likeness.append(found[1])
+            held += len(found[0])
+            if held > 2 * query.depth:  # from here on only what is nearer than these is of interest
+                top = np.concatenate(likeness)
+                best = np.argpartition(top, -query.depth)[-query.depth :]
+                places, likeness = [np.concatenate(places)[best]], [top[best]]
+                floor, held = float(likeness[0].min()), query.depth
+        order = np.argsort(-np.concatenate(likeness), kind="stable")[: query.depth]
+        nearest: list[Place] = np.concatenate(places)[order].tolist()
+        return nearest
 
     def _of_owner(self, number: int, version: int, erasures: int, dimensions: int) -> OwnedVectors:
         """An owner's vectors as they are now."""
@@ -192,7 +206,7 @@ class SqliteMemoryReader:
         before = 0 if kept is None else kept.nbytes
         vectors = kept or OwnedVectors(dimensions, erasures)
         rows = self._reader.execute(_CHANGED, (NEVER, number, vectors.version))
-        vectors.update((Row(*row) for row in rows), version)
+        vectors.update(rows.fetchall(), version)
         self._vectors.put(number, vectors, before)
         return vectors
 
