@@ -106,6 +106,7 @@ if TYPE_CHECKING:
         AgentUnavailable,
         AnswerBlocked,
         AnswerChanged,
+        ContextOverflow,
         ConversationBusy,
         ConversationIdle,
         CostLimit,
@@ -143,6 +144,7 @@ if TYPE_CHECKING:
         ApprovalRequested,
         CompletionFinished,
         CompletionStarted,
+        ContextReduced,
         HandoffFinished,
         HandoffStarted,
         HookFailed,
@@ -174,6 +176,10 @@ if TYPE_CHECKING:
         guardrail,
         hook,
     )
+    from .actors.agents.memory.context.priority import KeepPriority
+    from .actors.agents.memory.context.strategy import ContextStrategy, DropToolOutput, KeepAll, Window
+    from .actors.agents.memory.context.summary import Summarize
+    from .actors.agents.memory.context.view import ContextView
     from .actors.agents.memory.embedding.embedder import Embedder
     from .actors.agents.memory.embedding.hashing import HashingEmbedder
     from .actors.agents.memory.errors import (
@@ -544,6 +550,7 @@ _HOMES = {
         "AgentUnavailable",
         "AnswerBlocked",
         "AnswerChanged",
+        "ContextOverflow",
         "ConversationBusy",
         "ConversationIdle",
         "CostLimit",
@@ -581,6 +588,7 @@ _HOMES = {
         "ApprovalRequested",
         "CompletionFinished",
         "CompletionStarted",
+        "ContextReduced",
         "HandoffFinished",
         "HandoffStarted",
         "HookFailed",
@@ -638,6 +646,10 @@ _HOMES = {
         "guardrail",
         "hook",
     ),
+    ".actors.agents.memory.context.priority": ("KeepPriority",),
+    ".actors.agents.memory.context.strategy": ("ContextStrategy", "DropToolOutput", "KeepAll", "Window"),
+    ".actors.agents.memory.context.summary": ("Summarize",),
+    ".actors.agents.memory.context.view": ("ContextView",),
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
     ".actors.agents.prompts.effects": ("EffectContext", "StepModifier"),
@@ -870,7 +882,11 @@ __all__ = [
     "CompletionStarted",
     "ConfigError",
     "ConnectionLost",
+    "ContextOverflow",
+    "ContextReduced",
+    "ContextStrategy",
     "ContextTooLong",
+    "ContextView",
     "ConversationBusy",
     "ConversationIdle",
     "ConversationRun",
@@ -886,6 +902,7 @@ __all__ = [
     "DefinitionError",
     "Delivery",
     "Delta",
+    "DropToolOutput",
     "DynamicSupervisor",
     "EffectContext",
     "Embedder",
@@ -947,6 +964,8 @@ __all__ = [
     "JournalError",
     "JournalUnavailable",
     "JsonCodec",
+    "KeepAll",
+    "KeepPriority",
     "KeyTaken",
     "LeastLoaded",
     "LimitReached",
@@ -1087,6 +1106,7 @@ __all__ = [
     "SubAgent",
     "Submit",
     "Subscribe",
+    "Summarize",
     "Supervision",
     "Supervisor",
     "SwitchProvider",
@@ -1149,6 +1169,7 @@ __all__ = [
     "WebhookRefused",
     "WebhookTarget",
     "Weighted",
+    "Window",
     "WrongFact",
     "agents_md",
     "as_chunks",

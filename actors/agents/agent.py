@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 from ...providers.checks import FLAG, FUNCTION, LIST, MAYBE_FUNCTION, TEXT, Wish
 from ...tools import Tool, ToolDefinitionError, as_tool
@@ -19,6 +19,7 @@ from .errors import DefinitionError, PromptError
 from .handoffs.offer import HandoffTool, as_handoffs
 from .handoffs.target import Target
 from .hooks import Hook, as_hooks
+from .memory.context.strategy import ContextStrategy
 from .output import Output
 from .plaindata import Known, Misread, read_fields
 from .prompts.prompt import Prompt, as_prompt
@@ -77,6 +78,9 @@ class Agent(SaysFields, Generic[Deps, Out]):
         prompt: a prompt function, called with a `Prompt` before each completion: it defines what the model is told and
             may call in that step, besides all that stands here. It may be ``async``.
         plugins: subclasses of `Prompt` whose methods the prompt function uses.
+        context: what of a long conversation the model is shown: `Window`, `DropToolOutput`, `KeepPriority`, `Summarize`
+            and the like, put together by ``|``. None shows all, and leaves old tool output and then old messages out
+            once a vendor has said that it is too long; `KeepAll` ends the run there. The history itself is kept whole.
         scope: who may ask it, in a run or by handing off to it: one scope or several, of which one suffices. ``all`` is
             everybody. Otherwise a caller needs one of them among its own (`Caller.scopes`), or ``admin``; the agent's
             owner holds ``owner``. So do tools, skills, hooks and handoffs: to others they are as if they were not
@@ -105,6 +109,7 @@ class Agent(SaysFields, Generic[Deps, Out]):
     prepare_step: PrepareStep | None = field(default=None, kw_only=True)
     prompt: Callable[[Any], object] | None = field(default=None, kw_only=True)
     plugins: Sequence[type[Prompt]] | type[Prompt] = field(default=(), kw_only=True)
+    context: ContextStrategy | None = field(default=None, kw_only=True)
     scope: Scopes = field(default=ALL, kw_only=True)
     owner: Caller | str | None = field(default=None, kw_only=True)
 
@@ -136,6 +141,7 @@ class Agent(SaysFields, Generic[Deps, Out]):
             description=(self.description, TEXT),
             defer_tools=(self.defer_tools, FLAG),
             prepare_step=(self.prepare_step, MAYBE_FUNCTION),
+            context=(self.context, CONTEXT),
         )
         self.scope = as_scopes(self.scope, whose, DefinitionError)
         self.owner = as_owner(self.owner, self.name)
@@ -192,8 +198,8 @@ class Agent(SaysFields, Generic[Deps, Out]):
         Args:
             data: any fields of the agent. Tools, hooks and skills stand there by name, or as ``module:name``, which is
                 imported; handoffs by the agent's name; ``limits`` as a mapping; ``output_type``, ``stop_when``,
-                ``prepare_step`` and ``prompt`` as ``module:name``, ``plugins`` as a list of such. A ``role`` takes the
-                instructions from a file where there are none. Objects are taken as they are.
+                ``prepare_step``, ``prompt`` and ``context`` as ``module:name``, ``plugins`` as a list of such. A
+                ``role`` takes the instructions from a file where there are none. Objects are taken as they are.
             tools, hooks, skills: what names stand for: a mapping, or things that have a name (a `ToolRegistry`). Skills
                 are found by their names besides, see `find_skill`.
 
@@ -236,6 +242,10 @@ class Agent(SaysFields, Generic[Deps, Out]):
 _NEVER_CALLED = ("on_receive", "on_start", "on_stop", "on_failure", "run", "run_streaming", "process")
 """What people write who take an agent for an actor or an agency."""
 
+CONTEXT: Final = Wish(
+    "a context strategy, such as Window(tokens=8000), or None",
+    lambda given: given is None or isinstance(given, ContextStrategy),
+)
 _INSTRUCTIONS = Wish(
     "a text, or a function of the request context", lambda given: TEXT.fits(given) or FUNCTION.fits(given)
 )

@@ -17,6 +17,7 @@ AgentError
 │   └── HandoffLimit         one run made more handoffs in all than allowed
 ├── RunError                 a run ended without its answer; `partial` keeps what was done
 │   ├── RunFailed            a provider, or the library itself, failed; the cause is chained
+│   │   └── ContextOverflow  the model cannot take what the run has to show it, however much is left out
 │   ├── RunCancelled         the caller, or a person, cancelled it
 │   ├── LimitReached
 │   │   ├── StepLimit        more completions than allowed
@@ -148,6 +149,10 @@ class RunError(AgentError):
 
 class RunFailed(RunError):
     """A provider failed for good, or the library itself did; the cause is chained."""
+
+
+class ContextOverflow(RunFailed):
+    """The model cannot take what the run has to show it, although all was left out that may be."""
 
 
 class RunCancelled(RunError):

@@ -102,6 +102,26 @@ class Retried(RunEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ContextReduced(RunEvent):
+    """From here on the model is shown less of the conversation.
+
+    Args:
+        step: of which completion, counted from 1.
+        before, after: tokens of what it is shown of the conversation, as far as they are known.
+        left_out: how many messages are not shown in all.
+        summarized: whether a summary was made for that.
+        reason: why: the strategy that wants it, or that a vendor said it was too long.
+    """
+
+    step: int = 0
+    before: int = 0
+    after: int = 0
+    left_out: int = 0
+    summarized: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted(RunEvent):
     """A tool was called."""
 

@@ -13,6 +13,7 @@ from ...tools import Tool, tool
 from .caller import Caller
 from .errors import DefinitionError
 from .hooks import Hook
+from .memory.context.strategy import ContextStrategy
 from .output import Output
 from .prompts.markdown.instructions import instructions_for
 from .prompts.prompt import Prompt
@@ -152,7 +153,16 @@ def function_of(written: str) -> Any:
     return found
 
 
+def context_of(written: str) -> ContextStrategy:
+    """A context strategy. Raises `Misread`."""
+    found = imported(written)
+    if not isinstance(found, ContextStrategy):
+        raise wrong_kind(written, "a context strategy, such as Window(tokens=8000)", found)
+    return found
+
+
 _IMPORTED: Mapping[str, Callable[[str], Any]] = {
+    "context": context_of,
     "output_type": type_of,
     "stop_when": function_of,
     "prepare_step": function_of,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callboard import AfterSteps, Agent, Caller, HookContext, Limits, RunSoFar, Skill, StepPlan, hook, tool
+from callboard import AfterSteps, Agent, Caller, HookContext, Limits, RunSoFar, Skill, StepPlan, Window, hook, tool
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.prompts.markdown.instructions import instructions_for
 from callboard.actors.agents.teamfile.schema import AgentEntry
@@ -47,6 +47,8 @@ def plan(run: RunSoFar) -> StepPlan | None:
 
 
 sums = Skill("sums", "You can add.", tools=[add])
+newest = Window(messages=20)
+
 EVERYTHING: dict[str, Any] = {
     "name": "Writer",
     "instructions": "You write.",
@@ -59,6 +61,7 @@ EVERYTHING: dict[str, Any] = {
     "output_type": f"{HERE}:Report",
     "stop_when": f"{HERE}:enough",
     "prepare_step": f"{HERE}:plan",
+    "context": f"{HERE}:newest",
     "settings": {"temperature": 0.5, "stop": ["END"]},
     "hooks": [f"{HERE}:note"],
     "skills": ["sums"],
@@ -78,7 +81,7 @@ def test_every_field_can_be_said_in_plain_data() -> None:
     assert [each.name for each in agent.all_tools] == ["look_up", "add"]
     assert (agent.handoffs, agent.limits, agent.autonomy) == (("Editor",), Limits(steps=3, cost=0.5), "supervised")
     assert (agent.output_type, agent.settings["temperature"]) == (Report, 0.5)
-    assert (agent.stop_when, agent.prepare_step) == (enough, plan)
+    assert (agent.stop_when, agent.prepare_step, agent.context) == (enough, plan, newest)
     assert (agent.hooks, agent.skills) == ((note,), (sums,))
     assert (set(agent.scope), agent.owner) == ({"staff", "auditor"}, Caller("ann", "acme"))
 
@@ -153,6 +156,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "something else than a plan": (
         {"prepare_step": f"{HERE}:EVERYTHING"},
         r"agent A\.prepare_step: expected a function",
+    ),
+    "a context strategy that is none": (
+        {"context": f"{HERE}:plan"},
+        r"agent A\.context: expected a context strategy, .*; .*:plan is a value of type function",
     ),
     "a plan that is not there": ({"prepare_step": f"{HERE}:nothing"}, r"agent A\.prepare_step: .*nothing"),
     "a text for a list": ({"tools": "add"}, r"agent A\.tools: expected a list of tools, not 'add'"),

@@ -25,7 +25,7 @@ def agency() -> Agency:
 @pytest.mark.parametrize("name", ["agent", "conversation", "nonsense"])
 async def test_fan_out_says_which_option_it_does_not_have(name: str) -> None:
     async with agency() as team:
-        with pytest.raises(TypeError, match=f"fan_out has no option '{name}'; there are caller, deps, limits, "):
+        with pytest.raises(TypeError, match=f"fan_out has no option '{name}'; there are caller, context, deps, "):
             await team.fan_out("q", **{name: "A"})
         assert {answer.text for answer in (await team.fan_out("q", user="u")).values()} == {"hi"}  # type: ignore[union-attr]
         await team.fan_out("q", output_type=None)

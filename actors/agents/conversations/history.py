@@ -13,6 +13,7 @@ from ..errors import AgentError
 from ..turns.machine import cut
 from ..turns.outcome import brief
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
+from ..turns.shape import kept_before
 from ..turns.state import ConversationState
 from ..turns.steps import Begin, Completed, Decided, HandoffReturned, Spent, ToolReturned
 from ..turns.trail import noted, returned, with_spent
@@ -95,12 +96,11 @@ class StreamHistory:
         """What another conversation begins with that has so many messages of this one."""
         steps = tuple((step.start, step.end) for step in self.steps if step.end <= messages)
         began = self.state.caller or NOBODY
-        prompt = self.state.prompt
+        prompt, shapes = self.state.prompt, self.state.shapes
         if messages < len(self.messages):
-            prompt = prompt.before(messages)
-        return Snapshot(
-            self.messages[:messages], owner, None, steps, Caller(began.user, began.tenant), prompt.changes.as_tuple()
-        )
+            prompt, shapes = prompt.before(messages), kept_before(shapes, messages)
+        whose = Caller(began.user, began.tenant)
+        return Snapshot(self.messages[:messages], owner, None, steps, whose, prompt.changes.as_tuple(), shapes)
 
     def up_to(self, step: int) -> int:
         """How many messages of the history there are up to and including a step of this stream, counted from 1; with

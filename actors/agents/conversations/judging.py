@@ -33,6 +33,7 @@ from ..turns.machine import Turn, advance
 from ..turns.outcome import finished
 from ..turns.records import ApprovalAsked, Ended, RunRequest, ToolsStarted
 from ..turns.replay import ReplayStep
+from ..turns.shape import shown as shown_history
 from ..turns.steps import (
     INPUTS,
     Begin,
@@ -185,7 +186,12 @@ class RunToday:
         token = active_context.set(self._send_context)
         try:
             request = prepared.request(
-                step.before.history, self._context, asked.external, schema, self._runtime.model_for(prepared.name)
+                step.before.history,
+                self._context,
+                asked.external,
+                schema,
+                self._runtime.model_for(prepared.name),
+                shown_history(step.before.history, step.shape),
             )
         except KeyboardInterrupt:
             raise

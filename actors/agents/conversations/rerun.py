@@ -19,14 +19,14 @@ from ..errors import UnknownRun
 from ..runs.runtime.runtime import AgencyRuntime
 from ..turns.records import Accepted, Ended, RunRequest
 from ..turns.replay import ReplayStep, replay
-from ..turns.steps import Begin, Completed, CompletionFailed
+from ..turns.steps import Begin, Completed, CompletionFailed, Condensed
 from .findings import Findings
 from .history import StreamHistory
 from .judging import RunToday
 from .reading import Lineage
 from .view import ReplayReport
 
-_AHEAD: Final = (Begin, Completed, CompletionFailed)
+_AHEAD: Final = (Begin, Completed, CompletionFailed, Condensed)
 """Events that begin a step, or are what it begins with."""
 
 

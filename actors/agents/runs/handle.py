@@ -17,6 +17,7 @@ from ...core.mail.future import Future
 from ...journal.store import Record, at_hand
 from ..answer import Answer, V_co
 from ..errors import UnknownRun
+from ..memory.context.strategy import ContextStrategy
 from ..output import Output
 from ..turns.outcome import Outcome
 from ..turns.records import Accepted, Cancel, Ended, RunRequest
@@ -251,7 +252,13 @@ class RunHandle(Generic[V_co]):
 
 
 async def start_run(
-    runtime: AgencyRuntime, run: RunRequest, output: Output | None, deps: Any, *, asked_before: bool
+    runtime: AgencyRuntime,
+    run: RunRequest,
+    output: Output | None,
+    deps: Any,
+    context: ContextStrategy | None,
+    *,
+    asked_before: bool,
 ) -> RunHandle:
     """Have a run made in the background. Returns once it is accepted; with a durable journal: recorded.
 
@@ -260,6 +267,7 @@ async def start_run(
         run: the request.
         output: the type that its answer must fit.
         deps: what its tools depend on.
+        context: what its model is shown of the conversation.
         asked_before: whether it may have been asked for before.
 
     Raises:
@@ -276,7 +284,7 @@ async def start_run(
         with serving(register):
             await check_quotas(runtime.pools, run.caller)
     token = active_context.set(None)  # it goes on when the caller's time is up
-    entry = register.submit(run, output, deps)
+    entry = register.submit(run, output, deps, context)
     active_context.reset(token)
     handle._keep_outcome_of(entry)
     if not entry.background:

@@ -12,13 +12,14 @@ from typing import Any
 from ..answer import Answer
 from ..errors import AgentError
 from ..events import PartialAnswer, RunEvent, RunFinished, TextDelta
+from ..memory.context.strategy import ContextStrategy
 from ..output import Output
 from ..turns.records import RunRequest
 from .runtime.runtime import AgencyRuntime
 
 
 async def stream_run(
-    runtime: AgencyRuntime, make_run: Callable[[], tuple[RunRequest, Output | None, Any]]
+    runtime: AgencyRuntime, make_run: Callable[[], tuple[RunRequest, Output | None, Any, ContextStrategy | None]]
 ) -> AsyncGenerator[RunEvent]:
     """Have a run made, and yield what happens from here on; the last event is its `RunFinished`.
 
@@ -32,7 +33,7 @@ async def stream_run(
     Raises:
         AgentError: the run ended without an answer; after the last event.
     """
-    run, output, deps = make_run()
+    run, *along = make_run()
     events: deque[RunEvent] = deque()
     arrived = asyncio.Event()
 
@@ -51,7 +52,7 @@ async def stream_run(
         arrived.set()
 
     unsubscribe = runtime.bus.subscribe(take, run.root)
-    task = asyncio.get_running_loop().create_task(runtime.answer(run, output, deps), name=f"run {run.id}")
+    task = asyncio.get_running_loop().create_task(runtime.answer(run, *along), name=f"run {run.id}")
     task.add_done_callback(lambda _: arrived.set())
     try:
         while not task.done() or events:

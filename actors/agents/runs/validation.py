@@ -12,12 +12,13 @@ from ....providers.messages import Message, ToolSpec
 from ...core.base.errors import SpecError
 from ...core.base.send_context import current_send_context
 from ...core.base.spec import check_name
-from ..agent import Agent
+from ..agent import CONTEXT, Agent
 from ..caller import NOBODY, Caller
 from ..context import NO_DEPS, request_context
 from ..errors import AgencyClosed, DefinitionError, HandoffRefused
 from ..handoffs.handoff import Handoff, wrong_handoff
 from ..handoffs.limits import check_chain, count_handoff
+from ..memory.context.strategy import ContextStrategy
 from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
 from ..turns.budget import narrowed
@@ -25,6 +26,7 @@ from ..turns.outcome import no_scope
 from ..turns.questions import Question, as_messages, as_tools, check_question
 from ..turns.records import RunRequest, WhenBusy
 from ..turns.rules import Limits, check_limits
+from ..wishes import define
 from .runtime.runtime import AgencyRuntime
 
 
@@ -40,6 +42,7 @@ class RunOptions(TypedDict, total=False):
     run_id: str | None
     when_busy: WhenBusy
     deps: Any
+    context: ContextStrategy | None
 
 
 class Asked(NamedTuple):
@@ -59,6 +62,7 @@ class Asked(NamedTuple):
     when_busy: WhenBusy = "queue"
     background: bool = False
     deps: Any = None
+    context: ContextStrategy | None = None
 
 
 _OPTIONS: Final = frozenset(RunOptions.__annotations__)
@@ -101,9 +105,9 @@ def check_options(method: str, options: Mapping[str, Any], *more: str, without: 
             raise TypeError(f"{method} has no option {name!r}; there are {', '.join(sorted(there))}")
 
 
-def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None, Any]:
+def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None, Any, ContextStrategy | None]:
     """The request that the arguments of `Agency.run` describe, and what goes with it that no journal keeps: the type
-    that its answer must fit, and what its tools depend on.
+    that its answer must fit, what its tools depend on, and what its model is shown.
 
     Raises:
         AgencyClosed: no runs are accepted.
@@ -123,6 +127,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
         check_id(conversation, "conversation")
     if key is not None:
         check_id(key, "run")
+    define("run", context=(asked.context, CONTEXT))
     if asked.when_busy not in WHEN_BUSY:
         raise DefinitionError(f"when_busy is one of {', '.join(WHEN_BUSY)}, not {asked.when_busy!r:.80}")
     limits = directory.agents[name].limits
@@ -173,6 +178,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
         ),
         output,
         NO_DEPS if asked.deps is None else asked.deps,
+        asked.context,
     )
 
 

@@ -428,6 +428,11 @@ class PreparedAgent:
         """What the answer is to say of how a prompt function made the step."""
         return () if self._rendered is None else self._rendered.notes
 
+    @property
+    def shows_own(self) -> bool:
+        """Whether the prompt function says what of the history is shown in the step."""
+        return self._rendered is not None and self._rendered.messages is not None
+
     def chosen(self, request: Request) -> tuple[str, ...] | None:
         """The names of what the model may call, where the prompt function has chosen it for the step."""
         if self._rendered is None or self._rendered.offered is None:
@@ -451,6 +456,7 @@ class PreparedAgent:
         external: tuple[ToolSpec, ...] = (),
         schema: Mapping[str, Any] | None = None,
         model: str = "",
+        shown: Sequence[Message] | None = None,
     ) -> Request:
         """What the model is asked next.
 
@@ -460,6 +466,7 @@ class PreparedAgent:
             external: tools the caller runs.
             schema: the JSON schema the final answer must fit.
             model: the model's name where the agent names none.
+            shown: what of the history the model is shown; None for all of it.
         """
         system = self._system
         if system is None:
@@ -476,7 +483,7 @@ class PreparedAgent:
         if rendered is not None and rendered.offered is not None:
             specs = tuple(spec for spec in specs if spec.name in rendered.offered)
         return Request(
-            self.messages(system, history),
+            self.messages(system, history if shown is None else shown),
             named if isinstance(named, str) and named else model,
             specs,
             response_schema=schema,

@@ -102,6 +102,7 @@ class AgentEntry(Section):
     stop_when: str = Field("", description="the condition that ends its runs, as module:name")
     prepare_step: str = Field("", description="the function that plans its steps, as module:name")
     prompt: str = Field("", description="the prompt function that makes its steps, as module:name")
+    context: str = Field("", description="what of a long conversation its model is shown, as module:name")
     plugins: Names = Field((), description="a list of the prompt function's plugins as module:name")
     hooks: Names = Field((), description="a list of hooks and guardrails as module:name")
     skills: Names = Field((), description="a list of skills by name, or as module:name")

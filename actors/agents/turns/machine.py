@@ -11,6 +11,7 @@ idle, ended       Begin                completing
 completing        Completed            acting (calls to carry out), completing (repair), or ended
 completing        CompletionFailed     ended
 completing        Stopped              ended
+completing        Condensed            completing, or ended (the summary spent a limit)
 acting            ToolReturned         acting, or completing once every call has its result
 acting            HandoffReturned      acting, completing, or ended (a transfer's answer, a fatal refusal)
 acting            Decided              acting, or completing (the last call was denied)
@@ -34,7 +35,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from ....providers.messages import Completion, Message, Part, ToolCall, Usage
+from ....providers.messages import Message, Part, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import (
     AgentError,
@@ -58,6 +59,7 @@ from .steps import (
     Commands,
     Completed,
     CompletionFailed,
+    Condensed,
     Decided,
     Fail,
     Finish,
@@ -72,7 +74,7 @@ from .steps import (
     ToolReturned,
 )
 from .stuck import circle, warning
-from .trail import NO_TRAIL, NotTaken, Trail, noted
+from .trail import NO_TRAIL, NotTaken, Trail, noted, spoken
 
 Phase: TypeAlias = Literal["idle", "completing", "acting", "held", "ended"]
 
@@ -216,7 +218,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         turn.approved,
         turn.start,
         turn.steps + 1,
-        turn.usage + completion.usage if turn.steps else completion.usage,
+        completion.usage if turn.usage is NO_USAGE else turn.usage + completion.usage,
         turn.cost + (completion.cost or 0.0),
         turn.handoffs + happened.handoffs,
         turn.repairs,
@@ -240,19 +242,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         return _repair(turn, happened.problem, rules)
     if turn.steering and _over_limit(turn, rules) is None:
         return _steer(turn), COMPLETE
-    return closed(turn), (Finish(_spoken(completion, before)),)
-
-
-def _spoken(last: Completion, before: Trail) -> str:
-    """The text of an answer, with what was said before the vendor paused."""
-    text, at = last.message.text, len(before)
-    while at:
-        at -= 1
-        earlier = before[at]
-        if not isinstance(earlier, Completed) or earlier.completion.finish_reason != "pause":
-            break
-        text = earlier.completion.message.text + text
-    return text
+    return closed(turn), (Finish(spoken(completion, before)),)
 
 
 def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
@@ -279,6 +269,15 @@ def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> 
             trail=turn.trail.plus(NotTaken(said(error), happened.usage, happened.cost)),
         )
     return _fail(turn, error)
+
+
+def _condensed(turn: Turn, happened: Condensed, rules: Rules) -> tuple[Turn, Commands]:
+    turn = turn._replace(
+        usage=turn.usage + happened.usage, cost=turn.cost + happened.cost, notes=turn.notes + happened.notes
+    )
+    if (happened.cost or happened.usage is not NO_USAGE) and (over := _over_limit(turn, rules)) is not None:
+        return _spent(turn, over, rules)
+    return turn, COMPLETE
 
 
 def _tool_returned(turn: Turn, happened: ToolReturned, rules: Rules) -> tuple[Turn, Commands]:
@@ -478,6 +477,7 @@ _TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, 
     ("ended", Begin): _begin,
     ("completing", Completed): _completed,
     ("completing", CompletionFailed): _completion_failed,
+    ("completing", Condensed): _condensed,
     ("acting", ToolReturned): _tool_returned,
     ("completing", Spent): _spent_by_tool,
     ("acting", Spent): _spent_by_tool,

@@ -15,6 +15,7 @@ from ..errors import AgentError
 from ..handoffs.handoff import Handoff
 from .inner import INNER
 from .rules import Limits
+from .shape import ShapeChange
 from .steps import INPUTS
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -258,6 +259,7 @@ class Snapshot(NamedTuple):
         steps: for each completion in the history where its messages, the results of its calls included, begin and end.
         caller: who began it.
         prompt: what its prompt function remembers: each change, with how many messages there were then.
+        shapes: what of the history its model was shown: likewise.
     """
 
     history: tuple[Message, ...]
@@ -266,6 +268,7 @@ class Snapshot(NamedTuple):
     steps: tuple[tuple[int, int], ...] = ()
     caller: Caller = NOBODY
     prompt: tuple[tuple[int, PromptChanged], ...] = ()
+    shapes: tuple[ShapeChange, ...] = ()
 
 
 # What is said to a conversation, also from another process: it lies in the journal until its owner takes it.

@@ -9,6 +9,7 @@ from .inner import INNER, InnerCalled, outer_of
 from .machine import Turn, advance, outstanding
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted
 from .remembered import NOTHING_REMEMBERED, Remembered
+from .shape import WHOLE, Shape
 from .state import ConversationState, rules_of
 from .steps import (
     INPUTS,
@@ -16,6 +17,7 @@ from .steps import (
     Commands,
     Completed,
     CompletionFailed,
+    Condensed,
     Decided,
     Fail,
     HandoffReturned,
@@ -37,6 +39,7 @@ class ReplayStep(NamedTuple):
         divergence: why the event cannot have come from what stands before it; empty if it can. What comes after one
             that could not be applied is not gone through.
         remembered: what the prompt function remembers before it.
+        shape: what of the history the model is shown before it.
     """
 
     number: int
@@ -47,6 +50,7 @@ class ReplayStep(NamedTuple):
     commands: Commands
     divergence: str = ""
     remembered: Remembered = NOTHING_REMEMBERED
+    shape: Shape = WHOLE
 
 
 def replay(events: Iterable[Any], agent: str = "", conversation: str = "") -> Iterator[ReplayStep]:
@@ -59,7 +63,7 @@ def replay(events: Iterable[Any], agent: str = "", conversation: str = "") -> It
     state = ConversationState(agent, conversation)
     accepted: set[str] = set()
     for number, event in enumerate(events, 1):
-        before, run, remembered = state.turn, _run_of(state, event), state.prompt
+        before, run, remembered, shape = state.turn, _run_of(state, event), state.prompt, state.shape
         divergence = _divergence(state, event, accepted)
         commands: Commands = ()
         try:
@@ -79,7 +83,7 @@ def replay(events: Iterable[Any], agent: str = "", conversation: str = "") -> It
             wrong = divergence or f"it cannot be applied: {type(error).__name__}: {error}"
             yield ReplayStep(number, event, run, before, before, (), wrong)
             return
-        yield ReplayStep(number, event, run, before, state.turn, commands, divergence, remembered)
+        yield ReplayStep(number, event, run, before, state.turn, commands, divergence, remembered, shape)
 
 
 def _run_of(state: ConversationState, event: Any) -> str:
@@ -122,7 +126,7 @@ def _step_diverges(state: ConversationState, event: Any) -> str:
         return f"{kind.__name__} comes before run {run} has begun"
     if turn.phase == "ended":
         return f"{kind.__name__} comes after the turn of run {run} has ended" if kind is not Resumed else ""
-    if kind in (Completed, CompletionFailed, Stopped):
+    if kind in (Completed, CompletionFailed, Condensed, Stopped):
         return "" if turn.phase == "completing" else f"{kind.__name__} comes while calls have no result yet"
     named: tuple[str, ...] = ()
     if kind in (ToolReturned, HandoffReturned, Decided):

@@ -31,7 +31,8 @@ from .records import (
 )
 from .remembered import NOTHING_REMEMBERED, Remembered
 from .rules import NOTHING, Limits, Rules
-from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised, Spent, ToolReturned
+from .shape import WHOLE, Shape, ShapeChange, kept_before
+from .steps import Begin, Commands, Condensed, Decided, Fail, Finish, Input, Interrupted, Raised, Spent, ToolReturned
 
 
 class ConversationState:
@@ -52,6 +53,8 @@ class ConversationState:
         newer: for runs that a newer one puts an end to, by id, that one.
         prompt: what its prompt function remembers.
         inner: the calls that calls of the step under way have made.
+        shapes: what of the history the model was shown since when, in the order decided.
+        size: how large the history is, where somebody has counted; it follows from the rest, and is never recorded.
     """
 
     __slots__ = (
@@ -70,6 +73,8 @@ class ConversationState:
         "queue",
         "resumed",
         "rollback",
+        "shapes",
+        "size",
         "started",
         "turn",
         "used",
@@ -90,6 +95,8 @@ class ConversationState:
         """What tools were given in the conversation so far."""
         self.prompt: Remembered = NOTHING_REMEMBERED
         self.inner: InnerCalls | None = None
+        self.shapes: tuple[ShapeChange, ...] = ()
+        self.size: Any = None
         self.used = 0.0
         self.resumed = 0
         self.rollback = False
@@ -121,6 +128,11 @@ class ConversationState:
         """The newer run that puts an end to this one, if one does that has not ended itself."""
         newer = self.newer.get(run.id) if self.newer is not None else None
         return newer if newer is not None and any(one.id == newer.id for one in self.queue) else None
+
+    @property
+    def shape(self) -> Shape:
+        """What of the history the model is shown."""
+        return self.shapes[-1][1] if self.shapes else WHOLE
 
     @property
     def ending(self) -> bool:
@@ -184,6 +196,8 @@ class ConversationState:
             self.verdict = last if type(last) is Finish or type(last) is Fail else None
         if type(happened) is not Spent:  # no step further: a call that spends and kills the process would never end
             self.resumed = 0
+        if type(happened) is Condensed and happened.shape != self.shape:
+            self.shapes += ((len(turn.history), happened.shape),)
         if type(happened) is Interrupted and happened.rollback:
             self.rollback = True
         used = getattr(happened, "used", 0.0)
@@ -243,6 +257,7 @@ class ConversationState:
         self._last = self.last  # how the last run ended stays known, although its messages are gone
         self.turn = Turn("ended", History(repaired(self.turn.history[: event.messages])))
         self.prompt = self.prompt.before(event.messages)
+        self.shapes = kept_before(self.shapes, event.messages)
 
     def _not_steered(self, event: NotSteered) -> None:
         """It concerns whoever said it."""
@@ -253,6 +268,7 @@ class ConversationState:
         self.caller = event.caller
         if event.prompt:
             self.prompt = Remembered(event.prompt)
+        self.shapes = event.shapes
         if event.last is not None:
             run = RunRequest(event.last.run, "", self.agent, self.conversation, (), ())
             self._last = (run, self.turn, event.last, None)

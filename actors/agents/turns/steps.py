@@ -10,6 +10,7 @@ from ....providers.messages import Completion, Message, Part, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord, Step
 from ..errors import AgentError, RunError
 from .rules import Limits
+from .shape import Shape
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -59,6 +60,26 @@ class CompletionFailed(NamedTuple):
     error: Exception
     usage: Usage = NO_USAGE
     cost: float = 0.0
+
+
+class Condensed(NamedTuple):
+    """From here on the model is shown something else of the history.
+
+    Args:
+        shape: what.
+        usage, cost: of the summary in it, where one was made, or was to be made.
+        model, provider: who was asked for it.
+        used: seconds that the run has used so far.
+        notes: what the answer is to say of it.
+    """
+
+    shape: Shape
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
+    model: str = ""
+    provider: str = ""
+    used: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 class ToolReturned(NamedTuple):
@@ -212,6 +233,7 @@ Input: TypeAlias = (
     Begin
     | Completed
     | CompletionFailed
+    | Condensed
     | ToolReturned
     | Spent
     | HandoffReturned
@@ -225,6 +247,7 @@ INPUTS = (
     Begin,
     Completed,
     CompletionFailed,
+    Condensed,
     ToolReturned,
     Spent,
     HandoffReturned,

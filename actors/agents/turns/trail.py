@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
-from ....providers.messages import Message, Usage
+from ....providers.messages import Completion, Message, Usage
 from ..answer import Step, StepCall
 from .history import Shared, result_of
 from .steps import Completed, Decided, HandoffReturned, Spent, ToolReturned
@@ -117,6 +117,18 @@ def last_step(agent: str, run: str, trail: Trail, number: int) -> Step | None:
             (step,) = steps_of(agent, run, trail[at:], next((used for used in before if used is not None), 0.0))
             return replace(step, number=number)
     return None
+
+
+def spoken(last: Completion, before: Trail) -> str:
+    """The text of an answer, with what was said before the vendor paused."""
+    text, at = last.message.text, len(before)
+    while at:
+        at -= 1
+        earlier = before[at]
+        if not isinstance(earlier, Completed) or earlier.completion.finish_reason != "pause":
+            break
+        text = earlier.completion.message.text + text
+    return text
 
 
 def _spend(steps: list[Step], happened: Spent) -> None:

@@ -29,6 +29,7 @@ from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.turns.encoding.codec import SCHEMA, RunCodec
 from callboard.actors.agents.turns.records import EVENTS, Accepted, Ended, GiveUp, RunRequest, Snapshot, ToolsStarted
 from callboard.actors.agents.turns.rules import Limits
+from callboard.actors.agents.turns.shape import Shape
 from callboard.actors.agents.turns.steps import (
     Begin,
     Completed,
@@ -533,6 +534,7 @@ Cancel conversation run reason='cancelled by the caller' rollback=False given_up
 Completed completion problem='' broken=None used=0.0 handoffs=() confidence=None offered=None
 Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None extra
 CompletionFailed error usage=Usage() cost=0.0
+Condensed shape usage=Usage() cost=0.0 model='' provider='' used=0.0 notes=()
 CredentialGiven name caller
 Decided call_id approved arguments=None reason=''
 Decision conversation approval approved arguments=None reason='' limits=None
@@ -555,7 +557,8 @@ ReasoningStep agent step text
 Resumed used=0.0
 Rewound messages
 RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False
-Snapshot history owner=None last=None steps=() caller=Caller() prompt=()
+Shape left_out=() dropped=() excerpts=() summary=''
+Snapshot history owner=None last=None steps=() caller=Caller() prompt=() shapes=()
 Spent call_id amount reason='' metadata={} usage=Usage() handoffs=() within=() notes=()
 Steer conversation messages id=''
 Steered messages id=''
@@ -577,6 +580,7 @@ makes a new form: what was written before has to be made to fit it."""
 def test_what_is_written_has_the_form_that_its_number_says() -> None:
     values = (
         *(Answer, Caller, Completion, Handoff, HandoffRecord, Message, ReasoningStep, RunRequest, Step, StepCall),
+        Shape,
         VendorState,
     )
     lines = []

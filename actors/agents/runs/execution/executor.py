@@ -13,6 +13,7 @@ from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff, R
 from .handoffs.preparing import delegate_answered, hand_off, handoff_prepared, handoff_refused
 from .handoffs.subagents import sub_agents_prepared, sub_agents_told
 from .models.completions import ask_again, complete, completion_arrived, skills_opened, step_rendered
+from .models.condensing import summary_arrived
 from .models.rendering import restore
 from .reports import (
     ApprovalExpired,
@@ -32,6 +33,7 @@ from .reports import (
     SkillsOpened,
     SubAgentsPrepared,
     SubAgentsTold,
+    SummaryArrived,
     ToolDone,
 )
 from .session import Happened, Session
@@ -53,6 +55,7 @@ RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
     PromptRendered: step_rendered,
     AskAgain: ask_again,
     CompletionArrived: completion_arrived,
+    SummaryArrived: summary_arrived,
     ToolDone: tool_done,
     CredentialTaken: credential_taken,
     InnerAsked: inner_asked,

@@ -13,6 +13,7 @@ from ...turns.steps import Completed, CompletionFailed, Stopped
 from ...turns.stopping import RunSoFar, StepPlan
 from .calling import raised_by
 from .session import Happened, Session
+from .showing import shown_history
 
 
 def stopped(session: Session, happened: Happened) -> bool:
@@ -64,7 +65,7 @@ def planned(session: Session, request: Request) -> Request:
         changes["tools"] = tuple(spec for name, spec in offered.items() if name in plan.tools)
         session.offered = tuple(spec.name for spec in changes["tools"])
     if plan.instructions is not None:
-        changes["messages"] = prepared.messages(prepared.system_message(plan.instructions), session.state.turn.history)
+        changes["messages"] = prepared.messages(prepared.system_message(plan.instructions), shown_history(session))
     try:
         return replace(request, **changes)
     except TypeError as error:

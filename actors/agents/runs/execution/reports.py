@@ -9,6 +9,7 @@ from .....tools import ToolResult
 from ....core.base.events import Outcome, suppress_dead_letter
 from ...answer import Answer
 from ...hooks import HookContext
+from ...memory.context.view import ContextView
 from ...prompts.rendering import Rendered
 from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, Decision
@@ -33,6 +34,24 @@ class SkillsOpened(NamedTuple):
 
     session: Session
     outcome: Outcome[None]
+
+
+@suppress_dead_letter
+class SummaryArrived(NamedTuple):
+    """A summary that a context strategy wanted has come, or its failure.
+
+    Args:
+        session: whose.
+        before, after: what is shown, and what is to be shown with the summary.
+        reason: why.
+        outcome: the completion.
+    """
+
+    session: Session
+    before: ContextView
+    after: ContextView
+    reason: str
+    outcome: Any
 
 
 @suppress_dead_letter

@@ -16,6 +16,7 @@ from ....core.mail.future import Future
 from ...answer import Answer
 from ...context import NO_DEPS
 from ...errors import AgencyClosed, AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
+from ...memory.context.strategy import ContextStrategy
 from ...output import Output
 from ...team.subagents import AskedAgent
 from ...turns.outcome import Outcome, cancelled, not_theirs, unanswered
@@ -39,6 +40,7 @@ class Entry:
         output: the type that the answer must fit, where the run asks for one of its own.
         asked: the sub-agent that makes it, where a prompt function's does.
         deps: what its tools, and those of all that work for it, depend on.
+        context: what its model is shown of the conversation, where the run says so and not the agent.
         final: whether the outcome is the run's end; otherwise it may be gone on with later.
         fresh: whether the run's own conversation cannot be in the journal yet.
         waiters: how many wait for the reply.
@@ -53,6 +55,7 @@ class Entry:
         "asked",
         "background",
         "cancelled",
+        "context",
         "dealt_with",
         "deps",
         "final",
@@ -72,7 +75,14 @@ class Entry:
         "when_recorded",
     )
 
-    def __init__(self, run: RunRequest, submitted: float, output: Output | None = None, deps: Any = NO_DEPS) -> None:
+    def __init__(
+        self,
+        run: RunRequest,
+        submitted: float,
+        output: Output | None = None,
+        deps: Any = NO_DEPS,
+        context: ContextStrategy | None = None,
+    ) -> None:
         self.run = run
         self.submitted = submitted
         self.reply: Future[Answer] = Future()
@@ -85,6 +95,7 @@ class Entry:
         self.output = output
         self.asked: AskedAgent | None = None
         self.deps = deps
+        self.context = context
         self.secrets: Secrets | None = None
         """What its tools, and those of all that work for it, were given that nobody may see."""
         self.known: frozenset[CredentialGiven] = frozenset()
@@ -162,7 +173,13 @@ class RunRegister:
         self._now = now
         self._entries: dict[str, Entry] = {}
 
-    def submit(self, run: RunRequest, output: Output | None = None, deps: Any = NO_DEPS) -> Entry:
+    def submit(
+        self,
+        run: RunRequest,
+        output: Output | None = None,
+        deps: Any = NO_DEPS,
+        context: ContextStrategy | None = None,
+    ) -> Entry:
         """Have a run made. One that is known already is not sent again.
 
         Raises:
@@ -179,9 +196,11 @@ class RunRegister:
                 known.output = output
             if known.deps is NO_DEPS:
                 known.deps = deps
+            if known.context is None:
+                known.context = context
             known.goes_on()
             return known
-        entry = self._entries[run.id] = Entry(run, self._now(), output, deps)
+        entry = self._entries[run.id] = Entry(run, self._now(), output, deps, context)
         try:
             self._send(run.agent, run)
         except UnknownAgent as error:

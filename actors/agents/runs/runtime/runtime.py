@@ -23,6 +23,7 @@ from ...context import NO_DEPS
 from ...errors import AgentError, UnknownAgent
 from ...events import RunFinished
 from ...handoffs.limits import HandoffLimits
+from ...memory.context.strategy import ContextStrategy
 from ...output import Output, is_plain
 from ...skills.context import SkillContext
 from ...skills.opening import OpenSkills
@@ -242,7 +243,13 @@ class AgencyRuntime:
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
-    async def answer(self, run: RunRequest, output: Output | None = None, deps: Any = NO_DEPS) -> Answer:
+    async def answer(
+        self,
+        run: RunRequest,
+        output: Output | None = None,
+        deps: Any = NO_DEPS,
+        context: ContextStrategy | None = None,
+    ) -> Answer:
         """Have a run made, and wait for its answer; cancelling this cancels the run, unless somebody else waits too.
 
         Raises:
@@ -257,7 +264,7 @@ class AgencyRuntime:
             if self.pools and not claimed:
                 with serving(register):
                     await check_quotas(self.pools, run.caller)
-        entry = register.submit(run, output, deps)
+        entry = register.submit(run, output, deps, context)
         entry.waiters += 1
         waiter = entry.reply
         if run.keyed:  # others may wait for the same

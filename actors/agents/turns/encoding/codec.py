@@ -47,6 +47,7 @@ from ...caller import Caller
 from ...handoffs.handoff import Handoff
 from ..records import EVENTS, RunRequest
 from ..rules import Limits
+from ..shape import Shape
 from . import former, legacy
 
 SCHEMA: Final = 3
@@ -62,7 +63,8 @@ Convert = Callable[[Any], Any]
 Write = Callable[[Any], str]
 
 _VALUES = (
-    *(Answer, Caller, Completion, Handoff, HandoffRecord, Limits, Message, ReasoningStep, RunRequest, Step, StepCall),
+    *(Answer, Caller, Completion, Handoff, HandoffRecord, Limits, Message, ReasoningStep, RunRequest),
+    *(Shape, Step, StepCall),
 )
 _TAGGED = frozenset({Audio, File, Image, Text})
 """Classes that stand for each other in a field, and therefore say which they are."""

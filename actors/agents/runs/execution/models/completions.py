@@ -28,7 +28,9 @@ from ..calling import called, raised_by
 from ..planning import planned, stopped
 from ..reports import AskAgain, CompletionArrived, PromptRendered, SkillsOpened
 from ..session import Happened, Session
+from ..showing import shown_history
 from ..spending import spent_above
+from .condensing import condensed, refused_as_too_long, too_long
 from .partial import Partial
 from .rendering import prompt_rendered, render_step
 
@@ -45,6 +47,11 @@ it come to the system's limit of three restarts in 5 seconds, beyond which every
 
 def complete(session: Session, command: Complete, happened: Happened) -> None:
     """Ask the model to go on from the history."""
+    if session.condensed is not None:
+        same, session.condensed = session.condensed == len(session.state.turn.history), None
+        if same:  # the step has begun already, and only less is shown
+            _ask(session, happened)
+            return
     if session.base is not session.runtime.directory.prepared(session.run.agent):
         session.look_at_agent()
     if session.prepared.agent.stop_when is not None and stopped(session, happened):
@@ -72,7 +79,8 @@ def skills_opened(message: SkillsOpened, happened: Happened) -> None:
 
 
 def _step(session: Session, happened: Happened) -> None:
-    session.attempts = 0
+    session.attempts = session.changes = session.refusals = 0
+    session.failed = ()
     session.step_started = session.time()
     if session.prompt is None:
         _begin(session, happened)
@@ -103,6 +111,8 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
         return
     if session.prompt is not None and (notes := session.prepared.notes):
         completion = replace(completion, notes=(*completion.notes, *notes))
+    if session.state.size is not None:
+        session.state.size.answered(completion)
     _record(session, completion)
     problem, broken = "", None
     whole = not completion.message.tool_calls and completion.finish_reason != "pause"
@@ -165,7 +175,12 @@ def _ask(session: Session, happened: Happened) -> None:
     schema = session.output.schema if session.output is not None else None
     history, external = session.state.turn.history, session.run.external
     try:
-        request = prepared.request(history, session.context, external, schema, runtime.model_for(prepared.name))
+        shown = shown_history(session)
+        usual = runtime.model_for(prepared.name)
+        request = prepared.request(history, session.context, external, schema, usual, shown)
+        session.request = request
+        if condensed(session, request, happened):
+            return
         if session.prompt is not None:
             session.offered = prepared.chosen(request)
         if prepared.agent.prepare_step is not None:
@@ -332,6 +347,11 @@ def _failed(session: Session, error: Exception, happened: Happened) -> None:
             _ask(session, happened)
         return
     refused, session.bought = session.bought, None
+    if refused is None and not session.seen and (long := refused_as_too_long(error)) is not None:
+        overflow = too_long(session, long, happened)
+        if overflow is None:
+            return
+        error = overflow
     if refused is None:
         happened(session, CompletionFailed(error))
         return

@@ -1,0 +1,1 @@
+"""Context strategies: what of a long conversation its model is shown."""

@@ -1,0 +1,37 @@
+"""What of its conversation a run's model is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .....providers.messages import Message
+from ...memory.context.size import ContextSize
+from ...memory.context.strategy import ContextStrategy
+from ...turns.shape import WHOLE
+from .session import Session
+
+
+def strategy_of(session: Session) -> ContextStrategy | None:
+    """What the run, or its agent, says is to be shown; None where neither does."""
+    entry = session.entry
+    if entry is not None and entry.context is not None:
+        return entry.context
+    return session.base.agent.context
+
+
+def shown_history(session: Session) -> Sequence[Message]:
+    """What of the history the model is shown."""
+    state = session.state
+    history = state.turn.history
+    if session.shows_own or (state.shape is WHOLE and strategy_of(session) is None):
+        return history
+    return size_of(session).follow(history, state.shape)
+
+
+def size_of(session: Session) -> ContextSize:
+    """How large the conversation is, as far as it was counted."""
+    state = session.state
+    if state.size is None:
+        state.size = ContextSize()
+    size: ContextSize = state.size
+    return size

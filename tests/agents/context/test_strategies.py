@@ -1,0 +1,220 @@
+"""What each context strategy leaves of a conversation, and when it leaves it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from callboard import (
+    Agent,
+    ContextStrategy,
+    ContextView,
+    DefinitionError,
+    DropToolOutput,
+    KeepAll,
+    KeepPriority,
+    Summarize,
+    Window,
+)
+from callboard.actors.agents.turns.shape import shown
+from callboard.providers.messages import Message, ToolCall
+
+from .histories import Asked, Fold, conversations
+
+
+def said(role: Any, text: str, *, tokens: int = 0, **more: Any) -> Message:
+    """A message; with ``tokens`` it is filled up to about so many."""
+    return Message(role, text + " ." * (2 * tokens), **more)
+
+
+def step(number: int, output: str, name: str = "look") -> tuple[Message, Message]:
+    """A call and its result."""
+    call = ToolCall(f"c{number}", name, "{}")
+    return Message("assistant", "", (call,)), Message("tool", output, tool_call_id=call.id, name=name)
+
+
+def left(strategy: ContextStrategy, *history: Message, start: int = 0, room: int | None = None) -> list[Message]:
+    """What a strategy leaves."""
+    view = strategy.apply(ContextView.of(history, start=start, room=room))
+    return shown(history, view.shape)
+
+
+EXCHANGES = [
+    message
+    for number in range(10)
+    for message in (said("user", f"question {number}", tokens=46), said("assistant", f"answer {number}", tokens=46))
+]
+"""Twenty messages of about fifty tokens each."""
+ASKED = said("user", "and now?")
+
+
+@pytest.mark.parametrize("strategy", [Window(tokens=2_000), Window(messages=30), KeepAll(), Window()])
+def test_a_conversation_within_its_limit_is_shown_whole(strategy: ContextStrategy) -> None:
+    assert left(strategy, *EXCHANGES, ASKED, start=20) == [*EXCHANGES, ASKED]
+
+
+def test_a_window_of_tokens_leaves_the_newest_and_half_of_what_is_allowed() -> None:
+    view = Window(tokens=700).apply(ContextView.of([*EXCHANGES, ASKED], start=20))
+    assert shown(view.history, view.shape) == [*EXCHANGES[-6:], ASKED]
+    assert 300 < view.tokens <= 350
+
+
+def test_a_window_of_messages_leaves_half_of_what_is_allowed() -> None:
+    messages = left(Window(messages=12), *EXCHANGES, ASKED, start=20)
+    assert [one for one in messages if "left out" not in one.text] == [*EXCHANGES[-5:], ASKED]
+
+
+def test_the_model_s_own_window_is_the_limit_where_no_other_is_given() -> None:
+    assert left(Window(), *EXCHANGES, ASKED, start=20, room=700) == [*EXCHANGES[-6:], ASKED]
+    assert left(Window(tokens=5_000), *EXCHANGES, ASKED, start=20, room=700) == [*EXCHANGES[-6:], ASKED]
+
+
+def test_where_an_assistant_would_speak_first_a_user_says_that_something_is_left_out() -> None:
+    messages = left(Window(messages=12), *EXCHANGES, ASKED, start=20)
+    assert messages[0].role == "user"
+    assert messages[0].text == "[Earlier messages are left out here.]"
+    assert messages[1].role == "assistant"
+
+
+def test_in_a_long_run_the_question_stays_and_the_oldest_calls_go_with_their_results() -> None:
+    calls = [message for number in range(10) for message in step(number, "result " * 40)]
+    messages = left(Window(tokens=500), ASKED, *calls)
+    assert messages[0] == ASKED
+    assert messages[1:] == calls[-6:]  # of about eighty tokens a step
+
+
+def test_old_results_give_way_to_a_line_that_says_how_to_get_them_again() -> None:
+    calls = [message for number in range(10) for message in step(number, "result " * 40)]
+    messages = left(DropToolOutput(keep=2, tokens=700), ASKED, *calls)
+    assert len(messages) == 21
+    dropped = [one for one in messages if "left out" in one.text]
+    assert dropped
+    assert messages[2] == dropped[0]
+    assert dropped[0].text == (
+        "[This result of look is left out to save room: 280 characters. If you need it, call the tool again.]"
+    )
+    assert messages[-4:] == calls[-4:]
+    assert [one.tool_call_id for one in messages if one.role == "tool"] == [f"c{number}" for number in range(10)]
+
+
+def test_results_that_are_shorter_than_that_line_stay() -> None:
+    calls = [message for number in range(40) for message in step(number, "ok")]
+    assert left(DropToolOutput(keep=0, tokens=200), ASKED, *calls) == [ASKED, *calls]
+
+
+def test_results_that_the_model_has_not_seen_yet_stay() -> None:
+    call = Message("assistant", "", (ToolCall("a", "look", "{}"), ToolCall("b", "look", "{}")))
+    results = [Message("tool", "result " * 90, tool_call_id=id, name="look") for id in ("a", "b")]
+    assert left(DropToolOutput(keep=0, tokens=100), ASKED, call, *results) == [ASKED, call, *results]
+
+
+def test_the_second_strategy_is_applied_to_what_the_first_has_left_only_where_that_is_too_much() -> None:
+    calls = [message for number in range(10) for message in step(number, "result " * 40)]
+    enough = DropToolOutput(keep=0, tokens=900) | Window(tokens=900)
+    assert len(left(enough, ASKED, *calls)) == 21
+    too_much = DropToolOutput(keep=8, tokens=700) | Window(tokens=700)
+    assert len(left(too_much, ASKED, *calls)) < 21
+
+
+def test_priority_keeps_what_is_relevant_for_the_question_wherever_it_stands() -> None:
+    history = [said("user", f"note {number} about the weather", tokens=40) for number in range(20)]
+    history[2] = said("user", "the harbour master is called Jónsdóttir", tokens=40)
+    history.append(said("user", "What is the harbour master called?"))
+    messages = left(KeepPriority(tokens=600, recency=0.5, relevance=2.0), *history, start=20)
+    assert history[2] in messages
+    assert history[1] not in messages
+    assert messages == [one for one in history if one in messages]
+
+
+def test_priority_keeps_what_is_pinned_and_what_its_labels_are_worth_most() -> None:
+    calls = [message for number in range(10) for message in step(number, "result " * 40, ("look", "read")[number % 2])]
+    strategy = KeepPriority(pin=lambda message: message.tool_call_id == "c0", labels={"read": 5.0}, tokens=600)
+    kept = [one.tool_call_id for one in left(strategy, ASKED, *calls) if one.role == "tool"]
+    assert kept[0] == "c0"
+    assert {"c9", "c7"} <= set(kept)
+    assert "c8" not in kept
+
+
+def test_between_two_answers_a_user_says_that_something_is_left_out() -> None:
+    history = [
+        said("user", "one", tokens=200),
+        said("assistant", "yes", tokens=1),
+        said("user", "two", tokens=200),
+        said("assistant", "no", tokens=1),
+        ASKED,
+    ]
+    messages = left(KeepPriority(pin=lambda message: message.role == "assistant", tokens=100), *history, start=4)
+    assert [one.role for one in messages] == ["user", "assistant", "user", "assistant", "user"]
+    assert "left out" in messages[2].text
+
+
+def test_a_summary_is_wanted_of_the_oldest_messages() -> None:
+    strategy = Summarize(model="small", tokens=700)
+    view = strategy.apply(ContextView.of([*EXCHANGES, ASKED], start=20))
+    wanted = view.wanted
+    assert wanted is not None
+    request = strategy.request(view, wanted, "large")
+    assert request.model == "small"
+    assert "question 0" in request.messages[-1].text
+    assert "answer 9" not in request.messages[-1].text
+    messages = shown(view.history, view.summarized("It was about questions.").shape)
+    assert messages[0].role == "user"
+    assert messages[0].text.endswith("It was about questions.")
+    assert messages[1:] == [*EXCHANGES[-6:], ASKED]
+
+
+def test_what_is_summarized_again_has_the_summary_before_it() -> None:
+    strategy = Summarize(tokens=800)
+    first = strategy.apply(ContextView.of([*EXCHANGES, ASKED], start=20)).summarized("Older things.")
+    again = strategy.apply(ContextView(first.history, first.sizes, 2_000, 20, shape=first.shape))
+    assert again.wanted is not None
+    told = strategy.request(again, again.wanted, "").messages[-1].text
+    assert "Older things." in told
+    assert "question 0" not in told
+
+
+@settings(max_examples=60)
+@given(conversations(), st.sampled_from((200, 1_000, 4_000)))
+def test_a_window_leaves_no_more_than_its_limit_but_for_what_always_stays(steps: list[Asked], limit: int) -> None:
+    fold = Fold(Window(tokens=limit), None)
+    for asked in steps:
+        _, view = fold.step(asked)
+        assert view.tokens <= limit or all(unit.pinned for unit in view.units())
+
+
+def test_what_is_shown_changes_only_once_half_of_the_limit_has_come() -> None:
+    fold = Fold(Window(tokens=2_000), None)
+    history: list[Message] = [ASKED]
+    for number in range(200):
+        history += step(number, "result " * 40)
+        fold.step(Asked(tuple(history), 0))
+    assert 10 < fold.changes <= ContextView.of(history).total / 1_000
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Window(tokens=0), r"Window\.tokens is a whole number, at least 1, not 0"),
+        (lambda: Window(messages="ten"), r"Window\.messages is a whole number, at least 1, not 'ten'"),  # type: ignore[arg-type]
+        (lambda: DropToolOutput(keep=-1), r"DropToolOutput\.keep is a whole number, at least 0, not -1"),
+        (lambda: DropToolOutput(keep=True), r"DropToolOutput\.keep is a whole number"),
+        (lambda: KeepPriority(pin="x"), "KeepPriority"),  # type: ignore[arg-type]
+        (lambda: KeepPriority(recency=-1), "KeepPriority"),
+        (lambda: KeepPriority(labels={"user": "much"}), r"KeepPriority\.labels are numbers"),  # type: ignore[dict-item]
+        (lambda: Summarize(words=0), r"Summarize\.words is a whole number, at least 1, not 0"),
+        (lambda: Summarize(model=None), "Summarize"),  # type: ignore[arg-type]
+        (lambda: Agent("A", context=8_000), "agent A: context is 8000; expected a context strategy"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_a_strategy_cannot_be_is_said_where_it_is_made(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(DefinitionError, match=says):
+        make()
+
+
+def test_only_strategies_are_put_together() -> None:
+    with pytest.raises(TypeError):
+        Window() | 3  # type: ignore[operator]
