@@ -342,6 +342,7 @@ if TYPE_CHECKING:
     from .providers.provider import CountTokens, Provider
     from .providers.spec import ProviderSpec
     from .providers.tokens import TiktokenCounter, TokenCounter
+    from .providers.windows import context_window
     from .tools import (
         BaseTool,
         FunctionTool,
@@ -778,6 +779,7 @@ _HOMES = {
     ),
     ".providers.provider": ("CountTokens", "Provider"),
     ".providers.spec": ("ProviderSpec",),
+    ".providers.windows": ("context_window",),
     ".providers.config.llmfile": ("LlmConfig", "load_config"),
     ".providers.config.pool": ("pool_from_config",),
     ".providers.config.yamlfile": ("ConfigError",),
@@ -1179,6 +1181,7 @@ __all__ = [
     "bash_tool",
     "by_key",
     "composite",
+    "context_window",
     "conversation_diagram",
     "create_agent",
     "create_developer_agent",

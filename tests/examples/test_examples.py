@@ -124,6 +124,16 @@ PRINTS = {
         "exactly_once holds",
         "careful: True",
     ],
+    "long_conversation.py": [
+        "1 messages, from 'Day 1 in Lisbon: what is there to see? w'",
+        "3 messages, from 'Day 1 in Lisbon: what is there to see? w'",
+        "5 messages, from 'Day 1 in Lisbon: what is there to see? w'",
+        "7 messages, from 'Day 1 in Lisbon: what is there to see? w'",
+        "5 messages left out, and summarized",
+        "5 messages, from 'Ann plans a journey to Lisbon in May.'",
+        "7 messages, from 'Ann plans a journey to Lisbon in May.'",
+        "12 messages in the conversation",
+    ],
     "profiling.py": ["30 33% {'RunFailed': 10} $0.04", "True True", "Greeter 20", "<svg"],
     "parts.py": [
         "The lid.",
