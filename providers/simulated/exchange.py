@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..embeddings import Answered
-from ..messages import Completion, Request
+from ..messages import Completion, Request, Usage
 from .batches import Batches
 from .faults import Fault
 from .forms import Form
 from .http import Connection, Incoming
 from .limits import Enforcer
+from .prompts import counted
 from .state import State
 
 _PAGE = b"<!doctype html><html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
@@ -92,8 +93,15 @@ class Exchange:
         status, body = await batches.handle(self.incoming, url)
         self.reply_body(status, body)
 
-    async def awaited(self, made: Awaitable[Completion], request: Request, fault: Fault | None, latency: float) -> None:
-        completion = await made
+    async def awaited(
+        self,
+        made: Awaitable[Completion],
+        request: Request,
+        input: Usage | None,
+        fault: Fault | None,
+        latency: float,
+    ) -> None:
+        completion = counted(await made, input)
         await self.served(
             completion if completion.model else replace(completion, model=request.model or "simulated"), fault, latency
         )

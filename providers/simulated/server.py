@@ -23,6 +23,7 @@ from .faults import Fault
 from .forms import Form, Route, route
 from .http import Connection, Incoming, Server
 from .limits import Enforcer, ServerQuota
+from .prompts import PromptCache, counted, too_long
 from .state import ServerStats, State
 
 Answer: TypeAlias = Completion | Callable[[Request], Completion | Awaitable[Completion]]
@@ -44,6 +45,9 @@ class SimulatedProvider:
         failure_rate: with what probability it does, 0 to 1.
         limits: rate limits of each key, enforced.
         keys: the keys that are taken; None for any.
+        window: tokens that its model takes, by our estimate; None for any number.
+        prompt_cache: whether it caches how prompts begin; answers say then how many tokens they had, and how many of
+            them were cached.
         seed: of the random choices.
     """
 
@@ -60,6 +64,8 @@ class SimulatedProvider:
         failure_rate: float = 1.0,
         limits: ServerQuota | None = None,
         keys: Iterable[str] | None = None,
+        window: int | None = None,
+        prompt_cache: bool = False,
         seed: int = 0,
     ) -> None:
         if answer is None:
@@ -71,6 +77,8 @@ class SimulatedProvider:
         self.fault = fault
         self.failure_rate = failure_rate
         self.limits = limits
+        self.window = window
+        self._prompts = PromptCache() if prompt_cache else None
         self.batches = Batches(self._batched)
         self.log: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=_LOGGED)
         self._state = State(chunk_delay, chunk_size)
@@ -178,6 +186,9 @@ class SimulatedProvider:
         if found.action == "count" and isinstance(request, Request):
             exchange.reply(200, exchange.form.counted(estimate(request)))
             return
+        if isinstance(request, Request) and (refusal := too_long(request, self.window)):
+            exchange.refuse(400, "invalid_request_error", refusal)
+            return
         exchange.stream = bool(payload.get("stream"))
         fault = self._draw()
         if fault is not None and fault.kind in ("status", "reset", "hang", "html"):
@@ -203,14 +214,13 @@ class SimulatedProvider:
                 return
             vectors = tuple(hashed(text, request.dimensions or DIMENSIONS) for text in request.texts)
             made = Embeddings(vectors, Usage(estimated_tokens(request)), request.model)
-        elif callable(answer):
-            awaitable = answer(request)
-            if inspect.isawaitable(awaitable):
-                exchange.connection.run(exchange.awaited(awaitable, request, fault, self._latency()))
-                return
-            made = awaitable
         else:
-            made = answer
+            input = None if self._prompts is None else self._prompts.usage(request)
+            given = answer(request) if callable(answer) else answer
+            if inspect.isawaitable(given):
+                exchange.connection.run(exchange.awaited(given, request, input, fault, self._latency()))
+                return
+            made = counted(given, input)
         whole = made if made.model else replace(made, model=request.model or "simulated")
         if fault is None and not exchange.stream:
             body = self._body(exchange, whole)
@@ -254,7 +264,7 @@ class SimulatedProvider:
 
     def _body(self, exchange: Exchange, made: Answered) -> bytes:
         """The encoded answer; a fixed one is encoded once, because benchmarks ask for it thousands of times."""
-        if callable(self.answer) or isinstance(made, Embeddings):
+        if callable(self.answer) or isinstance(made, Embeddings) or self._prompts is not None:
             return dumped(exchange.form.whole(made, exchange.id, exchange.payload))
         if self._encoded[0] is not self.answer:
             self._encoded = (self.answer, {})
