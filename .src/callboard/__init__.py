@@ -176,6 +176,7 @@ if TYPE_CHECKING:
         guardrail,
         hook,
     )
+    from .actors.agents.memory.context.chunking import ChunkLong
     from .actors.agents.memory.context.priority import KeepPriority
     from .actors.agents.memory.context.strategy import ContextStrategy, DropToolOutput, KeepAll, Window
     from .actors.agents.memory.context.summary import Summarize
@@ -647,6 +648,7 @@ _HOMES = {
         "guardrail",
         "hook",
     ),
+    ".actors.agents.memory.context.chunking": ("ChunkLong",),
     ".actors.agents.memory.context.priority": ("KeepPriority",),
     ".actors.agents.memory.context.strategy": ("ContextStrategy", "DropToolOutput", "KeepAll", "Window"),
     ".actors.agents.memory.context.summary": ("Summarize",),
@@ -877,6 +879,7 @@ __all__ = [
     "CheckBudgets",
     "CheckpointConflict",
     "ChildSpec",
+    "ChunkLong",
     "CodeFailed",
     "CommandFailed",
     "Completion",

@@ -79,11 +79,11 @@ def excerpt(message: Message, spans: Sequence[Span]) -> Message:
     pieces: list[str] = []
     at = 0
     for start, end in spans:
-        if start > at:
+        if text[at:start].strip():
             pieces.append(EXCERPT)
         pieces.append(text[start:end].strip("\n"))
         at = end
-    if at < len(text):
+    if text[at:].strip():
         pieces.append(EXCERPT)
     shown = "\n".join(pieces)
     if isinstance(message.content, str):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from callboard import ContextStrategy, ContextView, DropToolOutput, KeepPriority, Window
+from callboard import ChunkLong, ContextStrategy, ContextView, DropToolOutput, KeepPriority, Window
 from callboard.actors.agents.memory.context.size import ContextSize
 from callboard.actors.agents.turns.history import History
 from callboard.actors.agents.turns.shape import WHOLE, Shape
@@ -75,7 +75,7 @@ def conversations(draw: st.DrawFn, *, most_runs: int = 4, most_steps: int = 6) -
 
 
 limits = st.sampled_from((50, 300, 1_000, 4_000))
-strategies = st.recursive(
+whole = (
     st.builds(Window, tokens=limits | st.none(), messages=st.sampled_from((3, 8)) | st.none())
     | st.builds(DropToolOutput, keep=st.integers(0, 3), tokens=limits | st.none())
     | st.builds(
@@ -84,10 +84,18 @@ strategies = st.recursive(
         recency=st.sampled_from((0.0, 1.0)),
         relevance=st.sampled_from((0.0, 3.0)),
         tokens=limits | st.none(),
-    ),
-    lambda inner: st.builds(lambda one, other: one | other, inner, inner),
-    max_leaves=3,
+    )
 )
+chunking = st.builds(ChunkLong, longest=st.sampled_from((100, 400)), tokens=limits | st.none())
+
+
+def _composed(single: st.SearchStrategy[ContextStrategy]) -> st.SearchStrategy[ContextStrategy]:
+    return st.recursive(single, lambda inner: st.builds(lambda one, other: one | other, inner, inner), max_leaves=3)
+
+
+leaving_whole = _composed(whole)
+"""Strategies that show a message whole or not at all, but for the results of tools."""
+strategies = _composed(whole | chunking)
 
 
 def request_of(shown: list[Message]) -> Request:

@@ -13,7 +13,7 @@ from callboard.actors.agents.turns.history import problems
 from callboard.actors.agents.turns.shape import shown
 from tests.agents.vendors import VENDORS, refusals
 
-from .histories import Asked, Fold, conversations, request_of, strategies
+from .histories import Asked, Fold, conversations, leaving_whole, request_of, strategies
 
 WINDOWS = st.sampled_from((None, 2_000, 20_000))
 
@@ -46,7 +46,7 @@ def test_a_call_and_its_results_are_shown_together_or_not_at_all(
 
 
 @settings(max_examples=150)
-@given(conversations(), strategies, WINDOWS)
+@given(conversations(), leaving_whole, WINDOWS)
 def test_system_messages_what_the_run_was_asked_and_the_last_results_are_always_shown(
     steps: list[Asked], strategy: ContextStrategy, window: int | None
 ) -> None:

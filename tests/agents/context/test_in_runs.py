@@ -12,6 +12,7 @@ from callboard import (
     Agency,
     Agent,
     Answer,
+    ChunkLong,
     ContextOverflow,
     ContextReduced,
     ContextStrategy,
@@ -143,6 +144,16 @@ async def test_old_tool_output_goes_before_anything_else() -> None:
     assert any("left out to save room" in message.text for message in last)
 
 
+async def test_of_a_single_message_that_is_too_long_chunks_are_shown() -> None:
+    model = Narrow(9_000)
+    document = "\n\n".join(f"# Chapter {number}\n\n{words(900, number)}." for number in range(20))
+    async with solo(model, context=Window() | ChunkLong(longest=1_500)) as agency:
+        answer = await agency.run(document)
+    assert answer.text == "answer 1"
+    assert answer.messages[0].text == document
+    assert "[A part is left out here.]" in model.taken[0].messages[-1].text
+
+
 async def test_streamed_runs_go_on_too() -> None:
     model = Narrow(3_000)
     async with solo(model) as agency:
@@ -179,7 +190,9 @@ async def test_without_leave_to_shorten_a_conversation_it_ends_by_name() -> None
 async def test_what_cannot_be_made_to_fit_is_asked_for_three_times_more_at_most() -> None:
     model = Narrow(30)
     async with solo(model, tools=[look]) as agency:
-        with pytest.raises(ContextOverflow, match="nothing more can be left out by"):
+        with pytest.raises(
+            ContextOverflow, match=r"nothing more can be left out by .*; of single long messages ChunkLong shows parts"
+        ):
             await agency.run("go " * 100)
     assert len(model.refused) == 1
     never = Narrow(-1)

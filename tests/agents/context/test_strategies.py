@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from callboard import (
     Agent,
+    ChunkLong,
     ContextStrategy,
     ContextView,
     DefinitionError,
@@ -21,9 +23,9 @@ from callboard import (
     Window,
 )
 from callboard.actors.agents.turns.shape import shown
-from callboard.providers.messages import Message, ToolCall
+from callboard.providers.messages import Message, Text, ToolCall
 
-from .histories import Asked, Fold, conversations
+from .histories import PICTURE, Asked, Fold, conversations
 
 
 def said(role: Any, text: str, *, tokens: int = 0, **more: Any) -> Message:
@@ -177,6 +179,73 @@ def test_what_is_summarized_again_has_the_summary_before_it() -> None:
     assert "question 0" not in told
 
 
+# -- chunks of long messages -------------------------------------------------------------------------------------------
+
+CHAPTERS = [
+    f"# Chapter {number}\n\n" + " ".join(f"Sentence {at} of chapter {number} says something." for at in range(30))
+    for number in range(20)
+]
+CHAPTERS[7] = "# Chapter 7\n\nThe harbour master of Vík is called Jónsdóttir, and keeps bees. " * 15
+BOOK = "\n\n".join(CHAPTERS)
+
+
+def test_of_a_long_result_the_chunks_are_shown_that_have_to_do_with_the_question() -> None:
+    question = said("user", "What is the harbour master of Vík called?")
+    call, result = step(1, BOOK)
+    messages = left(ChunkLong(longest=2_000, tokens=3_000), question, call, result)
+    assert messages[:2] == [question, call]
+    text = messages[2].text
+    assert "Jónsdóttir" in text
+    assert text.startswith("# Chapter 0")
+    assert text.endswith("Sentence 29 of chapter 19 says something.")
+    assert text.count("[A part is left out here.]") >= 2
+    assert len(text) / 4 < 2_300
+    assert all(piece in BOOK for piece in text.split("\n[A part is left out here.]\n"))
+
+
+def test_chunks_end_where_sentences_do() -> None:
+    messages = left(ChunkLong(longest=2_000, tokens=3_000), ASKED, *step(1, BOOK))
+    for piece in messages[2].text.split("\n[A part is left out here.]\n"):
+        assert piece.startswith(("#", "Sentence", "The harbour"))
+        last = piece.rstrip().splitlines()[-1]
+        assert last.endswith(".") or last.startswith("# Chapter")
+
+
+def test_a_long_document_that_a_user_brings_is_shortened_too_and_its_pictures_stay() -> None:
+    document = Message("user", (Text(BOOK), PICTURE, Text("What does it say of chapter 12?")))
+    (shown_now,) = left(ChunkLong(longest=2_000, tokens=3_000), document)
+    assert PICTURE in shown_now.content
+    assert "What does it say of chapter 12?" in shown_now.text
+    assert "# Chapter 12" in shown_now.text
+    assert len(shown_now.text) / 4 < 2_300
+
+
+def test_short_messages_and_what_an_assistant_said_are_shown_whole() -> None:
+    history = [ASKED, said("assistant", BOOK), said("user", "and?")]
+    assert left(ChunkLong(longest=500, tokens=100), *history) == history
+
+
+@given(st.text(max_size=3_000), st.sampled_from((100, 150)))
+@settings(max_examples=60)
+def test_whatever_a_text_is_what_is_shown_of_it_are_pieces_of_it_in_order(text: str, longest: int) -> None:
+    call, result = step(1, text * 3)
+    message = left(ChunkLong(longest=longest, tokens=1), ASKED, call, result)[-1]
+    at = 0
+    for piece in message.text.split("[A part is left out here.]"):
+        found = result.text.find(piece.strip("\n"), at)
+        assert found >= 0
+        at = found
+
+
+def test_without_the_extra_the_strategy_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "semantic_text_splitter", None)
+    with pytest.raises(ImportError, match=r"pip install 'callboard\[documents\]'"):
+        ChunkLong()
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
 @settings(max_examples=60)
 @given(conversations(), st.sampled_from((200, 1_000, 4_000)))
 def test_a_window_leaves_no_more_than_its_limit_but_for_what_always_stays(steps: list[Asked], limit: int) -> None:
@@ -205,6 +274,7 @@ def test_what_is_shown_changes_only_once_half_of_the_limit_has_come() -> None:
         (lambda: KeepPriority(pin="x"), "KeepPriority"),  # type: ignore[arg-type]
         (lambda: KeepPriority(recency=-1), "KeepPriority"),
         (lambda: KeepPriority(labels={"user": "much"}), r"KeepPriority\.labels are numbers"),  # type: ignore[dict-item]
+        (lambda: ChunkLong(longest=99), r"ChunkLong\.longest is a whole number, at least 100, not 99"),
         (lambda: Summarize(words=0), r"Summarize\.words is a whole number, at least 1, not 0"),
         (lambda: Summarize(model=None), "Summarize"),  # type: ignore[arg-type]
         (lambda: Agent("A", context=8_000), "agent A: context is 8000; expected a context strategy"),  # type: ignore[arg-type]

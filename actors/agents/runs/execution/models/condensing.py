@@ -89,7 +89,9 @@ def too_long(session: Session, error: ContextTooLong, happened: Happened) -> Con
             return None
     except RunFailed as failed:
         return _overflow(failed, "")
-    return _overflow(error, f"nothing more can be left out by {strategy!r}")
+    return _overflow(
+        error, f"nothing more can be left out by {strategy!r}; of single long messages ChunkLong shows parts"
+    )
 
 
 def _overflow(error: Exception, why: str) -> ContextOverflow:
