@@ -110,6 +110,7 @@ class ContextReduced(RunEvent):
         before, after: tokens of what it is shown of the conversation, as far as they are known.
         left_out: how many messages are not shown in all.
         summarized: whether a summary was made for that.
+        usage, cost: of that, also where it was bought and could not be used: as much is shown then as before.
         reason: why: the strategy that wants it, or that a vendor said it was too long.
     """
 
@@ -118,6 +119,8 @@ class ContextReduced(RunEvent):
     after: int = 0
     left_out: int = 0
     summarized: bool = False
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
     reason: str = ""
 
 

@@ -17,6 +17,7 @@ from .events import (
     ApprovalDecided,
     ApprovalRequested,
     CompletionFinished,
+    ContextReduced,
     HandoffFinished,
     HandoffStarted,
     HookFailed,
@@ -40,7 +41,7 @@ _CODES: Final = {"": "", "dim": "2", "bold": "1", "good": "32", "warning": "33",
 _LOGGED: Final = frozenset(
     (
         *("step", "steps", "attempt", "call_id", "tool", "target", "kind", "hook", "is_error", "approved"),
-        *("model", "provider", "seconds", "cost"),
+        *("model", "provider", "seconds", "cost", "before", "after", "left_out", "summarized"),
     )
 )
 """The fields of events that a log may have: names and counts. An approval's id is none: who has it may decide."""
@@ -72,6 +73,10 @@ def line_of(event: RunEvent) -> Line | None:
             used = f"{event.usage.input_tokens} + {event.usage.output_tokens} tokens, {dollars(event.cost)}, "
             notes = f" ({'; '.join(event.notes)})" if event.notes else ""
             return Line(who, "⇠", event.provider or event.model, f"{used}{event.seconds:.2f} s{notes}", "dim")
+        case ContextReduced():
+            made = f", a summary for {dollars(event.cost)}" if event.summarized else ""
+            shown = f"shown {event.after} tokens of the conversation, and not {event.before}{made}: {event.reason}"
+            return Line(who, "⇢", "model", shown, "dim")
         case Retried():
             return Line(who, "⇢", "model", f"asked again: {event.reason}", "warning")
         case ToolStarted():

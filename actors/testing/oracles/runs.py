@@ -113,6 +113,9 @@ def budgets_hold(trace: Trace) -> None:
                 account.limits = raised(own, decision.limits, ("steps", "tokens", "cost"))
         elif kind == "completion_finished" and row["run"] in accounts:
             accounts[row["run"]].costs[row["step"]] = row["cost"] or 0.0, row["usage"]
+        elif kind == "context_reduced" and row["run"] in accounts:  # a summary may have been bought for it
+            costs = accounts[row["run"]].costs
+            costs[-1 - len(costs)] = row["cost"], row["usage"]
         elif kind == "tool_spent" and row["run"] in accounts:
             accounts[row["run"]].spent += row["amount"]
         elif kind == "completion_started" and row["run"] in accounts:

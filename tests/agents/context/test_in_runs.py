@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -30,12 +32,12 @@ from callboard import (
     tool,
 )
 from callboard.actors.agents.memory.context.view import Unit
-from callboard.actors.testing import virtual_time
+from callboard.actors.testing import Simulation, simulate, virtual_time
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.errors import ContextTooLong
 from callboard.providers.messages import Completion, Message, Request, Usage
 from callboard.providers.pool import Pool
-from tests.agents.support import scripted, solo
+from tests.agents.support import function, scripted, solo
 from tests.providers.pool.scripted import Script as Endpoints
 from tests.providers.pool.scripted import endpoint
 
@@ -277,6 +279,40 @@ async def test_a_summary_is_paid_by_its_run_and_counted_in_its_usage() -> None:
     assert len(with_summary) == 1
     assert with_summary[0].usage.input_tokens == 110
     assert with_summary[0].cost == pytest.approx(0.011)
+
+
+async def test_whoever_looks_on_is_told_what_is_shown_and_what_a_summary_has_cost(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    model, seen = Summarizer("They talked of #words."), []
+    caplog.set_level(logging.DEBUG, "callboard")
+    async with Agency(Agent("A", context=Summarize(tokens=1_000)), model=function(model), verbose=True) as agency:
+        agency.subscribe(lambda event: seen.append(event) if isinstance(event, ContextReduced) else None)
+        await ask(agency, *LONG[:6])
+    (event,) = seen
+    assert event.summarized
+    assert (event.usage, event.cost) == (Usage(100, 50), 0.01)
+    assert event.after < event.before
+    assert event.reason.startswith("Summarize(")
+    printed = capsys.readouterr().err
+    assert f"shown {event.after} tokens of the conversation, and not {event.before}, a summary for $0.0100" in printed
+    (logged,) = [record.message for record in caplog.records if "ContextReduced" in record.message]
+    assert f"before={event.before} after={event.after}" in logged
+    assert "#words" not in caplog.text
+
+
+@pytest.mark.parametrize("cost", [0.01, 1.0])
+def test_the_oracle_of_budgets_counts_what_summaries_have_cost(cost: float) -> None:
+    async def scenario(sim: Simulation) -> None:
+        model = Summarizer("They talked.", cost=cost)
+        agent = Agent("A", context=Summarize(tokens=1_000), limits=Limits(cost=0.5))
+        agency = Agency(agent, model=function(model), system=sim.system)
+        sim.watch(agency)
+        async with agency:
+            with suppress(CostLimit):
+                await ask(agency, *LONG)
+
+    simulate(scenario, seeds=2)
 
 
 async def test_a_summary_that_spends_the_run_s_limit_ends_it_by_name() -> None:

@@ -14,6 +14,7 @@ from ......providers.errors import ContextTooLong, NoProvider
 from ......providers.messages import Completion, Request
 from .....core.base.send_context import active as active_context
 from .....core.mail.future import Future
+from ....answer import NO_USAGE
 from ....context import UsageRecord
 from ....errors import AgentError, ContextOverflow, RunFailed, named, said
 from ....events import ContextReduced
@@ -132,7 +133,7 @@ def _changed(
 def _record(
     session: Session, before: ContextView, after: ContextView, event: Condensed, why: str, happened: Happened
 ) -> None:
-    if event.shape is not before.shape:
+    if event.shape is not before.shape or event.cost or event.usage is not NO_USAGE:
         session.emit(
             ContextReduced,
             step=session.state.turn.steps + 1,
@@ -140,6 +141,8 @@ def _record(
             after=after.tokens,
             left_out=len(after.history) - after.shown,
             summarized=event.shape.summary != before.shape.summary,
+            usage=event.usage,
+            cost=event.cost,
             reason=why,
         )
     session.condensed = len(session.state.turn.history)
