@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +44,20 @@ def test_a_call_and_its_results_are_shown_together_or_not_at_all(
         assert called == answered
         whole = [message for message in messages if message.tool_calls]
         assert all(message in asked.history for message in whole)  # with its reasoning and what its vendor wants back
+
+
+@settings(max_examples=150)
+@given(conversations(), strategies, WINDOWS)
+def test_an_answer_in_which_a_vendor_paused_is_shown_in_all_its_parts_or_not_at_all(
+    steps: list[Asked], strategy: ContextStrategy, window: int | None
+) -> None:
+    fold = Fold(strategy, window)
+    for asked in steps:
+        fold.step(asked)
+        hidden = {position for start, end in fold.shape.left_out for position in range(start, end)}
+        for at, (one, other) in enumerate(pairwise(asked.history)):
+            if one.role == other.role == "assistant":
+                assert (at in hidden) == (at + 1 in hidden)
 
 
 @settings(max_examples=150)
