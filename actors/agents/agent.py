@@ -18,7 +18,7 @@ from .context import Deps, RequestContext
 from .errors import DefinitionError, PromptError
 from .handoffs.offer import HandoffTool, as_handoffs
 from .handoffs.target import Target
-from .hooks import Hook, as_hooks
+from .hooks import Hook, Hooks, as_hooks, only
 from .memory.context.strategy import ContextStrategy
 from .output import Output
 from .plaindata import Known, Misread, read_fields
@@ -67,7 +67,7 @@ class Agent(SaysFields, Generic[Deps, Out]):
         output_type: the type the final answer must fit; the answer's ``value`` then has it.
         settings: fields of `Request` to set: ``temperature``, ``max_tokens``, ``reasoning_effort``…; and ``batch``:
             whether its requests may wait to go out together with others, where the pool batches (not streams).
-        hooks: functions that see and may change what a run does; see `hooks`.
+        hooks: functions that see and may change what a run does, and guardrails; see `hooks` and `Guardrail`.
         skills: tools, hooks, handoffs and prompts that belong together.
         defer_tools: whether the model is shown a search in place of the tools, which loads what it finds: for many
             tools. A tool may say otherwise (``@tool(defer=False)``).
@@ -102,7 +102,7 @@ class Agent(SaysFields, Generic[Deps, Out]):
     autonomy: Autonomy = field(default="autonomous", kw_only=True)
     output_type: type[Out] | Any = field(default=None, kw_only=True)
     settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
-    hooks: Sequence[Hook] = field(default=(), kw_only=True)
+    hooks: Hooks = field(default=(), kw_only=True)
     skills: Sequence[Skill] = field(default=(), kw_only=True)
     defer_tools: bool = field(default=False, kw_only=True)
     stop_when: StopWhen | None = field(default=None, kw_only=True)
@@ -236,7 +236,7 @@ class Agent(SaysFields, Generic[Deps, Out]):
     @property
     def all_hooks(self) -> tuple[Hook, ...]:
         """Its own hooks and those of its skills."""
-        return (*self.hooks, *(item for skill in self.all_skills for item in skill.hooks))
+        return (*only(self.hooks), *(item for skill in self.all_skills for item in only(skill.hooks)))
 
 
 _NEVER_CALLED = ("on_receive", "on_start", "on_stop", "on_failure", "run", "run_streaming", "process")

@@ -199,6 +199,7 @@ class ApprovalRequested(RunEvent):
         approvers: the scopes of which whoever decides needs one, where the tool says so (``approved_by=``); otherwise
             it is the caller's, or theirs who have the scope ``approvals``.
         owner: the agent's, where ``owner`` is among them.
+        why: for which reason a person is asked, where a hook or a guardrail wants it.
     """
 
     call_id: str = ""
@@ -209,6 +210,7 @@ class ApprovalRequested(RunEvent):
     expires_at: float | None = None
     approvers: frozenset[str] = frozenset()
     owner: Caller | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,27 @@ class HookFailed(RunEvent):
 
     hook: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailFound(RunEvent):
+    """A guardrail has found something; never what.
+
+    Args:
+        guardrail: its name.
+        where: in what: ``input``, ``chunk``, ``output``, ``tool_call``, ``tool_result``, ``handoff`` or ``memory``.
+        kind: what kind of thing.
+        count: how many of them.
+        action: what comes of it: ``block``, ``redact``, ``warn`` or ``ask``.
+        call_id: the call, where it was in one or in its result.
+    """
+
+    guardrail: str = ""
+    where: str = ""
+    kind: str = ""
+    count: int = 1
+    action: str = ""
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from .events import (
     ApprovalRequested,
     CompletionFinished,
     ContextReduced,
+    GuardrailFound,
     HandoffFinished,
     HandoffStarted,
     HookFailed,
@@ -41,6 +42,7 @@ _CODES: Final = {"": "", "dim": "2", "bold": "1", "good": "32", "warning": "33",
 _LOGGED: Final = frozenset(
     (
         *("step", "steps", "attempt", "call_id", "tool", "target", "kind", "hook", "is_error", "approved"),
+        *("guardrail", "where", "count", "action"),
         *("model", "provider", "seconds", "cost", "before", "after", "left_out", "summarized"),
     )
 )
@@ -90,8 +92,8 @@ def line_of(event: RunEvent) -> Line | None:
         case HandoffFinished():
             return Line(who, "←", event.target, first_line(event.text), "bold")
         case ApprovalRequested():
-            words = arguments_in_words(event.arguments)
-            return Line(who, "?", event.tool or "limits", f"waits for approval: {words}", "warning")
+            words, why = arguments_in_words(event.arguments), f" ({event.why})" if event.why else ""
+            return Line(who, "?", event.tool or "limits", f"waits for approval{why}: {words}", "warning")
         case ApprovalDecided():
             return Line(who, "!", event.tool or "limits", "approved" if event.approved else f"denied: {event.reason}")
         case Steered():
@@ -100,6 +102,9 @@ def line_of(event: RunEvent) -> Line | None:
             return Line("↻", "", "", f"{who} goes on from its last completed step ({event.steps} kept)", "good")
         case HookFailed():
             return Line("!", "", "", f"{who}: hook {event.hook} failed: {event.error}", "bad")
+        case GuardrailFound():
+            found = f"{event.kind} × {event.count} ({event.where}, {event.action})"
+            return Line("!", "", "", f"{who}: guardrail {event.guardrail} found {found}", "warning")
         case RunFinished() if len(event.chain) <= 1:
             said = said_by(event.error) if event.error is not None else event.answer.text if event.answer else ""
             return Line(CALLER, "←", who, first_line(said), "bad" if event.error is not None else "bold")

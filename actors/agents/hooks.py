@@ -4,18 +4,27 @@
 event           when                                    what it may change in the context
 ==============  ======================================  ===========================================
 ``connection``  a run begins                            ``messages``: what the caller said
+``steering``    something is said to the run under way  ``messages``: what was said
 ``request``     before each completion                  ``model_request``
 ``chunk``       each piece of a streamed completion     ``chunk``; None leaves it out
 ``response``    after each completion                   ``completion``
+``approval``    it is decided whether a person is       ``why``: for which reason one is
+                asked about ``call``
 ``toolcall``    before each tool call                   ``call``; ``result`` stands for the call
+``toolresult``  a tool, or an agent that was handed     ``result``
+                a task, has answered ``call``
 ``handoff``     before each handoff                     ``handoff``; ``messages``: what of the conversation the
                                                         target sees
+``memory``      something is about to be remembered     ``text``
 ``finalize``    the run has its outcome                 ``answer``
 ==============  ======================================  ===========================================
 
 A handoff that a hook sends to somebody else, or with another task, is held against flows, depth and cycles again. Where
-an agent has a guardrail for ``response``, the text of a streamed completion is held back until it has passed; ``chunk``
-hooks see the pieces as they come.
+an agent has a guardrail for ``response``, the text of a streamed completion is held back until it has passed, or as far
+as the guardrail says that it needs (`Hook.stream`); ``chunk`` hooks see the pieces as they come.
+
+Hooks for ``approval`` are plain functions that depend on nothing but what they are given: they are called whenever the
+question comes up, also again after a crash.
 
 Hooks of one event run one after another, higher priority first; of equal ones the agent's own before those of its
 skills, each in the order given. Guardrails have priority 100 unless they say another. One that raises is
@@ -28,28 +37,50 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
 
-from ...providers.checks import FLAG, TEXT
+from ...providers.checks import FLAG, MAYBE_FUNCTION, TEXT
 from ...providers.messages import Completion, Delta, Message, Request, ToolCall
 from ...providers.shapes import misshapen, wrong_call, wrong_completion, wrong_delta, wrong_message
 from ...tools import ToolResult
 from ...tools.scopes import ALL, Scopes, as_scopes
 from ..core.base.foreign import awaited, is_ours
+from ..core.base.send_context import active
 from .answer import Answer
 from .answer_shape import restore, values_of, wrong_answer
 from .context import RequestContext
 from .errors import DefinitionError, GuardrailTripped, said
+from .events import RunEvent
 from .handoffs.handoff import Handoff, wrong_handoff
 from .wishes import all_are, define
 
 logger = logging.getLogger("callboard")
 
-HookEvent: TypeAlias = Literal["connection", "request", "chunk", "response", "toolcall", "handoff", "finalize"]
+HookEvent: TypeAlias = Literal[
+    "connection",
+    "steering",
+    "request",
+    "chunk",
+    "response",
+    "approval",
+    "toolcall",
+    "toolresult",
+    "handoff",
+    "memory",
+    "finalize",
+]
 HOOK_EVENTS: tuple[HookEvent, ...] = get_args(HookEvent)
+
+MEMORY_HOOKS: Final = "callboard.memory_hooks"
+"""Under this key of the baggage stands what calls an agent's hooks for ``memory``, where it has any."""
+
+
+def _nobody(event: type[RunEvent], **fields: Any) -> None:
+    """Nobody listens."""
 
 
 @dataclass(slots=True)
@@ -61,6 +92,8 @@ class HookContext:
         request: the request context of the run.
         state: kept for the whole run, for hooks to share.
         error: on ``finalize``: why the run failed, or None.
+        hands_off: on ``approval``: whether the call is a handoff.
+        emit: tells those who listen to the run: called with a class of `RunEvent` and its own fields.
     """
 
     event: HookEvent
@@ -75,6 +108,29 @@ class HookContext:
     handoff: Handoff | None = None
     answer: Answer | None = None
     error: Exception | None = None
+    why: str = ""
+    hands_off: bool = False
+    text: str = ""
+    emit: Callable[..., None] = _nobody
+
+
+class TextStream(Protocol):
+    """Judges a text that comes in pieces, and lets through what of it may be shown."""
+
+    async def take(self, piece: str, *, last: bool = False) -> str:
+        """Take a further piece.
+
+        Args:
+            piece: the text.
+            last: nothing comes after it.
+
+        Returns:
+            what may be shown now.
+
+        Raises:
+            GuardrailTripped: nothing more may be shown.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +145,10 @@ class Hook:
         guardrail: raising ends the run.
         name: for reports.
         scope: for whose runs it is called, as one scope or several, of which one suffices; see `Agent`.
+        stream: for ``chunk``, and for a guardrail for ``response``: makes what judges one streamed text, given the
+            context. The text is then not held back as a whole, but as far as that wants. What it has let through, put
+            together, must be what the function makes of the whole text. A hook for ``chunk`` with it is not called with
+            the pieces.
     """
 
     event: HookEvent
@@ -97,6 +157,7 @@ class Hook:
     guardrail: bool = False
     name: str = field(default="")
     scope: Scopes = ALL
+    stream: Callable[[HookContext], TextStream] | None = None
 
     def __post_init__(self) -> None:
         _check(self.event)
@@ -104,10 +165,28 @@ class Hook:
             raise DefinitionError(f"a hook is a function, not {self.function!r}")
         if isinstance(self.priority, bool) or not isinstance(self.priority, int):
             raise DefinitionError(f"a hook's priority is a whole number, not {self.priority!r:.80}")
-        define(f"hook {self.event}", guardrail=(self.guardrail, FLAG), name=(self.name, TEXT))
+        define(
+            f"hook {self.event}",
+            guardrail=(self.guardrail, FLAG),
+            name=(self.name, TEXT),
+            stream=(self.stream, MAYBE_FUNCTION),
+        )
         object.__setattr__(self, "scope", as_scopes(self.scope, f"hook {self.event}", DefinitionError))
+        if self.event == "approval" and inspect.iscoroutinefunction(self.function):
+            raise DefinitionError("a hook for approval is a plain function: whether a person is asked is known at once")
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", repr(self.function)))
+
+
+class HookSource:
+    """Something that hooks are made of: it may stand among an agent's hooks itself."""
+
+    __slots__ = ()
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """They."""
+        raise NotImplementedError
 
 
 def hook(event: HookEvent, *, priority: int = 0, scope: Scopes = ALL) -> Callable[[Callable[[HookContext], Any]], Hook]:
@@ -132,13 +211,24 @@ def guardrail(
     return lambda function: Hook(event, function, priority, guardrail=True, scope=scope)
 
 
+Hooks: TypeAlias = "Sequence[Hook | HookSource]"
+"""Hooks as they are given; once they were looked at, there are only `Hook` among them: see `as_hooks`."""
+
+
 def as_hooks(given: object, whose: str) -> tuple[Hook, ...]:
-    """Several hooks.
+    """Several hooks; of what is made of hooks, such as a `Guardrail`, those.
 
     Raises:
         DefinitionError: they are not several, or one is something else.
     """
-    return all_are(Hook, given, whose, "hooks", "what @hook and @guardrail make")
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        given = [one for item in given for one in (item.hooks if isinstance(item, HookSource) else (item,))]
+    return all_are(Hook, given, whose, "hooks", "Guardrails, and what @hook and @guardrail make")
+
+
+def only(hooks: Hooks) -> tuple[Hook, ...]:
+    """Hooks that `as_hooks` has looked at."""
+    return cast("tuple[Hook, ...]", hooks)
 
 
 def _check(event: str) -> None:
@@ -200,6 +290,9 @@ def _check_left(context: HookContext, before: HookContext, answered: tuple[Any, 
             raise _left(context.answer, "answer", Answer)
         if wrong := wrong_answer(context.answer, answered):
             raise TypeError(f"it left a wrong answer; {wrong}")
+    for name in ("why", "text"):
+        if not isinstance(getattr(context, name), str):
+            raise TypeError(f"it left {type(getattr(context, name)).__name__} as {name}; expected a text")
     messages: object = context.messages
     if messages is before.messages:
         return
@@ -238,6 +331,8 @@ async def run_hooks(
     """
     task = asyncio.current_task()
     for item in hooks:
+        if item.stream is not None and context.event == "chunk":
+            continue
         before = copy.copy(context)
         answered = values_of(context.answer) if context.answer is not None else ()
         try:
@@ -258,3 +353,48 @@ async def run_hooks(
             report(item, error)
             context = before
     return context
+
+
+def reason_to_ask(hooks: Iterable[Hook], context: HookContext, report: Callable[[Hook, BaseException], object]) -> str:
+    """Why a person is to be asked about a call, by the hooks for ``approval``; empty where none of them wants it. A
+    guardrail that raises has a person asked.
+
+    Args:
+        hooks: in calling order.
+        context: with the call.
+        report: told of hooks that failed.
+    """
+    reasons = []
+    for item in hooks:
+        context.why = ""
+        try:
+            left = item.function(context)
+            why = left.why if isinstance(left, HookContext) else context.why
+            if not isinstance(why, str):
+                raise TypeError(f"it left {type(why).__name__} as why; expected a text")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            logger.warning("hook %s failed on approval", item.name, exc_info=error)
+            report(item, error)
+            why = f"{item.name} could not tell whether it may: {type(error).__name__}" if item.guardrail else ""
+        if why:
+            reasons.append(why)
+    return "; ".join(reasons)
+
+
+async def before_remembering(text: str) -> str:
+    """Have the ``memory`` hooks of the agent that this code works for look at a text before it is kept.
+
+    Args:
+        text: what is about to be remembered.
+
+    Returns:
+        what may be; the same where nobody minds, or this works for no agent.
+
+    Raises:
+        GuardrailTripped: a guardrail refused it.
+    """
+    sent = active.get()
+    look = sent.baggage.get(MEMORY_HOOKS) if sent is not None else None
+    return text if look is None else (await look("memory", text=text)).text

@@ -8,10 +8,14 @@ from typing import Any
 
 from callboard import Agency, Agent, RunEvent
 from callboard.actors import ChildSpec
+from callboard.actors.agents.hooks import HOOK_EVENTS
 from callboard.actors.testing import Simulation
 from callboard.actors.testing.doubles.models import FunctionModel, Script, ScriptedModel
 from callboard.providers.messages import Request
 from callboard.tools import tool
+
+RUN_EVENTS = [event for event in HOOK_EVENTS if event not in ("steering", "approval", "memory")]
+"""The events that come in any run with tools, handoffs and a stream, and whose hooks may wait."""
 
 
 def scripted(script: Script) -> ChildSpec:

@@ -10,12 +10,11 @@ import pytest
 from callboard import HookContext, guardrail, hook
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
 from callboard.actors.agents.events import HookFailed, RunEvent, TextDelta
-from callboard.actors.agents.hooks import HOOK_EVENTS
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Delta, Message
 from callboard.tools import ToolResult
 
-from .support import add, solo
+from .support import RUN_EVENTS, add, solo
 
 
 async def test_hooks_see_each_event_of_a_run_in_order_and_share_its_state() -> None:
@@ -29,7 +28,7 @@ async def test_hooks_see_each_event_of_a_run_in_order_and_share_its_state() -> N
         return note
 
     seen: list[str] = []
-    hooks = [noting(event) for event in HOOK_EVENTS]
+    hooks = [noting(event) for event in RUN_EVENTS]
     async with solo(Script([call("add", a=1, b=2), "three"]), tools=[add], hooks=hooks) as agency:
         async for _ in agency.run_streaming("?"):
             pass
@@ -37,7 +36,7 @@ async def test_hooks_see_each_event_of_a_run_in_order_and_share_its_state() -> N
     assert seen[-1] == "finalize"
     assert [event for event in seen if event != "chunk"] == [
         "connection",
-        *("request", "response", "toolcall"),
+        *("request", "response", "toolcall", "toolresult"),
         *("request", "response", "finalize"),
     ]
 
@@ -111,7 +110,7 @@ async def test_higher_priority_goes_first_and_equal_ones_in_the_order_given() ->
     assert order == ["high", "first", "second", "low"]
 
 
-@pytest.mark.parametrize("event", [event for event in HOOK_EVENTS if event != "handoff"])
+@pytest.mark.parametrize("event", [event for event in RUN_EVENTS if event != "handoff"])
 async def test_a_failing_hook_is_reported_and_passed_over(event: Any) -> None:
     @hook(event)
     async def broken(context: HookContext) -> None:
@@ -129,7 +128,7 @@ async def test_a_failing_hook_is_reported_and_passed_over(event: Any) -> None:
     assert "hook down" in reports[0].error
 
 
-@pytest.mark.parametrize("event", [event for event in HOOK_EVENTS if event not in ("handoff", "chunk")])
+@pytest.mark.parametrize("event", [event for event in RUN_EVENTS if event not in ("handoff", "chunk")])
 async def test_a_guardrail_ends_the_run_by_name_and_the_conversation_goes_on(event: Any) -> None:
     strict = True
 
@@ -147,5 +146,5 @@ async def test_a_guardrail_ends_the_run_by_name_and_the_conversation_goes_on(eve
 
 
 def test_an_unknown_event_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="connection, request"):
+    with pytest.raises(DefinitionError, match="connection, steering, request"):
         hook("reqest")  # type: ignore[arg-type]

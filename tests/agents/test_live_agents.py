@@ -209,7 +209,7 @@ WRONG: dict[str, tuple[Callable[[Agency], object], str]] = {
     ),
     "a tool that is not there": (lambda agency: agency.remove_tool("A", "ad"), "no tool called 'ad'; there are: add"),
     "a tool of a skill": (lambda agency: agency.remove_tool("A", "double"), "belongs to a skill"),
-    "a hook that is none": (lambda agency: agency.add_hook("A", print), "hooks are what @hook"),  # type: ignore[arg-type]
+    "a hook that is none": (lambda agency: agency.add_hook("A", print), "hooks are Guardrails, and what @hook"),  # type: ignore[arg-type]
     "a hook that is not there": (lambda agency: agency.remove_hook("A", "other"), "no hook called 'other'"),
     "a handoff to nobody": (lambda agency: agency.add_handoff("A", "C"), "'C', who is not there"),
     "a handoff to a stranger of the same name": (lambda agency: agency.add_handoff("A", Agent("B")), "two agents"),

@@ -11,13 +11,12 @@ import pytest
 from callboard import Agency, Agent, HookContext, guardrail, handoff, hook
 from callboard.actors.agents.errors import GuardrailTripped, RunFailed
 from callboard.actors.agents.events import HookFailed, RunEvent
-from callboard.actors.agents.hooks import HOOK_EVENTS
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request
 from callboard.tools import FunctionTool
 from callboard.tools.functions import FunctionSignature
 
-from .support import add, function, scripted, solo
+from .support import RUN_EVENTS, add, function, scripted, solo
 
 
 class Broken(Exception):
@@ -55,7 +54,7 @@ async def test_a_history_filter_that_is_wrong_ends_the_run_at_once_by_name(filte
     assert len(script.requests) == 1
 
 
-@pytest.mark.parametrize("event", HOOK_EVENTS)
+@pytest.mark.parametrize("event", RUN_EVENTS)
 @pytest.mark.parametrize("wrong", ["raises", "leaves nonsense"])
 async def test_a_hook_that_is_wrong_is_passed_over_and_told_by_name(event: Any, wrong: str) -> None:
     told: list[HookFailed] = []
@@ -83,7 +82,7 @@ async def test_a_hook_that_is_wrong_is_passed_over_and_told_by_name(event: Any, 
     assert all(one.error.startswith(expected) for one in told)
 
 
-@pytest.mark.parametrize("event", HOOK_EVENTS)
+@pytest.mark.parametrize("event", RUN_EVENTS)
 @pytest.mark.parametrize("wrong", ["raises", "leaves nonsense"])
 async def test_a_guardrail_that_is_wrong_ends_the_run_at_once_with_its_cause(event: Any, wrong: str) -> None:
     @guardrail(event)

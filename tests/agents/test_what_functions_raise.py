@@ -26,11 +26,10 @@ from callboard import (
 )
 from callboard.actors.agents.errors import GuardrailTripped
 from callboard.actors.agents.events import HookFailed, RunEvent
-from callboard.actors.agents.hooks import HOOK_EVENTS
 from callboard.actors.testing import virtual_time
 from callboard.actors.testing.doubles.models import Script, call
 
-from .support import add, scripted
+from .support import RUN_EVENTS, add, scripted
 
 
 class Own(BaseException):
@@ -109,7 +108,7 @@ def other() -> Agent:
 
 @WAYS
 @KINDS
-@pytest.mark.parametrize("event", HOOK_EVENTS)
+@pytest.mark.parametrize("event", RUN_EVENTS)
 async def test_a_hook_is_passed_over_and_told_of_whatever_it_raises(
     event: Any, kind: str, way: Callable[[str], Any]
 ) -> None:
@@ -139,7 +138,7 @@ async def test_a_hook_is_passed_over_and_told_of_whatever_it_raises(
 
 @WAYS
 @KINDS
-@pytest.mark.parametrize("event", HOOK_EVENTS)
+@pytest.mark.parametrize("event", RUN_EVENTS)
 async def test_a_guardrail_ends_its_run_by_name_whatever_it_raises(
     event: Any, kind: str, way: Callable[[str], Any]
 ) -> None:
@@ -365,7 +364,7 @@ async def test_a_tool_has_crashed_whatever_it_raises(kind: str, way: str) -> Non
     assert ("cancelled itself" if kind == "CancelledError" else kind) in told
 
 
-@pytest.mark.parametrize("event", HOOK_EVENTS)
+@pytest.mark.parametrize("event", RUN_EVENTS)
 async def test_a_hook_that_waits_is_cancelled_with_its_run_and_not_passed_over(event: Any) -> None:
     waiting, ended = asyncio.Event(), []
 
@@ -463,7 +462,7 @@ async def pause(_: Any) -> None:
                 f"hook {cancels.__name__} ({event})",
                 id=f"{event}-{cancels.__name__}",
             )
-            for event in HOOK_EVENTS
+            for event in RUN_EVENTS
             for cancels in CANCELLING
         ),
         *(

@@ -85,7 +85,7 @@ def test_tools_hooks_and_types_are_imported(folder: Path) -> None:
     entry = "{tools: ['parts_of_mine:good'], hooks: ['parts_of_mine:watch'], output_type: 'fractions:Fraction'}"
     agent = read(folder, f"<<: {entry}").agents["A"]
     assert [tool.name for tool in agent.all_tools] == ["good"]
-    assert [hook.name for hook in agent.hooks] == ["watch"]
+    assert [hook.name for hook in agent.all_hooks] == ["watch"]
     assert agent.output_type.__name__ == "Fraction"
 
 

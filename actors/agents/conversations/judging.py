@@ -19,7 +19,7 @@ from ..context import KEY, RequestContext, UsageRecord
 from ..errors import GuardrailTripped, LimitReached, named, said
 from ..handoffs.call import offer_of, read_call
 from ..handoffs.limits import check_chain
-from ..hooks import HookContext, HookEvent, run_hooks
+from ..hooks import HookContext, HookEvent, reason_to_ask, run_hooks
 from ..output import Output
 from ..prompts.rendering import StepFacts, render
 from ..prompts.spec import PromptSpec
@@ -104,6 +104,16 @@ class RunToday:
             return await run_hooks(hooks, context, lambda failed, error: None)
         finally:
             active_context.reset(token)
+
+    def _reason_to_ask(self, call: ToolCall, history: Sequence[Message]) -> bool:
+        """Whether today's hooks want a person to be asked about a call."""
+        hooks = self._prepared.hooks.get("approval")
+        if hooks is None or not self._prepared.can_be_carried_out(call):
+            return False
+        hands_off = call.name in self._rules.delegates | self._rules.transfers
+        told: dict[str, Any] = {"call": call, "hands_off": hands_off, "messages": tuple(history)}
+        context = HookContext("approval", self._context, self._state, **told)
+        return bool(reason_to_ask(hooks, context, lambda failed, error: None))
 
     async def judge(self, step: ReplayStep, after: Iterator[Any]) -> None:
         """Compare what an event leads to with what the record has behind it.
@@ -268,7 +278,9 @@ class RunToday:
             return
         handoff = call.name in rules.delegates or call.name in rules.transfers
         tool = prepared.tool(call.name)
-        needed = rules.needs_approval(call) and not prepared.is_harmless(call, history)
+        needed = (rules.needs_approval(call) or self._reason_to_ask(call, history)) and not prepared.is_harmless(
+            call, history
+        )
         text, kind = "", _CALL
         if handoff or handed:
             kind = _HANDOFF

@@ -13,7 +13,7 @@ from ..classfields import SaysFields, fields_of_class
 from ..errors import DefinitionError
 from ..handoffs.offer import HandoffTool, as_handoffs
 from ..handoffs.target import Target
-from ..hooks import Hook, as_hooks
+from ..hooks import Hooks, as_hooks
 from ..prompts.prompt import Prompt, as_prompt
 from ..prompts.spec import PromptSpec
 from ..wishes import all_are, define
@@ -48,7 +48,7 @@ class Skill(SaysFields):
     name: str = ""
     instructions: str = ""
     tools: Sequence[Tool | Callable[..., Any]] = ()
-    hooks: Sequence[Hook] = ()
+    hooks: Hooks = ()
     handoffs: Sequence[Target | str | HandoffTool] = ()
     requires: Sequence[Skill | str] = ()
     scope: Scopes = ALL

@@ -13,7 +13,7 @@ from ..caller import Caller
 from ..errors import DefinitionError, UnknownSkill
 from ..handoffs.offer import HandoffTool, is_target
 from ..handoffs.target import Responder, Target
-from ..hooks import Hook
+from ..hooks import Hook, HookSource
 from ..runs.runtime.closing import ends_with_agency
 from ..runs.runtime.messages import AddAgent
 from ..skills.skill import Skill
@@ -167,11 +167,11 @@ class Members(Part):
         """
         self._change(agent, lambda now: changes.without_tool(now, tool))
 
-    def add_hook(self, agent: Agent | str, hook: Hook) -> None:
+    def add_hook(self, agent: Agent | str, hook: Hook | HookSource) -> None:
         """Give an agent one more hook or guardrail; otherwise as `add_tool`."""
         self._change(agent, lambda now: changes.with_hook(now, hook))
 
-    def remove_hook(self, agent: Agent | str, hook: Hook | str) -> None:
+    def remove_hook(self, agent: Agent | str, hook: Hook | HookSource | str) -> None:
         """Take a hook, or all of that name, from an agent; otherwise as `remove_tool`."""
         self._change(agent, lambda now: changes.without_hook(now, hook))
 

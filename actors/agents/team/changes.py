@@ -11,7 +11,7 @@ from ..agent import Agent
 from ..errors import DefinitionError
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Target
-from ..hooks import Hook
+from ..hooks import Hook, HookSource, only
 from ..skills.skill import Skill
 
 
@@ -26,14 +26,15 @@ def without_tool(agent: Agent, name: str) -> Agent:
     return _other(agent, tools=_fewer(agent, "tool", name, kept, agent.tools, agent.all_tools))
 
 
-def with_hook(agent: Agent, hook: Hook) -> Agent:
+def with_hook(agent: Agent, hook: Hook | HookSource) -> Agent:
     """Raises `DefinitionError` as `Agent`."""
     return _other(agent, hooks=(*agent.hooks, hook))
 
 
-def without_hook(agent: Agent, hook: Hook | str) -> Agent:
+def without_hook(agent: Agent, hook: Hook | HookSource | str) -> Agent:
     """Raises `DefinitionError`: it has no such hook, or has it from a skill."""
-    kept = [one for one in agent.hooks if one is not hook and one.name != hook]
+    gone = hook.hooks if isinstance(hook, HookSource) else (hook,)
+    kept = [one for one in only(agent.hooks) if one not in gone and one.name != hook]
     return _other(agent, hooks=_fewer(agent, "hook", _name(hook), kept, agent.hooks, agent.all_hooks))
 
 

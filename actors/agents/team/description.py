@@ -10,7 +10,7 @@ from ....tools.schema import name_of
 from ..agent import Agent, as_tools
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Target
-from ..hooks import Hook
+from ..hooks import Hook, only
 from .derived import offered_by
 
 OWN = "own"
@@ -144,8 +144,8 @@ def _handoffs(agent: Agent, reachable: dict[str, str], permits: Callable[[str], 
 
 
 def _hooks(agent: Agent) -> Iterable[Ability]:
-    sources: list[tuple[Hook, str]] = [(hook, OWN) for hook in agent.hooks]
-    sources += [(hook, f"skill {skill.name}") for skill in agent.all_skills for hook in skill.hooks]
+    sources: list[tuple[Hook, str]] = [(hook, OWN) for hook in only(agent.hooks)]
+    sources += [(hook, f"skill {skill.name}") for skill in agent.all_skills for hook in only(skill.hooks)]
     for hook, source in sorted(sources, key=lambda each: -each[0].priority):  # the order in which they are called
         details = {"guardrail": hook.guardrail, "priority": hook.priority}
         yield Ability(hook.name, hook.event, source, scopes_of(hook), details)

@@ -20,7 +20,7 @@ from ..errors import DefinitionError, HandoffRefused, PromptError, RunFailed
 from ..handoffs.call import SEND_MESSAGE, read_call, send_message_spec
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Responds, Target
-from ..hooks import Hook, by_event
+from ..hooks import Hook, by_event, only
 from ..prompts.rendering import Rendered
 from ..prompts.subagents import SubAgent, SubAgents
 from ..skills.skill import Skill
@@ -264,7 +264,7 @@ class PreparedAgent:
         self._offers = tuple(offers)
         self._show(tools)
         self._shown = [], self.specs
-        hooks = (*agent.hooks, *(hook for skill in allowed for hook in skill.hooks))
+        hooks = (*only(agent.hooks), *(hook for skill in allowed for hook in only(skill.hooks)))
         self.hooks = by_event(hook for hook in hooks if usable(hook)) or _NO_HOOKS
         delegates = {h.name for h in offered if h.kind == "delegate"}
         transfers = {h.name for h in offered if h.kind == "transfer"}
@@ -375,11 +375,12 @@ class PreparedAgent:
         once."""
         autonomy = self.agent.autonomy
         tool = self.tool(call.name)
-        if tool is not None:
-            return autonomy in tool.approval and _is_object(call.arguments)
-        if autonomy != "manual":
-            return False
-        if call.name in self.agents:
+        wanted = autonomy in tool.approval if tool is not None else autonomy == "manual"
+        return wanted and self.can_be_carried_out(call)
+
+    def can_be_carried_out(self, call: ToolCall) -> bool:
+        """Whether there is such a tool or handoff, and the arguments can be read."""
+        if self.tool(call.name) is not None or call.name in self.agents:
             return _is_object(call.arguments)
         if call.name not in self._rules.delegates | self._rules.transfers:
             return False

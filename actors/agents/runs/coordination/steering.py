@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from .....providers.messages import Message
 from ....core.mail.future import Future
 from ....journal.store import Record, at_hand
-from ...errors import AgencyClosed, ConversationIdle, DefinitionError, UnknownConversation
+from ...context import RequestContext
+from ...errors import AgencyClosed, ConversationIdle, DefinitionError, UnknownConversation, named
+from ...events import HookFailed, RunEvent
+from ...hooks import Hook, HookContext, run_hooks
 from ...turns.questions import as_messages
 from ...turns.records import NotSteered, Steer
 from ...turns.state import ConversationState
@@ -37,20 +40,25 @@ async def steer(runtime: AgencyRuntime, agent: str, conversation: str, said: obj
 
     Raises:
         ConversationIdle: no run is under way.
+        GuardrailTripped: a guardrail refused it; nothing of it is kept.
         UnknownConversation: nothing is known of the conversation.
         DefinitionError: the message is of the wrong shape.
         AgencyClosed: the agency is not running.
         JournalError: the conversation cannot be read.
     """
-    messages = as_messages(said)
-    if not all(message.role in ROLES for message in messages):
-        raise DefinitionError("what is said to a run is of the role user or system")
+    messages = _of_people(as_messages(said))
     for _ in range(HOPS):
         moved = await _say(runtime, agent, conversation, messages)
         if moved is None:
             return
         agent, conversation = moved
     raise ConversationIdle(f"the conversation went from agent to agent {HOPS} times before it could be told anything")
+
+
+def _of_people(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    if not all(message.role in ROLES for message in messages):
+        raise DefinitionError("what is said to a run is of the role user or system")
+    return messages
 
 
 async def _say(
@@ -67,6 +75,7 @@ async def _say(
         if kept and not version:
             raise UnknownConversation(f"nothing is known of a conversation {conversation!r:.100} of {agent}")
         raise _idle(agent, conversation)
+    messages = await _looked_at(runtime, agent, conversation, state, messages)
     message = Steer(conversation, messages, runtime.new_id())
     asked = runtime.posts.expect(message.id)
     following = runtime.following.follow(runtime.journal, stream, after=version) if version else None
@@ -86,6 +95,33 @@ async def _say(
         _check_open(runtime)
         raise _idle(agent, conversation)
     return verdict.owner
+
+
+async def _looked_at(
+    runtime: AgencyRuntime, agent: str, conversation: str, state: ConversationState, messages: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """What is said, as the agent's hooks leave it: before anybody keeps it.
+
+    Raises:
+        GuardrailTripped: a guardrail refused it.
+        DefinitionError: what a hook left is no user's or system message.
+    """
+    run = next(iter(state.queue), None) or next(entry.run for entry in runtime.register.open(agent, conversation))
+    if agent not in runtime.directory.agents:
+        return messages  # of another process, whose hooks are not known here
+    hooks = runtime.directory.prepared(agent).offered_to(run.caller).hooks.get("steering")
+    if hooks is None:
+        return messages
+
+    def emit(event: type[RunEvent], **fields: Any) -> None:
+        runtime.bus.emit(event(run.root, run.id, agent, conversation, run.chain, runtime.time(), **fields))
+
+    def report(failed: Hook, error: BaseException) -> None:
+        emit(HookFailed, hook=failed.name, error=named(error))
+
+    asked = RequestContext(run.root, run.id, agent, conversation, run.chain, run.caller, run.metadata, [])
+    left = await run_hooks(hooks, HookContext("steering", asked, {}, messages=messages, emit=emit), report)
+    return _of_people(left.messages)
 
 
 async def _verdict(

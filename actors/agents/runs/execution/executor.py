@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff, Restore
-from .handoffs.preparing import delegate_answered, hand_off, handoff_prepared, handoff_refused
+from .handoffs.preparing import answer_looked_at, delegate_answered, hand_off, handoff_prepared, handoff_refused
 from .handoffs.subagents import sub_agents_prepared, sub_agents_told
 from .models.completions import ask_again, complete, completion_arrived, skills_opened, step_rendered
 from .models.condensing import summary_arrived
 from .models.rendering import restore
 from .reports import (
+    AnswerLookedAt,
     ApprovalExpired,
     AskAgain,
     CompletionArrived,
@@ -68,6 +69,7 @@ RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
     Prepared: handoff_prepared,
     Refused: handoff_refused,
     DelegateAnswered: delegate_answered,
+    AnswerLookedAt: answer_looked_at,
     SubAgentsPrepared: sub_agents_prepared,
     SubAgentsTold: sub_agents_told,
 }

@@ -136,6 +136,17 @@ class DelegateAnswered(NamedTuple):
     session: Session
     call_id: str
     outcome: RunOutcome
+    seen: bool = False
+    """Whether the hooks for results have looked at it."""
+
+
+@suppress_dead_letter
+class AnswerLookedAt(NamedTuple):
+    """Hooks for results have looked at what another agent answered."""
+
+    session: Session
+    call_id: str
+    outcome: Outcome[RunOutcome]
 
 
 @suppress_dead_letter

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
 from .....providers.messages import Completion, Request, ToolCall
+from .....tools.result import ToolResult
 from .....tools.secrets import Secrets
 from ....core.actor import Actor
 from ....core.base.errors import CoreError
@@ -22,7 +23,7 @@ from ...answer import Answer, HandoffRecord
 from ...context import KEY, MODEL, NO_DEPS, RequestContext
 from ...errors import InvalidAnswer, RunError, RunFailed, named
 from ...events import ApprovalRequested, HookFailed, RunEvent
-from ...hooks import Hook, HookContext, HookEvent, run_hooks
+from ...hooks import MEMORY_HOOKS, Hook, HookContext, HookEvent, reason_to_ask, run_hooks
 from ...output import Output
 from ...prompts.spec import PromptSpec
 from ...prompts.state.cells import Cells
@@ -174,6 +175,8 @@ class Session:
             run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.metadata, []
         )
         baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model}
+        if "memory" in self.prepared.hooks:
+            baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:
             baggage.update(runtime.baggage(run, prepared))
         self.send_context = SendContext(None, baggage)
@@ -245,7 +248,7 @@ class Session:
         """Have the rules of what is offered now."""
         prepared = self.prepared
         self.rules = prepared.rules(self.run.limits, self.run.external)
-        if prepared.deferred is not None or self.prompt is not None:
+        if prepared.deferred is not None or self.prompt is not None or "approval" in prepared.hooks:
             self.rules = replace(self.rules, needs_approval=partial(_needs_approval, ref(self)))
 
     def send(self, message: Any) -> None:
@@ -289,15 +292,32 @@ class Session:
 
     async def hooked(self, event: HookEvent, **fields: Any) -> HookContext:
         """Call the hooks of an event, if there are any."""
-        context = HookContext(event, self.context, self.hook_state, **fields)
+        context = HookContext(event, self.context, self.hook_state, emit=self.emit, **fields)
         hooks = self.prepared.hooks.get(event)
         if hooks is None:
             return context
+        return await run_hooks(hooks, context, self._hook_failed)
 
-        def report(failed: Hook, error: BaseException) -> None:
-            self.emit(HookFailed, hook=failed.name, error=named(error))
+    def _hook_failed(self, hook: Hook, error: BaseException) -> None:
+        self.emit(HookFailed, hook=hook.name, error=named(error))
 
-        return await run_hooks(hooks, context, report)
+    async def looked_at(self, call: ToolCall, result: ToolResult) -> ToolResult:
+        """A result as the hooks for results leave it. Raises `GuardrailTripped`."""
+        if "toolresult" not in self.prepared.hooks:
+            return result
+        return (await self.hooked("toolresult", call=call, result=result)).result or result
+
+    def reason_to_ask(self, call: ToolCall) -> str:
+        """Why hooks want a person to be asked about a call; empty where none does, or the call cannot run."""
+        prepared = self.prepared
+        hooks = prepared.hooks.get("approval")
+        if hooks is None or not (call.id in self.within.calls or prepared.can_be_carried_out(call)):
+            return ""
+        hands_off = call.name in self.rules.transfers or call.name in self.rules.delegates
+        messages = self.state.turn.history.as_tuple()
+        told: dict[str, Any] = {"call": call, "hands_off": hands_off, "messages": messages}
+        context = HookContext("approval", self.context, self.hook_state, emit=self.emit, **told)
+        return reason_to_ask(hooks, context, self._hook_failed)
 
     def check(self, text: str) -> tuple[str, RunError | None]:
         """Look at a final text: what is wrong with it, and whether looking at it went wrong."""
@@ -475,7 +495,9 @@ def _needs_approval(of: ref[Session], call: ToolCall) -> bool:
     """Whether a call of what is offered in the step under way waits for a person."""
     session = of()  # its rules call this: were it held here, it would be left to the collector
     assert session is not None
-    return session.prepared.needs_approval(call) and not session.prepared.is_harmless(call, session.state.turn.history)
+    if session.prepared.is_harmless(call, session.state.turn.history):
+        return False
+    return session.prepared.needs_approval(call) or bool(session.reason_to_ask(call))
 
 
 Happened: TypeAlias = Callable[[Session, Input], None]

@@ -31,7 +31,7 @@ FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
 
 def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     """Take another agent's answer, or hand it to the next stage of a pipeline."""
-    session, call_id, outcome = message
+    session, call_id, outcome, _ = message
     delegation = session.delegations.pop(call_id)
     handoff = delegation.handoff
     assert handoff is not None

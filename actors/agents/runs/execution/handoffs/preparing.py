@@ -11,6 +11,7 @@ from typing import Any
 
 from ......providers.messages import Message, ToolCall, Usage
 from ......tools.functions import FunctionSignature
+from ......tools.result import ToolResult
 from ......tools.threads import in_thread
 from .....core.base.send_context import active as active_context
 from ....answer import NO_USAGE, Answer
@@ -21,15 +22,16 @@ from ....handoffs.handoff import Handoff
 from ....handoffs.limits import check_chain, count_handoff
 from ....handoffs.offer import HandoffTool, summarizer_of
 from ....turns.budget import narrowed
-from ....turns.history import without_calls
+from ....turns.history import call_of, without_calls
 from ....turns.machine import Turn, cut, transferred
+from ....turns.outcome import Outcome
 from ....turns.questions import as_messages
 from ....turns.rules import Rules
 from ....turns.steps import HandOff, HandoffReturned, Interrupted
 from ..calling import called, raised_by
 from ..handed import Delegation, Sending
 from ..planning import not_offered
-from ..reports import DelegateAnswered, Prepared, Refused
+from ..reports import AnswerLookedAt, DelegateAnswered, Prepared, Refused
 from ..session import Happened, Session
 from . import delegation
 from .delegation import FATAL
@@ -173,8 +175,12 @@ def handoff_refused(message: Refused, happened: Happened) -> None:
 
 def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     """Take another agent's answer, or the summary that a handoff waits for."""
-    session, call_id, outcome = message
+    session, call_id, outcome, seen = message
     made = session.delegations[call_id]
+    if not seen and outcome.error is None and made.waiting is None and _is_result(session, made):
+        work = _answer_looked_at(session, call_id, outcome)
+        session.jobs[call_id] = session.actor.pipe(work, lambda looked: AnswerLookedAt(session, call_id, looked))
+        return
     if made.asking is not None:
         sub_agent_answered(session, made.asking, call_id, outcome, happened)
         return
@@ -196,6 +202,34 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     if command.transfer:
         messages = (Message("user", f"What was done so far:\n{handoff.summary}"), *messages)
     _go_on(session, command, Sending(handoff, offered, messages, summary), happened)
+
+
+def _is_result(session: Session, made: Delegation) -> bool:
+    """Whether what an agent answered is looked at by the hooks for results: it becomes the result of a call."""
+    last = len(made.before) + 1 >= len(made.stages)
+    return last and not made.transfer and "toolresult" in session.prepared.hooks
+
+
+async def _answer_looked_at(session: Session, call_id: str, outcome: Outcome) -> Outcome:
+    """What an agent answered, as the hooks for results leave it."""
+    message = session.state.turn.message
+    call = call_of(message, call_id) if message is not None else None
+    call = call or ToolCall(call_id, outcome.answer.agent, "{}")
+    before = ToolResult(outcome.answer.text)
+    after = await session.looked_at(call, before)
+    return outcome if after is before else outcome._replace(answer=replace(outcome.answer, text=after.text))
+
+
+def answer_looked_at(message: AnswerLookedAt, happened: Happened) -> None:
+    """Take what an agent answered, once hooks have seen it."""
+    session, call_id, looked = message
+    session.jobs.pop(call_id, None)
+    try:
+        outcome = looked.unwrap()
+    except (GuardrailTripped, RunFailed) as error:
+        happened(session, Interrupted(error))
+    else:
+        delegate_answered(DelegateAnswered(session, call_id, outcome, True), happened)
 
 
 def _summarize(session: Session, command: HandOff, sending: Sending, offered: HandoffTool) -> None:

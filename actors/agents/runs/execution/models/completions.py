@@ -19,7 +19,7 @@ from ....answer import Answer
 from ....answer_shape import wrong_answer
 from ....context import UsageRecord
 from ....errors import AgentError, RunFailed, SkillFailed, named, said
-from ....events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
+from ....events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried
 from ....handoffs.target import AgentRequest, Responds
 from ....turns.confidence import confidence_of
 from ....turns.rules import NOTHING
@@ -31,8 +31,8 @@ from ..session import Happened, Session
 from ..showing import shown_history
 from ..spending import spent_above
 from .condensing import condensed, refused_as_too_long, too_long
-from .partial import Partial
 from .rendering import prompt_rendered, render_step
+from .showing import Showing, show
 
 MAX_RETRIES = 3
 """Times a completion is asked for again because a stream was cut."""
@@ -145,8 +145,9 @@ def ask_again(message: AskAgain, happened: Happened) -> None:
     _ask(message.session, happened)
 
 
-_CHANGING = frozenset({"chunk", "finalize", "request", "response"})
-"""Hooks that may make something else of what a model says."""
+_CHANGING = frozenset({"chunk", "finalize", "request"})
+"""Hooks that may make something else of what a model says. Those for ``response`` may, too, unless they judge a stream
+while it comes: what they let through of it is what they make of the whole."""
 
 
 def _is_last(session: Session) -> bool:
@@ -154,7 +155,10 @@ def _is_last(session: Session) -> bool:
     prepared = session.prepared
     offered = prepared.specs or session.run.external
     typed = session.output is not None or session.run.output is not None
-    return not (offered or typed or _CHANGING & prepared.hooks.keys())
+    changes = _CHANGING & prepared.hooks.keys() or any(
+        not item.guardrail or item.stream is None for item in prepared.hooks.get("response", ())
+    )
+    return not (offered or typed or changes)
 
 
 def _ask(session: Session, happened: Happened) -> None:
@@ -246,7 +250,7 @@ async def _answered(session: Session, answer: Responds, request: AgentRequest) -
     if after is not None and after is not completion:
         completion = replace(after, usage=completion.usage, cost=completion.cost)
     if session.run.stream:
-        _show(session, Delta(completion.message.text))
+        show(session, Delta(completion.message.text))
     return completion
 
 
@@ -264,30 +268,27 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
     """A completion as a stream, or with hooks around it."""
     before = await session.hooked("request", model_request=request)
     request = before.model_request or request
-    held: list[Delta] | None = None
+    showing: Showing | None = None
     if session.run.stream:
-        if any(item.guardrail for item in session.prepared.hooks.get("response", ())):
-            held = []
-        completion = await _streamed(session, model, request, held)
+        showing = Showing(session)
+        completion = await _streamed(session, model, request, showing)
     else:
         completion = _looked_at(await model.ask(request))
     session.bought = completion
     after = (await session.hooked("response", model_request=request, completion=completion)).completion
     session.bought = None
-    if after is not None and after is not completion:  # a hook may change what is said, not its price
+    changed = after is not None and after is not completion
+    if after is not None and changed:  # a hook may change what is said, not its price
         completion = replace(after, usage=completion.usage, cost=completion.cost)
-        if held is not None:
-            held = [Delta(completion.message.text, completion.message.reasoning)]
-    for delta in held or ():
-        _show(session, delta)
+    if showing is not None:
+        showing.passed(completion, changed=changed)
     return completion
 
 
-async def _streamed(session: Session, model: ActorRef[Any], request: Request, held: list[Delta] | None) -> Completion:
-    """A completion whose pieces are shown as they come, or put into ``held`` until somebody has judged the whole."""
+async def _streamed(session: Session, model: ActorRef[Any], request: Request, showing: Showing) -> Completion:
+    """A completion whose pieces are shown as far as they may be."""
     completion: Completion | None = None
     chunk_hooks = "chunk" in session.prepared.hooks
-    partial = Partial(session) if session.output is not None and held is None else None
     restarts = 0
     async with model.stream(request) as deltas:
         async for piece in deltas:
@@ -299,34 +300,18 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request, he
                 restarts += 1
                 reason = "the answer broke off before its text; it begins anew"
                 session.emit(Retried, reason=reason, attempt=session.attempts + restarts)
-                if held is not None:
-                    held.clear()
-                if partial is not None:
-                    partial = Partial(session)
+                showing.begin()
             if chunk_hooks:
                 delta = (await session.hooked("chunk", chunk=piece)).chunk
             if delta is None:
                 continue
             if delta.text:
                 session.seen = True
-            if held is not None:
-                held.append(delta)
-            else:
-                _show(session, delta)
-            if partial is not None and delta.text:
-                partial.take(delta.text)
-    if partial is not None:
-        partial.tell()
+            await showing.take(delta)
+    await showing.end()
     if completion is None:
         raise RunFailed("the model's stream ended without a completion")
     return completion
-
-
-def _show(session: Session, delta: Delta) -> None:
-    if delta.text:
-        session.emit(TextDelta, text=delta.text)
-    if delta.reasoning:
-        session.emit(ReasoningDelta, text=delta.reasoning)
 
 
 def _failed(session: Session, error: Exception, happened: Happened) -> None:

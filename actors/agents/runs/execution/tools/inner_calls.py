@@ -53,13 +53,15 @@ async def _made(session: Session, inner: InnerAtWork, call: ToolCall) -> Outcome
         if "toolcall" in session.prepared.hooks:
             hooked = await session.hooked("toolcall", call=call)
             if hooked.result is not None:
-                return Outcome(hooked.result, None)
+                return Outcome(await session.looked_at(call, hooked.result), None)
             call = hooked.call or call
         if isinstance(inner.tool, AgentFunction):
-            return await ask_agent(session, inner.tool.sub, call)
+            asked = await ask_agent(session, inner.tool.sub, call)
+            return Outcome(await session.looked_at(call, asked.unwrap()), None)
         tell_simulation(session, call, inner.tool)
         with session.cells.open(call.id) if session.cells is not None else nullcontext():
-            return Outcome(await inner.tool.run(call.arguments, context=inner.context), None)
+            made = await inner.tool.run(call.arguments, context=inner.context)
+        return Outcome(await session.looked_at(call, made), None)
     except BaseException as error:
         if is_ours(error, task):
             raise

@@ -136,14 +136,20 @@ def _decide_first(session: Session, inner: InnerAtWork, happened: Happened) -> N
         _begin(session, inner, happened)
     elif asked is not None:
         _ask(session, inner, happened)
-    elif known is None and agent.autonomy in tool.approval and (wrong := _misfit(tool, call)) is not None:
+    elif known is None and _asks_person(session, inner) and (wrong := _misfit(tool, call)) is not None:
         _record_result(session, inner, ToolResult.failure(wrong), happened)  # there is nothing to decide about it
-    elif known is None and agent.autonomy in tool.approval:
+    elif known is None and _asks_person(session, inner):
         owner = as_owner(agent.owner, agent.name)
         approval = session.runtime.approvals.new(call.id, time.time(), tool.approved_by, owner)
         _recorded(session, inner, happened, (approval,), then=partial(_ask, session, inner, happened))
     else:
         _begin(session, inner, happened)
+
+
+def _asks_person(session: Session, inner: InnerAtWork) -> bool:
+    """Whether a person is asked about a call; what cannot run waits for nobody."""
+    wanted = session.prepared.agent.autonomy in inner.tool.approval
+    return wanted or bool(session.reason_to_ask(inner.call))
 
 
 def _misfit(tool: Tool, call: ToolCall) -> ToolError | None:

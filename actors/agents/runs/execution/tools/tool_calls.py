@@ -65,7 +65,8 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
     token = active_context.set(session.send_context)
     wanted = tool.context
     context = None
-    waits = "toolcall" in session.prepared.hooks or has_to_recall(session)
+    hooks = session.prepared.hooks
+    waits = (bool(hooks) and ("toolcall" in hooks or "toolresult" in hooks)) or has_to_recall(session)
     if wanted is not None and not waits:
         context = tool_context(session, call)
         waits = context is None
@@ -114,7 +115,8 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
     known = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
     said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner)
-    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
+    why = session.reason_to_ask(call) if call.id else ""
+    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said, why)
     if known.expires_at is not None:
         left = max(0.0, known.expires_at - time.time())
         session.jobs[call.id] = runtime.clock.call_at(
@@ -213,7 +215,7 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
     """A tool call with hooks before it, or whose context has to be made."""
     context = await session.hooked("toolcall", call=call)
     if context.result is not None:
-        return context.result
+        return await session.looked_at(call, context.result)
     call = context.call or call
     tool = session.prepared.tool(call.name)
     if tool is None:
@@ -222,7 +224,7 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
         await recall(session)
     made = await made_context(session, call) if tool.context is not None else None
     tell_simulation(session, call, tool)
-    return await tool.run(call.arguments, context=made)
+    return await session.looked_at(call, await tool.run(call.arguments, context=made))
 
 
 def with_changes(
