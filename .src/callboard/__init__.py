@@ -145,6 +145,7 @@ if TYPE_CHECKING:
         CompletionFinished,
         CompletionStarted,
         ContextReduced,
+        GuardrailFound,
         HandoffFinished,
         HandoffStarted,
         HookFailed,
@@ -162,6 +163,12 @@ if TYPE_CHECKING:
         ToolSpent,
         ToolStarted,
     )
+    from .actors.agents.guardrails.findings import Finding
+    from .actors.agents.guardrails.guardrail import Guardrail
+    from .actors.agents.guardrails.patterns.injection import prompt_injections
+    from .actors.agents.guardrails.patterns.numbers import card_numbers, email_addresses, ibans, phone_numbers
+    from .actors.agents.guardrails.patterns.pattern import PatternCheck
+    from .actors.agents.guardrails.patterns.secrets import high_entropy_strings, vendor_keys
     from .actors.agents.handoffs.fanout import FanOutTarget
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
@@ -394,6 +401,20 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".actors.agents.guardrails.patterns.secrets": (
+        "high_entropy_strings",
+        "vendor_keys",
+    ),
+    ".actors.agents.guardrails.patterns.pattern": ("PatternCheck",),
+    ".actors.agents.guardrails.patterns.numbers": (
+        "card_numbers",
+        "email_addresses",
+        "ibans",
+        "phone_numbers",
+    ),
+    ".actors.agents.guardrails.patterns.injection": ("prompt_injections",),
+    ".actors.agents.guardrails.guardrail": ("Guardrail",),
+    ".actors.agents.guardrails.findings": ("Finding",),
     ".actors.agents.skills.builtin.memory": ("memory_skill",),
     ".actors.agents.memory.stores.store": ("MemoryStore",),
     ".actors.agents.memory.stores.sqlite": ("SqliteMemoryStore",),
@@ -591,6 +612,7 @@ _HOMES = {
         "CompletionFinished",
         "CompletionStarted",
         "ContextReduced",
+        "GuardrailFound",
         "HandoffFinished",
         "HandoffStarted",
         "HookFailed",
@@ -927,6 +949,7 @@ __all__ = [
     "FetchFailed",
     "File",
     "FileError",
+    "Finding",
     "FolderSkills",
     "Found",
     "FunctionTool",
@@ -935,6 +958,8 @@ __all__ = [
     "GetHealth",
     "GetStats",
     "GraphTask",
+    "Guardrail",
+    "GuardrailFound",
     "GuardrailTripped",
     "Handled",
     "Handoff",
@@ -1012,6 +1037,7 @@ __all__ = [
     "Overflow",
     "Owner",
     "PartialAnswer",
+    "PatternCheck",
     "Pipeline",
     "Pool",
     "PoolStats",
@@ -1183,6 +1209,7 @@ __all__ = [
     "ask",
     "bash_tool",
     "by_key",
+    "card_numbers",
     "composite",
     "context_window",
     "conversation_diagram",
@@ -1193,6 +1220,7 @@ __all__ = [
     "current_system",
     "default_tools",
     "developer_tools",
+    "email_addresses",
     "file_tools",
     "files_skill",
     "find_skill",
@@ -1200,8 +1228,10 @@ __all__ = [
     "guardrail",
     "handles",
     "handoff",
+    "high_entropy_strings",
     "hook",
     "http",
+    "ibans",
     "instructions_for",
     "known_skills",
     "load_config",
@@ -1209,9 +1239,11 @@ __all__ = [
     "maybe",
     "memory_skill",
     "open_agency",
+    "phone_numbers",
     "pool_from_config",
     "pool_from_environment",
     "profile",
+    "prompt_injections",
     "python_tool",
     "request_context",
     "run_calls",
@@ -1227,6 +1259,7 @@ __all__ = [
     "tool",
     "tool_from_schema",
     "tool_message",
+    "vendor_keys",
     "verify_webhook",
     "wait",
     "web_fetch_tool",

@@ -1,0 +1,121 @@
+"""Card numbers, bank accounts, e-mail addresses and phone numbers: by their form, and by what their digits say."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ...errors import DefinitionError
+from ..extras import needed
+from .pattern import PatternCheck, prefixes
+
+_BRANDS: tuple[tuple[range, int, tuple[int, ...]], ...] = (
+    # First digits, how many they are, and the lengths there are (ISO/IEC 7812; the brands' own tables).
+    (range(4, 5), 1, (13, 16, 19)),  # Visa
+    (range(51, 56), 2, (16,)),  # Mastercard
+    (range(2221, 2721), 4, (16,)),
+    (range(34, 35), 2, (15,)),  # American Express
+    (range(37, 38), 2, (15,)),
+    (range(300, 306), 3, (14, 16)),  # Diners Club
+    (range(36, 37), 2, (14, 16)),
+    (range(38, 40), 2, (14, 16)),
+    (range(6011, 6012), 4, (16, 17, 18, 19)),  # Discover
+    (range(644, 650), 3, (16, 17, 18, 19)),
+    (range(65, 66), 2, (16, 17, 18, 19)),
+    (range(3528, 3590), 4, (16, 17, 18, 19)),  # JCB
+    (range(62, 63), 2, (16, 17, 18, 19)),  # UnionPay
+    (range(56, 59), 2, (16, 17, 18, 19)),  # Maestro
+    (range(67, 68), 2, (16, 17, 18, 19)),
+)
+
+
+def luhn(digits: str) -> bool:
+    """Whether the last digit is the check digit of those before it (ISO/IEC 7812-1, annex B)."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + place % 2)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def _is_card(text: str) -> bool:
+    digits = "".join(one for one in text if one.isdigit())
+    groups = text.replace("-", " ").split(" ")
+    known = min(map(len, groups)) > 2 and any(
+        int(digits[:size]) in first and len(digits) in lengths for first, size, lengths in _BRANDS
+    )
+    return known and len(set(digits)) > 1 and luhn(digits)
+
+
+def card_numbers() -> PatternCheck:
+    """Card numbers: of a length and with first digits that a brand has, and whose check digit is right (Luhn). Digits
+    may stand in groups, with a space or a hyphen between."""
+    return PatternCheck(
+        "card number",
+        r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])",
+        37,
+        r"(?<![0-9])[0-9](?:[ -]?[0-9]){0,18}[ -]?",
+        partial(prefixes, fits=_is_card),
+    )
+
+
+def ibans() -> PatternCheck:
+    """Bank accounts as IBANs, also in groups: of a country that has them, and with right check digits (ISO 13616).
+
+    Raises:
+        MissingExtra: the package python-stdnum is not installed.
+    """
+    iban: Any = needed("stdnum.iban", "ibans()")
+
+    def fits(text: str) -> bool:
+        return bool(iban.is_valid(text.upper(), check_country=False))
+
+    return PatternCheck(
+        "bank account",
+        r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])",
+        64,
+        r"(?<![A-Za-z0-9])[A-Za-z](?:[A-Za-z](?:[0-9](?:[0-9](?: ?[A-Za-z0-9]){0,30} ?)?)?)?",
+        partial(prefixes, fits=fits),
+    )
+
+
+def email_addresses() -> PatternCheck:
+    """E-mail addresses as they are written almost everywhere: ASCII, without quotes or comments (RFC 5321 knows
+    more)."""
+    return PatternCheck(
+        "e-mail address",
+        r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}(?![A-Za-z0-9-])",
+        64 + 1 + 6 * 64 + 24,
+        r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{0,408})?",
+    )
+
+
+def phone_numbers(region: str = "") -> PatternCheck:
+    """Phone numbers that exist, by the metadata of phonenumbers: with a country's code (``+49 …``, ``0049 …``), and,
+    with a region, as they are dialled there.
+
+    Args:
+        region: a country in two letters: ``DE``. Empty for none.
+
+    Raises:
+        MissingExtra: the package phonenumbers is not installed.
+        DefinitionError: there is no such region.
+    """
+    phonenumbers: Any = needed("phonenumbers", "phone_numbers()")
+    if not isinstance(region, str) or (region and region not in phonenumbers.SUPPORTED_REGIONS):
+        raise DefinitionError(f"phone_numbers: region is a country in two capital letters, as DE, not {region!r:.80}")
+
+    def accept(text: str) -> int:
+        number = text
+        if text.startswith("00") and not text.startswith("000"):
+            number = f"+{text[2:]}"
+        elif not text.startswith("+") and not region:
+            return 0
+        for match in phonenumbers.PhoneNumberMatcher(number, region or None):
+            if match.start <= text.startswith("("):
+                return int(match.end) + len(text) - len(number)
+        return 0
+
+    alone = "(?<![A-Za-z0-9+(./-])"
+    whole = rf"{alone}(?:\+|\(?[0-9])[0-9 ()./-]{{5,25}}[0-9](?![A-Za-z0-9])"
+    return PatternCheck("phone number", whole, 28, rf"{alone}[+(0-9][0-9 ()./-]{{0,28}}", accept)
