@@ -165,10 +165,14 @@ if TYPE_CHECKING:
     )
     from .actors.agents.guardrails.findings import Finding
     from .actors.agents.guardrails.guardrail import Guardrail
+    from .actors.agents.guardrails.judge import ModelJudge
     from .actors.agents.guardrails.patterns.injection import prompt_injections
     from .actors.agents.guardrails.patterns.numbers import card_numbers, email_addresses, ibans, phone_numbers
     from .actors.agents.guardrails.patterns.pattern import PatternCheck
     from .actors.agents.guardrails.patterns.secrets import high_entropy_strings, vendor_keys
+    from .actors.agents.guardrails.policy import guardrail_from_config
+    from .actors.agents.guardrails.sanitising import hidden_characters, html_markup
+    from .actors.agents.guardrails.verification import json_schema, links, text_length
     from .actors.agents.handoffs.fanout import FanOutTarget
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
@@ -401,6 +405,17 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".actors.agents.guardrails.verification": (
+        "json_schema",
+        "links",
+        "text_length",
+    ),
+    ".actors.agents.guardrails.sanitising": (
+        "hidden_characters",
+        "html_markup",
+    ),
+    ".actors.agents.guardrails.policy": ("guardrail_from_config",),
+    ".actors.agents.guardrails.judge": ("ModelJudge",),
     ".actors.agents.guardrails.patterns.secrets": (
         "high_entropy_strings",
         "vendor_keys",
@@ -1020,6 +1035,7 @@ __all__ = [
     "Metrics",
     "MissingContext",
     "MissingExtra",
+    "ModelJudge",
     "ModelTarget",
     "NewFact",
     "NewTask",
@@ -1226,14 +1242,19 @@ __all__ = [
     "find_skill",
     "git_tool",
     "guardrail",
+    "guardrail_from_config",
     "handles",
     "handoff",
+    "hidden_characters",
     "high_entropy_strings",
     "hook",
+    "html_markup",
     "http",
     "ibans",
     "instructions_for",
+    "json_schema",
     "known_skills",
+    "links",
     "load_config",
     "load_team",
     "maybe",
@@ -1255,6 +1276,7 @@ __all__ = [
     "skill_roots",
     "skills_from",
     "stop_on_signals",
+    "text_length",
     "todo_tool",
     "tool",
     "tool_from_schema",

@@ -34,6 +34,10 @@ else:  # defaults come with Python 3.13, and only type checkers need this one
 KEY = "callboard.request"
 MODEL = "callboard.model"
 """Under this key of the baggage stands the actor that answers the agency's requests."""
+REPLAY = "callboard.replay"
+"""This key stands in the baggage of what a replay calls."""
+SPEND = "callboard.spend"
+"""Under this key of the baggage stands what adds to the run's account."""
 
 
 class UsageRecord(NamedTuple):
@@ -86,6 +90,27 @@ def model_at_work() -> ActorRef[Any] | None:
     """The actor that answers requests in the agency that this code works for, or None outside of one."""
     sent = active.get()
     return sent.baggage.get(MODEL) if sent is not None else None
+
+
+def is_replay() -> bool:
+    """Whether this code is called for a replay, which asks no model and costs nothing."""
+    sent = active.get()
+    return sent is not None and REPLAY in sent.baggage
+
+
+def spend(usage: Usage, cost: float, reason: str) -> None:
+    """Add what was bought beside the run's completions, as by a guardrail that asks a model, to the account of the run
+    that this code works for; outside of one to nobody's.
+
+    Args:
+        usage: tokens.
+        cost: US dollars.
+        reason: for what, in a few words; kept in the journal.
+    """
+    sent = active.get()
+    add = sent.baggage.get(SPEND) if sent is not None else None
+    if add is not None:
+        add(usage, cost, reason)
 
 
 OnUsage: TypeAlias = "Callable[[ToolContext[Any], float, str, Mapping[str, Any]], object]"

@@ -12,7 +12,7 @@ from ...providers.checks import LIST
 from ...tools import Tool, tool
 from .caller import Caller
 from .errors import DefinitionError
-from .hooks import Hook
+from .hooks import Hook, HookSource
 from .memory.context.strategy import ContextStrategy
 from .output import Output
 from .prompts.markdown.instructions import instructions_for
@@ -20,25 +20,13 @@ from .prompts.prompt import Prompt
 from .skills.discovery import find_skill, known_skills, made_skill
 from .skills.skill import Skill
 from .turns.rules import Limits
+from .wishes import Misread as Misread
 
 Known: TypeAlias = "Mapping[str, Any] | Iterable[Any]"
 """What names stand for: a mapping, or things that have a name."""
 
 _LONGEST = 200
 """Characters of a cause in an error."""
-
-
-class Misread(DefinitionError):
-    """Plain data that says nothing an agent can be made of.
-
-    Args:
-        text: what is wrong, and what was expected.
-        at: the way to it in the data.
-    """
-
-    def __init__(self, text: str, *at: str | int) -> None:
-        super().__init__(text)
-        self.at = at
 
 
 def read_fields(
@@ -109,11 +97,11 @@ def tool_of(written: str) -> Tool:
         raise Misread(f"{written} cannot be made a tool: {cause_of(error)}") from error
 
 
-def hook_of(written: str) -> Hook:
-    """A hook. Raises `Misread`."""
+def hook_of(written: str) -> Hook | HookSource:
+    """A hook or a guardrail. Raises `Misread`."""
     found = imported(written)
-    if not isinstance(found, Hook):
-        raise wrong_kind(written, "a hook, made with @hook(event) or @guardrail(event)", found)
+    if not isinstance(found, Hook | HookSource):
+        raise wrong_kind(written, "a Guardrail, or a hook, made with @hook(event) or @guardrail(event)", found)
     return found
 
 

@@ -56,6 +56,19 @@ SETTINGS: Mapping[str, Wish] = {
 """The fields of a request that an agent may set, and ``batch``."""
 
 
+class Misread(DefinitionError):
+    """Plain data that says nothing that can be made of it.
+
+    Args:
+        text: what is wrong, and what was expected.
+        at: the way to it in the data.
+    """
+
+    def __init__(self, text: str, *at: str | int) -> None:
+        super().__init__(text)
+        self.at = at
+
+
 def define(whose: str, /, **given: tuple[object, Wish]) -> None:
     """Raises `DefinitionError` about the first that is not as wished for; see `require`."""
     require(DefinitionError, whose, **given)

@@ -111,7 +111,7 @@ WRONG: dict[str, tuple[Callable[[], Agent], str]] = {
     ),
     "a name that nobody has": (lambda: Agent("X", handoffs=["Nobody"]), "'Nobody', who is not there"),
     "an answer that has no schema": (lambda: Agent("X", output_type=object()), "output_type .* is no type"),
-    "a hook that is none": (lambda: Agent("X", hooks=[print]), "hooks are what @hook and @guardrail make"),  # type: ignore[list-item]
+    "a hook that is none": (lambda: Agent("X", hooks=[print]), "hooks are Guardrails, and what @hook"),  # type: ignore[list-item]
     "a skill that is none": (lambda: Agent("X", skills=["s"]), "skills are Skills, not 's'"),  # type: ignore[list-item]
     "hooks that are no sequence": (lambda: Agent("X", hooks=5), "hooks are a sequence of"),  # type: ignore[arg-type]
 }

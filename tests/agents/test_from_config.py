@@ -148,7 +148,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a hook that is not there": ({"hooks": ["x"]}, r"hooks\[0\]: no hook is called 'x'; there are: none"),
     "a module that is not there": ({"tools": ["add", "nowhere:x"]}, r"tools\[1\]: no module is called 'nowhere'"),
     "a name that is not in its module": ({"tools": [f"{HERE}:zzzzzz"]}, r"tools\[0\]: \S+ has no 'zzzzzz'$"),
-    "something else than a hook": ({"hooks": [f"{HERE}:sums"]}, "expected a hook, made with @hook"),
+    "something else than a hook": ({"hooks": [f"{HERE}:sums"]}, "expected a Guardrail, or a hook, made with @hook"),
     "something else than a skill": ({"skills": [f"{HERE}:note"]}, "expected a Skill"),
     "something else than a tool": ({"tools": [f"{HERE}:Report"]}, "expected a function or a tool; .* is a class"),
     "something else than a type": ({"output_type": f"{HERE}:sums"}, r"agent A\.output_type: expected a type"),
@@ -168,7 +168,7 @@ WRONG: dict[str, tuple[Any, str]] = {
         r"agent A\.limits\.step: limits have no 'step'; did you",
     ),
     "a limit that is none": ({"limits": {"steps": -1}}, "steps"),
-    "an object that is no hook": ({"hooks": [print]}, "hooks are what @hook and @guardrail make"),
+    "an object that is no hook": ({"hooks": [print]}, "hooks are Guardrails, and what @hook and @guardrail make"),
     "an owner of another shape": ({"owner": {"name": "ann"}}, r"agent A\.owner\.name: an owner has no 'name'"),
     "no name": ({"name": ""}, "agent name ''"),
 }

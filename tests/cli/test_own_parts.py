@@ -107,7 +107,7 @@ def test_tools_hooks_and_types_are_imported(folder: Path) -> None:
         ("tools: ['ends_the_process:x']", "importing ends_the_process failed: SystemExit: bye"),
         ("tools: ['needs_another:x']", "importing needs_another failed: ModuleNotFoundError: No module named 'no_such"),
         ("tools: ['not_python:x']", "importing not_python failed: SyntaxError"),
-        ("hooks: ['parts_of_mine:good']", "agents.A.hooks.0: expected a hook, made with @hook(event)"),
+        ("hooks: ['parts_of_mine:good']", "agents.A.hooks.0: expected a Guardrail, or a hook, made with @hook(event)"),
         ("skills: ['parts_of_mine:good']", "agents.A.skills.0: expected a Skill; parts_of_mine:good is a value of"),
         ("output_type: 'parts_of_mine:NUMBER'", "agents.A.output_type: expected a type"),
         ("mcp: [clock]", "agents.A.mcp.0: no MCP server is called 'clock'"),

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ....providers.messages import Message, Request, ToolCall, shown
 from ...core.base.send_context import SendContext
 from ...core.base.send_context import active as active_context
-from ..context import KEY, RequestContext, UsageRecord
+from ..context import KEY, REPLAY, RequestContext, UsageRecord
 from ..errors import GuardrailTripped, LimitReached, named, said
 from ..handoffs.call import offer_of, read_call
 from ..handoffs.limits import check_chain
@@ -43,6 +43,7 @@ from ..turns.steps import (
     Finish,
     HandoffReturned,
     Interrupted,
+    Spent,
     ToolReturned,
 )
 from .findings import Findings
@@ -91,7 +92,7 @@ class RunToday:
         self._state: dict[str, Any] = {}
         self._over_limit = False
         self._verdict: Finish | Fail | None = None
-        self._send_context = SendContext(None, {KEY: self._context})
+        self._send_context = SendContext(None, {KEY: self._context, REPLAY: True})
 
     async def _hooked(self, event: HookEvent, **fields: Any) -> HookContext:
         """Call today's hooks of an event."""
@@ -126,7 +127,7 @@ class RunToday:
         if self._agent.agent.prompt_spec is not None and type(event) in (Completed, CompletionFailed):
             await self._render(self._agent.agent.prompt_spec, step)
         if type(event) is Begin:
-            await self._begun(event, next(after, None))
+            await self._begun(event, next((one for one in after if type(one) is not Spent), None))
         elif type(event) is Completed:
             await self._completed(step, await self._asked(step), after)
         elif type(event) is CompletionFailed:

@@ -61,13 +61,14 @@ class StreamCheck(Protocol):
         """The findings of a whole text."""
         ...
 
-    def scan(self, text: str, start: int, last: bool) -> tuple[list[Finding], int]:
+    def scan(self, text: str, start: int, last: bool, base: int = 0) -> tuple[list[Finding], int]:
         """Look at a text that is still coming.
 
         Args:
             text: what has come; what stands before ``start`` is decided, and at least one character of it is there.
             start: from where on it is to be judged.
             last: nothing comes after it.
+            base: how many characters came before those of ``text``.
 
         Returns:
             the findings that begin at ``start`` or later and are certain; and up to where the text is decided: what

@@ -205,6 +205,8 @@ class Guardrail(HookSource):
 
     async def _judged(self, context: HookContext, where: Where, reading: Reading[Any], before: T) -> T:
         """What is left of something: the very same where nothing was found, or nothing is replaced."""
+        if not reading.texts:
+            return before
         found = await self._find(context, where, reading.whole)
         merged = spans(found) if self.action == "redact" else []
         if not merged:

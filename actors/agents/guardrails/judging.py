@@ -55,7 +55,7 @@ class _Part:
                 return []
             self.start = len(self.kept)
             return await found_in(check, self.kept)
-        found, decided = check.scan(self.kept, self.start, last)
+        found, decided = check.scan(self.kept, self.start, last, self.base)
         found = [one.moved(self.base) for one in found]
         cut = max(0, decided - 1)
         self.kept, self.start, self.base = self.kept[cut:], decided - cut, self.base + cut

@@ -13,6 +13,8 @@
         tools: [LS, Glob, Grep, Read, Write, my_tools:count_words]
     flows:
       - [Planner, Developer]              # who may hand off to whom; "*" stands for everyone
+    guardrails:                           # for all agents, or those that `agents: […]` names
+      secrets: {find: [vendor_keys, card_numbers], where: [input, output, tool_result], action: redact}
     providers:                            # left out: whatever the environment has keys for, else the offline model
       openai:
         api_key: ${OPENAI_API_KEY}

@@ -118,6 +118,22 @@ class SkillEntry(Section):
     settings: dict[str, Any] = Field({}, description="what it is made with; paths begin beside this file")
 
 
+class GuardrailEntry(Section):
+    """A guardrail: what it looks for, where, and what happens then."""
+
+    find: tuple[Any, ...] = Field(description="a list of checks: a name, a name with its options, or module:name")
+    where: Names = Field(("input", "output"), description="a list of the places where it looks")
+    action: str = Field("block", description="what happens: block, redact, warn or ask")
+    agents: Names = Field((), description="a list of the agents it is for; left out: all of them")
+
+
+class PolicyEntry(Section):
+    """Who may hand off to whom, and to which hosts, whatever flows and handoffs say."""
+
+    agents: dict[str, Names] | None = Field(None, description="a mapping of senders to lists of targets")
+    domains: Names | None = Field(None, description="a list of the domains where targets elsewhere may be")
+
+
 class McpEntry(Section):
     """An MCP server: where it is, or how it is started."""
 
@@ -147,6 +163,8 @@ class TeamFile(LlmConfig):
     on_usage: str = Field("", description="a function as module:name that is told of each call to a provider")
     shared_instructions: str = Field("", description="before every agent's own: a text, or the path of a .md file")
     skills: dict[str, SkillEntry] = Field({}, description="a mapping of names to skills that agents are given by name")
+    guardrails: dict[str, GuardrailEntry] = Field({}, description="a mapping of names to guardrails")
+    handoff_policy: PolicyEntry | None = Field(None, description="who may hand off to whom: agents, domains")
     mcp_servers: dict[str, McpEntry] = Field({}, description="a mapping of names to MCP servers")
     journal: Annotated[FileName, AfterValidator(_journal)] = Field(
         "", description="a file beside this one, or postgresql://…"

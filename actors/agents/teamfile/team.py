@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,13 +15,17 @@ from ....providers.errors import ProviderError
 from ....providers.pool.dispatch.usage import OnUsage, can_be_told
 from ....providers.registry.resolve import Registry, alias_key
 from ....tools import Tool
+from ....tools.errors import MissingExtra
 from ..agent import Agent
 from ..errors import DefinitionError
-from ..plaindata import Misread, imported, wrong_kind
+from ..guardrails.guardrail import Guardrail
+from ..guardrails.policy import guardrail_from_config
+from ..handoffs.policy import EVERYONE, OPEN, HandoffPolicy
+from ..plaindata import Misread, function_of, imported, wrong_kind
 from ..skills.discovery import WrongSettings, made_skill, maker_of
 from ..skills.skill import Skill
 from ..team.directory import Directory
-from .schema import AgentEntry, McpEntry, SkillEntry, TeamFile
+from .schema import AgentEntry, McpEntry, PolicyEntry, SkillEntry, TeamFile
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,16 @@ def load_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str,
                 require(file, ("budgets", index, "name"), "agent", budget.name, written.agents)
     reader = _Reader(file, written, {tool.name: tool for tool in tools}, config, registry, {})
     reader.skills.update((name, reader.skill(name, entry)) for name, entry in written.skills.items())
-    agents = {name: reader.agent(name, entry) for name, entry in written.agents.items()}
+    guardrails = reader.guardrails()
+    agents = {name: reader.agent(name, entry, guardrails) for name, entry in written.agents.items()}
     for index, flow in enumerate(written.flows):
         for side, name in enumerate(flow):
             if name != "*":
                 require(file, ("flows", index, side), "agent", name, written.agents)
     options = reader.options()
     try:
-        Directory(agents.values(), written.flows, options.get("shared_instructions", ""))
+        policy = options.get("handoff_policy", OPEN)
+        Directory(agents.values(), written.flows, options.get("shared_instructions", ""), policy)
     except DefinitionError as error:
         raise file.error(("agents",), str(error)) from None
     served = {name: entry.mcp for name, entry in written.agents.items() if entry.mcp}
@@ -121,7 +127,37 @@ class _Reader:
         except DefinitionError as error:
             raise self.file.error((*at, "use"), str(error)) from error.__cause__
 
-    def agent(self, name: str, entry: AgentEntry) -> Agent:
+    def guardrails(self) -> Mapping[str, Guardrail]:
+        """The file's guardrails, by name."""
+        made: dict[str, Guardrail] = {}
+        for name, entry in self.written.guardrails.items():
+            at: Location = ("guardrails", name)
+            for index, agent in enumerate(entry.agents):
+                require(self.file, (*at, "agents", index), "agent", agent, self.written.agents)
+            said = {field: getattr(entry, field) for field in entry.model_fields_set if field != "agents"}
+            try:
+                made[name] = guardrail_from_config(name, said, function_of)
+            except Misread as wrong:
+                raise self.file.error((*at, *wrong.at), str(wrong)) from wrong.__cause__
+            except (DefinitionError, MissingExtra) as error:
+                raise self.file.error(at, str(error)) from None
+        return made
+
+    def policy(self, written: PolicyEntry) -> HandoffPolicy:
+        """Who may hand off to whom."""
+        for sender, targets in (written.agents or {}).items():
+            if sender != EVERYONE:
+                require(self.file, ("handoff_policy", "agents", sender), "agent", sender, self.written.agents)
+            for index, target in enumerate(targets):
+                if target != EVERYONE:
+                    at = ("handoff_policy", "agents", sender, index)
+                    require(self.file, at, "agent", target, self.written.agents)
+        try:
+            return HandoffPolicy(written.agents, written.domains)
+        except DefinitionError as error:
+            raise self.file.error(("handoff_policy",), str(error)) from None
+
+    def agent(self, name: str, entry: AgentEntry, guardrails: Mapping[str, Guardrail]) -> Agent:
         file, at = self.file, ("agents", name)
         for index, tool in enumerate(entry.tools):
             if ":" not in tool:
@@ -139,7 +175,9 @@ class _Reader:
         said["instructions"] = self._text((*at, "instructions"), entry.instructions)
         said["model"] = entry.model or self.config.model_for(name)
         try:
-            return Agent.from_config(said, tools=self.tools, skills=self.skills)
+            agent = Agent.from_config(said, tools=self.tools, skills=self.skills)
+            its = [one for key, one in guardrails.items() if name in (self.written.guardrails[key].agents or (name,))]
+            return replace(agent, hooks=[*agent.hooks, *its]) if its else agent
         except Misread as wrong:
             raise file.error((*at, *wrong.at), str(wrong).partition(": ")[2]) from wrong.__cause__
         except DefinitionError as error:
@@ -152,6 +190,8 @@ class _Reader:
         said = {name: getattr(written, name) for name in names if name in written.model_fields_set}
         if written.shared_instructions:
             said["shared_instructions"] = self._text(("shared_instructions",), written.shared_instructions)
+        if written.handoff_policy is not None:
+            said["handoff_policy"] = self.policy(written.handoff_policy)
         if written.journal:
             kept = written.journal
             said["journal"] = kept if "://" in kept else self.file.beside(("journal",), kept)

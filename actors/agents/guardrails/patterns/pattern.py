@@ -69,7 +69,7 @@ class PatternCheck:
         """The findings of a text."""
         return self.scan(text, 0, True)[0]
 
-    def scan(self, text: str, start: int, last: bool) -> tuple[list[Finding], int]:
+    def scan(self, text: str, start: int, last: bool, base: int = 0) -> tuple[list[Finding], int]:
         """See `StreamCheck`."""
         length, longest = len(text), self.longest
         upto = length + 1

@@ -69,7 +69,7 @@ class _Keys:
     def __call__(self, text: str) -> Iterable[Finding]:
         return self.scan(text, 0, True)[0]
 
-    def scan(self, text: str, start: int, last: bool) -> tuple[list[Finding], int]:
+    def scan(self, text: str, start: int, last: bool, base: int = 0) -> tuple[list[Finding], int]:
         upto = len(text) + 1
         if not last:
             tail = self._open.search(text, max(start, len(text) - _LONGEST))
@@ -93,7 +93,7 @@ class _PrivateKeys:
     def __call__(self, text: str) -> Iterable[Finding]:
         return self.scan(text, 0, True)[0]
 
-    def scan(self, text: str, start: int, last: bool) -> tuple[list[Finding], int]:
+    def scan(self, text: str, start: int, last: bool, base: int = 0) -> tuple[list[Finding], int]:
         found: list[Finding] = []
         at = start
         while (begin := _BEGIN.search(text, at)) is not None:

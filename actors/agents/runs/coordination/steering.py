@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from .....providers.messages import Message
+from ....core.base.send_context import SendContext, active
 from ....core.mail.future import Future
 from ....journal.store import Record, at_hand
-from ...context import RequestContext
+from ...context import KEY, MODEL, RequestContext
 from ...errors import AgencyClosed, ConversationIdle, DefinitionError, UnknownConversation, named
 from ...events import HookFailed, RunEvent
 from ...hooks import Hook, HookContext, run_hooks
@@ -120,7 +121,11 @@ async def _looked_at(
         emit(HookFailed, hook=failed.name, error=named(error))
 
     asked = RequestContext(run.root, run.id, agent, conversation, run.chain, run.caller, run.metadata, [])
-    left = await run_hooks(hooks, HookContext("steering", asked, {}, messages=messages, emit=emit), report)
+    token = active.set(SendContext(None, {KEY: asked, MODEL: runtime.model}))
+    try:
+        left = await run_hooks(hooks, HookContext("steering", asked, {}, messages=messages, emit=emit), report)
+    finally:
+        active.reset(token)
     return _of_people(left.messages)
 
 

@@ -223,6 +223,7 @@ class Runner:
         except GuardrailTripped as error:
             # What was refused must not stay in the conversation: the run begins without it, and ends.
             self.apply(session, Begin(()), quiet=True)
+            session.settle(self.apply)
             self.apply(session, Interrupted(error))
         except _FAILED as error:
             self._broken(session, error)

@@ -9,18 +9,19 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
-from .....providers.messages import Completion, Request, ToolCall
+from .....providers.messages import Completion, Request, ToolCall, Usage
 from .....tools.result import ToolResult
 from .....tools.secrets import Secrets
 from ....core.actor import Actor
 from ....core.base.errors import CoreError
 from ....core.base.events import suppress_dead_letter
 from ....core.base.send_context import SendContext
+from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
 from ....core.refs.ref import ActorRef
 from ...agent import Agent
 from ...answer import Answer, HandoffRecord
-from ...context import KEY, MODEL, NO_DEPS, RequestContext
+from ...context import KEY, MODEL, NO_DEPS, SPEND, RequestContext
 from ...errors import InvalidAnswer, RunError, RunFailed, named
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...hooks import MEMORY_HOOKS, Hook, HookContext, HookEvent, reason_to_ask, run_hooks
@@ -34,7 +35,7 @@ from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, PromptChanged, RunRequest
 from ...turns.rules import Limits
 from ...turns.state import ConversationState
-from ...turns.steps import HandoffReturned, Input
+from ...turns.steps import HandoffReturned, Input, Spent
 from ..runtime.clock import Alarm
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import Entry
@@ -93,6 +94,7 @@ class Session:
         "offered",
         "output",
         "over",
+        "owed",
         "paused",
         "prepared",
         "prompt",
@@ -174,7 +176,9 @@ class Session:
         self.context = RequestContext(
             run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.metadata, []
         )
-        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model}
+        self.owed: list[Spent] = []
+        """What was bought beside its completions and is not recorded yet."""
+        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model, SPEND: self._owe}
         if "memory" in self.prepared.hooks:
             baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:
@@ -296,10 +300,23 @@ class Session:
         hooks = self.prepared.hooks.get(event)
         if hooks is None:
             return context
-        return await run_hooks(hooks, context, self._hook_failed)
+        token = active_context.set(self.send_context)
+        try:
+            return await run_hooks(hooks, context, self._hook_failed)
+        finally:
+            active_context.reset(token)
 
     def _hook_failed(self, hook: Hook, error: BaseException) -> None:
         self.emit(HookFailed, hook=hook.name, error=named(error))
+
+    def _owe(self, usage: Usage, cost: float, reason: str) -> None:
+        self.owed.append(Spent("", cost, reason, usage=usage))
+
+    def settle(self, happened: Happened) -> None:
+        """Record what was bought beside its completions."""
+        owed, self.owed = self.owed, []
+        for spent in owed:
+            happened(self, spent)
 
     async def looked_at(self, call: ToolCall, result: ToolResult) -> ToolResult:
         """A result as the hooks for results leave it. Raises `GuardrailTripped`."""

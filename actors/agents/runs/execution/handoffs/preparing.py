@@ -151,6 +151,7 @@ def handoff_prepared(message: Prepared, happened: Happened) -> None:
     """Send a handoff that hooks have seen."""
     session, command, summary, outcome = message
     session.jobs.pop(command.call.id, None)
+    session.settle(happened)
     try:
         sending = outcome.unwrap()
     except (GuardrailTripped, RunFailed) as error:
@@ -224,6 +225,7 @@ def answer_looked_at(message: AnswerLookedAt, happened: Happened) -> None:
     """Take what an agent answered, once hooks have seen it."""
     session, call_id, looked = message
     session.jobs.pop(call_id, None)
+    session.settle(happened)
     try:
         outcome = looked.unwrap()
     except (GuardrailTripped, RunFailed) as error:

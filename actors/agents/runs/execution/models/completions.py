@@ -52,6 +52,7 @@ def complete(session: Session, command: Complete, happened: Happened) -> None:
         if same:  # the step has begun already, and only less is shown
             _ask(session, happened)
             return
+    session.settle(happened)
     if session.base is not session.runtime.directory.prepared(session.run.agent):
         session.look_at_agent()
     if session.prepared.agent.stop_when is not None and stopped(session, happened):
@@ -103,6 +104,7 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     """Take the model's answer, or ask again."""
     session, outcome = message
     session.ask = None
+    session.settle(happened)
     session.interrupted = NOTHING
     try:
         completion = outcome.unwrap() if isinstance(outcome, Outcome) else _looked_at(outcome.result())

@@ -80,6 +80,7 @@ def inner_done(message: InnerDone, happened: Happened) -> None:
     session, inner, outcome = message
     if session.within.calls.get(inner.call.id) is not inner:
         return
+    session.settle(happened)
     error = outcome.error
     if isinstance(error, (GuardrailTripped, RunFailed, *FATAL)):
         happened(session, Interrupted(error))

@@ -85,6 +85,7 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
     """Take a tool's result."""
     session, call, outcome = message
     session.jobs.pop(call.id, None)
+    session.settle(happened)
     try:
         result = outcome.unwrap()
     except (GuardrailTripped, RunFailed) as error:
