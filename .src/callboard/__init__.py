@@ -236,7 +236,9 @@ if TYPE_CHECKING:
     from .actors.agents.skills.builtin.crews import CrewSkill
     from .actors.agents.skills.builtin.database import DatabaseSkill
     from .actors.agents.skills.builtin.files import files_skill
+    from .actors.agents.skills.builtin.mcp import McpSkill
     from .actors.agents.skills.builtin.memory import memory_skill
+    from .actors.agents.skills.builtin.remote import Remote, remote_skill
     from .actors.agents.skills.builtin.storage import Storage, StorageSkill
     from .actors.agents.skills.builtin.web import web_skill
     from .actors.agents.skills.builtin.webhooks import (
@@ -402,7 +404,7 @@ if TYPE_CHECKING:
         TaskError,
         UnsuitableFile,
     )
-    from .tools.mcp import McpServer
+    from .tools.mcp import McpPrompt, McpResource, McpServer
 
 _HOMES = {
     ".actors.agents.guardrails.verification": (
@@ -486,7 +488,7 @@ _HOMES = {
         "TiktokenCounter",
         "TokenCounter",
     ),
-    ".tools.mcp": ("McpServer",),
+    ".tools.mcp": ("McpPrompt", "McpResource", "McpServer"),
     ".tools.builtin.web": ("web_fetch_tool",),
     ".tools.builtin.shell": ("bash_tool",),
     ".tools.builtin.search": (
@@ -715,6 +717,11 @@ _HOMES = {
     ),
     ".actors.agents.skills.builtin.crews": ("CrewSkill",),
     ".actors.agents.skills.builtin.agents": ("AgentsSkill",),
+    ".actors.agents.skills.builtin.mcp": ("McpSkill",),
+    ".actors.agents.skills.builtin.remote": (
+        "Remote",
+        "remote_skill",
+    ),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
         "find_skill",
@@ -1021,7 +1028,10 @@ __all__ = [
     "MailboxFull",
     "MalformedResponse",
     "McpCallLost",
+    "McpPrompt",
+    "McpResource",
     "McpServer",
+    "McpSkill",
     "McpUnavailable",
     "Memory",
     "MemoryCache",
@@ -1081,6 +1091,7 @@ __all__ = [
     "ReceiveTimeout",
     "Redirected",
     "Reference",
+    "Remote",
     "RemoteAgent",
     "RemoveEndpoint",
     "RenderedTemplate",
@@ -1266,6 +1277,7 @@ __all__ = [
     "profile",
     "prompt_injections",
     "python_tool",
+    "remote_skill",
     "request_context",
     "run_calls",
     "run_prompt",

@@ -13,13 +13,14 @@ from ...actors.core.base.errors import ActorCrashed, ActorDead, SystemClosed
 from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.ref import ActorRef
 from ...actors.core.system import System
-from ...providers.messages import Audio, File, Image, Part, Text, shown
+from ...providers.messages import Audio, File, Image, Message, Part, Text, shown
 from ..errors import McpCallLost, McpUnavailable, MissingExtra, ToolError
 from ..from_schema import SchemaSignature
 from ..result import NOTHING, ToolResult
 from ..threads import in_thread
 from ..tool import Tool
-from .connection import CLOSED, CallTool, Close, ListTools, McpClient
+from .connection import CLOSED, CallTool, Close, ListAll, McpClient, Read
+from .listed import Elicit, McpPrompt, McpResource, answering
 
 _SHUTDOWN = 10.0  # seconds: the SDK gives a command up to 6 to end by itself, on being told, and by force
 
@@ -43,6 +44,8 @@ class McpServer:
             every tool is risky, because its server is unknown.
         defer: whether a model is shown its tools only once it has looked for them; by default as the agent says.
         system: the system that the connection's actor lives in; by default one of its own.
+        elicit: answers what the server asks in the middle of a call: a function of its message and the JSON schema of
+            the answer, which may be async. It returns a mapping, or None to decline. Without, all is declined.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class McpServer:
         trust_hints: bool = False,
         defer: bool | None = None,
         system: System | None = None,
+        elicit: Elicit | None = None,
     ) -> None:
+        self._elicit = elicit
         self._server = server
         self._prefix = prefix
         self._timeout = timeout
@@ -83,10 +88,11 @@ class McpServer:
         if system is None:
             system = self._system = System("mcp").start()
         try:
-            spec = ChildSpec(McpClient, (mcp, self._server, self._timeout), shutdown=_SHUTDOWN)
+            options = {} if self._elicit is None else {"elicitation_callback": answering(self._elicit)}
+            spec = ChildSpec(McpClient, (mcp, self._server, self._timeout, options), shutdown=_SHUTDOWN)
             self._ref = system.supervise(spec)
             async with asyncio.timeout(self._timeout):
-                listed = await _tools_of(self._ref)
+                listed = await _all_of(self._ref, "tools")
         except BaseException as error:
             await self._close()
             if isinstance(error, TimeoutError):
@@ -94,6 +100,63 @@ class McpServer:
             raise
         self.tools = [self._as_tool(entry) for entry in listed]
         return self
+
+    async def resources(self) -> list[McpResource]:
+        """What the server has to read.
+
+        Raises:
+            McpUnavailable: it cannot be reached, or does not tell.
+        """
+        return [
+            McpResource(str(each.uri), each.name or "", each.description or "", each.mime_type or "")
+            for each in await _all_of(self._connected(), "resources")
+        ]
+
+    async def read_resource(self, uri: str) -> ToolResult:
+        """A resource, as a model is shown it. It is read again where the connection ends meanwhile.
+
+        Args:
+            uri: as `resources` tells it.
+
+        Raises:
+            ToolError: the server has none of that address, or failed.
+        """
+        found = await self._call(Read("read_resource", uri))
+        return ToolResult(tuple(_resource_part(each) for each in found.contents))
+
+    async def prompts(self) -> list[McpPrompt]:
+        """The prompts that the server has for people to choose.
+
+        Raises:
+            McpUnavailable: it cannot be reached, or does not tell.
+        """
+        return [
+            McpPrompt(
+                each.name,
+                each.description or "",
+                tuple(one.name for one in each.arguments or () if one.required),
+                tuple(one.name for one in each.arguments or () if not one.required),
+            )
+            for each in await _all_of(self._connected(), "prompts")
+        ]
+
+    async def get_prompt(self, name: str, **arguments: str) -> list[Message]:
+        """A prompt, filled in: messages to begin a conversation with.
+
+        Args:
+            name: as `prompts` tells it.
+            arguments: by their names.
+
+        Raises:
+            ToolError: the server has none of that name, or an argument is missing.
+        """
+        made = await self._call(Read("get_prompt", name, arguments))
+        return [Message(each.role, (_part(each.content),)) for each in made.messages]
+
+    def _connected(self) -> ActorRef[McpClient]:
+        if self._ref is None:
+            raise McpUnavailable(CLOSED)
+        return self._ref
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -136,13 +199,10 @@ class McpServer:
             defer=self._defer,
         )
 
-    async def _call(self, call: CallTool) -> Any:
+    async def _call(self, call: CallTool | Read) -> Any:
         while True:
-            ref = self._ref
-            if ref is None:
-                raise McpUnavailable(CLOSED)
             try:
-                return await ref.ask(call)
+                return await self._connected().ask(call)
             except ActorCrashed as error:
                 if not call.again:
                     raise McpCallLost(
@@ -154,15 +214,15 @@ class McpServer:
                 raise McpUnavailable(CLOSED) from error
 
 
-async def _tools_of(ref: ActorRef[McpClient]) -> Any:
-    """What a server has. A connection that crashed on the question is asked once more: it has been restarted."""
+async def _all_of(ref: ActorRef[McpClient], kind: str) -> Any:
+    """What a server has of a kind. A connection that crashed on it is asked once more: it has been restarted."""
     try:
         try:
-            return await ref.ask(ListTools())
+            return await ref.ask(ListAll(kind))
         except ActorCrashed:
-            return await ref.ask(ListTools())
+            return await ref.ask(ListAll(kind))
     except (ActorCrashed, ActorDead, SystemClosed) as error:
-        raise McpUnavailable("the connection to the MCP server failed before it had listed its tools") from error
+        raise McpUnavailable(f"the connection to the MCP server failed before it had listed its {kind}") from error
 
 
 def _result(answer: Any) -> ToolResult:
@@ -194,12 +254,16 @@ def _part(block: Any) -> Part:
     if block.type == "audio":
         return Audio(f"data:{block.mime_type};base64,{block.data}")
     if block.type == "resource":
-        resource = block.resource
-        if blob := getattr(resource, "blob", ""):
-            kind = resource.mime_type or "application/octet-stream"
-            url = f"data:{kind};base64,{blob}"
-            return Image(url) if kind.startswith("image/") else File(url, str(resource.uri).rpartition("/")[2])
-        return Text(str(getattr(resource, "text", "")) or f"[resource {resource.uri}]")
+        return _resource_part(block.resource)
     if block.type == "resource_link":
         return Text(f"[resource {block.uri}]")
     return Text(f"[{block.type}]")
+
+
+def _resource_part(resource: Any) -> Part:
+    """What the model is shown of a resource."""
+    if blob := getattr(resource, "blob", ""):
+        kind = resource.mime_type or "application/octet-stream"
+        url = f"data:{kind};base64,{blob}"
+        return Image(url) if kind.startswith("image/") else File(url, str(resource.uri).rpartition("/")[2])
+    return Text(str(getattr(resource, "text", "")) or f"[resource {resource.uri}]")

@@ -13,8 +13,9 @@ So nothing is tried while nobody calls, and a server that has come back is used 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...actors.core.actor import Actor
 from ...actors.core.base.restart import Backoff
@@ -28,6 +29,9 @@ BACKOFF: Final = Backoff(initial=0.1, factor=4.0, maximum=5.0, jitter=0.2)
 ATTEMPTS: Final = 4
 """How often a server is tried before those who wait are told that it is not there."""
 
+Connect: TypeAlias = Callable[[Any], Any]
+"""Makes the SDK's client of the way to a server."""
+
 CLOSED: Final = "the connection to the MCP server is closed"
 
 _TURNS = 10  # of the loop, by which the end of a command's output, which is there already, has been noticed
@@ -36,8 +40,14 @@ _CLOSED = "Connection closed"
 _ANSWER_CUT = "SSE stream"  # how the SDK's words for one answer over HTTP that broke off begin
 
 
-class ListTools(NamedTuple):
-    """Ask for the server's tools; answered with their descriptions as the SDK has them."""
+class ListAll(NamedTuple):
+    """Ask for all that the server has of a kind; answered with descriptions as the SDK has them.
+
+    Args:
+        kind: ``tools``, ``resources`` or ``prompts``.
+    """
+
+    kind: str
 
 
 class CallTool(NamedTuple):
@@ -52,6 +62,21 @@ class CallTool(NamedTuple):
     name: str
     arguments: dict[str, Any]
     again: bool
+
+
+class Read(NamedTuple):
+    """Ask for what is only read: a resource, or a prompt; answered with the SDK's result. It may be asked for again.
+
+    Args:
+        verb: the SDK's: ``read_resource``, ``get_prompt``.
+        name: which one: its address, or its name.
+        arguments: of a prompt.
+    """
+
+    verb: str
+    name: str
+    arguments: dict[str, str] | None = None
+    again: bool = True
 
 
 class Close(NamedTuple):
@@ -69,10 +94,12 @@ class McpClient(Actor):
         mcp: the SDK's module.
         server: a command and its arguments, an address, or what ``mcp.Client`` takes.
         timeout: seconds for connecting.
+        options: of ``mcp.Client``, such as what answers the server's questions.
     """
 
-    def __init__(self, mcp: Any, server: Any, timeout: float) -> None:
+    def __init__(self, mcp: Any, server: Any, timeout: float, options: Mapping[str, Any]) -> None:
         super().__init__()
+        self._connect = partial(mcp.Client, **options)
         self._mcp = mcp
         self._server = server
         self._timeout = timeout
@@ -82,13 +109,13 @@ class McpClient(Actor):
         self._closing = False
 
     def on_receive(self, message: Any) -> Any:
-        """Take a `ListTools`, a `CallTool` or a `Close`."""
+        """Take a `ListAll`, a `CallTool`, a `Read` or a `Close`."""
         if isinstance(message, _Ended):
             if self._link is message.link:
                 self._link = None
             return None
-        if isinstance(message, ListTools):
-            return self.reply_with(self._list())
+        if isinstance(message, ListAll):
+            return self.reply_with(self._list(message.kind))
         if isinstance(message, Close):
             self._closing = True
             if self._link is None or self._holding is None:
@@ -113,33 +140,39 @@ class McpClient(Actor):
             # A person waits for the first connection, who is told at once. Later a server may be starting again.
             waits = [BACKOFF.delay(n, self.system.rng) for n in range(ATTEMPTS - 1)] if self._connected_before else []
             link = self._link = _Link()
-            held = link.hold(self._mcp, self._server, self._timeout, waits)
+            held = link.hold(self._connect, self._mcp, self._server, self._timeout, waits)
             self._holding = self.pipe(held, lambda _: _Ended(link))
         await asyncio.shield(link.ready)
         self._connected_before = True
         return link
 
-    async def _list(self) -> list[Any]:
+    async def _list(self, kind: str) -> list[Any]:
         link = await self._open()
+        if kind != "tools" and getattr(link.client.server_capabilities, kind, None) is None:
+            return []
+        ask = getattr(link.client, f"list_{kind}")
         listed: list[Any] = []
         cursor: str | None = None
         while True:
             try:
-                page = await link.client.list_tools(cursor=cursor)
+                page = await ask(cursor=cursor)
             except Exception as error:
-                raise McpUnavailable(f"the MCP server does not tell its tools: {reason(error)}") from error
-            listed += page.tools
+                raise McpUnavailable(f"the MCP server does not tell its {kind}: {reason(error)}") from error
+            listed += getattr(page, kind)
             cursor = page.next_cursor
             if not cursor:
                 return listed
 
-    async def _call(self, message: CallTool) -> Any:
+    async def _call(self, message: CallTool | Read) -> Any:
         again = message.again
         for attempt in range(ATTEMPTS):
             link = await self._open()
             link.calls += 1
             try:
-                return await link.client.call_tool(message.name, message.arguments)
+                if isinstance(message, CallTool):
+                    return await link.client.call_tool(message.name, message.arguments)
+                more = () if message.arguments is None else (message.arguments,)
+                return await getattr(link.client, message.verb)(message.name, *more)
             except Exception as error:
                 if not await link.lost(error):
                     raise ToolError(f"the MCP server refused or failed: {reason(error)}") from error
@@ -173,12 +206,12 @@ class _Link:
         self.gone = asyncio.Event()
         self._cause: BaseException | None = None
 
-    async def hold(self, mcp: Any, server: Any, timeout: float, waits: Sequence[float]) -> None:
+    async def hold(self, connect: Connect, mcp: Any, server: Any, timeout: float, waits: Sequence[float]) -> None:
         """Connect, and hold the connection open, in the one task that may enter and leave it, until it ends."""
         failed: BaseException | None = None
         try:
             for wait in (*waits, None):
-                failed = await self._once(mcp, server, timeout)
+                failed = await self._once(connect, mcp, server, timeout)
                 if self.ready.done() or wait is None:
                     break
                 await asyncio.sleep(wait)
@@ -190,11 +223,11 @@ class _Link:
                 self.ready.set_exception(McpUnavailable(f"the MCP server cannot be used: {_told(failed, timeout)}"))
                 self.ready.exception()  # perhaps nobody waits any longer
 
-    async def _once(self, mcp: Any, server: Any, timeout: float) -> BaseException | None:
+    async def _once(self, connect: Connect, mcp: Any, server: Any, timeout: float) -> BaseException | None:
         """One connection, to its end; returns what ended it, None for an end in order."""
         signs = self.signs = Signs()
         try:
-            async with asyncio.timeout(timeout) as limit, mcp.Client(way_to(mcp, server, signs)) as client:
+            async with asyncio.timeout(timeout) as limit, connect(way_to(mcp, server, signs)) as client:
                 limit.reschedule(None)
                 self.client = client
                 if not self.ready.done():

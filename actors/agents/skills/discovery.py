@@ -34,6 +34,8 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "database": ".builtin.database:DatabaseSkill",
     "files": ".builtin.files:files_skill",
     "folders": ".folders.skills:skills_from",
+    "mcp": ".builtin.mcp:McpSkill",
+    "remote": ".builtin.remote:remote_skill",
     "storage": ".builtin.storage:StorageSkill",
     "web": ".builtin.web:web_skill",
     "webhooks": ".builtin.webhooks:webhooks_skill",
