@@ -26,6 +26,15 @@ PRINTS = {
         "the run was cancelled: interrupted by a newer message",
         "done: print the report, in colour",
     ],
+    "builtin_skills.py": [
+        '{"columns": ["name"], "rows": [["green"], ["white"]], "more": false}',
+        "Error (ToolError): only what reads can be asked here: a statement that begins with select, with, values, "
+        "table, explain, show",
+        "wrote 9 bytes",
+        "wishes.md (9 bytes)",
+        "Translator: Translates letters into French.",
+        "thé vert",
+    ],
     "budgets.py": [
         "ada of acme, by Planner: offline answered, $3.00",
         "I am the off",
@@ -392,13 +401,19 @@ PRINTS = {
     ],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
-NEEDS = {"langgraph_saver.py": ["langgraph.graph", "langgraph.checkpoint"], "mcp_server.py": ["mcp"]}
+NEEDS = {
+    "builtin_skills.py": ["sqlalchemy"],
+    "langgraph_saver.py": ["langgraph.graph", "langgraph.checkpoint"],
+    "mcp_server.py": ["mcp"],
+}
 
 
 @pytest.mark.parametrize("name", PRINTS)
 def test_an_example_prints_what_it_says(name: str, tmp_path: Path) -> None:
     for module in NEEDS.get(name, ()):
-        pytest.importorskip(module, reason=f"{module} is missing: pip install langgraph 'callboard[langgraph,mcp]'")
+        pytest.importorskip(
+            module, reason=f"{module} is missing: pip install langgraph 'callboard[langgraph,mcp,database]'"
+        )
     done = warm.run("-W", "error", HERE / name, cwd=tmp_path, env=offline())
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == PRINTS[name]
