@@ -236,6 +236,7 @@ if TYPE_CHECKING:
     from .actors.agents.skills.builtin.crews import CrewSkill
     from .actors.agents.skills.builtin.database import DatabaseSkill
     from .actors.agents.skills.builtin.files import files_skill
+    from .actors.agents.skills.builtin.google import GoogleSkill
     from .actors.agents.skills.builtin.mcp import McpSkill
     from .actors.agents.skills.builtin.memory import memory_skill
     from .actors.agents.skills.builtin.remote import Remote, remote_skill
@@ -722,6 +723,7 @@ _HOMES = {
         "Remote",
         "remote_skill",
     ),
+    ".actors.agents.skills.builtin.google": ("GoogleSkill",),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
         "find_skill",
@@ -979,6 +981,7 @@ __all__ = [
     "Future",
     "GetHealth",
     "GetStats",
+    "GoogleSkill",
     "GraphTask",
     "Guardrail",
     "GuardrailFound",

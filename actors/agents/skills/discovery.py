@@ -34,6 +34,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "database": ".builtin.database:DatabaseSkill",
     "files": ".builtin.files:files_skill",
     "folders": ".folders.skills:skills_from",
+    "google": ".builtin.google:GoogleSkill",
     "mcp": ".builtin.mcp:McpSkill",
     "remote": ".builtin.remote:remote_skill",
     "storage": ".builtin.storage:StorageSkill",
