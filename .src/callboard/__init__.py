@@ -233,14 +233,14 @@ if TYPE_CHECKING:
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.builtin.agents import AgentsSkill
-    from .actors.agents.skills.builtin.crews import CrewSkill
+    from .actors.agents.skills.builtin.crew.skill import CrewSkill
     from .actors.agents.skills.builtin.database import DatabaseSkill
     from .actors.agents.skills.builtin.files import files_skill
     from .actors.agents.skills.builtin.google import GoogleSkill
     from .actors.agents.skills.builtin.mcp import McpSkill
     from .actors.agents.skills.builtin.memory import memory_skill
     from .actors.agents.skills.builtin.remote import Remote, remote_skill
-    from .actors.agents.skills.builtin.storage import Storage, StorageSkill
+    from .actors.agents.skills.builtin.storage.skill import Storage, StorageSkill
     from .actors.agents.skills.builtin.web import web_skill
     from .actors.agents.skills.builtin.webhooks import (
         Webhook,
@@ -712,11 +712,11 @@ _HOMES = {
     ".actors.agents.skills.builtin.database": ("DatabaseSkill",),
     ".actors.agents.skills.builtin.files": ("files_skill",),
     ".actors.agents.skills.builtin.web": ("web_skill",),
-    ".actors.agents.skills.builtin.storage": (
+    ".actors.agents.skills.builtin.storage.skill": (
         "Storage",
         "StorageSkill",
     ),
-    ".actors.agents.skills.builtin.crews": ("CrewSkill",),
+    ".actors.agents.skills.builtin.crew.skill": ("CrewSkill",),
     ".actors.agents.skills.builtin.agents": ("AgentsSkill",),
     ".actors.agents.skills.builtin.mcp": ("McpSkill",),
     ".actors.agents.skills.builtin.remote": (

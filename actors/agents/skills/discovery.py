@@ -30,14 +30,14 @@ GROUP: Final = "callboard.skills"
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "agents": ".builtin.agents:AgentsSkill",
-    "crew": ".builtin.crews:CrewSkill",
+    "crew": ".builtin.crew.skill:CrewSkill",
     "database": ".builtin.database:DatabaseSkill",
     "files": ".builtin.files:files_skill",
     "folders": ".folders.skills:skills_from",
     "google": ".builtin.google:GoogleSkill",
     "mcp": ".builtin.mcp:McpSkill",
     "remote": ".builtin.remote:remote_skill",
-    "storage": ".builtin.storage:StorageSkill",
+    "storage": ".builtin.storage.skill:StorageSkill",
     "web": ".builtin.web:web_skill",
     "webhooks": ".builtin.webhooks:webhooks_skill",
 }

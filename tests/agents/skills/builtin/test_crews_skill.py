@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, DefinitionError, SkillFailed, ToolContext, ToolProgress, find_skill
-from callboard.actors.agents.skills.builtin.crews import CrewSkill
+from callboard.actors.agents.skills.builtin.crew.skill import CrewSkill
 from callboard.actors.testing.doubles.models import Script, call
 from tests.agents.support import function, scripted, until
 
@@ -132,7 +132,7 @@ def test_it_is_found_by_its_name() -> None:
 
 
 def test_the_worker_says_what_it_is_asked_wrongly() -> None:
-    worker = Path(sys.modules[CrewSkill.__module__].__file__ or "").with_name("crew_worker.py")
+    worker = Path(sys.modules[CrewSkill.__module__].__file__ or "").with_name("worker.py")
     done = subprocess.run([sys.executable, str(worker)], input="{}\n", capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stdout.startswith('{"error": "KeyError')

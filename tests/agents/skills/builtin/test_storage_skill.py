@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callboard import Agency, Agent, Caller, DefinitionError, SkillFailed, load_team
-from callboard.actors.agents.skills.builtin.storage import StorageSkill, owned_by
+from callboard.actors.agents.skills.builtin.storage.skill import StorageSkill, owned_by
 from callboard.tools.errors import ToolError
 from tests.agents.support import function
 

@@ -7,18 +7,18 @@ import os
 import re
 from typing import Final, Protocol
 
-from .....providers.checks import COUNT, TEXT
-from .....tools.errors import FileError, NoSuchPath, ToolError, UnsuitableFile
-from .....tools.function_tool import tool
-from .....tools.threads import in_thread
-from ...caller import Caller
-from ...context import ToolContext
-from ...errors import DefinitionError
-from ...wishes import define
-from ..context import SkillContext
-from ..skill import Skill
-from .buckets import Bucket
-from .folders import StorageFolder
+from ......providers.checks import COUNT, TEXT
+from ......tools.errors import FileError, NoSuchPath, ToolError, UnsuitableFile
+from ......tools.function_tool import tool
+from ......tools.threads import in_thread
+from ....caller import Caller
+from ....context import ToolContext
+from ....errors import DefinitionError
+from ....wishes import define
+from ...context import SkillContext
+from ...skill import Skill
+from .bucket import Bucket
+from .folder import StorageFolder
 
 MOST_FILES: Final = 1_000
 """Files that one user may have."""

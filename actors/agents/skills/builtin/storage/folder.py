@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from .....tools.builtin.folder import Folder
-from .....tools.errors import FileError, NoSuchPath
-from ...errors import DefinitionError
+from ......tools.builtin.folder import Folder
+from ......tools.errors import FileError, NoSuchPath
+from ....errors import DefinitionError
 
 _HALF_WRITTEN: Final = re.compile(r"\.\d+\.\d+\.tmp")
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from .....tools.errors import MissingExtra, ToolError, UnsuitableFile
+from ......tools.errors import MissingExtra, ToolError, UnsuitableFile
 
 
 class Bucket:

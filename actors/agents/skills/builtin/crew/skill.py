@@ -17,20 +17,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from .....providers.checks import MAPPING, NAME, SOME_SECONDS, TEXT
-from .....providers.wire.secrets import blot
-from .....tools.builtin.launcher import launcher
-from .....tools.builtin.process import clean_environment
-from .....tools.errors import ToolError
-from .....tools.from_schema import tool_from_schema
-from .....tools.threads import in_thread
-from ...context import ToolContext
-from ...errors import DefinitionError
-from ...wishes import AGENT_NAME, define
-from ..context import SkillContext
-from ..skill import Skill
+from ......providers.checks import MAPPING, NAME, SOME_SECONDS, TEXT
+from ......providers.wire.secrets import blot
+from ......tools.builtin.launcher import launcher
+from ......tools.builtin.process import clean_environment
+from ......tools.errors import ToolError
+from ......tools.from_schema import tool_from_schema
+from ......tools.threads import in_thread
+from ....context import ToolContext
+from ....errors import DefinitionError
+from ....wishes import AGENT_NAME, define
+from ...context import SkillContext
+from ...skill import Skill
 
-WORKER: Final = Path(__file__).with_name("crew_worker.py")
+WORKER: Final = Path(__file__).with_name("worker.py")
 LONGEST_LINE: Final = 8 * 1024 * 1024
 """Bytes of what a crew answers."""
 STARTING: Final = 50.0

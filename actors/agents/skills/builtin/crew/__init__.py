@@ -1,0 +1,1 @@
+"""The skill ``crew``, and the program that runs a crew."""

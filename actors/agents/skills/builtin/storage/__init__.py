@@ -1,0 +1,1 @@
+"""The skill ``storage``, and the places where files lie."""
