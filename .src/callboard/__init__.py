@@ -138,6 +138,7 @@ if TYPE_CHECKING:
         UnknownConversation,
         UnknownRun,
         UnknownSkill,
+        WebhookRefused,
     )
     from .actors.agents.events import (
         ApprovalDecided,
@@ -179,6 +180,7 @@ if TYPE_CHECKING:
     from .actors.agents.handoffs.offer import HandoffTool, handoff
     from .actors.agents.handoffs.policy import HandoffPolicy
     from .actors.agents.handoffs.remote import RemoteAgent
+    from .actors.agents.handoffs.signing import sign_webhook, verify_webhook
     from .actors.agents.handoffs.target import AgentRequest, ModelTarget, Pipeline, Responder
     from .actors.agents.handoffs.webhook import WebhookTarget
     from .actors.agents.hooks import (
@@ -242,13 +244,7 @@ if TYPE_CHECKING:
     from .actors.agents.skills.builtin.remote import Remote, remote_skill
     from .actors.agents.skills.builtin.storage.skill import Storage, StorageSkill
     from .actors.agents.skills.builtin.web import web_skill
-    from .actors.agents.skills.builtin.webhooks import (
-        Webhook,
-        WebhookRefused,
-        sign_webhook,
-        verify_webhook,
-        webhooks_skill,
-    )
+    from .actors.agents.skills.builtin.webhooks import Webhook, webhooks_skill
     from .actors.agents.skills.context import SkillContext
     from .actors.agents.skills.discovery import find_skill, known_skills
     from .actors.agents.skills.folders.folder import SkillFolder
@@ -623,6 +619,7 @@ _HOMES = {
         "UnknownConversation",
         "UnknownRun",
         "UnknownSkill",
+        "WebhookRefused",
     ),
     ".actors.agents.events": (
         "ApprovalDecided",
@@ -702,13 +699,8 @@ _HOMES = {
     ".actors.agents.prompts.prompt": ("Prompt",),
     ".actors.agents.prompts.references": ("Reference", "ToolReference"),
     ".actors.agents.prompts.subagents": ("SubAgent",),
-    ".actors.agents.skills.builtin.webhooks": (
-        "Webhook",
-        "WebhookRefused",
-        "sign_webhook",
-        "verify_webhook",
-        "webhooks_skill",
-    ),
+    ".actors.agents.skills.builtin.webhooks": ("Webhook", "webhooks_skill"),
+    ".actors.agents.handoffs.signing": ("sign_webhook", "verify_webhook"),
     ".actors.agents.skills.builtin.database": ("DatabaseSkill",),
     ".actors.agents.skills.builtin.files": ("files_skill",),
     ".actors.agents.skills.builtin.web": ("web_skill",),

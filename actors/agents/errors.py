@@ -33,6 +33,7 @@ AgentError
 ├── ConversationBusy         something else is under way in the conversation, here or in another process
 ├── ConversationIdle         no run is under way that could be told something
 ├── SkillFailed              a skill could not be initialized; the cause is chained
+├── WebhookRefused           what has come is not signed by whoever has the secret, or too long ago
 ├── NotAllowed               the caller may not do that
 ├── AnswerChanged            text was streamed that the answer does not begin with
 ├── QuotaExceeded            the caller, or their tenant, has nothing left for now; says when to come back
@@ -213,6 +214,10 @@ class ConversationIdle(AgentError):
 
 class SkillFailed(AgentError):
     """A skill could not be initialized: what it needs is not there, or it failed; the cause is chained."""
+
+
+class WebhookRefused(AgentError):
+    """A webhook's signature is missing, wrong, or too old. Says which, and nothing of the secret."""
 
 
 class NotAllowed(AgentError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -100,6 +101,8 @@ class HttpTarget:
         """
         import httpx
 
+        content = payload if isinstance(payload, bytes) else as_json(payload)
+        headers = {"Content-Type": "application/json", **headers}
         what = ""
         now = asyncio.get_running_loop().time
         deadline = now() + self._timeout
@@ -109,11 +112,7 @@ class HttpTarget:
                 httpx.AsyncClient(timeout=None, transport=self._transport) as client,
             ):
                 for attempt in range(ATTEMPTS):
-                    if isinstance(payload, bytes):
-                        sent = {"Content-Type": "application/json", **headers}
-                        request = client.build_request("POST", self._url, content=payload, headers=sent)
-                    else:
-                        request = client.build_request("POST", self._url, json=payload, headers=headers)
+                    request = client.build_request("POST", self._url, content=content, headers=headers)
                     response = await client.send(request, stream=True)
                     try:
                         body = await self._bounded(response)
@@ -148,6 +147,11 @@ class HttpTarget:
             if size > LARGEST:
                 raise AgentUnavailable(f"{self._there} answered more than {LARGEST} bytes")
         return b"".join(parts)
+
+
+def as_json(payload: Mapping[str, object]) -> bytes:
+    """An object as it goes out."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def host_of(url: str) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ....providers.checks import HEADERS
 from ..answer import Answer
 from ..wishes import define
-from .http_target import HttpTarget
+from .http_target import HttpTarget, as_json
+from .signing import key_of, sign_webhook
 from .target import AgentRequest
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class WebhookTarget(HttpTarget):
             log shows more of it than the host.
         description: when to use it.
         headers: sent along, such as a key; never shown.
+        secret: signs what is sent, as Standard Webhooks has it, see `sign_webhook`; empty for no signature.
         timeout: seconds for the whole answer.
         transport: for tests: an httpx transport in place of the network.
 
@@ -47,12 +49,15 @@ class WebhookTarget(HttpTarget):
         *,
         description: str = "",
         headers: Mapping[str, str] = _NOTHING,
+        secret: str = "",
         timeout: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__("webhook", name, url, description, timeout, transport)
         define(f"webhook {name}", headers=(headers, HEADERS))
         self._headers = dict(headers)
+        key_of(secret)
+        self._secret = secret
 
     async def answer(self, request: AgentRequest) -> Answer:
         """Start the workflow, and wait for what it answers.
@@ -66,7 +71,10 @@ class WebhookTarget(HttpTarget):
             payload |= {"sender": handoff.sender, "context": handoff.context, "summary": handoff.summary}
             payload["input"] = handoff.plain_input()
         headers = {**self._headers, "Idempotency-Key": run}
-        body = await self._post(payload, headers, (self._url, *self._headers.values()))
+        sent = as_json(payload)
+        if self._secret:
+            headers |= sign_webhook(self._secret, run, sent)
+        body = await self._post(sent, headers, (self._url, self._secret, *self._headers.values()))
         return Answer(_text_of(body.decode(errors="replace")), self.name)
 
 

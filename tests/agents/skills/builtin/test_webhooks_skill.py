@@ -24,14 +24,15 @@ from callboard import (
     DefinitionError,
     Webhook,
     WebhookRefused,
+    WebhookTarget,
     load_team,
     sign_webhook,
     verify_webhook,
 )
 from callboard.actors.agents.skills.builtin.webhooks import webhooks_skill
 from callboard.actors.testing import Crash, Simulation, run_virtual, simulate
-from callboard.actors.testing.doubles.models import call
-from tests.agents.support import function, results
+from callboard.actors.testing.doubles.models import Script, call
+from tests.agents.support import function, results, scripted
 
 from .support import used
 
@@ -179,6 +180,22 @@ def test_what_is_wrong_with_one_is_said_when_it_is_made(make: Callable[[], objec
         make()
     assert isinstance(wrong.value, ValueError), "a DefinitionError, or the tool's"
     assert isinstance(wrong.value, DefinitionError) or "schema" in str(wrong.value)
+
+
+async def test_a_target_behind_a_webhook_is_asked_with_a_signature() -> None:
+    receiver = Receiver()
+    with listening(receiver) as url:
+        target = WebhookTarget("Report", url, secret=SECRET)
+        script = Script([call("SendMessage", target_agent="Report", message="tea — ☕"), "done"])
+        async with Agency(Agent("A", handoffs=[target]), model=scripted(script)) as agency:
+            answer = await agency.run("?")
+    (headers, body), *others = receiver.received
+    assert not others
+    assert verify_webhook(SECRET, headers, body) == headers["idempotency-key"]
+    assert json.loads(body)["task"] == "tea — ☕"
+    assert [message.text for message in answer.messages if message.role == "tool"] == ["started"]
+    with pytest.raises(DefinitionError, match="goes on in base64"):
+        WebhookTarget("Report", url, secret="whsec_!")
 
 
 def test_a_team_file_names_webhooks(tmp_path: Path) -> None:
