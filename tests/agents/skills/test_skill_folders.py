@@ -572,3 +572,22 @@ async def test_a_process_that_ends_while_a_person_is_waited_for_asks_again_in_th
             second.approve(event)
         answer = await second.resumed["r"]
     assert answer.text == "hello ada 0"
+
+
+def test_optional_fields_of_another_kind_are_left_empty_with_a_warning(tmp_path: Path) -> None:
+    fields = "name: x\ndescription: y\nlicense:\n  - MIT\nmetadata: none\nallowed-tools:\n  a: b"
+    folder = write(tmp_path, "x", f"---\n{fields}\n---\n")
+    found = SkillFolder.read(folder)
+    assert (found.license, dict(found.metadata), found.allowed_tools) == ("", {}, ())
+    assert found.warnings == (
+        "line 4: expected a text as the license",
+        "line 7: expected names of tools, with spaces between them",
+        "line 6: expected a mapping of names to texts as metadata",
+    )
+
+
+def test_a_byte_order_mark_is_a_warning(tmp_path: Path) -> None:
+    folder = write(tmp_path, "x", "\ufeff---\nname: x\ndescription: y\n---\nbody")
+    found = SkillFolder.read(folder)
+    assert found.warnings == ("line 1: a byte order mark stands before the frontmatter",)
+    assert found.body() == "body"
