@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import skills_ref
@@ -415,15 +415,16 @@ async def test_outside_of_an_agency_only_what_code_has_trusted_runs(tmp_path: Pa
     assert (await used(skill, "run_skill_script", skill="x", path="scripts/hello.py")).is_error
 
 
-async def test_where_an_agent_is_supervised_a_trusted_script_waits_for_a_person_as_any_risky_call(
-    tmp_path: Path,
+@pytest.mark.parametrize("autonomy", ["supervised", "manual"])
+async def test_where_a_person_looks_at_risky_calls_a_trusted_script_is_asked_about_once(
+    tmp_path: Path, autonomy: Literal["supervised", "manual"]
 ) -> None:
     write(tmp_path, "x", "", scripts__hello_py=HELLO)
     trust = SkillTrust()
     skill = skills_from(tmp_path, trust=trust)
     trust.trust(skill.folders["x"])
     asked: list[str] = []
-    agent = Agent("A", skills=[skill], autonomy="supervised")
+    agent = Agent("A", skills=[skill], autonomy=autonomy)
     async with Agency(agent, model=scripted(Script([runs(), "done"]))) as agency:
 
         def decide(event: Any) -> None:

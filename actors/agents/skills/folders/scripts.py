@@ -88,7 +88,8 @@ def script_tool(
         await in_thread(lambda: trust.trust(found(skill), digest))
         return output
 
-    @tool(risk="safe", resumable=True, timeout=None, max_result=MOST_OUTPUT + 200)
+    # A person is asked about the call that it makes, and not twice.
+    @tool(risk="safe", approval="never", resumable=True, timeout=None, max_result=MOST_OUTPUT + 200)
     async def run_skill_script(context: ToolContext, skill: str, path: str, arguments: list[str] | None = None) -> str:
         """Run a script that a skill tells you to run. A person may have to look at it first.
 
