@@ -239,6 +239,7 @@ if TYPE_CHECKING:
     from .actors.agents.skills.builtin.database import DatabaseSkill
     from .actors.agents.skills.builtin.files import files_skill
     from .actors.agents.skills.builtin.google import GoogleSkill
+    from .actors.agents.skills.builtin.guardrails import guardrails_skill
     from .actors.agents.skills.builtin.mcp import McpSkill
     from .actors.agents.skills.builtin.memory import memory_skill
     from .actors.agents.skills.builtin.remote import Remote, remote_skill
@@ -716,6 +717,7 @@ _HOMES = {
         "remote_skill",
     ),
     ".actors.agents.skills.builtin.google": ("GoogleSkill",),
+    ".actors.agents.skills.builtin.guardrails": ("guardrails_skill",),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
         "find_skill",
@@ -1249,6 +1251,7 @@ __all__ = [
     "git_tool",
     "guardrail",
     "guardrail_from_config",
+    "guardrails_skill",
     "handles",
     "handoff",
     "hidden_characters",

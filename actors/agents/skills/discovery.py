@@ -35,6 +35,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "files": ".builtin.files:files_skill",
     "folders": ".folders.skills:skills_from",
     "google": ".builtin.google:GoogleSkill",
+    "guardrails": ".builtin.guardrails:guardrails_skill",
     "mcp": ".builtin.mcp:McpSkill",
     "remote": ".builtin.remote:remote_skill",
     "storage": ".builtin.storage.skill:StorageSkill",
