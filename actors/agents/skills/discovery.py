@@ -37,6 +37,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "google": ".builtin.google:GoogleSkill",
     "guardrails": ".builtin.guardrails:guardrails_skill",
     "mcp": ".builtin.mcp:McpSkill",
+    "memory": ".builtin.stored_memory:StoredMemory",
     "remote": ".builtin.remote:remote_skill",
     "storage": ".builtin.storage.skill:StorageSkill",
     "web": ".builtin.web:web_skill",
@@ -237,6 +238,8 @@ def _is_path(kind: Any) -> bool:
 def _below(folder: Path, value: Any) -> Any:
     if isinstance(value, list):
         return [_below(folder, each) for each in value]
+    if isinstance(value, str) and "://" in value:
+        return value  # an address
     return folder / Path(value).expanduser() if isinstance(value, str | os.PathLike) else value
 
 
