@@ -208,6 +208,7 @@ if TYPE_CHECKING:
     )
     from .actors.agents.memory.facts.fact import Fact, Found, NewFact, Owner
     from .actors.agents.memory.memory import Memory
+    from .actors.agents.memory.stores.postgres import PostgresMemoryStore
     from .actors.agents.memory.stores.sqlite import SqliteMemoryStore
     from .actors.agents.memory.stores.store import MemoryStore
     from .actors.agents.openai_shape import as_chunks, as_response
@@ -406,6 +407,7 @@ if TYPE_CHECKING:
     from .tools.mcp import McpPrompt, McpResource, McpServer
 
 _HOMES = {
+    ".actors.agents.memory.stores.postgres": ("PostgresMemoryStore",),
     ".actors.agents.guardrails.verification": (
         "json_schema",
         "links",
@@ -1067,6 +1069,7 @@ __all__ = [
     "Pool",
     "PoolStats",
     "PostgresJournal",
+    "PostgresMemoryStore",
     "Price",
     "Priority",
     "Probe",

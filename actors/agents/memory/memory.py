@@ -26,6 +26,7 @@ from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_new, as_owner, mom
 from .facts.fusion import fuse
 from .facts.terms import terms
 from .stores.outcomes import unknown
+from .stores.postgres import PostgresMemoryStore
 from .stores.sqlite import SqliteMemoryStore
 from .stores.store import Add, Change, Correct, Embed, End, Erase, MemoryStore, Place, Query, Reindex, Selection
 from .stores.threads import StoreThread
@@ -432,6 +433,8 @@ class Memory:
 
 
 def _store(given: object) -> MemoryStore:
+    if isinstance(given, str) and given.startswith(("postgresql://", "postgres://")):
+        return PostgresMemoryStore(given)
     if isinstance(given, str | Path):
         return SqliteMemoryStore(given)
     if not callable(getattr(given, "prepare", None)):

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callboard import Memory
+from callboard import Memory, PostgresMemoryStore
 
 from .support import Open
 
-STORES = ("file", "ram")
+STORES = ("file", "ram", "postgres")
 
 
 @pytest.fixture(params=STORES)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens memories on one store."""
     made: list[Memory] = []
+    store: Any = ":memory:" if request.param == "ram" else tmp_path / "memory.db"
+    if request.param == "postgres":
+        url, schema = request.getfixturevalue("postgres").url, request.getfixturevalue("schema")
+        store = partial(PostgresMemoryStore, url, schema=schema)
 
     def open_it(**options: Any) -> Memory:
-        if request.param == "ram" and made and not made[-1]._closing.begun:
-            raise AssertionError("what is kept in RAM has one memory")
-        memory = Memory(tmp_path / "memory.db" if request.param == "file" else ":memory:", **options)
-        made.append(memory)
-        return memory
+        made.append(Memory(store() if callable(store) else store, **options))
+        return made[-1]
 
     yield open_it
     for memory in made:

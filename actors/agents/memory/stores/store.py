@@ -197,7 +197,7 @@ class MemoryStore(Protocol):
         ...
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
-        """Places and texts of facts without a vector: of a user's, or of everybody's."""
+        """Places and texts of facts without a vector: of those that the owner sees at least, or of everybody's."""
         ...
 
     def is_transient(self, error: Exception) -> bool:

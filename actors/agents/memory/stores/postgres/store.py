@@ -1,0 +1,338 @@
+"""Facts in PostgreSQL: what is written in one transaction after the other, what is read beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from .....journal.errors import JournalUnavailable
+from .....journal.postgres.connect import connect, is_transient, parameters, shown
+from ...embedding.embedder import Vectors
+from ...errors import EmbedderMismatch, MemoryUnavailable
+from ...facts.fact import Fact, Owner
+from ...facts.terms import terms
+from ..outcomes import corrected, ended, mismatch, unknown
+from ..store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Reindex, Selection
+from .rows import COLUMNS, conditions, fact_of, lexeme, tsvector, vector_text, vectors_text
+from .schema import Names, prepare
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_INSERT: Final = (
+    'INSERT INTO {s}.facts (id, tenant, "user", agent, kind, text, source, valid_from, valid_to, labels, metadata, key,'
+    " supersedes, terms, vector) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::tsvector,"
+    " %s::{v}.vector)"
+)
+_BY_TEXT: Final = """
+WITH fits AS MATERIALIZED (
+    SELECT f.place, f.terms FROM {s}.facts f WHERE f.terms @@ %(any)s::tsquery AND <where>
+), asked AS (
+    SELECT q.term::tsquery AS term,
+        -- How much a word tells apart, as in BM25; ts_rank does not know it.
+        ln(1 + ((SELECT count(*) FROM fits) - count(t.place) + 0.5) / (count(t.place) + 0.5)) + 0.01 AS weight
+    FROM unnest(%(each)s::text[]) q (term) LEFT JOIN fits t ON t.terms @@ q.term::tsquery
+    GROUP BY q.term
+)
+SELECT t.place FROM fits t JOIN asked a ON t.terms @@ a.term
+GROUP BY t.place ORDER BY sum(a.weight * ts_rank(t.terms, a.term, 1)) DESC, t.place LIMIT %(depth)s
+"""
+_BY_VECTOR: Final = """
+SELECT f.place FROM {s}.facts f
+WHERE f.vector OPERATOR({v}.<#>) %(vector)s::{v}.vector < 0 AND <where>
+ORDER BY f.vector OPERATOR({v}.<#>) %(vector)s::{v}.vector, f.place LIMIT %(depth)s
+"""
+
+
+class PostgresMemoryStore:
+    """See `MemoryStore`. Facts in a schema of a PostgreSQL database with pgvector, which any number of processes on any
+    machines may share. It holds two connections: one that writes, one that reads.
+
+    Needs ``pip install 'callboard[postgres]'``.
+
+    Args:
+        url: ``postgresql://user:password@host:5432/database``, or whatever else libpq takes. The password appears in no
+            representation, error or log line.
+        schema: where the tables are; made where they do not exist. Memories in different schemas do not meet.
+
+    Raises:
+        MemoryUnavailable: the driver is not installed, or the URL is none.
+        ValueError: the schema cannot be one's name.
+    """
+
+    reads_beside_writes = True
+
+    def __init__(self, url: str, *, schema: str = "callboard_memory") -> None:
+        try:
+            self._given = parameters(url)
+        except JournalUnavailable as error:
+            raise MemoryUnavailable(str(error)) from error
+        self._names = Names(schema)
+        self._open: dict[str, Connection[Any]] = {}
+        self._apply: dict[type[Any], Callable[[Any], object]] = {
+            Add: self._add,
+            Correct: self._correct,
+            End: self._end,
+            Erase: self._erase,
+            Embed: self._embed,
+            Reindex: self._reindex,
+        }
+
+    def __str__(self) -> str:
+        return f"{shown(self._given)}, schema {self._names.schema}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+    def prepare(self) -> None:
+        """See `MemoryStore.prepare`."""
+        import psycopg
+
+        try:
+            with connect(self._given) as connection:
+                prepare(connection, self._names)
+        except psycopg.Error as error:
+            raise MemoryUnavailable(f"the memory in {self} cannot be opened: {str(error).strip()}") from error
+
+    def write(self, batch: Sequence[Change]) -> list[object]:
+        """See `MemoryStore.write`. Writers come one after the other, as with a file."""
+        connection = self._connection("write")
+        try:
+            with connection.transaction():
+                self._run("write", "SELECT pg_advisory_xact_lock(%s)", [self._names.lock])
+                results = [self._apply[item.__class__](item) for item in batch]
+        except Exception as error:
+            if self.is_transient(error):
+                self._drop("write")
+            raise
+        if any(item.__class__ is Erase for item in batch):
+            with suppress(Exception):  # it can wait: nobody finds it any more
+                connection.execute(self._names.script("VACUUM {s}.facts"))
+        return results
+
+    def search(self, query: Query) -> Ranked:
+        """See `MemoryStore.search`."""
+        where, values = conditions(query.selection)
+        values["depth"] = query.depth
+        by_vector: list[Place] = []
+        if query.vector is not None:
+            name, dimensions = self._embedder("read")
+            if name is not None and name != query.embedder:
+                raise mismatch(name, query.embedder)
+            if dimensions:
+                values["vector"] = vector_text(query.vector)
+                by_vector = [row[0] for row in self._read(_BY_VECTOR.replace("<where>", where), values)]
+        by_text: list[Place] = []
+        each = [lexeme(term) for term in dict.fromkeys(query.terms)]
+        if each:
+            values |= {"any": " | ".join(each), "each": each}
+            by_text = [row[0] for row in self._read(_BY_TEXT.replace("<where>", where), values)]
+        return Ranked(by_text, by_vector, bool(self.unembedded(query.selection.owner, 1)))
+
+    def take(self, places: Sequence[Place]) -> dict[Place, Fact]:
+        """See `MemoryStore.take`."""
+        rows = self._read(f"SELECT {COLUMNS} FROM {{s}}.facts f WHERE f.place = ANY (%s)", [list(places)])
+        return {row[0]: fact_of(row) for row in rows}
+
+    def get(self, id: str, owner: Owner) -> Fact | None:
+        """See `MemoryStore.get`."""
+        return self._seen("read", id, owner)
+
+    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
+        """See `MemoryStore.select`."""
+        where, values = conditions(selection)
+        rows = self._read(
+            f"SELECT {COLUMNS} FROM {{s}}.facts f WHERE {where} AND f.place > %(after)s"
+            " ORDER BY f.place LIMIT %(limit)s",
+            {**values, "after": after or 0, "limit": limit},
+        )
+        return [(row[0], fact_of(row)) for row in rows]
+
+    def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
+        """See `MemoryStore.unembedded`."""
+        where, values = conditions(Selection(owner))
+        rows = self._read(
+            f"SELECT f.place, f.text FROM {{s}}.facts f WHERE f.vector IS NULL AND {where} LIMIT %(limit)s",
+            {**values, "limit": limit},
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    # -- changes -------------------------------------------------------------------------------------------------------
+
+    def _add(self, item: Add) -> object:
+        if kept := self._under(item.facts[0].owner, item.key) or self._there([fact.id for fact in item.facts]):
+            return kept
+        if wrong := self._wrong_embedder(item.vectors):
+            return wrong
+        self._insert(item.facts, item.key, item.vectors)
+        return list(item.facts)
+
+    def _correct(self, item: Correct) -> object:
+        if kept := self._under(item.owner, item.key) or self._there([item.by]):
+            return kept[0]
+        old = self._seen("write", item.id, item.owner)
+        if old is None:
+            return unknown(item.id)
+        by = self._run("write", "SELECT id FROM {s}.facts WHERE supersedes = %s", [item.id])
+        if by or (old.valid_to is not None and old.valid_to <= item.at):
+            return ended(item.id, by[0][0] if by else "")
+        if wrong := self._wrong_embedder(item.vectors):
+            return wrong
+        self._set_end(old, item.at)
+        new = corrected(old, item)
+        self._insert([new], item.key, item.vectors)
+        return new
+
+    def _end(self, item: End) -> object:
+        fact = self._seen("write", item.id, item.owner)
+        if fact is None:
+            return unknown(item.id)
+        if fact.valid_to is not None and fact.valid_to <= item.at:
+            return fact
+        return self._set_end(fact, item.at)
+
+    def _erase(self, item: Erase) -> object:
+        owner = item.owner
+        where = 'tenant = %(tenant)s AND "user" = %(user)s'
+        for column, wanted in (("agent", owner.agent or None), ("source", item.source)):
+            if wanted is not None:
+                where += f" AND {column} = %({column})s"
+        values = {"tenant": owner.tenant, "user": owner.user, "agent": owner.agent, "source": item.source}
+        return len(self._run("write", f"DELETE FROM {{s}}.facts WHERE {where} RETURNING 1", values))
+
+    def _embed(self, item: Embed) -> object:
+        if wrong := self._wrong_embedder(item.vectors):
+            return wrong
+        self._run(
+            "write",
+            "UPDATE {s}.facts f SET vector = made.vector::{v}.vector"
+            " FROM unnest(%s::bigint[], %s::text[]) made (place, vector) WHERE f.place = made.place",
+            [list(item.places), vectors_text(item.vectors.rows)],
+        )
+        return None
+
+    def _reindex(self, item: Reindex) -> None:
+        if self._embedder("write")[0] == item.embedder:
+            return
+        self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = NULL", [item.embedder])
+        self._run("write", "UPDATE {s}.facts SET vector = NULL WHERE vector IS NOT NULL")
+
+    # -- within --------------------------------------------------------------------------------------------------------
+
+    def _insert(self, facts: Sequence[Fact], key: str, vectors: Vectors | None) -> None:
+        made = [None] * len(facts) if vectors is None else vectors_text(vectors.rows)
+        rows = [
+            (
+                fact.id,
+                fact.owner.tenant,
+                fact.owner.user,
+                fact.owner.agent,
+                fact.kind,
+                fact.text,
+                fact.source,
+                fact.valid_from,
+                fact.valid_to,
+                json.dumps(fact.labels, ensure_ascii=False),
+                json.dumps(dict(fact.metadata), ensure_ascii=False),
+                key,
+                fact.supersedes,
+                tsvector(terms(fact.text)),
+                vector,
+            )
+            for fact, vector in zip(facts, made, strict=True)
+        ]
+        with self._connection("write").cursor() as cursor:
+            cursor.executemany(self._names.query(_INSERT), rows)
+
+    def _under(self, owner: Owner, key: str) -> list[Fact]:
+        """What is kept under a key."""
+        if not key:
+            return []
+        rows = self._run(
+            "write",
+            f"SELECT {COLUMNS} FROM {{s}}.facts f"
+            " WHERE f.tenant = %s AND f.\"user\" = %s AND f.key = %s AND f.key <> '' ORDER BY f.place",
+            [owner.tenant, owner.user, key],
+        )
+        return [fact_of(row) for row in rows]
+
+    def _there(self, ids: list[str]) -> list[Fact]:
+        """What has been written of a batch already, whose outcome was not learned."""
+        rows = self._run("write", f"SELECT {COLUMNS} FROM {{s}}.facts f WHERE f.id = ANY (%s) ORDER BY f.place", [ids])
+        return [fact_of(row) for row in rows]
+
+    def _seen(self, on: str, id: str, owner: Owner) -> Fact | None:
+        rows = self._run(on, f"SELECT {COLUMNS} FROM {{s}}.facts f WHERE f.id = %s", [id])
+        fact = fact_of(rows[0]) if rows else None
+        return fact if fact is not None and owner.sees(fact.owner) else None
+
+    def _set_end(self, fact: Fact, at: float) -> Fact:
+        until = max(at, fact.valid_from)
+        self._run("write", "UPDATE {s}.facts SET valid_to = %s WHERE id = %s", [until, fact.id])
+        return replace(fact, valid_to=until)
+
+    def _embedder(self, on: str) -> tuple[str | None, int | None]:
+        ((name, dimensions),) = self._run(on, "SELECT embedder, dimensions FROM {s}.memory")
+        return name, dimensions
+
+    def _wrong_embedder(self, vectors: Vectors | None) -> EmbedderMismatch | None:
+        """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
+        if vectors is None:
+            return None
+        given, size = vectors.embedder, vectors.rows.shape[1]
+        kept, dimensions = self._embedder("write")
+        if kept is None or (kept == given and not dimensions):
+            self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = %s", [given, size])
+        elif kept != given:
+            return mismatch(kept, given)
+        elif dimensions != size:
+            return mismatch(f"{kept} of {dimensions} dimensions", f"{given} of {size} dimensions")
+        return None
+
+    # -- connections ---------------------------------------------------------------------------------------------------
+
+    def _read(self, text: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        return self._run("read", text, arguments)
+
+    def _run(self, on: str, text: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """What a statement gives. A connection that is at fault is dropped; what writes does so at the transaction."""
+        query = self._names.query(text) if arguments else self._names.script(text)
+        try:
+            cursor = self._connection(on).execute(query, arguments or None)
+            return cursor.fetchall() if cursor.description else []
+        except Exception as error:
+            if on == "read" and self.is_transient(error):
+                self._drop(on)
+            raise
+
+    def _connection(self, name: str) -> Connection[Any]:
+        if name not in self._open:
+            self._open[name] = connect(self._given)
+        return self._open[name]
+
+    def _drop(self, name: str) -> None:
+        connection = self._open.pop(name, None)
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
+
+    def is_transient(self, error: Exception) -> bool:
+        """See `MemoryStore.is_transient`."""
+        import psycopg
+
+        # Tables that somebody has dropped, or a right that was taken: waiting does not bring it back.
+        return is_transient(error) and not isinstance(error, psycopg.ProgrammingError)
+
+    def reconnect(self) -> None:
+        """See `MemoryStore.reconnect`. Broken connections are dropped where they break."""
+
+    def close(self) -> None:
+        """See `MemoryStore.close`."""
+        for name in list(self._open):
+            self._drop(name)
+
+    def forked(self) -> None:
+        """See `MemoryStore.forked`. The driver leaves alone what another process has connected."""
