@@ -196,6 +196,7 @@ if TYPE_CHECKING:
     from .actors.agents.memory.context.view import ContextView
     from .actors.agents.memory.embedding.embedder import Embedder
     from .actors.agents.memory.embedding.hashing import HashingEmbedder
+    from .actors.agents.memory.embedding.pool import PoolEmbedder
     from .actors.agents.memory.errors import (
         EmbedderMismatch,
         EmbeddingFailed,
@@ -407,6 +408,7 @@ if TYPE_CHECKING:
     from .tools.mcp import McpPrompt, McpResource, McpServer
 
 _HOMES = {
+    ".actors.agents.memory.embedding.pool": ("PoolEmbedder",),
     ".actors.agents.memory.stores.postgres": ("PostgresMemoryStore",),
     ".actors.agents.guardrails.verification": (
         "json_schema",
@@ -1067,6 +1069,7 @@ __all__ = [
     "PatternCheck",
     "Pipeline",
     "Pool",
+    "PoolEmbedder",
     "PoolStats",
     "PostgresJournal",
     "PostgresMemoryStore",

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ from ...core.mail.future import Future
 from ...journal.threaded.healing import GIVES_UP, Closing
 from ...journal.threaded.pending import Pending
 from ...journal.threaded.running import Runner, ThreadRunner, Waits, hosting
+from ..hooks import before_remembering
 from .embedding.embedder import INSTALL, Embedder, Vectors, embedded
 from .embedding.hashing import HashingEmbedder
 from .errors import EmbeddingFailed, MemoryClosed, WrongFact
@@ -49,6 +51,9 @@ _inherited: list[Memory] = []  # of the parent, in a forked process: kept, so th
 class Memory:
     """Facts of many owners. It may be used on any thread, and on any number of event loops; a process forked from this
     one cannot use it.
+
+    In a run of an agent's, its hooks for ``memory`` look at every text before it is kept, and a guardrail may refuse it
+    (`GuardrailTripped`).
 
     What is kept is kept: a method that adds or changes something returns when it has been committed. A store that
     cannot be written for a while is waited out.
@@ -143,7 +148,7 @@ class Memory:
         """
         as_owner(owner)
         words_of(key, "key")
-        given = [as_new(fact) for fact in facts]
+        given = [await _looked_at(as_new(fact)) for fact in facts]
         if not given:
             return []
         now = time.time()
@@ -185,8 +190,8 @@ class Memory:
         as_owner(owner)
         words_of(id, "id")
         words_of(key, "key")
-        new = NewFact(text, source, at, None, labels or (), metadata or {})
-        vectors = await self._vectors([text])
+        new = await _looked_at(NewFact(text, source, at, None, labels or (), metadata or {}))
+        vectors = await self._vectors([new.text])
         change = Correct(
             id,
             owner,
@@ -441,6 +446,12 @@ def _store(given: object) -> MemoryStore:
         raise WrongFact(f"a memory's store is a path, an address or a store, not {type(given).__name__}")
     store: Any = given
     return store  # type: ignore[no-any-return]
+
+
+async def _looked_at(new: NewFact) -> NewFact:
+    """What hooks for ``memory`` of the agent at work leave of it."""
+    text = await before_remembering(new.text)
+    return new if text == new.text else replace(new, text=text)
 
 
 def _fact(new: NewFact, owner: Owner, now: float) -> Fact:

@@ -8,7 +8,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from callboard import Embedder, EmbedderMismatch, EmbeddingFailed, HashingEmbedder
+from callboard import (
+    Actor,
+    Agency,
+    Agent,
+    Caller,
+    ChildSpec,
+    Completion,
+    Embedder,
+    EmbedderMismatch,
+    EmbeddingFailed,
+    EmbeddingRequest,
+    Embeddings,
+    HashingEmbedder,
+    Memory,
+    Message,
+    PoolEmbedder,
+    System,
+    memory_skill,
+)
+from callboard.actors.agents.errors import DefinitionError
+from callboard.actors.agents.memory.embedding.embedder import embedded
+from callboard.providers.pool import pool_from_environment
 
 from .support import ANN, BOB, Open, Words, texts
 
@@ -170,3 +191,41 @@ def test_an_embedder_of_no_dimensions_is_refused() -> None:
 def test_ours_are_embedders() -> None:
     embedders: list[Embedder] = [HashingEmbedder(), Words()]
     assert [one.name for one in embedders] == ["hashing/256", "words"]
+
+
+async def test_a_model_is_asked_through_the_pool(memory: Memory) -> None:
+    async with System("search") as system:
+        pool = system.supervise(pool_from_environment(["offline:hashing"]))
+        memory.embedder = PoolEmbedder("offline:hashing", pool=pool, dimensions=64)
+        await memory.add_all(["the invoice was payed", "the garden is green"], owner=ANN)
+        assert texts(await memory.search("invoices", owner=ANN, limit=1)) == ["the invoice was payed"]
+        assert memory.embedder.name == "offline:hashing/64"
+        ours = PoolEmbedder("offline:hashing", pool=pool)
+        assert (await ours.embed(["a", "b"])).shape == (2, 512)
+
+
+async def test_in_a_run_the_agencys_own_pool_is_asked_and_outside_of_one_it_is_said_that_there_is_none(
+    memory: Memory,
+) -> None:
+    asked: list[EmbeddingRequest] = []
+
+    class Model(Actor):
+        def on_receive(self, message: Any) -> Any:
+            if isinstance(message, EmbeddingRequest):
+                asked.append(message)
+                return Embeddings(tuple((1.0, 0.0) for _ in message.texts))
+            return Completion(Message("assistant", "done"), "stop")
+
+    memory.embedder = PoolEmbedder("some-model")
+    agent = Agent("Clerk", "You help.", skills=[memory_skill(memory)])
+    async with Agency(agent, model=ChildSpec(Model, name="model")) as agency:
+        await agency.run("which tea?", caller=Caller("ann"))
+    assert [request.texts for request in asked] == [("which tea?",)]
+    with pytest.raises(EmbeddingFailed, match="some-model has no pool to ask outside of an agent's run"):
+        await embedded(memory.embedder, ["tea"])
+
+
+@pytest.mark.parametrize("wrong", [{"model": ""}, {"pool": "pool"}, {"dimensions": 0}, {"timeout": 0}])
+def test_a_pools_embedder_that_is_described_wrongly_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match=f"a pool's embedder: {next(iter(wrong))} is"):
+        PoolEmbedder(**{"model": "some-model", **wrong})

@@ -84,7 +84,8 @@ async def test_a_batch_whose_outcome_was_not_learned_is_not_written_twice(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = store()
-    write, lost = made.write, []
+    write = made.write
+    lost: list[Any] = []
 
     def loses(batch: Any) -> Any:
         results = write(batch)

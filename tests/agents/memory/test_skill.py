@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Caller, HookFailed, Memory, Owner, Request, memory_skill
+from callboard import (
+    Agency,
+    Agent,
+    Caller,
+    HookContext,
+    HookFailed,
+    Memory,
+    Owner,
+    Request,
+    guardrail,
+    hook,
+    memory_skill,
+)
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.testing.doubles.models import call
 from tests.agents.support import function, results
@@ -166,3 +178,26 @@ def test_a_skill_that_is_described_wrongly_is_refused(wrong: dict[str, Any]) -> 
         memory_skill(memory, **wrong)
     with pytest.raises(DefinitionError, match="memory is a Memory, not str"):
         memory_skill("memory.db")  # type: ignore[arg-type]
+
+
+async def test_hooks_for_memory_see_what_is_remembered_and_a_guardrail_refuses_it(memory: Memory) -> None:
+    @hook("memory")
+    def blot(context: HookContext) -> None:
+        assert context.text is not None
+        context.text = context.text.replace("4711", "****")
+
+    @guardrail("memory")
+    def refuse(context: HookContext) -> None:
+        if "swordfish" in (context.text or ""):
+            raise ValueError("no passwords")
+
+    agent = Agent("Clerk", "You help.", hooks=[blot, refuse], skills=[memory_skill(memory)])
+    owner = Owner("ann", "acme")
+    async with Agency(agent, model=function(Asked())) as team:
+        await team.run('remember {"text": "the code is 4711"}', caller=ANN)
+        (fact,) = await memory.facts(owner=owner)
+        await team.run(f'correct_fact {{"id": "{fact.id}", "text": "the code is 4711, still"}}', caller=ANN)
+        refused = await team.run('remember {"text": "the password is swordfish"}', caller=ANN)
+        assert "guardrail refuse refused (memory): no passwords" in refused.text
+    assert texts(await memory.facts(owner=owner)) == ["the code is ****, still"]
+    assert texts(await memory.search("code 4711", owner=owner)) == ["the code is ****, still"]

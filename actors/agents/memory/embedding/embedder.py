@@ -64,6 +64,8 @@ async def embedded(embedder: Embedder, texts: Sequence[str]) -> Vectors:
     name = embedder.name
     try:
         rows = np.asarray(await embedder.embed(texts), dtype=np.float32)
+    except EmbeddingFailed:
+        raise
     except Exception as error:
         raise EmbeddingFailed(f"the embedder {name} failed: {type(error).__name__}") from error
     if rows.ndim != 2 or rows.shape[0] != len(texts) or not rows.shape[1]:
