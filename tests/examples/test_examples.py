@@ -124,6 +124,13 @@ PRINTS = {
         "Reviewer of offline",
     ],
     "key_pool.py": ["{'Good day.'}", "{'acme-1': True, 'acme-2': True}", "[('acme-1', True), ('acme-2', True)]"],
+    "memory.py": [
+        'ann - What I know: - "Ann is allergic to nuts"',
+        "bob - What I know: nothing",
+        "Ann is allergic to nuts - Clerk, conversation monday",
+        "[('Ann is allergic to nuts', False), ('Ann is allergic to peanuts only', True)]",
+        "2 erased, 0 left",
+    ],
     "network_faults.py": [
         "LoseReply AssertionError: charged 2 times",
         "DelayReply AssertionError: charged 2 times",

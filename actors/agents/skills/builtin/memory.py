@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from .....providers.checks import AMOUNT, FLAG, WHOLE
+from .....providers.checks import AMOUNT, FLAG, NAME, WHOLE
 from .....tools import tool
 from .....tools.errors import ToolError
 from ...caller import Caller
@@ -19,6 +19,7 @@ from ...memory.facts.telling import as_result, question, told, with_told
 from ...memory.memory import Memory
 from ...wishes import define
 from ..skill import Skill
+from .extraction import Extraction
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ _NOBODY: Final = "nobody is named as the user of this conversation, so nothing c
 _TOLD: Final = "callboard.memory.told"
 
 
-def memory_skill(memory: Memory, *, facts: int = 5, per_agent: bool = False) -> Skill:
+def memory_skill(memory: Memory, *, facts: int = 5, per_agent: bool = False, extract: str | None = None) -> Skill:
     """A memory for an agent: what it remembers of a user, only that user's runs can recall.
 
     Whose memory it is follows from the run's caller (user and tenant) and from nothing that a model says. In runs of
@@ -47,13 +48,15 @@ def memory_skill(memory: Memory, *, facts: int = 5, per_agent: bool = False) -> 
             stands there already; the same ones for the whole run. 0 for none.
         per_agent: whether each agent has its own, beside what is known to no agent in particular. By default all agents
             that have the skill share what they know of a user.
+        extract: a model that takes facts out of each run that has ended in an answer, beside everything else and not on
+            the run's account; None for none. What was said is kept in the memory until it has been done.
 
     Raises:
         DefinitionError: an argument is of the wrong type.
     """
     if not isinstance(memory, Memory):
         raise DefinitionError(f"memory_skill: memory is a Memory, not {type(memory).__name__}")
-    define("memory_skill", facts=(facts, WHOLE), per_agent=(per_agent, FLAG))
+    define("memory_skill", facts=(facts, WHOLE), per_agent=(per_agent, FLAG), extract=(extract, NAME.or_none()))
     define("memory_skill", facts=(facts, AMOUNT))
 
     def owner_of(caller: Caller, agent: str) -> Owner | None:
@@ -121,6 +124,16 @@ def memory_skill(memory: Memory, *, facts: int = 5, per_agent: bool = False) -> 
             context.model_request = replace(request, messages=with_told(request.messages, text))
 
     hooks: list[Hook] = [tell] if facts else []
+    if extract is not None:
+        extraction = Extraction(memory, extract)
+
+        @hook("finalize")
+        async def note(context: HookContext) -> None:
+            owner = owner_of(context.request.caller, context.request.agent)
+            if owner is not None and context.error is None and context.answer is not None:
+                await extraction.note(context.request, owner, context.answer.messages)
+
+        hooks.append(note)
     return Skill("memory", _INSTRUCTIONS, [remember, recall, correct_fact, forget], hooks)
 
 

@@ -1,0 +1,154 @@
+"""Facts that a model takes out of runs that have ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from callboard import Agency, Agent, Caller, Memory, Owner, Request, System, memory_skill
+from callboard.actors.agents.memory.facts.extraction import MOST_FACTS, MOST_SAID, facts_in, record_of
+from callboard.providers.messages import Message
+from callboard.testing import Restart, Simulation, simulate
+from tests.agents.support import function, until
+
+from .support import texts
+
+ANN = Owner("ann")
+DUE = "extraction"
+
+
+class Model:
+    """Answers, and finds in a record what stands behind "I like"; it can be told to fail, or to find no list."""
+
+    def __init__(self) -> None:
+        self.records: list[str] = []
+        self.fails = False
+        self.finds: str | None = None
+
+    def __call__(self, request: Request) -> Any:
+        if not request.messages[0].text.startswith("You are given the record"):
+            return "I like everything"
+        self.records.append(request.messages[1].text)
+        if self.fails:
+            raise ConnectionError("nobody answers")
+        assert request.model == "small"
+        line = request.messages[1].text.splitlines()[0]
+        return self.finds or json.dumps([line.partition("I like ")[2].rstrip('"')])
+
+
+def team(memory: Memory, model: Model, **options: Any) -> Agency:
+    return Agency(Agent("Clerk", skills=[memory_skill(memory, extract="small")]), model=function(model), **options)
+
+
+async def done(memory: Memory) -> None:
+    """Wait until nothing is due any more."""
+    while await memory.facts(owner=ANN, kind=DUE):
+        pass
+
+
+async def test_facts_are_taken_out_of_what_the_user_said_in_a_run(memory: Memory) -> None:
+    model = Model()
+    async with team(memory, model) as agency:
+        await agency.run("I like tea", conversation="c", caller=Caller("ann"))
+        await done(memory)
+        await agency.run("I like milk", conversation="c", caller=Caller("ann"))
+        await done(memory)
+        await agency.run("I like salt")
+    first, second = await memory.facts(owner=ANN)
+    assert (first.text, second.text, first.source) == ("tea", "milk", "Clerk, conversation c")
+    assert model.records[1] == 'user: "I like milk"\nassistant: "I like everything"', "only the run's own"
+    assert len(model.records) == 2, "nobody's runs are not looked at"
+    assert await memory.search_all("salt", kind=None) == []
+    assert len(await memory.export(owner=ANN)) == 2, "of the runs nothing is left"
+
+
+async def test_where_the_model_fails_it_is_done_when_the_users_next_run_ends(
+    memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Model()
+    model.fails = True
+    async with team(memory, model) as agency:
+        await agency.run("I like tea", caller=Caller("ann"))
+        with caplog.at_level(logging.WARNING):
+            await until(lambda: "facts cannot be taken out" in caplog.text)
+        assert await memory.facts(owner=ANN) == []
+        model.fails = False
+        await agency.run("I like milk", caller=Caller("ann"))
+        await done(memory)
+    assert texts(await memory.facts(owner=ANN)) == ["tea", "milk"]
+
+
+async def test_an_answer_that_is_no_list_is_named_and_not_asked_for_again(
+    memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Model()
+    model.finds = "I found that they like tea."
+    async with team(memory, model) as agency:
+        await agency.run("I like tea", caller=Caller("ann"))
+        await done(memory)
+    assert "small gave no list of facts for the extraction of run" in caplog.text
+    assert "tea" not in caplog.text
+    assert await memory.export(owner=ANN) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "facts"),
+    [
+        ('["a", "b", "a", " "]', ["a", "b"]),
+        ('Here:\n```json\n["a"]\n```', ["a"]),
+        ("[]", []),
+        (json.dumps([str(number) for number in range(99)]), [str(number) for number in range(MOST_FACTS)]),
+        ("nothing", None),
+        ('["a", 1]', None),
+        ('{"a": ["b"', None),
+        ("[" * 100_000 + "]" * 100_000, None),
+    ],
+)
+def test_what_of_an_answer_is_a_fact(answer: str, facts: list[str] | None) -> None:
+    assert facts_in(answer) == facts
+
+
+def test_a_record_is_what_user_and_assistant_said_and_not_too_long() -> None:
+    said = [
+        Message("system", "s"),
+        Message("user", "a\nb"),
+        Message("tool", "t", tool_call_id="1"),
+        Message("assistant"),
+    ]
+    assert record_of(said) == 'user: "a\\nb"'
+    assert record_of([Message("assistant", "x")]) == ""
+    assert len(record_of([Message("user", "x" * 99_999)])) == MOST_SAID
+
+
+async def scenario(sim: Simulation) -> None:
+    """A process in which facts are taken out of two runs at once, and whoever comes back later finds them."""
+    model = Model()
+
+    async def main(system: System) -> None:
+        with Memory(sim.folder / "memory.db") as memory:
+            agency = team(memory, model, journal=sim.folder / "agency.db", system=system)
+            sim.watch(agency)
+            async with agency:
+                handles = [
+                    await agency.start_run(f"I like {what}", run_id=what, caller=Caller("ann"))
+                    for what in ("tea", "milk")
+                ]
+                for handle in handles:
+                    await handle
+                await agency.run("I like salt", run_id="salt", caller=Caller("ann"))
+                await agency.run("I like bread", caller=Caller("ann"))
+                await done(memory)
+
+    await sim.process("clerk", main)
+    with Memory(sim.folder / "memory.db") as memory:
+        found = texts(await memory.facts(owner=ANN))
+        assert sorted(set(found)) == ["bread", "milk", "salt", "tea"]
+        assert [found.count(what) for what in ("tea", "milk", "salt")] == [1, 1, 1], "each fact once per run"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_that_is_killed_at_any_write_has_the_facts_of_each_run_once(when: Any) -> None:
+    simulate(scenario, seeds=12, faults=[Restart("clerk", when=when)])
