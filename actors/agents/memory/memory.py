@@ -135,26 +135,34 @@ class Memory:
         new = NewFact(text, source, valid_from, valid_to, labels, metadata or {}, kind)
         return (await self.add_all([new], owner=owner, key=key))[0]
 
-    async def add_all(self, facts: Iterable[str | NewFact], *, owner: Owner, key: str = "") -> list[Fact]:
+    async def add_all(
+        self, facts: Iterable[str | NewFact], *, owner: Owner, key: str = "", replacing: str | None = None
+    ) -> list[Fact]:
         """Remember several facts, all or none of them; see `add`.
 
         Args:
             facts: in the order in which they are kept.
             owner: whose they are.
             key: what makes all of them once.
+            replacing: a source: what the owner has from there, of the kinds that the new ones are of, is deleted as
+                `erase` does, in the same transaction. With a key that is known, nothing is.
 
         Returns:
             what is kept: with a key that is known, what was added first.
         """
         as_owner(owner)
         words_of(key, "key")
+        if replacing is not None:
+            words_of(replacing, "replacing")
         given = [await _looked_at(as_new(fact)) for fact in facts]
         if not given:
             return []
         now = time.time()
         made = tuple(_fact(new, owner, now) for new in given)
         vectors = await self._vectors([fact.text for fact in made])
-        kept: list[Fact] = await self._write(Add(made, key, vectors))
+        kinds = tuple(dict.fromkeys(fact.kind for fact in made))
+        replaces = None if replacing is None else Erase(owner, replacing, kinds)
+        kept: list[Fact] = await self._write(Add(made, key, vectors, replaces))
         return kept
 
     async def correct(
@@ -223,12 +231,13 @@ class Memory:
         fact: Fact = await self._write(End(words_of(id, "id"), owner, when))
         return fact
 
-    async def erase(self, *, owner: Owner, source: str | None = None) -> int:
+    async def erase(self, *, owner: Owner, source: str | None = None, kinds: Sequence[str] = ()) -> int:
         """Delete facts, so that nothing of them is left in the store. Backups and other stores are not reached.
 
         Args:
             owner: whose: all of the user's, of every agent; those of one agent, where the owner names one.
             source: only those that come from there; None for all.
+            kinds: only those of these kinds; none for all.
 
         Returns:
             how many.
@@ -236,7 +245,9 @@ class Memory:
         as_owner(owner)
         if source is not None:
             words_of(source, "source")
-        count: int = await self._write(Erase(owner, source))
+        if isinstance(kinds, str):
+            raise WrongFact("kinds are several texts, not one")
+        count: int = await self._write(Erase(owner, source, tuple(words_of(kind, "a kind") for kind in kinds)))
         return count
 
     async def reindex(self) -> int:

@@ -211,6 +211,39 @@ async def test_one_source_or_one_agent_can_be_erased(memory: Memory) -> None:
     assert texts(await memory.search("from the clerk mail chat", owner=ANN)) == ["from the chat"]
 
 
+async def test_what_replaces_a_source_deletes_what_came_from_there_of_its_kind_and_nothing_else(memory: Memory) -> None:
+    await memory.add_all([NewFact(text, "page", kind="chunk") for text in ("old tea", "old milk")], owner=ANN)
+    await memory.add("tea is on the page", owner=ANN, source="page")
+    await memory.add("another page's tea", owner=ANN, source="other", kind="chunk")
+    await memory.add("Bob's tea", owner=BOB, source="page", kind="chunk")
+    new = [NewFact("new tea", "page", kind="chunk")]
+    (kept,) = await memory.add_all(new, owner=ANN, key="v2", replacing="page")
+    expected = ["another page's tea", "new tea"]
+    assert texts(await memory.facts(owner=ANN, kind="chunk")) == expected
+    assert sorted(texts(await memory.search("tea milk", owner=ANN, kind="chunk"))) == expected
+    assert texts(await memory.facts(owner=ANN)) == ["tea is on the page"]
+    assert texts(await memory.facts(owner=BOB, kind="chunk")) == ["Bob's tea"]
+    await memory.add("added later", owner=ANN, source="page", kind="chunk")
+    assert await memory.add_all(new, owner=ANN, key="v2", replacing="page") == [kept], "with a known key nothing goes"
+    assert len(await memory.facts(owner=ANN, kind="chunk")) == 3
+    assert await memory.erase(owner=ANN, source="page", kinds=["chunk"]) == 2
+    assert texts(await memory.facts(owner=ANN, kind=None)) == ["tea is on the page", "another page's tea"]
+
+
+async def test_where_what_replaces_cannot_be_kept_nothing_goes(memory: Memory) -> None:
+    await memory.add("old", owner=ANN, source="page")
+    wrong: Any = [NewFact("new", "page"), 7]
+    for attempt in (
+        memory.add_all(wrong, owner=ANN, replacing="page"),
+        memory.add_all(["new"], owner=ANN, replacing=wrong),
+        memory.erase(owner=ANN, kinds="fact"),
+        memory.erase(owner=ANN, kinds=[wrong]),
+    ):
+        with pytest.raises(WrongFact):
+            await attempt
+    assert texts(await memory.facts(owner=ANN)) == ["old"]
+
+
 async def test_an_export_is_plain_data_and_has_what_has_ended(memory: Memory) -> None:
     fact = await memory.add("Ann lives in Rome", owner=ANN, valid_from=NOW, metadata={"a": [1, None]}, labels=["x"])
     await memory.correct(fact.id, "Ann lives in Oslo", owner=ANN, at=NOW + 1)

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard import Fact, FactEnded, Memory, Owner, UnknownFact
+from callboard import Fact, FactEnded, Memory, NewFact, Owner, UnknownFact
 
 OWNERS = [Owner("ann"), Owner("ann", "acme"), Owner("ann", "acme", "Clerk"), Owner("ann", "acme", "Cook"), Owner("bob")]
 WORDS = ("tea", "cat", "rome")
@@ -22,6 +22,7 @@ KEY = st.sampled_from(["", "", "a", "b"])
 CHANGES = st.lists(
     st.one_of(
         st.tuples(st.just("add"), OWNER, TEXT, KEY),
+        st.tuples(st.just("replace"), OWNER, TEXT, KEY),
         st.tuples(st.just("correct"), OWNER, NUMBERS, TEXT, KEY),
         st.tuples(st.just("forget"), OWNER, NUMBERS),
         st.tuples(st.just("erase"), OWNER),
@@ -70,11 +71,15 @@ async def compare(memory: Memory, changes: list[tuple[Any, ...]], other: Memory)
     ids: list[str] = []
     for what, owner, *rest in changes:
         now += 1
-        if what == "add":
+        if what in ("add", "replace"):
             text, key = rest
             known = model.known(owner, key)
-            fact = await memory.add(text, owner=owner, key=key, valid_from=now)
+            new = NewFact(text, valid_from=now)
+            replacing = "" if what == "replace" else None
+            (fact,) = await memory.add_all([new], owner=owner, key=key, replacing=replacing)
             if known is None:
+                if what == "replace":
+                    model.erase(owner)
                 model.add(fact, key)
                 ids.append(fact.id)
             else:

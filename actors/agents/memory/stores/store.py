@@ -24,11 +24,13 @@ class Add(NamedTuple):
         key: empty, or what makes it once: where the same user and tenant have facts under it already, nothing is
             written, and those are the result.
         vectors: one for each fact; None: they are made later (`Embed`).
+        replaces: what is deleted in the same transaction, if anything is written.
     """
 
     facts: tuple[Fact, ...]
     key: str = ""
     vectors: Vectors | None = None
+    replaces: Erase | None = None
 
 
 class Correct(NamedTuple):
@@ -72,10 +74,12 @@ class Erase(NamedTuple):
     Args:
         owner: whose: all of a user's of a tenant, or those of one agent's only, where one is named.
         source: only those of this source; None for all.
+        kinds: only those of these kinds; none for all.
     """
 
     owner: Owner
     source: str | None = None
+    kinds: tuple[str, ...] = ()
 
 
 class Embed(NamedTuple):

@@ -108,7 +108,7 @@ class PostgresMemoryStore:
             if self.is_transient(error):
                 self._drop("write")
             raise
-        if any(item.__class__ is Erase for item in batch):
+        if any(item.__class__ is Erase or getattr(item, "replaces", None) is not None for item in batch):
             with suppress(Exception):  # it can wait: nobody finds it any more
                 connection.execute(self._names.script("VACUUM {s}.facts"))
         return results
@@ -167,6 +167,8 @@ class PostgresMemoryStore:
             return kept
         if wrong := self._wrong_embedder(item.vectors):
             return wrong
+        if item.replaces is not None:
+            self._erase(item.replaces)
         self._insert(item.facts, item.key, item.vectors)
         return list(item.facts)
 
@@ -200,7 +202,15 @@ class PostgresMemoryStore:
         for column, wanted in (("agent", owner.agent or None), ("source", item.source)):
             if wanted is not None:
                 where += f" AND {column} = %({column})s"
-        values = {"tenant": owner.tenant, "user": owner.user, "agent": owner.agent, "source": item.source}
+        if item.kinds:
+            where += " AND kind = ANY (%(kinds)s)"
+        values = {
+            "tenant": owner.tenant,
+            "user": owner.user,
+            "agent": owner.agent,
+            "source": item.source,
+            "kinds": list(item.kinds),
+        }
         return len(self._run("write", f"DELETE FROM {{s}}.facts WHERE {where} RETURNING 1", values))
 
     def _embed(self, item: Embed) -> object:

@@ -105,7 +105,7 @@ class SqliteMemoryStore(SqliteMemoryReader):
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
             raise
-        if any(item.__class__ is Erase for item in batch):
+        if any(item.__class__ is Erase or getattr(item, "replaces", None) is not None for item in batch):
             self._leave_nothing()
         return results
 
@@ -118,6 +118,9 @@ class SqliteMemoryStore(SqliteMemoryReader):
             return kept
         if wrong := self._wrong_embedder(item.vectors):
             return wrong
+        if item.replaces is not None:
+            self._erase(item.replaces)
+            number = self._number(owner)
         if number is None:
             cursor = self._writer.execute("INSERT INTO owners (tenant, user) VALUES (?, ?)", (owner.tenant, owner.user))
             number = cursor.lastrowid
@@ -162,6 +165,9 @@ class SqliteMemoryStore(SqliteMemoryReader):
             if wanted is not None:
                 where += f" AND {column} = ?"
                 values.append(wanted)
+        if item.kinds:
+            where += f" AND kind IN ({','.join('?' * len(item.kinds))})"
+            values += item.kinds
         rows = self._writer.execute(f"SELECT place, text FROM facts WHERE {where}", values).fetchall()
         self._writer.executemany(_UNWORD, [(place, " ".join(terms(text))) for place, text in rows])
         places = [(place,) for place, _ in rows]
