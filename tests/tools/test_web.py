@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.tools import ToolTimeout
+from callboard.tools.builtin.readable import html_lines, html_to_text
 from callboard.tools.builtin.search import DdgsSearch, SearchHit, SearxngSearch, web_search_tool
-from callboard.tools.builtin.web import html_to_text, web_fetch_tool
+from callboard.tools.builtin.web import web_fetch_tool
 from callboard.tools.errors import FetchFailed, MissingExtra
 
 fetch = web_fetch_tool(private=True)
@@ -405,3 +406,10 @@ async def test_without_ddgs_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     result = await web_search_tool(DdgsSearch()).run({"query": "trains"})
     assert isinstance(result.error, MissingExtra)
     assert "pip install 'callboard[search]'" in result.content
+
+
+def test_each_line_of_a_pages_text_says_on_which_line_of_the_page_it_begins() -> None:
+    page = "<h1>Title</h1>\n<p>first\nsecond</p>\n\n<ul>\n<li>one\n<li>\ntwo</ul><p>a</p><p>b</p>"
+    numbered = [(line, at) for line, at in html_lines(page) if line]
+    assert numbered == [("# Title", 1), ("first", 2), ("second", 3), ("- one", 6), ("two", 8), ("a", 8), ("b", 8)]
+    assert html_to_text(page) == "\n".join(line for line, _ in html_lines(page))

@@ -7,13 +7,13 @@ import json
 import socket
 import ssl
 from contextlib import aclosing
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from ..errors import FetchFailed
 from ..function_tool import tool
 from ..threads import in_thread
 from ..tool import Tool
+from .readable import html_to_text
 
 if TYPE_CHECKING:
     import httpx
@@ -179,57 +179,3 @@ def _indented(text: str) -> str:
         return json.dumps(json.loads(text), indent=1, ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
-
-
-class _TextOfHtml(HTMLParser):
-    _HIDDEN = frozenset({"script", "style", "noscript", "template", "svg", "head"})
-    _BLOCKS = frozenset(
-        {"p", "div", "section", "article", "header", "footer", "ul", "ol", "li", "tr", "table", "pre", "br", "hr"}
-        | {"h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "main", "nav", "aside", "form", "dt", "dd", "title"}
-    )
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._hidden: list[str] = []
-        self._links: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._HIDDEN:
-            self._hidden.append(tag)
-        elif tag == "body":  # a head need not be closed
-            self._hidden.clear()
-        elif tag == "title" and self._hidden == ["head"]:  # it says what the page is
-            self._hidden = ["title"]
-        elif tag == "a":
-            self._links.append(dict(attrs).get("href") or "")
-        elif tag in self._BLOCKS:
-            self.parts.append("\n- " if tag == "li" else "\n" + "#" * int(tag[1]) + " " if tag[1:].isdigit() else "\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._hidden:
-            del self._hidden[self._hidden.index(tag) :]
-            self.parts.append("\n")
-        elif tag == "a" and self._links:
-            target = self._links.pop()
-            if target.startswith(("http://", "https://", "/")):
-                self.parts.append(f" ({target})")
-        elif tag in self._BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden or self._hidden == ["title"]:
-            self.parts.append(data)
-
-
-def html_to_text(html: str) -> str:
-    """The readable text of a page: headings, lists and paragraphs on lines of their own, links with their target."""
-    parser = _TextOfHtml()
-    parser.feed(html)
-    parser.close()
-    lines = (" ".join(line.split()) for line in "".join(parser.parts).split("\n"))
-    kept: list[str] = []
-    for line in lines:
-        if (line and line != "-") or (kept and kept[-1]):
-            kept.append("" if line == "-" else line)
-    return "\n".join(kept).strip()
