@@ -194,17 +194,24 @@ if TYPE_CHECKING:
     from .actors.agents.memory.context.strategy import ContextStrategy, DropToolOutput, KeepAll, Window
     from .actors.agents.memory.context.summary import Summarize
     from .actors.agents.memory.context.view import ContextView
+    from .actors.agents.memory.documents.documents import Citation, Documents, IndexedDocument, Passage
     from .actors.agents.memory.embedding.embedder import Embedder
     from .actors.agents.memory.embedding.hashing import HashingEmbedder
     from .actors.agents.memory.embedding.pool import PoolEmbedder
     from .actors.agents.memory.errors import (
+        DocumentFailed,
+        DocumentNotFound,
+        DocumentTooLarge,
         EmbedderMismatch,
         EmbeddingFailed,
+        EmptyDocument,
         FactEnded,
         MemoryClosed,
         MemoryFailed,
         MemoryUnavailable,
         UnknownFact,
+        UnreadableDocument,
+        WrongDocument,
         WrongFact,
     )
     from .actors.agents.memory.facts.fact import Fact, Found, NewFact, Owner
@@ -239,6 +246,7 @@ if TYPE_CHECKING:
     from .actors.agents.skills.builtin.agents import AgentsSkill
     from .actors.agents.skills.builtin.crew.skill import CrewSkill
     from .actors.agents.skills.builtin.database import DatabaseSkill
+    from .actors.agents.skills.builtin.documents import documents_skill
     from .actors.agents.skills.builtin.files import files_skill
     from .actors.agents.skills.builtin.google import GoogleSkill
     from .actors.agents.skills.builtin.guardrails import guardrails_skill
@@ -435,6 +443,7 @@ _HOMES = {
     ".actors.agents.guardrails.patterns.injection": ("prompt_injections",),
     ".actors.agents.guardrails.guardrail": ("Guardrail",),
     ".actors.agents.guardrails.findings": ("Finding",),
+    ".actors.agents.skills.builtin.documents": ("documents_skill",),
     ".actors.agents.skills.builtin.memory": ("memory_skill",),
     ".actors.agents.memory.stores.store": ("MemoryStore",),
     ".actors.agents.memory.stores.sqlite": ("SqliteMemoryStore",),
@@ -445,14 +454,21 @@ _HOMES = {
         "NewFact",
         "Owner",
     ),
+    ".actors.agents.memory.documents.documents": ("Citation", "Documents", "IndexedDocument", "Passage"),
     ".actors.agents.memory.errors": (
+        "DocumentFailed",
+        "DocumentNotFound",
+        "DocumentTooLarge",
         "EmbedderMismatch",
         "EmbeddingFailed",
+        "EmptyDocument",
         "FactEnded",
         "MemoryClosed",
         "MemoryFailed",
         "MemoryUnavailable",
         "UnknownFact",
+        "UnreadableDocument",
+        "WrongDocument",
         "WrongFact",
     ),
     ".actors.agents.memory.embedding.hashing": ("HashingEmbedder",),
@@ -926,6 +942,7 @@ __all__ = [
     "CheckpointConflict",
     "ChildSpec",
     "ChunkLong",
+    "Citation",
     "CodeFailed",
     "CommandFailed",
     "Completion",
@@ -953,6 +970,10 @@ __all__ = [
     "DefinitionError",
     "Delivery",
     "Delta",
+    "DocumentFailed",
+    "DocumentNotFound",
+    "DocumentTooLarge",
+    "Documents",
     "DropToolOutput",
     "DynamicSupervisor",
     "EffectContext",
@@ -961,6 +982,7 @@ __all__ = [
     "EmbeddingFailed",
     "EmbeddingRequest",
     "Embeddings",
+    "EmptyDocument",
     "Endpoint",
     "Event",
     "EventNotReadable",
@@ -1008,6 +1030,7 @@ __all__ = [
     "HookFailed",
     "HttpRoute",
     "Image",
+    "IndexedDocument",
     "Interceptor",
     "InvalidAnswer",
     "InvalidArguments",
@@ -1066,6 +1089,7 @@ __all__ = [
     "Overflow",
     "Owner",
     "PartialAnswer",
+    "Passage",
     "PatternCheck",
     "Pipeline",
     "Pool",
@@ -1223,6 +1247,7 @@ __all__ = [
     "UnknownSkill",
     "UnknownTool",
     "UnpricedModel",
+    "UnreadableDocument",
     "Unsubscribe",
     "UnsuitableFile",
     "Usage",
@@ -1234,6 +1259,7 @@ __all__ = [
     "WebhookTarget",
     "Weighted",
     "Window",
+    "WrongDocument",
     "WrongFact",
     "agents_md",
     "as_chunks",
@@ -1253,6 +1279,7 @@ __all__ = [
     "current_system",
     "default_tools",
     "developer_tools",
+    "documents_skill",
     "email_addresses",
     "file_tools",
     "files_skill",

@@ -79,6 +79,14 @@ PRINTS = {
         "links: link to another domain in output, redact",
         "You said 'hi'; see [link to another domain] or mail ann@example.com.",
     ],
+    "documents.py": [
+        "handbook.md 3",
+        "[handbook.md, lines 7-9] Handbook › Refunds › Abroad",
+        "lines 7-9 ['### Abroad\\n\\nRefunds to Norway take a month, because of customs.']",
+        "line 70 []",
+        "['# Handbook\\n\\nAll refunds take a day.']",
+        "True []",
+    ],
     "counter.py": [
         "4 steps: You count. The counter stands at 12; it has passed 0 tens.",
         "1 steps: You count. The counter stands at 12; it has passed 1 tens.",

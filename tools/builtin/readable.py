@@ -71,9 +71,9 @@ def html_lines(html: str) -> list[tuple[str, int]]:
             raw[-1][0].append(piece)
     kept: list[tuple[str, int]] = []
     for words, at in raw:
-        line = " ".join("".join(words).split())
-        if (line and line != "-") or (kept and kept[-1][0]):
-            kept.append(("" if line == "-" else line, at))
+        shown = " ".join("".join(words).split())
+        if (shown and shown != "-") or (kept and kept[-1][0]):
+            kept.append(("" if shown == "-" else shown, at))
     while kept and not kept[-1][0]:
         kept.pop()
     return kept

@@ -7,7 +7,13 @@ MemoryFailed(CallboardError)
 ├── EmbeddingFailed      the embedder failed, or gave what are no vectors
 ├── UnknownFact          the owner has no fact of that id
 ├── FactEnded            the fact has been corrected or forgotten already; nothing was written
-└── WrongFact            (also ValueError)  a fact, an owner or a query is described wrongly
+├── WrongFact            (also ValueError)  a fact, an owner or a query is described wrongly
+└── DocumentFailed       a document cannot be read or kept; what was kept of it before stays
+    ├── DocumentNotFound     there is no such file
+    ├── UnreadableDocument   it is damaged, encrypted, of a kind that is not read, or no text
+    ├── EmptyDocument        there is no text in it
+    ├── DocumentTooLarge     it, or the text in it, has too many bytes
+    └── WrongDocument        (also ValueError)  a document is described wrongly
 """
 
 from __future__ import annotations
@@ -73,3 +79,35 @@ class FactEnded(MemoryFailed):
 
 class WrongFact(MemoryFailed, ValueError):
     """A fact, an owner or a query is described wrongly."""
+
+
+class DocumentFailed(MemoryFailed):
+    """A document cannot be read or kept. What was kept of it before stays as it is.
+
+    Attributes:
+        document: its name.
+    """
+
+    def __init__(self, message: str, document: str = "") -> None:
+        super().__init__(message)
+        self.document = document
+
+
+class DocumentNotFound(DocumentFailed):
+    """There is no such file, or it may not be read."""
+
+
+class UnreadableDocument(DocumentFailed):
+    """It is damaged, encrypted, of a kind that is not read, or no text."""
+
+
+class EmptyDocument(DocumentFailed):
+    """There is no text in it."""
+
+
+class DocumentTooLarge(DocumentFailed):
+    """It, or the text in it, has too many bytes."""
+
+
+class WrongDocument(DocumentFailed, ValueError):
+    """A document is described wrongly."""

@@ -1,0 +1,1 @@
+"""Documents: read, cut into passages, found and cited."""

@@ -1,0 +1,119 @@
+"""The skill of looking into documents: what an agent's answer cites is there, and nobody sees another one's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from callboard import Agency, Agent, Caller, Documents, Memory, Owner, Request, documents_skill
+from callboard.actors.agents.errors import DefinitionError
+from callboard.actors.testing.doubles.models import call
+from callboard.testing import Crash, Simulation, simulate
+from tests.agents.support import function, results
+
+from .support import ANN, BOB, HANDBOOK, pdf
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    with Memory() as memory:
+        yield memory
+
+
+def answers(request: Request) -> Any:
+    """A model that looks for what the user has said, and cites the first passage that it is shown."""
+    shown = results(request)
+    if not shown:
+        return call("search_documents", "c1", query=request.messages[-1].text)
+    found = json.loads(shown[-1])
+    return f"{found[0]['text']} {found[0]['citation']}" if found else "They do not say."
+
+
+def agency(documents: Documents, model: Any = answers, **options: Any) -> Agency:
+    return Agency(Agent("Clerk", "You help.", skills=[documents_skill(documents, **options)]), model=function(model))
+
+
+async def test_what_an_agents_answer_cites_is_there_and_says_what_it_was_cited_for(memory: Memory) -> None:
+    documents = Documents(memory, characters=70)
+    await documents.index(HANDBOOK.encode(), owner=ANN, name="handbook.md")
+    await documents.index(pdf(["Lunch is at noon."]), owner=ANN, name="menu [new].pdf")
+    async with agency(documents) as team:
+        for asked, says in (("customs for Norway?", "month"), ("lunch at noon?", "Lunch")):
+            answer = await team.run(asked, caller=Caller("ann", "acme"))
+            (citation,) = await documents.cited(answer.text, owner=ANN)
+            assert citation.passages
+            assert all(says in one.text for one in citation.passages)
+        assert (await team.run("lunch?", caller=Caller("bob", "acme"))).text == "They do not say."
+
+
+async def test_documents_of_an_owner_can_be_for_everybody(memory: Memory) -> None:
+    documents = Documents(memory)
+    company = Owner(tenant="acme")
+    await documents.index(b"The office opens at eight.", owner=company, name="hours.txt")
+    async with agency(documents, owner=company) as team:
+        assert (await team.run("when does the office open?")).text.endswith("[hours.txt, line 1]")
+
+
+async def test_a_model_is_shown_which_documents_there_are(memory: Memory) -> None:
+    documents = Documents(memory)
+    await documents.index(b"One.", owner=ANN, name="a.txt")
+    await documents.index(b"Two.", owner=BOB, name="b.txt")
+
+    def model(request: Request) -> Any:
+        shown = results(request)
+        return shown[-1] if shown else call("list_documents", "c1")
+
+    async with agency(documents, model) as team:
+        assert (await team.run("which?", caller=Caller("ann", "acme"))).text == '["a.txt"]'
+        assert "nobody is named as the user" in (await team.run("which?")).text
+
+
+async def test_queries_that_are_no_text_are_told_to_the_model(memory: Memory) -> None:
+    documents = Documents(memory)
+    await documents.index(b"One.", owner=ANN, name="a.txt")
+
+    def model(request: Request) -> Any:
+        return results(request)[-1] if results(request) else call("search_documents", "c1", query="one\0")
+
+    async with agency(documents, model) as team:
+        answer = await team.run("?", caller=Caller("ann", "acme"))
+        assert json.loads(answer.text)[0]["citation"] == "[a.txt, line 1]"
+
+
+def test_wrong_arguments_of_the_skill_are_named(memory: Memory) -> None:
+    wrong: Any = 7
+    with pytest.raises(DefinitionError, match="documents is a Documents"):
+        documents_skill(wrong)
+    with pytest.raises(DefinitionError, match="owner is an Owner"):
+        documents_skill(Documents(memory), owner=wrong)
+
+
+USERS = ("ann", "bob", "cem")
+ASKED = st.lists(st.integers(0, 2), min_size=1, max_size=4)
+CRASH = st.builds(Crash, st.sampled_from(["agency/Clerk", "model"]), st.integers(1, 5), optional=st.just(True))
+
+
+@given(ASKED, st.lists(CRASH, max_size=2, unique_by=lambda crash: crash.actor))
+@settings(max_examples=12, phases=[Phase.generate])
+def test_no_users_documents_reach_anothers_answer_and_what_is_cited_is_there_whatever_crashes(
+    asked: list[int], faults: list[Any]
+) -> None:
+    async def scenario(sim: Simulation) -> None:
+        with Memory() as memory:
+            documents = Documents(memory)
+            for user in USERS:
+                await documents.index(f"The code of {user} is {user}-1.".encode(), owner=Owner(user), name="codes.txt")
+            clerk = Agent("Clerk", "You help.", skills=[documents_skill(documents)])
+            async with Agency(clerk, model=function(answers), system=sim.system) as team:
+                for at in asked:
+                    answer = await team.run("the code", caller=Caller(USERS[at]))
+                    assert answer.text == f"The code of {USERS[at]} is {USERS[at]}-1. [codes.txt, line 1]"
+                    (citation,) = await documents.cited(answer.text, owner=Owner(USERS[at]))
+                    assert [one.text for one in citation.passages] == [f"The code of {USERS[at]} is {USERS[at]}-1."]
+
+    simulate(scenario, seeds=2, faults=faults)
