@@ -1,9 +1,12 @@
-"""``python -m benchmarks memory``: what memory costs, and what it costs to show a model less of a long conversation.
+"""``python -m benchmarks memory``: what memory costs and finds, and what it costs to show a model less of a long
+conversation.
 
 ``search_owner`` is a whole search within one user's facts, ``search_all`` one over everybody's, at 100,000 facts of 50
 users on SQLite; at most 10 ms and 80 ms are meant for the 99th percentile. ``bare`` is numpy's product over the same
 vectors; at most twice that is meant for a search over all. ``_cpu`` is the processor's time, in which others that use
 the machine do not count.
+
+``recall_…`` is what a search finds; see `recall`.
 
 ``context_fold`` is what a context strategy costs a step by itself, at 2,000 messages and more; at most 1 ms is meant.
 ``context_step`` is the CPU of a whole step there, ``bare`` without a strategy. ``context_paid`` is what a vendor bills
@@ -17,6 +20,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 
+from . import recall
 from .harness import Case, Suite
 from .harness.model import OURS
 from .subjects.process import Worker
@@ -32,7 +36,7 @@ def suite(quick: bool) -> Suite:
     smaller = 5 if quick else 1
     stack = ExitStack()
     try:
-        cases = [*_search(stack, FACTS // smaller), *_context(stack, STEPS // smaller)]
+        cases = [*_search(stack, FACTS // smaller), *recall.cases(stack, BASELINE), *_context(stack, STEPS // smaller)]
     except BaseException:
         stack.close()
         raise
