@@ -25,7 +25,7 @@ from .embedding.embedder import INSTALL, Embedder, Vectors, embedded
 from .embedding.hashing import HashingEmbedder
 from .errors import EmbeddingFailed, MemoryClosed, WrongFact
 from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_new, as_owner, moment, words_of
-from .facts.fusion import fuse
+from .facts.fusion import REST, fuse
 from .facts.terms import terms
 from .stores.outcomes import unknown
 from .stores.postgres import PostgresMemoryStore
@@ -372,7 +372,9 @@ class Memory:
 
         def look() -> tuple[list[Found], bool]:
             ranked = self._store.search(asked)
-            best = fuse((ranked.by_text, ranked.by_vector), limit)
+            apart = len(ranked.by_vector) if ranked.outstanding is None else ranked.outstanding
+            near, rest = ranked.by_vector[:apart], ranked.by_vector[apart:]
+            best = fuse((ranked.by_text, near, rest), limit, (1.0, 1.0, REST))
             there = self._store.take([place for place, _ in best]) if best else {}
             return [Found(there[place], score) for place, score in best if place in there], ranked.unembedded
 

@@ -6,13 +6,15 @@ import asyncio
 import json
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from callboard import FactEnded, Memory, NewFact, Owner, UnknownFact, WrongFact
 
-from .support import ANN, BOB, NOW, texts
+from .support import ANN, BOB, NOW, Open, texts
 
 
 async def test_what_is_added_is_found_by_its_words_with_its_source(memory: Memory) -> None:
@@ -32,6 +34,32 @@ async def test_the_fact_with_more_of_the_rarer_words_comes_first(memory: Memory)
     found = await memory.search("meeting aquarium", owner=ANN)
     assert found[0].fact.text == "meeting about the aquarium"
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+
+
+class Cars:
+    """An embedder that knows what a car is; everything else is alike to it."""
+
+    name = "cars"
+
+    async def embed(self, texts: Sequence[str]) -> Any:
+        return np.array([[float("car" in text or "automobile" in text), 1.0] for text in texts])
+
+
+async def test_what_is_nearer_than_all_others_is_among_the_first_and_the_others_fill_up(opened: Open) -> None:
+    memory = opened(embedder=Cars())
+    await memory.add_all([f"the plan of the week {number}" for number in range(60)], owner=ANN)
+    await memory.add("an automobile was bought", owner=ANN)
+    found = texts(await memory.search("the price of the car", owner=ANN, limit=100))
+    assert "an automobile was bought" in found[:2]
+    assert len(found) == 61
+    assert texts(await memory.search("nothing that is known", owner=ANN, limit=3)) != [], "where all are as near"
+
+
+async def test_what_shares_a_rare_word_comes_before_what_is_only_as_near_as_most(opened: Open) -> None:
+    memory = opened(embedder=Cars())
+    await memory.add_all([f"the plan of the week {number}" for number in range(60)], owner=ANN)
+    await memory.add("an aquarium", owner=ANN)
+    assert texts(await memory.search("the plan of the aquarium", owner=ANN))[0] == "an aquarium"
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,13 @@ class Ranked(NamedTuple):
     Args:
         by_text, by_vector: places, best first.
         unembedded: whether there are facts in the selection's owner's memory that have no vector.
+        outstanding: how many of ``by_vector`` are nearer than most; see `facts.fusion`. None: all of them.
     """
 
     by_text: Sequence[Place]
     by_vector: Sequence[Place]
     unembedded: bool
+    outstanding: int | None = None
 
 
 class MemoryStore(Protocol):

@@ -13,6 +13,7 @@ from .....journal.postgres.connect import connect, is_transient, parameters, sho
 from ...embedding.embedder import Vectors
 from ...errors import EmbedderMismatch, MemoryUnavailable
 from ...facts.fact import Fact, Owner
+from ...facts.fusion import DEVIATIONS, ENOUGH
 from ...facts.terms import terms
 from ..outcomes import corrected, ended, mismatch, unknown
 from ..store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Reindex, Selection
@@ -41,9 +42,14 @@ SELECT t.place FROM fits t JOIN asked a ON t.terms @@ a.term
 GROUP BY t.place ORDER BY sum(a.weight * ts_rank(t.terms, a.term, 1)) DESC, t.place LIMIT %(depth)s
 """
 _BY_VECTOR: Final = """
-SELECT f.place FROM {s}.facts f
-WHERE f.vector OPERATOR({v}.<#>) %(vector)s::{v}.vector < 0 AND <where>
-ORDER BY f.vector OPERATOR({v}.<#>) %(vector)s::{v}.vector, f.place LIMIT %(depth)s
+WITH fits AS MATERIALIZED (
+    SELECT f.place, -(f.vector OPERATOR({v}.<#>) %(vector)s::{v}.vector) AS likeness FROM {s}.facts f
+    WHERE f.vector IS NOT NULL AND <where>
+), all_of_it AS (
+    SELECT count(*) AS n, avg(likeness) AS mean, stddev_pop(likeness) AS deviation FROM fits
+)
+SELECT place, n < %(enough)s OR likeness > mean + deviation * %(deviations)s FROM fits, all_of_it
+WHERE likeness > 0 ORDER BY likeness DESC, place LIMIT %(depth)s
 """
 
 
@@ -118,19 +124,22 @@ class PostgresMemoryStore:
         where, values = conditions(query.selection)
         values["depth"] = query.depth
         by_vector: list[Place] = []
+        outstanding = 0
         if query.vector is not None:
             name, dimensions = self._embedder("read")
             if name is not None and name != query.embedder:
                 raise mismatch(name, query.embedder)
             if dimensions:
-                values["vector"] = vector_text(query.vector)
-                by_vector = [row[0] for row in self._read(_BY_VECTOR.replace("<where>", where), values)]
+                values |= {"vector": vector_text(query.vector), "enough": ENOUGH, "deviations": DEVIATIONS}
+                rows = self._read(_BY_VECTOR.replace("<where>", where), values)
+                by_vector = [row[0] for row in rows]
+                outstanding = sum(row[1] for row in rows)
         by_text: list[Place] = []
         each = [lexeme(term) for term in dict.fromkeys(query.terms)]
         if each:
             values |= {"any": " | ".join(each), "each": each}
             by_text = [row[0] for row in self._read(_BY_TEXT.replace("<where>", where), values)]
-        return Ranked(by_text, by_vector, bool(self.unembedded(query.selection.owner, 1)))
+        return Ranked(by_text, by_vector, bool(self.unembedded(query.selection.owner, 1)), outstanding)
 
     def take(self, places: Sequence[Place]) -> dict[Place, Fact]:
         """See `MemoryStore.take`."""

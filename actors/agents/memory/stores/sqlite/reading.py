@@ -10,13 +10,18 @@ from ...facts.fact import Fact, Owner
 from ..outcomes import mismatch
 from ..store import Place, Query, Ranked, Selection
 from .rows import COLUMNS, FROM, conditions, fact_of, span
-from .vectors import NEVER, OwnedVectors, VectorCache
+from .vectors import NEVER, Moments, OwnedVectors, VectorCache
 
 LARGE: Final = 10_000
 """Facts beyond which not every word is looked for; see `_telling`."""
 
 MATCHES: Final = 4_000
 """Facts that have one of the words, which are ranked then: each costs 1.5 µs."""
+
+COMMON: Final = 20
+FEW: Final = 10
+"""What is in more than a twentieth of an owner's facts, and in more than ten, is not looked for beside rarer words:
+what has only such words (of, the) in common with a question would take places from what is near to it."""
 
 _CHANGED: Final = (
     "SELECT f.place, f.agent, f.kind, f.valid_from, ifnull(f.valid_to, ?), v.vector"
@@ -46,9 +51,9 @@ class SqliteMemoryReader:
             if not owners:
                 return Ranked((), (), False)
             number = None if owner is None else owners[0][0]
-            nearest = self._by_vector(query, owners) if query.vector is not None else []
+            nearest, apart = self._by_vector(query, owners) if query.vector is not None else ([], 0)
             texts = self._by_text(query, owners) if query.terms else []
-            return Ranked(texts, nearest, self._any_unembedded(number))
+            return Ranked(texts, nearest, self._any_unembedded(number), apart)
         finally:
             execute("COMMIT")
 
@@ -107,7 +112,9 @@ class SqliteMemoryReader:
         where, values = conditions(query.selection)
         terms = list(dict.fromkeys(query.terms))
         first, last = span(owners[0][0])[0], span(owners[-1][0])[1]
-        if sum(last for *_, last in owners) <= LARGE:  # with what has been erased: nobody counts
+        count = sum(last for *_, last in owners)  # with what has been erased: nobody counts
+        if count <= LARGE:
+            terms = self._rare(terms, first, last, max(FEW, count // COMMON))
             rows = self._reader.execute(
                 "SELECT f.place FROM words CROSS JOIN facts f ON f.place = words.rowid"
                 f" WHERE words MATCH ? AND words.rowid BETWEEN ? AND ? AND {where}"
@@ -140,6 +147,20 @@ class SqliteMemoryReader:
             fitting.update(place for (place,) in rows)
         return fitting
 
+    def _rare(self, terms: list[str], first: int, last: int, most: int) -> list[str]:
+        """The words that at most so many facts between two places have; all, if none of these is there."""
+        rare: list[str] = []
+        there = False
+        for term in terms:
+            (found,) = self._reader.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
+                (_match([term]), first, last, most + 1),
+            ).fetchone()
+            if found <= most:
+                rare.append(term)
+                there = there or found > 0
+        return rare if there else terms
+
     def _telling(self, terms: list[str]) -> list[str]:
         """The rarest words, as many as are in `MATCHES` facts together, and at least one: what many have tells least,
         and costs most."""
@@ -158,7 +179,8 @@ class SqliteMemoryReader:
             telling.append(term)
         return telling
 
-    def _by_vector(self, query: Query, owners: list[tuple[int, int, int, int]]) -> list[Place]:
+    def _by_vector(self, query: Query, owners: list[tuple[int, int, int, int]]) -> tuple[list[Place], int]:
+        """What is nearest, and how many of it stand out."""
         import numpy as np
 
         assert query.vector is not None
@@ -170,27 +192,31 @@ class SqliteMemoryReader:
         if name and name != query.embedder:
             raise mismatch(name, query.embedder)
         if not dimensions:
-            return []
+            return [], 0
         owner = query.selection.owner
         agents = ("", owner.agent) if owner is not None and owner.agent else ()
         places: list[Any] = []
         likeness: list[Any] = []
         floor = 0.0  # what is at a right angle or beyond has nothing to do with it
         held = 0
+        moments = []
         for one in owners:
             vectors = self._of_owner(*one[:3], dimensions)
             found = vectors.nearest(query.vector, query.selection.at, agents, query.selection.kind, query.depth, floor)
             places.append(found[0])
             likeness.append(found[1])
+            moments.append(found[2])
             held += len(found[0])
             if held > 2 * query.depth:  # from here on only what is nearer than these is of interest
                 top = np.concatenate(likeness)
                 best = np.argpartition(top, -query.depth)[-query.depth :]
                 places, likeness = [np.concatenate(places)[best]], [top[best]]
                 floor, held = float(likeness[0].min()), query.depth
-        order = np.argsort(-np.concatenate(likeness), kind="stable")[: query.depth]
+        top = np.concatenate(likeness)
+        order = np.argsort(-top, kind="stable")[: query.depth]
         nearest: list[Place] = np.concatenate(places)[order].tolist()
-        return nearest
+        bound = Moments(*(sum(part) for part in zip(*moments, strict=True))).bound()
+        return nearest, int(np.count_nonzero(top[order] > bound))
 
     def _of_owner(self, number: int, version: int, erasures: int, dimensions: int) -> OwnedVectors:
         """An owner's vectors as they are now."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from ...facts.fusion import DEVIATIONS, ENOUGH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +20,27 @@ NEVER: Final = float("inf")
 
 Row: TypeAlias = tuple[int, str, str, float, float, bytes]
 """A fact that has a vector: place, agent, kind, valid from, valid to (`NEVER` where there is no end), the vector."""
+
+
+class Moments(NamedTuple):
+    """What some numbers are like.
+
+    Args:
+        n: how many.
+        total: their sum.
+        squares: the sum of their squares.
+    """
+
+    n: int
+    total: float
+    squares: float
+
+    def bound(self) -> float:
+        """What a number has to be above to stand out, see `facts.fusion`; minus infinity where nobody can say."""
+        if self.n < ENOUGH:
+            return -math.inf
+        mean = self.total / self.n
+        return mean + DEVIATIONS * math.sqrt(max(self.squares / self.n - mean * mean, 0.0))
 
 
 class OwnedVectors:
@@ -68,7 +92,7 @@ class OwnedVectors:
 
     def nearest(
         self, vector: Matrix, at: float | None, agents: tuple[str, ...], kind: str | None, depth: int, floor: float
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Any, Any, Moments]:
         """The nearest ones of those that are true at a moment.
 
         Args:
@@ -80,12 +104,13 @@ class OwnedVectors:
             floor: what the cosine has to be above.
 
         Returns:
-            two arrays: places, and the cosines of the angles; in no order.
+            two arrays: places, and the cosines of the angles, in no order; and what all cosines are like.
         """
         import numpy as np
 
         n = len(self._index)
         likeness = self._matrix[:n] @ vector
+        moments = Moments(n, float(likeness.sum()), float(likeness @ likeness))
         chosen = np.flatnonzero(likeness > floor)
         if at is not None:
             chosen = chosen[(self._times[0, chosen] <= at) & (self._times[1, chosen] > at)]
@@ -98,7 +123,7 @@ class OwnedVectors:
         if len(chosen) > depth:
             top = np.argpartition(best, -depth)[-depth:]
             chosen, best = chosen[top], best[top]
-        return self._places[chosen], best
+        return self._places[chosen], best, moments
 
     def _code(self, name: str) -> int:
         return self._codes.setdefault(name, len(self._codes))
