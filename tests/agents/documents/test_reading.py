@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -211,3 +212,16 @@ async def test_wrong_arguments_are_named_before_anything_is_read(memory: Memory)
             await index
     with pytest.raises(WrongFact):
         await documents.index(b"text", owner=wrong, name="a.txt")
+
+
+@pytest.mark.parametrize(
+    ("module", "data", "name"),
+    [("pypdf", BROKEN, "a.pdf"), ("semantic_text_splitter", b"some text", "a.txt")],
+)
+async def test_where_the_extra_is_missing_the_error_says_what_to_install(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, module: str, data: bytes, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=r"pip install 'callboard\[documents\]'"):
+        await Documents(memory).index(data, owner=ANN, name=name)
+    assert await memory.export(owner=ANN) == []
