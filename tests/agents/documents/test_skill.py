@@ -10,7 +10,20 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from callboard import Agency, Agent, Caller, Documents, Memory, Owner, Request, documents_skill
+from callboard import (
+    Agency,
+    Agent,
+    Caller,
+    Documents,
+    HookContext,
+    Memory,
+    Owner,
+    Request,
+    ToolContext,
+    documents_skill,
+    hook,
+    tool,
+)
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.testing.doubles.models import call
 from callboard.testing import Crash, Simulation, simulate
@@ -117,3 +130,25 @@ def test_no_users_documents_reach_anothers_answer_and_what_is_cited_is_there_wha
                     assert [one.text for one in citation.passages] == [f"The code of {USERS[at]} is {USERS[at]}-1."]
 
     simulate(scenario, seeds=2, faults=faults)
+
+
+async def test_what_a_guardrail_has_redacted_of_a_document_is_nowhere_in_the_memory(memory: Memory) -> None:
+    documents = Documents(memory)
+
+    async def keep(context: ToolContext[Any]) -> str:
+        """Keep a document."""
+        page = b"# Code 4711\n\nThe code is 4711.\n"
+        return str((await documents.index(page, owner=ANN, name="codes.md")).passages)
+
+    @hook("memory")
+    def redact(context: HookContext) -> None:
+        context.text = context.text.replace("4711", "[number]")
+
+    def model(request: Request) -> Any:
+        return results(request)[-1] if results(request) else call("keep", "c1")
+
+    async with Agency(Agent("Clerk", tools=[tool(keep)], hooks=[redact]), model=function(model)) as team:
+        assert (await team.run("keep it")).text == "1"
+    (passage,) = await documents.passages("codes.md", owner=ANN)
+    assert (passage.heading, passage.text) == ("Code [number]", "# Code [number]\n\nThe code is [number].")
+    assert "4711" not in json.dumps(await memory.export(owner=ANN))

@@ -206,14 +206,14 @@ class Documents:
 
 
 def _as_fact(chunk: Chunk, name: str) -> NewFact:
-    """A passage is found by the headings that it stands under, too."""
+    """A passage, with the headings that it stands under as its first line: it is found by them, too, and a guardrail
+    that looks at what is kept sees all of it."""
     text = f"{chunk.heading}\n{chunk.text}" if chunk.heading else chunk.text
-    return NewFact(text, name, metadata={"place": chunk.place, "heading": chunk.heading}, kind=CHUNK)
+    return NewFact(text, name, metadata={"place": chunk.place, "headed": bool(chunk.heading)}, kind=CHUNK)
 
 
 def _passage(fact: Fact, score: float = 0.0) -> Passage:
-    heading = str(fact.metadata.get("heading", ""))
-    text = fact.text[len(heading) + 1 :] if heading else fact.text
+    heading, _, text = fact.text.partition("\n") if fact.metadata.get("headed") else ("", "", fact.text)
     return Passage(text, fact.source, str(fact.metadata.get("place", "")), heading, score)
 
 
