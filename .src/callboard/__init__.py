@@ -216,6 +216,7 @@ if TYPE_CHECKING:
     )
     from .actors.agents.memory.facts.fact import Fact, Found, NewFact, Owner
     from .actors.agents.memory.memory import Memory
+    from .actors.agents.memory.stores.milvus import MilvusMemoryStore
     from .actors.agents.memory.stores.postgres import PostgresMemoryStore
     from .actors.agents.memory.stores.sqlite import SqliteMemoryStore
     from .actors.agents.memory.stores.store import MemoryStore
@@ -416,6 +417,7 @@ if TYPE_CHECKING:
     from .tools.mcp import McpPrompt, McpResource, McpServer
 
 _HOMES = {
+    ".actors.agents.memory.stores.milvus": ("MilvusMemoryStore",),
     ".actors.agents.memory.embedding.pool": ("PoolEmbedder",),
     ".actors.agents.memory.stores.postgres": ("PostgresMemoryStore",),
     ".actors.agents.guardrails.verification": (
@@ -1069,6 +1071,7 @@ __all__ = [
     "Message",
     "Meter",
     "Metrics",
+    "MilvusMemoryStore",
     "MissingContext",
     "MissingExtra",
     "ModelJudge",

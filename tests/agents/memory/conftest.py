@@ -6,14 +6,23 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from callboard import Memory, PostgresMemoryStore
+from callboard import Memory, MilvusMemoryStore, PostgresMemoryStore
 
 from .support import Open
 
-STORES = ("file", "ram", "postgres")
+STORES = ("file", "ram", "postgres", "milvus")
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of Milvus Lite, which is a server of its own."""
+    pytest.importorskip("pymilvus", reason="needs pymilvus: pip install 'callboard[milvus]'")
+    pytest.importorskip("milvus_lite", reason="needs Milvus: pip install milvus-lite")
+    return str(tmp_path_factory.mktemp("milvus") / "memory.db")
 
 
 @pytest.fixture(params=STORES)
@@ -24,6 +33,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     if request.param == "postgres":
         url, schema = request.getfixturevalue("postgres").url, request.getfixturevalue("schema")
         store = partial(PostgresMemoryStore, url, schema=schema)
+
+    if request.param == "milvus":
+        store = partial(MilvusMemoryStore, request.getfixturevalue("milvus"), collection=f"t{uuid4().hex}")
 
     def open_it(**options: Any) -> Memory:
         made.append(Memory(store() if callable(store) else store, **options))

@@ -43,6 +43,11 @@ class Meaning(Words):
         return await super().embed([text.replace("cats", "felines").replace("bakery", "bread") for text in texts])
 
 
+def said_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What we have logged: Milvus' server in this process logs, too."""
+    return [record.getMessage() for record in caplog.records if record.name == "callboard"]
+
+
 def meaning(name: str = "meaning") -> Meaning:
     return Meaning("felines", "sailing", "bread", name=name)
 
@@ -88,10 +93,9 @@ async def test_where_the_embedder_fails_facts_are_kept_and_found_by_words_and_it
         await memory.add_all(LIKES, owner=ANN)
         assert texts(await memory.search("felines", owner=ANN)) == ["Ann loves felines"]
         assert await memory.search("cats", owner=ANN) == []
-    assert [record.getMessage() for record in caplog.records] == [
+    assert said_in(caplog) == [
         "the embedder meaning failed: ConnectionError; facts are found by their words alone until it works again"
     ]
-    assert "felines" not in caplog.records[0].getMessage()
 
 
 async def test_missing_vectors_are_made_at_the_next_search(opened: Open) -> None:
@@ -172,7 +176,7 @@ async def test_what_is_no_vector_is_refused_by_name_and_the_fact_is_kept(
     with pytest.raises(EmbeddingFailed, match=said):
         await memory.reindex()
     assert texts(await memory.search("bread", owner=ANN)) == ["Ann loves bread"]
-    assert len(caplog.records) == 1
+    assert len(said_in(caplog)) == 1
 
 
 async def test_hashed_vectors_are_the_same_in_every_process() -> None:

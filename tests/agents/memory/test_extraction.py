@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,14 @@ from callboard.testing import Restart, Simulation, simulate
 from tests.agents.support import function, until
 
 from .support import texts
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Memory]:
+    """A memory in a file: what the skill does is the same with each store."""
+    with Memory(tmp_path / "memory.db") as opened:
+        yield opened
+
 
 ANN = Owner("ann")
 DUE = "extraction"

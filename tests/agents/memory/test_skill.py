@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +27,14 @@ from callboard.actors.testing.doubles.models import call
 from tests.agents.support import function, results
 
 from .support import NOW, texts
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Memory]:
+    """A memory in a file: what the skill does is the same with each store."""
+    with Memory(tmp_path / "memory.db") as opened:
+        yield opened
+
 
 ANN, BOB, ANN_ELSEWHERE = Caller("ann", "acme"), Caller("bob", "acme"), Caller("ann", "other")
 
