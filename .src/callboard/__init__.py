@@ -255,7 +255,6 @@ if TYPE_CHECKING:
     from .actors.agents.skills.builtin.memory import memory_skill
     from .actors.agents.skills.builtin.remote import Remote, remote_skill
     from .actors.agents.skills.builtin.storage.skill import Storage, StorageSkill
-    from .actors.agents.skills.builtin.stored_memory import StoredMemory
     from .actors.agents.skills.builtin.web import web_skill
     from .actors.agents.skills.builtin.webhooks import Webhook, webhooks_skill
     from .actors.agents.skills.context import SkillContext
@@ -741,7 +740,6 @@ _HOMES = {
     ),
     ".actors.agents.skills.builtin.google": ("GoogleSkill",),
     ".actors.agents.skills.builtin.guardrails": ("guardrails_skill",),
-    ".actors.agents.skills.builtin.stored_memory": ("StoredMemory",),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
         "find_skill",
@@ -1184,7 +1182,6 @@ __all__ = [
     "StepPlan",
     "Storage",
     "StorageSkill",
-    "StoredMemory",
     "Strategy",
     "Stream",
     "StreamConflict",

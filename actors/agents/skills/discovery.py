@@ -37,7 +37,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "google": ".builtin.google:GoogleSkill",
     "guardrails": ".builtin.guardrails:guardrails_skill",
     "mcp": ".builtin.mcp:McpSkill",
-    "memory": ".builtin.stored_memory:StoredMemory",
+    "memory": ".builtin.memory:memory_skill",
     "remote": ".builtin.remote:remote_skill",
     "storage": ".builtin.storage.skill:StorageSkill",
     "web": ".builtin.web:web_skill",

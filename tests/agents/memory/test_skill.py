@@ -18,11 +18,15 @@ from callboard import (
     Memory,
     Owner,
     Request,
+    SkillFailed,
+    find_skill,
     guardrail,
     hook,
+    load_team,
     memory_skill,
 )
 from callboard.actors.agents.errors import DefinitionError
+from callboard.actors.agents.skills.builtin.memory import OpenedMemorySkill
 from callboard.actors.testing.doubles.models import call
 from tests.agents.support import function, results
 
@@ -186,8 +190,36 @@ async def test_a_memory_that_fails_costs_the_facts_and_not_the_run(memory: Memor
 def test_a_skill_that_is_described_wrongly_is_refused(wrong: dict[str, Any]) -> None:
     with Memory() as memory, pytest.raises(DefinitionError, match=f"memory_skill: {next(iter(wrong))} is"):
         memory_skill(memory, **wrong)
-    with pytest.raises(DefinitionError, match="memory is a Memory, not str"):
-        memory_skill("memory.db")  # type: ignore[arg-type]
+    for nothing in (5, "", None):
+        with pytest.raises(DefinitionError, match="memory is a Memory, a path or an address, not"):
+            memory_skill(nothing)  # type: ignore[arg-type]
+
+
+async def test_a_skill_with_a_path_opens_and_closes_its_memory_and_is_known_by_name(tmp_path: Path) -> None:
+    skill = find_skill("memory", memory=tmp_path / "m.db", facts=1)
+    async with Agency(Agent("Clerk", "You help.", skills=[skill]), model=function(Asked())) as team:
+        await team.run('remember {"text": "Ann is allergic to nuts"}', caller=ANN)
+        opened = skill._memory  # type: ignore[attr-defined]
+    assert "closed" in repr(opened)
+    with Memory(tmp_path / "m.db") as memory:
+        assert texts(await memory.facts(owner=Owner("ann", "acme"))) == ["Ann is allergic to nuts"]
+
+
+async def test_a_skill_whose_memory_cannot_be_opened_is_named_as_the_agency_starts(tmp_path: Path) -> None:
+    agent = Agent("Clerk", "You help.", skills=[memory_skill(tmp_path)])
+    with pytest.raises(SkillFailed, match="MemoryUnavailable"):
+        async with Agency(agent, model=function(Asked())):
+            pass
+
+
+def test_a_path_of_a_team_file_begins_at_its_folder_and_an_address_stays_what_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "team.yaml"
+    for given, shown in (("m.db", tmp_path / "m.db"), ("postgresql://host/x", "postgresql://host/x")):
+        clerk = "agents:\n  Clerk: {instructions: help, skills: [memory]}\n"
+        file.write_text(f"skills:\n  memory: {{settings: {{memory: '{given}'}}}}\n{clerk}")
+        (skill,) = load_team(file).agents["Clerk"].skills
+        assert isinstance(skill, OpenedMemorySkill)
+        assert skill._store == shown
 
 
 async def test_hooks_for_memory_see_what_is_remembered_and_a_guardrail_refuses_it(memory: Memory) -> None:

@@ -26,20 +26,19 @@ class Extraction:
     it is done when the user's next run ends. The facts of a run are added all at once, under a key of the run's.
 
     Args:
-        memory: where facts are kept.
         model: who is asked.
     """
 
-    def __init__(self, memory: Memory, model: str) -> None:
-        self._memory = memory
+    def __init__(self, model: str) -> None:
         self._model = model
         self._owners: set[Owner] = set()  # for whom somebody is at work
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def note(self, request: RequestContext, owner: Owner, messages: Sequence[Message]) -> None:
+    async def note(self, memory: Memory, request: RequestContext, owner: Owner, messages: Sequence[Message]) -> None:
         """Keep what was said in a run, and begin to take facts out of it.
 
         Args:
+            memory: where facts are kept.
             request: of the run.
             owner: whose facts they are.
             messages: the conversation's, up to the run's end.
@@ -48,7 +47,7 @@ class Extraction:
         record = record_of(messages[last:])
         if not record:
             return
-        await self._memory.add(
+        await memory.add(
             record,
             owner=owner,
             source=_SOURCE + request.run,
@@ -61,15 +60,15 @@ class Extraction:
             logger.warning("no facts can be taken out of runs of %s: the agency has no pool to ask", request.agent)
         elif owner not in self._owners:
             self._owners.add(owner)
-            task = asyncio.create_task(self._work(owner, pool))
+            task = asyncio.create_task(self._work(memory, owner, pool))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, owner: Owner, pool: ActorRef[Any]) -> None:
+    async def _work(self, memory: Memory, owner: Owner, pool: ActorRef[Any]) -> None:
         try:
-            while due := await self._memory.facts(owner=owner, kind=DUE):
+            while due := await memory.facts(owner=owner, kind=DUE):
                 for one in due:
-                    await self._take_out(one, pool)
+                    await self._take_out(memory, one, pool)
         except Exception as error:
             logger.warning(
                 "facts cannot be taken out of runs now; it is tried again when the user's next one ends", exc_info=error
@@ -77,12 +76,12 @@ class Extraction:
         finally:
             self._owners.discard(owner)
 
-    async def _take_out(self, due: Fact, pool: ActorRef[Any]) -> None:
+    async def _take_out(self, memory: Memory, due: Fact, pool: ActorRef[Any]) -> None:
         completion = await pool.ask(asked(due.text, self._model))
         found = facts_in(completion.message.text)
         if found is None:
             logger.warning("%s gave no list of facts for the %s", self._model, due.source)
         source = str(due.metadata.get("source", ""))
         facts = [NewFact(text, source) for text in found or ()]
-        await self._memory.add_all(facts, owner=due.owner, key=f"facts by {due.source}")
-        await self._memory.erase(owner=due.owner, source=due.source)
+        await memory.add_all(facts, owner=due.owner, key=f"facts by {due.source}")
+        await memory.erase(owner=due.owner, source=due.source)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from .....providers.checks import AMOUNT, FLAG, NAME, WHOLE
 from .....tools import tool
 from .....tools.errors import ToolError
+from .....tools.threads import in_thread
 from ...caller import Caller
 from ...context import ToolContext
 from ...errors import DefinitionError
-from ...hooks import Hook, HookContext, hook
+from ...hooks import Hook, HookContext
 from ...memory.errors import FactEnded, UnknownFact, WrongFact
 from ...memory.facts.fact import Owner
 from ...memory.facts.telling import as_result, question, told, with_told
 from ...memory.memory import Memory
 from ...wishes import define
+from ..context import SkillContext
 from ..skill import Skill
 from .extraction import Extraction
 
@@ -36,14 +40,17 @@ _NOBODY: Final = "nobody is named as the user of this conversation, so nothing c
 _TOLD: Final = "callboard.memory.told"
 
 
-def memory_skill(memory: Memory, *, facts: int = 5, per_agent: bool = False, extract: str | None = None) -> Skill:
+def memory_skill(
+    memory: Memory | Path | str, *, facts: int = 5, per_agent: bool = False, extract: str | None = None
+) -> Skill:
     """A memory for an agent: what it remembers of a user, only that user's runs can recall.
 
     Whose memory it is follows from the run's caller (user and tenant) and from nothing that a model says. In runs of
     callers without a name nothing is remembered and nothing is told.
 
     Args:
-        memory: where facts are kept; it is yours to close.
+        memory: where facts are kept, which is yours to close; or a path or an address (``postgresql://…``), which is
+            opened as the agency starts, and closed as it stops.
         facts: how many of those that fit what the user has said last are put into the system prompt, behind what
             stands there already; the same ones for the whole run. 0 for none.
         per_agent: whether each agent has its own, beside what is known to no agent in particular. By default all agents
@@ -54,87 +61,130 @@ def memory_skill(memory: Memory, *, facts: int = 5, per_agent: bool = False, ext
     Raises:
         DefinitionError: an argument is of the wrong type.
     """
-    if not isinstance(memory, Memory):
-        raise DefinitionError(f"memory_skill: memory is a Memory, not {type(memory).__name__}")
+    if not isinstance(memory, Memory | Path | str) or not str(memory):
+        raise DefinitionError(f"memory_skill: memory is a Memory, a path or an address, not {type(memory).__name__}")
     define("memory_skill", facts=(facts, WHOLE), per_agent=(per_agent, FLAG), extract=(extract, NAME.or_none()))
     define("memory_skill", facts=(facts, AMOUNT))
+    if isinstance(memory, Memory):
+        return MemorySkill(memory, facts, per_agent, extract)
+    return OpenedMemorySkill(memory, facts, per_agent, extract)
 
-    def owner_of(caller: Caller, agent: str) -> Owner | None:
-        return Owner(caller.user, caller.tenant, agent if per_agent else "") if caller.user else None
 
-    def whose(context: ToolContext[Any]) -> Owner:
-        owner = owner_of(context.caller, context.agent)
-        if owner is None:
-            raise ToolError(_NOBODY)
-        return owner
+class MemorySkill(Skill):
+    """See `memory_skill`.
 
-    @tool(risk="safe", idempotent=True)
-    async def remember(context: ToolContext[Any], text: str) -> str:
+    Args:
+        memory: where facts are kept; None: it is still to be opened.
+        facts, per_agent, extract: as there.
+    """
+
+    def __init__(self, memory: Memory | None, facts: int, per_agent: bool, extract: str | None) -> None:
+        self._memory = memory
+        self._facts = facts
+        self._per_agent = per_agent
+        self._extraction = None if extract is None else Extraction(extract)
+        hooks: list[Hook] = [Hook("request", self._tell, name="memory")] if facts else []
+        if extract is not None:
+            hooks.append(Hook("finalize", self._note, name="memory"))
+        made = tool(risk="safe", idempotent=True)
+        tools = [made(self.remember), made(self.recall), made(self.correct_fact), made(self.forget)]
+        super().__init__("memory", _INSTRUCTIONS, tools, hooks, description="Remembers users beyond a conversation.")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._memory!r}>"
+
+    async def remember(self, context: ToolContext[Any], text: str) -> str:
         """Keep a fact for later conversations.
 
         Args:
             text: one statement that can be understood alone, such as "Ann is allergic to nuts".
         """
-        fact = await _said(memory.add(text, owner=whose(context), source=_source(context), key=_key(context)))
-        return f"remembered as {fact.id}"
+        adding = self._opened.add(text, owner=self._whose(context), source=_source(context), key=_key(context))
+        return f"remembered as {(await _said(adding)).id}"
 
-    @tool(risk="safe", idempotent=True)
-    async def recall(context: ToolContext[Any], query: str) -> str:
+    async def recall(self, context: ToolContext[Any], query: str) -> str:
         """Look for facts that were kept. Returns a JSON list of them, best first.
 
         Args:
             query: words, or a question.
         """
-        found = await _said(memory.search(query, owner=whose(context), limit=FOUND))
+        found = await _said(self._opened.search(query, owner=self._whose(context), limit=FOUND))
         return as_result(one.fact for one in found)
 
-    @tool(risk="safe", idempotent=True)
-    async def correct_fact(context: ToolContext[Any], id: str, text: str) -> str:
+    async def correct_fact(self, context: ToolContext[Any], id: str, text: str) -> str:
         """Say what is true now in place of a fact that was kept.
 
         Args:
             id: the fact's, as recall shows it.
             text: what is true now.
         """
-        fact = await _said(memory.correct(id, text, owner=whose(context), source=_source(context), key=_key(context)))
-        return f"corrected; it is {fact.id} now"
+        owner = self._whose(context)
+        correcting = self._opened.correct(id, text, owner=owner, source=_source(context), key=_key(context))
+        return f"corrected; it is {(await _said(correcting)).id} now"
 
-    @tool(risk="safe", idempotent=True)
-    async def forget(context: ToolContext[Any], id: str) -> str:
+    async def forget(self, context: ToolContext[Any], id: str) -> str:
         """Have a fact that was kept be true no more.
 
         Args:
             id: the fact's, as recall shows it.
         """
-        await _said(memory.forget(id, owner=whose(context)))
+        await _said(self._opened.forget(id, owner=self._whose(context)))
         return "forgotten"
 
-    @hook("request")
-    async def tell(context: HookContext) -> None:
+    async def _tell(self, context: HookContext) -> None:
         request = context.model_request
-        owner = owner_of(context.request.caller, context.request.agent)
+        owner = self._owner(context.request.caller, context.request.agent)
         if request is None or owner is None:
             return
         text = context.state.get(_TOLD)
         if text is None:
             asked = question(request.messages)
-            found = await memory.search(asked, owner=owner, limit=facts) if asked else []
+            found = await self._opened.search(asked, owner=owner, limit=self._facts) if asked else []
             text = context.state[_TOLD] = told(one.fact for one in found)
         if text:
             context.model_request = replace(request, messages=with_told(request.messages, text))
 
-    hooks: list[Hook] = [tell] if facts else []
-    if extract is not None:
-        extraction = Extraction(memory, extract)
+    async def _note(self, context: HookContext) -> None:
+        owner = self._owner(context.request.caller, context.request.agent)
+        if owner is not None and context.error is None and context.answer is not None:
+            assert self._extraction is not None
+            await self._extraction.note(self._opened, context.request, owner, context.answer.messages)
 
-        @hook("finalize")
-        async def note(context: HookContext) -> None:
-            owner = owner_of(context.request.caller, context.request.agent)
-            if owner is not None and context.error is None and context.answer is not None:
-                await extraction.note(context.request, owner, context.answer.messages)
+    def _owner(self, caller: Caller, agent: str) -> Owner | None:
+        return Owner(caller.user, caller.tenant, agent if self._per_agent else "") if caller.user else None
 
-        hooks.append(note)
-    return Skill("memory", _INSTRUCTIONS, [remember, recall, correct_fact, forget], hooks)
+    def _whose(self, context: ToolContext[Any]) -> Owner:
+        owner = self._owner(context.caller, context.agent)
+        if owner is None:
+            raise ToolError(_NOBODY)
+        return owner
+
+    @property
+    def _opened(self) -> Memory:
+        assert self._memory is not None
+        return self._memory
+
+
+class OpenedMemorySkill(MemorySkill):
+    """A skill that opens its memory itself; see `memory_skill`.
+
+    Args:
+        store: a path or an address.
+        facts, per_agent, extract: as there.
+    """
+
+    def __init__(self, store: Path | str, facts: int, per_agent: bool, extract: str | None) -> None:
+        super().__init__(None, facts, per_agent, extract)
+        self._store = store
+
+    async def initialize(self, context: SkillContext) -> None:
+        """Open the memory, so that a wrong path is known at the start."""
+        self._memory = await in_thread(partial(Memory, self._store))
+
+    async def close(self) -> None:
+        """Close it."""
+        if self._memory is not None:
+            await in_thread(self._memory.close)
 
 
 async def _said(asked: Coroutine[Any, Any, T]) -> T:
