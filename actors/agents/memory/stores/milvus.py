@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from statistics import mean, pstdev
 from typing import Any, Final, cast
 
 from .....providers.checks import NAME, require
 from ..embedding.embedder import Vectors
 from ..errors import EmbedderMismatch, MemoryUnavailable, WrongFact
 from ..facts.fact import Fact, Owner
+from ..facts.fusion import DEVIATIONS, ENOUGH
 from ..facts.terms import terms
 from .outcomes import corrected, ended, mismatch, unknown
 from .store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Reindex, Selection
@@ -111,12 +113,13 @@ class MilvusMemoryStore:
         owner = query.selection.owner
         where = _where(query.selection)
         by_vector: list[Place] = []
+        outstanding = 0
         if query.vector is not None:
             name, dimensions = self._embedder()
             if name and name != query.embedder:
                 raise mismatch(name, query.embedder)
             if dimensions:
-                by_vector = self._nearest(query, where)
+                by_vector, outstanding = self._nearest(query, where)
         by_text: list[Place] = []
         words = " ".join(dict.fromkeys(query.terms))
         if words:
@@ -124,7 +127,7 @@ class MilvusMemoryStore:
                 self._facts, data=[words], anns_field="sparse", filter=where, limit=query.depth, output_fields=["place"]
             )
             by_text = [hit["place"] for hit in found[0]]
-        return Ranked(by_text, by_vector, bool(self.unembedded(owner, 1)))
+        return Ranked(by_text, by_vector, bool(self.unembedded(owner, 1)), outstanding)
 
     def take(self, places: Sequence[Place]) -> dict[Place, Fact]:
         """See `MemoryStore.take`."""
@@ -148,16 +151,18 @@ class MilvusMemoryStore:
     # -- changes -------------------------------------------------------------------------------------------------------
 
     def _add(self, item: Add) -> object:
-        if kept := self._under(item.facts[0].owner, item.key) or self._there([fact.id for fact in item.facts]):
-            return kept
-        if wrong := _too_large(item.facts) or self._wrong_embedder(item.vectors):
-            return wrong
-        self._insert(item.facts, item.key, item.vectors)
-        return list(item.facts)
+        kept = self._under(item.facts[0].owner, item.key) or self._there([fact.id for fact in item.facts])
+        if not kept:
+            if wrong := _too_large(item.facts) or self._wrong_embedder(item.vectors):
+                return wrong
+            kept = self._insert(item.facts, item.key, item.vectors)
+        if item.replaces is not None:  # with a known key there is only what a crash in between has left
+            self._delete(f"{_erased(item.replaces)} and place < {kept[0]['place']}")
+        return [_fact_of(row) for row in kept]
 
     def _correct(self, item: Correct) -> object:
         if kept := self._under(item.owner, item.key) or self._there([item.by]):
-            return kept[0]
+            return _fact_of(kept[0])
         row = self._row(item.id, item.owner)
         if row is None:
             return unknown(item.id)
@@ -181,11 +186,9 @@ class MilvusMemoryStore:
         return _fact_of(row)
 
     def _erase(self, item: Erase) -> object:
-        where = f'place > {_EMBEDDER} and owner == "{_whose(item.owner)}"'
-        if item.owner.agent:
-            where += f' and agent == "{_hash(item.owner.agent)}"'
-        if item.source is not None:
-            where += f' and source == "{_hash(item.source)}"'
+        return self._delete(_erased(item))
+
+    def _delete(self, where: str) -> int:
         count = 0
         has_vectors = self._client.has_collection(self._vectors)
         while rows := self._rows(where, PAGE):
@@ -216,13 +219,14 @@ class MilvusMemoryStore:
 
     # -- rows ----------------------------------------------------------------------------------------------------------
 
-    def _insert(self, facts: Sequence[Fact], key: str, vectors: Vectors | None) -> None:
+    def _insert(self, facts: Sequence[Fact], key: str, vectors: Vectors | None) -> list[dict[str, Any]]:
         self._last = max(self._last + 1, time.time_ns())
         rows = [_row_of(fact, place, key, vectors is not None) for place, fact in enumerate(facts, self._last)]
         self._last += len(facts)
         if vectors is not None:
             self._put_vectors(list(zip(rows, vectors.rows, strict=True)))
         self._put(rows)
+        return rows
 
     def _put(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for start in range(0, len(rows), PAGE):
@@ -249,38 +253,42 @@ class MilvusMemoryStore:
         rows = self._rows(f'id == "{id}"', 1) if _ID.fullmatch(id) else []
         return rows[0] if rows and owner.sees(_fact_of(rows[0]).owner) else None
 
-    def _under(self, owner: Owner, key: str) -> list[Fact]:
+    def _under(self, owner: Owner, key: str) -> list[dict[str, Any]]:
         """What is kept under a key."""
-        rows = self._rows(f'owner == "{_whose(owner)}" and key == "{_hash(key)}"') if key else []
-        return [_fact_of(row) for row in rows]
+        return self._rows(f'owner == "{_whose(owner)}" and key == "{_hash(key)}"') if key else []
 
-    def _there(self, ids: list[str]) -> list[Fact]:
+    def _there(self, ids: list[str]) -> list[dict[str, Any]]:
         """What has been written already, where it was not learned that it was."""
-        rows = [row for start in range(0, len(ids), PAGE) for row in self._rows(_any_id(ids[start : start + PAGE]))]
-        return [_fact_of(row) for row in rows]
+        return [row for start in range(0, len(ids), PAGE) for row in self._rows(_any_id(ids[start : start + PAGE]))]
 
     # -- vectors -------------------------------------------------------------------------------------------------------
 
-    def _nearest(self, query: Query, where: str) -> list[Place]:
+    def _nearest(self, query: Query, where: str) -> tuple[list[Place], int]:
+        """The nearest ones of those that fit, and how many of them stand out among the owner's nearest 16,384."""
         owner = query.selection.owner
-        whose = "" if owner is None else f'owner == "{_whose(owner)}"'
-        wanted = min(query.depth * 4, MOST_FOUND)
         assert query.vector is not None
-        while True:
-            found = self._client.search(
-                self._vectors,
-                data=[query.vector.tolist()],
-                anns_field="vector",
-                filter=whose,
-                limit=wanted,
-                output_fields=["place"],
-            )
-            places = [hit["place"] for hit in found[0] if hit["distance"] > 0]
-            fitting = {row["place"] for row in self._rows(f"{where} and place in {places}")} if places else set()
-            fit: list[Place] = [place for place in places if place in fitting]
-            if len(fit) >= query.depth or len(places) < wanted or wanted == MOST_FOUND:
-                return fit[: query.depth]
-            wanted = min(wanted * 8, MOST_FOUND)
+        found = self._client.search(
+            self._vectors,
+            data=[query.vector.tolist()],
+            anns_field="vector",
+            filter="" if owner is None else f'owner == "{_whose(owner)}"',
+            limit=MOST_FOUND,
+            output_fields=["place"],
+        )
+        likeness = [hit["distance"] for hit in found[0]]
+        floor = 0.0
+        if len(likeness) >= ENOUGH:
+            floor = max(floor, mean(likeness) + DEVIATIONS * pstdev(likeness))
+        near = [(hit["place"], hit["distance"]) for hit in found[0] if hit["distance"] > 0]
+        fit: list[tuple[Place, float]] = []
+        for start in range(0, len(near), PAGE):
+            part = near[start : start + PAGE]
+            fitting = {row["place"] for row in self._rows(f"{where} and place in {[place for place, _ in part]}")}
+            fit += [one for one in part if one[0] in fitting]
+            if len(fit) >= query.depth:
+                break
+        fit = fit[: query.depth]
+        return [place for place, _ in fit], sum(like > floor for _, like in fit)
 
     def _embedder(self) -> tuple[str, int]:
         """Whose vectors are there, and their dimensions; empty where there are none yet."""
@@ -394,6 +402,18 @@ def _where(selection: Selection) -> str:
     if selection.source is not None:
         parts.append(f'source == "{_hash(selection.source)}"')
     return " and ".join(parts)
+
+
+def _erased(item: Erase) -> str:
+    """What an `Erase` deletes."""
+    where = f'place > {_EMBEDDER} and owner == "{_whose(item.owner)}"'
+    if item.owner.agent:
+        where += f' and agent == "{_hash(item.owner.agent)}"'
+    if item.source is not None:
+        where += f' and source == "{_hash(item.source)}"'
+    if item.kinds:
+        where += " and kind in [" + ", ".join(f'"{_hash(kind)}"' for kind in item.kinds) + "]"
+    return where
 
 
 def _any_id(ids: Sequence[str]) -> str:

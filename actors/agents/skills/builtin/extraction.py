@@ -84,4 +84,4 @@ class Extraction:
         source = str(due.metadata.get("source", ""))
         facts = [NewFact(text, source) for text in found or ()]
         await memory.add_all(facts, owner=due.owner, key=f"facts by {due.source}")
-        await memory.erase(owner=due.owner, source=due.source)
+        await memory.erase(owner=due.owner, source=due.source, kinds=(DUE,))
