@@ -57,10 +57,11 @@ def conversations(draw: st.DrawFn, *, most_runs: int = 4, most_steps: int = 6) -
                 ToolCall(f"call_{number}_{at}", "look", "{}") for at in range(draw(st.sampled_from((0, 1, 1, 1, 2, 3))))
             )
             vendor = draw(st.sampled_from(VENDORS))
-            message = vendor.answer(number, words(20, number), calls, 0.0).message
+            text = words(20 if calls else draw(SIZES), number)
+            message = vendor.answer(number, text, calls, 0.0).message
             history.append(message)
             if not calls:
-                if draw(st.integers(0, 5)) == 0:  # what came when the vendor paused, and the rest
+                if draw(st.booleans()):  # what came when the vendor paused, and the rest
                     history.append(Message("assistant", words(20, number + 1)))
                 break
             for call in calls:
