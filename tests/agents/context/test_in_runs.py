@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from callboard import (
     ContextView,
     CostLimit,
     DropToolOutput,
+    GuardrailTripped,
+    HookContext,
     KeepAll,
     Limits,
     Prompt,
@@ -29,6 +32,8 @@ from callboard import (
     Summarize,
     TextDelta,
     Window,
+    guardrail,
+    hook,
     tool,
 )
 from callboard.actors.agents.memory.context.view import Unit
@@ -372,6 +377,51 @@ async def test_what_is_said_while_a_summary_is_made_is_kept() -> None:
     assert said.count("and be quick") == 1
     assert texts(answered[-1])[-1] == "one more"
     assert "and be quick" in texts(answered[-1])
+
+
+async def test_hooks_see_what_is_asked_for_a_summary_and_what_comes_of_it() -> None:
+    @hook("request")
+    def hide(context: HookContext) -> None:
+        request = context.model_request
+        assert request is not None
+        hidden = tuple(replace(one, content=one.text.replace("word1 ", "*** ")) for one in request.messages)
+        context.model_request = replace(request, messages=hidden)
+
+    @hook("response")
+    def shout(context: HookContext) -> None:
+        completion = context.completion
+        assert completion is not None
+        said = replace(completion.message, content=completion.message.text.upper())
+        context.completion = replace(completion, message=said)
+
+    model = Summarizer("They talked.")
+    async with solo(model, context=Summarize(tokens=1_000), hooks=[hide, shout]) as agency:
+        answers = await ask(agency, *LONG[:6])
+    assert "*** " in model.summaries[0].messages[-1].text
+    assert "word1 " not in model.summaries[0].messages[-1].text
+    assert texts(model.requests[-1])[0].endswith("THEY TALKED.")
+    assert sum(answer.cost for answer in answers) == pytest.approx(0.01 + 6 * 0.001)
+
+
+@pytest.mark.parametrize("event", ["request", "response"])
+async def test_a_summary_that_a_guardrail_refuses_is_paid_if_it_was_bought_and_the_next_strategy_is_used(
+    event: Any,
+) -> None:
+    @guardrail(event)
+    def refuse(context: HookContext) -> None:
+        request = context.model_request
+        assert request is not None
+        if request.messages[0].text.startswith("Summarize"):
+            raise GuardrailTripped("no")
+
+    model = Summarizer("They talked.")
+    strategy = Summarize(tokens=1_000) | Window(tokens=1_000)
+    async with solo(model, context=strategy, hooks=[refuse]) as agency:
+        answers = await ask(agency, *LONG[:6])
+    assert len(model.summaries) == (event == "response")
+    assert next(note for answer in answers for note in answer.notes).startswith("the conversation could not be summ")
+    assert sum(answer.cost for answer in answers) == pytest.approx(0.01 * len(model.summaries) + 6 * 0.001)
+    assert max(map(size, model.requests)) < 4_400
 
 
 async def test_a_run_that_is_cancelled_while_a_summary_is_made_ends_at_once() -> None:

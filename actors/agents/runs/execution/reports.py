@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .....providers.messages import ToolCall
+from .....providers.messages import Completion, ToolCall
 from .....tools import ToolResult
 from ....core.base.events import Outcome, suppress_dead_letter
 from ...answer import Answer
 from ...hooks import HookContext
-from ...memory.context.view import ContextView
 from ...prompts.rendering import Rendered
 from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, Decision
@@ -17,6 +16,7 @@ from ...turns.steps import Commands, HandOff, Spent
 from ..runtime.register import Entry
 from .handed import Asking, Part, PartResult, Sending
 from .session import Session
+from .showing import Change
 from .within import InnerAtWork
 
 
@@ -42,16 +42,13 @@ class SummaryArrived(NamedTuple):
 
     Args:
         session: whose.
-        before, after: what is shown, and what is to be shown with the summary.
-        reason: why.
+        change: what it was made for.
         outcome: the completion.
     """
 
     session: Session
-    before: ContextView
-    after: ContextView
-    reason: str
-    outcome: Any
+    change: Change
+    outcome: Outcome[Completion]
 
 
 @suppress_dead_letter

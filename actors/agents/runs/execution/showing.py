@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from .....providers.messages import Message
+from .....providers.messages import Message, Request
 from ...memory.context.size import ContextSize
 from ...memory.context.strategy import ContextStrategy
+from ...memory.context.view import ContextView
 from ...turns.shape import WHOLE
 from .session import Session
+
+
+class Change(NamedTuple):
+    """Less is to be shown.
+
+    Args:
+        request: what the model would be asked before it is.
+        before, after: what is shown, and what is to be shown.
+        reason: why.
+    """
+
+    request: Request
+    before: ContextView
+    after: ContextView
+    reason: str
 
 
 def strategy_of(session: Session) -> ContextStrategy | None:

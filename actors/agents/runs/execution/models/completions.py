@@ -18,7 +18,7 @@ from .....core.refs.ref import ActorRef
 from ....answer import Answer
 from ....answer_shape import wrong_answer
 from ....context import UsageRecord
-from ....errors import AgentError, RunFailed, SkillFailed, named, said
+from ....errors import AgentError, ContextOverflow, RunFailed, SkillFailed, named, said
 from ....events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried
 from ....handoffs.target import AgentRequest, Responds
 from ....turns.confidence import confidence_of
@@ -30,7 +30,7 @@ from ..reports import AskAgain, CompletionArrived, PromptRendered, SkillsOpened
 from ..session import Happened, Session
 from ..showing import shown_history
 from ..spending import spent_above
-from .condensing import condensed, refused_as_too_long, too_long
+from .condensing import carry_out_change, change_after, refused_as_too_long, wanted_change
 from .rendering import prompt_rendered, render_step
 from .showing import Showing, show
 
@@ -185,11 +185,10 @@ def _ask(session: Session, happened: Happened) -> None:
         usual = runtime.model_for(prepared.name)
         request = prepared.request(history, session.context, external, schema, usual, shown)
         session.request = request
-        if condensed(session, request, happened):
-            return
-        if session.prompt is not None:
+        change = wanted_change(session, request)
+        if change is None and session.prompt is not None:
             session.offered = prepared.chosen(request)
-        if prepared.agent.prepare_step is not None:
+        if change is None and prepared.agent.prepare_step is not None:
             request = planned(session, request)
         session.max_retries = request.max_retries
     except RunFailed as error:
@@ -199,6 +198,9 @@ def _ask(session: Session, happened: Happened) -> None:
         raise
     except BaseException as error:  # instructions are a function of the user's
         happened(session, CompletionFailed(raised_by(f"the instructions of {prepared.name}", error)))
+        return
+    if change is not None:
+        carry_out_change(session, change, happened)
         return
     hooks = prepared.hooks
     token = active_context.set(session.send_context)
@@ -335,10 +337,13 @@ def _failed(session: Session, error: Exception, happened: Happened) -> None:
         return
     refused, session.bought = session.bought, None
     if refused is None and not session.seen and (long := refused_as_too_long(error)) is not None:
-        overflow = too_long(session, long, happened)
-        if overflow is None:
+        try:
+            change = change_after(session, long)
+        except ContextOverflow as overflow:
+            error = overflow
+        else:
+            carry_out_change(session, change, happened)
             return
-        error = overflow
     if refused is None:
         happened(session, CompletionFailed(error))
         return

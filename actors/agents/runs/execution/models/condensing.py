@@ -7,13 +7,12 @@ summary is made once.
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from typing import Any, Final
 
 from ......providers.errors import ContextTooLong, NoProvider
 from ......providers.messages import Completion, Request
 from .....core.base.send_context import active as active_context
-from .....core.mail.future import Future
 from ....answer import NO_USAGE
 from ....context import UsageRecord
 from ....errors import AgentError, ContextOverflow, RunFailed, named, said
@@ -27,7 +26,7 @@ from ....turns.steps import Condensed
 from ..calling import raised_by
 from ..reports import SummaryArrived
 from ..session import Happened, Session
-from ..showing import size_of, strategy_of
+from ..showing import Change, size_of, strategy_of
 
 MOST_REFUSALS: Final = 3
 """Times that a step is asked for again with less because a vendor says that it is too long."""
@@ -37,24 +36,22 @@ AFTER_OVERFLOW: Final[ContextStrategy] = DropToolOutput() | Window()
 """What is done once a vendor says that a conversation is too long, where nobody has said anything."""
 
 
-def condensed(session: Session, request: Request, happened: Happened) -> bool:
-    """Have less shown, if the strategy wants it: whether it does. Then the model is asked once that is recorded.
+def wanted_change(session: Session, request: Request) -> Change | None:
+    """What the strategy wants before the model is asked; None if nothing.
 
     Args:
         session: the run.
         request: what the model would be asked now.
-        happened: takes what happened.
 
     Raises:
         RunFailed: the strategy raised, or what it wants cannot be.
     """
     strategy = strategy_of(session)
     if strategy is None or session.shows_own or session.changes >= MOST_CHANGES:
-        return False
-    size = size_of(session)
+        return None
     turn = session.state.turn
-    view = size.view(turn.history, turn.start, request, session.failed, forced=False)
-    return _changed(session, strategy, view, request, happened, f"{strategy!r}")
+    view = size_of(session).view(turn.history, turn.start, request, session.failed, forced=False)
+    return _applied(session, strategy, view, request, repr(strategy))
 
 
 def refused_as_too_long(error: Exception) -> ContextTooLong | None:
@@ -67,18 +64,18 @@ def refused_as_too_long(error: Exception) -> ContextTooLong | None:
     return max(said_so, key=lambda cause: cause.allowed or 0, default=None)
 
 
-def too_long(session: Session, error: ContextTooLong, happened: Happened) -> ContextOverflow | None:
-    """Have less shown because a vendor has said that it is too long.
+def change_after(session: Session, error: ContextTooLong) -> Change:
+    """What is to be shown because a vendor has said that it is too long.
 
-    Returns:
-        None where that is done, otherwise the error in which the run ends.
+    Raises:
+        ContextOverflow: nothing more can be left out.
     """
     strategy = strategy_of(session) or AFTER_OVERFLOW
     request = session.request
     if session.shows_own or isinstance(strategy, KeepAll) or request is None:
-        return _overflow(error, "its strategy, or its prompt function, shows all there is; leave something out")
+        raise _overflow(error, "its strategy, or its prompt function, shows all there is; leave something out")
     if session.refusals >= MOST_REFUSALS:
-        return _overflow(error, f"it was asked for with less {MOST_REFUSALS} times")
+        raise _overflow(error, f"it was asked for with less {MOST_REFUSALS} times")
     session.refusals += 1
     size, turn, state = size_of(session), session.state.turn, session.state
     size.follow(turn.history, state.shape)
@@ -86,13 +83,13 @@ def too_long(session: Session, error: ContextTooLong, happened: Happened) -> Con
     size.refused(error.used, error.allowed)
     view = size.view(turn.history, turn.start, request, session.failed, forced=True)
     try:
-        if _changed(session, strategy, view, request, happened, "the vendor says that it is too long"):
-            return None
+        change = _applied(session, strategy, view, request, "the vendor says that it is too long")
     except RunFailed as failed:
-        return _overflow(failed, "")
-    return _overflow(
-        error, f"nothing more can be left out by {strategy!r}; of single long messages ChunkLong shows parts"
-    )
+        raise _overflow(failed, "") from error
+    if change is None:
+        why = f"nothing more can be left out by {strategy!r}; of single long messages ChunkLong shows parts"
+        raise _overflow(error, why)
+    return change
 
 
 def _overflow(error: Exception, why: str) -> ContextOverflow:
@@ -102,9 +99,10 @@ def _overflow(error: Exception, why: str) -> ContextOverflow:
     return overflow
 
 
-def _changed(
-    session: Session, strategy: ContextStrategy, view: ContextView, request: Request, happened: Happened, why: str
-) -> bool:
+def _applied(
+    session: Session, strategy: ContextStrategy, view: ContextView, request: Request, reason: str
+) -> Change | None:
+    """What a strategy wants, if it wants anything else than is shown."""
     try:
         wanted: Any = strategy.apply(view)
     except AgentError:
@@ -118,21 +116,70 @@ def _changed(
             f"the context strategy of {session.prepared.name} returned {type(wanted).__name__}, not a ContextView"
         )
     if wanted.shape == view.shape:
-        return False
+        return None
     wrong = problems([message for message in shown(view.history, wanted.shape) if message.role != "system"])
     if wrong:
         raise RunFailed(f"the context strategy of {session.prepared.name} tears the conversation apart: {wrong[0]}")
+    return Change(request, view, wanted, reason)
+
+
+def carry_out_change(session: Session, change: Change, happened: Happened) -> None:
+    """Have less shown. The model is asked once that is recorded; where a summary is wanted, that is made first."""
     session.changes += 1
-    if wanted.wanted is None:
-        _record(session, view, wanted, Condensed(wanted.shape, used=session.used()), why, happened)
+    if change.after.wanted is None:
+        _record(session, change, change.after, Condensed(change.after.shape, used=session.used()), happened)
+        return
+    token = active_context.set(session.send_context)
+    session.ask = session.actor.pipe(
+        _summary(session, change), lambda outcome: SummaryArrived(session, change, outcome)
+    )
+    active_context.reset(token)
+
+
+async def _summary(session: Session, change: Change) -> Completion:
+    """The completion that is a summary. Hooks see it, and what is asked for it, as they do any other."""
+    wanted, model = change.after.wanted, session.model
+    assert wanted is not None
+    assert model is not None
+    request = wanted.by.request(change.after, wanted, change.request.model)
+    request = (await session.hooked("request", model_request=request)).model_request or request
+    completion: Any = await model.ask(request)
+    if not isinstance(completion, Completion):
+        raise RunFailed(f"the model's actor answered {type(completion).__name__}, not a Completion")
+    session.bought = completion
+    seen = (await session.hooked("response", model_request=request, completion=completion)).completion
+    return completion if seen is None else replace(seen, usage=completion.usage, cost=completion.cost)
+
+
+def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
+    """Take a summary, or go on without it."""
+    session, change, outcome = message
+    session.ask = None
+    bought, session.bought = session.bought, None
+    after, wanted = change.after, change.after.wanted
+    assert wanted is not None
+    session.settle(happened)
+    try:
+        after = after.summarized(summary_of(outcome.unwrap()))
+    except Exception as error:
+        session.failed = (*session.failed, wanted.by)
+        note = f"the conversation could not be summarized: {named(error)}"
+        after = change.before
+        event = Condensed(after.shape, used=session.used(), notes=(note,))
     else:
-        _summarize(session, view, wanted, request, why)
-    return True
+        event = Condensed(after.shape, used=session.used())
+    if bought is not None:
+        event = event._replace(
+            usage=bought.usage, cost=bought.cost or 0.0, model=bought.model, provider=bought.provider
+        )
+        session.context.usage.append(
+            UsageRecord(session.run.agent, bought.model, bought.provider, bought.usage, bought.cost)
+        )
+    _record(session, change, after, event, happened)
 
 
-def _record(
-    session: Session, before: ContextView, after: ContextView, event: Condensed, why: str, happened: Happened
-) -> None:
+def _record(session: Session, change: Change, after: ContextView, event: Condensed, happened: Happened) -> None:
+    before = change.before
     if event.shape is not before.shape or event.cost or event.usage is not NO_USAGE:
         session.emit(
             ContextReduced,
@@ -143,56 +190,7 @@ def _record(
             summarized=event.shape.summary != before.shape.summary,
             usage=event.usage,
             cost=event.cost,
-            reason=why,
+            reason=change.reason,
         )
     session.condensed = len(session.state.turn.history)
     happened(session, event)
-
-
-def _summarize(session: Session, before: ContextView, after: ContextView, request: Request, why: str) -> None:
-    """Have the model make the summary that a strategy wants."""
-    wanted, model = after.wanted, session.model
-    assert wanted is not None
-    assert model is not None
-    token = active_context.set(session.send_context)
-    ask = session.ask = model.ask(wanted.by.request(after, wanted, request.model))
-    active_context.reset(token)
-    ask.when_done(partial(_when_made, session, before, after, why))
-
-
-def _when_made(session: Session, before: ContextView, after: ContextView, why: str, ask: Future[Completion]) -> None:
-    if not ask.cancelled():
-        session.send(SummaryArrived(session, before, after, why, ask))
-
-
-def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
-    """Take a summary, or go on without it."""
-    session, before, after, why, outcome = message
-    session.ask = None
-    completion: Completion | None = None
-    wanted = after.wanted
-    assert wanted is not None
-    try:
-        given: Any = outcome.result()
-        completion = given if isinstance(given, Completion) else None
-        if completion is None:
-            raise RunFailed(f"the model's actor answered {type(given).__name__}, not a Completion")
-        text = summary_of(completion)
-    except Exception as error:
-        session.failed = (*session.failed, wanted.by)
-        note = f"the conversation could not be summarized: {named(error)}"
-        event, after = Condensed(before.shape, used=session.used(), notes=(note,)), before
-    else:
-        after = after.summarized(text)
-        event = Condensed(after.shape, used=session.used())
-    if completion is not None:
-        event = event._replace(
-            usage=completion.usage,
-            cost=completion.cost or 0.0,
-            model=completion.model,
-            provider=completion.provider,
-        )
-        session.context.usage.append(
-            UsageRecord(session.run.agent, completion.model, completion.provider, completion.usage, completion.cost)
-        )
-    _record(session, before, after, event, why, happened)
