@@ -15,6 +15,7 @@ from callboard import (
     Agency,
     Agent,
     Answer,
+    ApprovalRequested,
     ChunkLong,
     ContextOverflow,
     ContextReduced,
@@ -40,7 +41,7 @@ from callboard.actors.agents.memory.context.view import Unit
 from callboard.actors.testing import Simulation, simulate, virtual_time
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.errors import ContextTooLong
-from callboard.providers.messages import Completion, Message, Request, Usage
+from callboard.providers.messages import Completion, Message, Request, ToolSpec, Usage
 from callboard.providers.pool import Pool
 from tests.agents.support import function, scripted, solo
 from tests.providers.pool.scripted import Script as Endpoints
@@ -545,3 +546,49 @@ async def test_who_is_handed_work_has_the_strategy_of_its_own() -> None:
 def test_the_same_window_is_the_same_value() -> None:
     assert Window(tokens=5) | DropToolOutput() == Window(tokens=5) | DropToolOutput()
     assert Window(tokens=5) != Window(tokens=6)
+
+
+async def test_a_call_that_waits_for_a_person_is_carried_out_whatever_is_left_out_before_it() -> None:
+    @tool(risk="risky")
+    async def pay(euros: int) -> str:
+        return f"paid {euros}"
+
+    def model(request: Request) -> Any:
+        assert {call.id for one in request.messages for call in one.tool_calls} == {
+            one.tool_call_id for one in request.messages if one.role == "tool"
+        }
+        last = request.messages[-1]
+        return last.text if last.role == "tool" else call("pay", f"p{len(asked)}", euros=len(asked))
+
+    asked: list[str] = []
+
+    async with solo(model, tools=[pay], autonomy="supervised", context=Window(messages=2)) as agency:
+
+        def approve(event: Any) -> None:
+            if isinstance(event, ApprovalRequested):
+                asked.append(event.approval)
+                asyncio.get_running_loop().call_soon(agency.approve, event.approval)
+
+        agency.subscribe(approve)
+        answers = await ask(agency, *QUESTIONS)
+    assert [answer.text for answer in answers] == [f"paid {number}" for number in range(8)]
+    assert len(asked) == 8
+
+
+async def test_a_call_that_the_caller_carries_out_is_shown_with_its_result() -> None:
+    spec = ToolSpec("weigh", "Weighs.", {"type": "object", "properties": {}})
+    seen: list[Request] = []
+
+    def model(request: Request) -> Any:
+        seen.append(request)
+        return "heavy" if request.messages[-1].role == "tool" else call("weigh", f"w{len(seen)}")
+
+    async with solo(model, context=Window(messages=2)) as agency:
+        for question in QUESTIONS:
+            answer = await agency.run(question, conversation="c", tools=[spec])
+            (open_call,) = answer.tool_calls
+            result = Message("tool", "12 kg", tool_call_id=open_call.id, name="weigh")
+            assert (await agency.run(result, conversation="c", tools=[spec])).text == "heavy"
+            shown = seen[-1].messages
+            assert [message.role for message in shown[-3:]] == ["user", "assistant", "tool"]
+            assert shown[-3].text == question
