@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard import Agency, Agent, MemoryJournal, RunCancelled, Window
+from callboard import Agency, Agent, MemoryJournal, RunCancelled, RunRecord, Window
 from callboard.actors.agents.turns.records import Accepted, Ended, Rewound, Snapshot
 from callboard.actors.agents.turns.shape import Shape, shown
 from callboard.actors.agents.turns.state import fold
@@ -19,7 +19,7 @@ from callboard.providers.messages import Message, Request
 from tests.agents.support import function
 from tests.agents.turns.support import AGENT, CONVERSATION, request, said, through_the_codec
 
-from .crashes import RUNS, Talk, check
+from .crashes import COST, RUNS, Talk, check
 from .histories import words
 
 
@@ -156,3 +156,18 @@ async def test_what_the_journal_has_of_a_talk_is_whole() -> None:
     async with talk.agency(journal) as agency:
         answers = await talk.ask(agency)
         assert check([record.event for record in journal.read("A/c")], answers) == talk.bought
+
+
+async def test_the_records_of_a_run_say_what_is_not_shown_any_more_and_what_its_summary_cost() -> None:
+    talk = Talk()
+    async with talk.agency(MemoryJournal()) as agency:
+        records: list[RunRecord] = []
+        for number in range(1, RUNS + 1):
+            handle = await agency.start_run(f"#{number} {words(700, number)}", conversation="c")
+            records += [record async for record in handle.events()]
+    made = [record.data for record in records if record.type == "condensed"]
+    assert len(made) == talk.bought >= 2
+    for data in made:
+        assert data["summary"].endswith(" end")
+        assert 2 * len(data["summary"].split()) - 2 >= data["left_out"] > 0
+        assert (data["cost"], data["usage"]) == (COST, {"input_tokens": 100, "output_tokens": 10})

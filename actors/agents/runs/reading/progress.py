@@ -15,6 +15,7 @@ from ...turns.steps import (
     Begin,
     Completed,
     CompletionFailed,
+    Condensed,
     Decided,
     HandoffReturned,
     Interrupted,
@@ -30,6 +31,7 @@ RecordType: TypeAlias = Literal[
     "started",
     "completed",
     "completion_failed",
+    "condensed",
     "tools_started",
     "tool_returned",
     "spent",
@@ -144,6 +146,17 @@ def _completion_failed(event: CompletionFailed) -> Mapping[str, Any]:
     return {"error": _error(event.error), "usage": _usage(event.usage), "cost": event.cost}
 
 
+def _condensed(event: Condensed) -> Mapping[str, Any]:
+    shape = event.shape
+    return {
+        "left_out": sum(end - start for start, end in shape.left_out),
+        "summary": shape.summary,
+        "usage": _usage(event.usage),
+        "cost": event.cost,
+        "notes": list(event.notes),
+    }
+
+
 def _tool_returned(event: ToolReturned) -> Mapping[str, Any]:
     return {"call_id": event.call_id, "content": shown(event.content), "is_error": event.is_error}
 
@@ -200,6 +213,7 @@ _DESCRIBED: Mapping[type, tuple[RecordType, Callable[[Any], Mapping[str, Any]]]]
     Begin: ("started", lambda event: {}),
     Completed: ("completed", _completed),
     CompletionFailed: ("completion_failed", _completion_failed),
+    Condensed: ("condensed", _condensed),
     ToolsStarted: ("tools_started", lambda event: {"call_ids": list(event.call_ids)}),
     ToolReturned: ("tool_returned", _tool_returned),
     Spent: ("spent", _spent),
