@@ -173,6 +173,7 @@ PRINTS = {
         "7 messages, from 'Ann plans a journey to Lisbon in May.'",
         "12 messages in the conversation",
     ],
+    "long_document.py": ["Jónsdóttir (9 chapters seen)", "I do not know. (8 chapters seen) 44 messages"],
     "profiling.py": ["30 33% {'RunFailed': 10} $0.04", "True True", "Greeter 20", "<svg"],
     "parts.py": [
         "The lid.",
