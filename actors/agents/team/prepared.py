@@ -429,11 +429,6 @@ class PreparedAgent:
         """What the answer is to say of how a prompt function made the step."""
         return () if self._rendered is None else self._rendered.notes
 
-    @property
-    def shows_own(self) -> bool:
-        """Whether the prompt function says what of the history is shown in the step."""
-        return self._rendered is not None and self._rendered.messages is not None
-
     def chosen(self, request: Request) -> tuple[str, ...] | None:
         """The names of what the model may call, where the prompt function has chosen it for the step."""
         if self._rendered is None or self._rendered.offered is None:

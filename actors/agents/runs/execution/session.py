@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
-from .....providers.messages import Completion, Request, ToolCall, Usage
+from .....providers.messages import Completion, ToolCall, Usage
 from .....tools.result import ToolResult
 from .....tools.secrets import Secrets
 from ....core.actor import Actor
@@ -42,6 +42,7 @@ from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
 from .calling import raised_by
 from .handed import Delegation
+from .shown_step import ShownStep
 from .within import Within
 
 logger = logging.getLogger("callboard")
@@ -71,16 +72,13 @@ class Session:
         "bought",
         "cells",
         "changed",
-        "changes",
         "clock_started",
-        "condensed",
         "context",
         "delegations",
         "deps",
         "dropping",
         "elapsed",
         "entry",
-        "failed",
         "finalizing",
         "forward",
         "helped",
@@ -99,9 +97,7 @@ class Session:
         "prepared",
         "prompt",
         "recalled",
-        "refusals",
         "reported",
-        "request",
         "resumed",
         "rules",
         "run",
@@ -109,6 +105,7 @@ class Session:
         "secrets",
         "seen",
         "send_context",
+        "shown",
         "since",
         "started",
         "state",
@@ -189,16 +186,7 @@ class Session:
         self.model: ActorRef[Any] | None = None
         self.ask: Any = None
         self.attempts = 0
-        self.request: Request | None = None
-        """What the model is asked, or would be but for the plan of the step."""
-        self.condensed: int | None = None
-        """How long the history was when what is shown of it was changed for the step under way, until it goes on."""
-        self.changes = 0
-        """Times that was changed for the step under way, by its strategy or because a vendor asked for it."""
-        self.refusals = 0
-        """Times that a vendor said it was too long."""
-        self.failed: tuple[object, ...] = ()
-        """The strategies that could not do their work in the step under way."""
+        self.shown = ShownStep()
         self.max_retries: int | None = None
         """How often the completion under way may be asked for again; None for the usual number."""
         self.offered: tuple[str, ...] | None = None
@@ -353,11 +341,6 @@ class Session:
         if type(happened) is HandoffReturned and happened.final:
             return happened.owner, happened.agent, self.value
         return None, "", self.value
-
-    @property
-    def shows_own(self) -> bool:
-        """Whether the prompt function says what of the history is shown in the step under way."""
-        return self.prompt is not None and self.prepared.shows_own
 
     @property
     def limits(self) -> Limits:

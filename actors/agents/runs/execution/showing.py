@@ -40,7 +40,7 @@ def shown_history(session: Session) -> Sequence[Message]:
     """What of the history the model is shown."""
     state = session.state
     history = state.turn.history
-    if session.shows_own or (state.shape is WHOLE and strategy_of(session) is None):
+    if session.shown.own or (state.shape is WHOLE and strategy_of(session) is None):
         return history
     return size_of(session).follow(history, state.shape)
 

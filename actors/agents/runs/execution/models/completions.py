@@ -47,8 +47,8 @@ it come to the system's limit of three restarts in 5 seconds, beyond which every
 
 def complete(session: Session, command: Complete, happened: Happened) -> None:
     """Ask the model to go on from the history."""
-    if session.condensed is not None:
-        same, session.condensed = session.condensed == len(session.state.turn.history), None
+    if session.shown.condensed is not None:
+        same, session.shown.condensed = session.shown.condensed == len(session.state.turn.history), None
         if same:  # the step has begun already, and only less is shown
             _ask(session, happened)
             return
@@ -80,8 +80,8 @@ def skills_opened(message: SkillsOpened, happened: Happened) -> None:
 
 
 def _step(session: Session, happened: Happened) -> None:
-    session.attempts = session.changes = session.refusals = 0
-    session.failed = ()
+    session.attempts = 0
+    session.shown.begin()
     session.step_started = session.time()
     if session.prompt is None:
         _begin(session, happened)
@@ -184,7 +184,7 @@ def _ask(session: Session, happened: Happened) -> None:
         shown = shown_history(session)
         usual = runtime.model_for(prepared.name)
         request = prepared.request(history, session.context, external, schema, usual, shown)
-        session.request = request
+        session.shown.request = request
         change = wanted_change(session, request)
         if change is None and session.prompt is not None:
             session.offered = prepared.chosen(request)

@@ -47,10 +47,10 @@ def wanted_change(session: Session, request: Request) -> Change | None:
         RunFailed: the strategy raised, or what it wants cannot be.
     """
     strategy = strategy_of(session)
-    if strategy is None or session.shows_own or session.changes >= MOST_CHANGES:
+    if strategy is None or session.shown.own or session.shown.changes >= MOST_CHANGES:
         return None
     turn = session.state.turn
-    view = size_of(session).view(turn.history, turn.start, request, session.failed, forced=False)
+    view = size_of(session).view(turn.history, turn.start, request, session.shown.failed, forced=False)
     return _applied(session, strategy, view, request, repr(strategy))
 
 
@@ -71,17 +71,17 @@ def change_after(session: Session, error: ContextTooLong) -> Change:
         ContextOverflow: nothing more can be left out.
     """
     strategy = strategy_of(session) or AFTER_OVERFLOW
-    request = session.request
-    if session.shows_own or isinstance(strategy, KeepAll) or request is None:
+    request = session.shown.request
+    if session.shown.own or isinstance(strategy, KeepAll) or request is None:
         raise _overflow(error, "its strategy, or its prompt function, shows all there is; leave something out")
-    if session.refusals >= MOST_REFUSALS:
+    if session.shown.refusals >= MOST_REFUSALS:
         raise _overflow(error, f"it was asked for with less {MOST_REFUSALS} times")
-    session.refusals += 1
+    session.shown.refusals += 1
     size, turn, state = size_of(session), session.state.turn, session.state
     size.follow(turn.history, state.shape)
-    size.view(turn.history, turn.start, request, session.failed, forced=True)  # counts what was sent
+    size.view(turn.history, turn.start, request, session.shown.failed, forced=True)  # counts what was sent
     size.refused(error.used, error.allowed)
-    view = size.view(turn.history, turn.start, request, session.failed, forced=True)
+    view = size.view(turn.history, turn.start, request, session.shown.failed, forced=True)
     try:
         change = _applied(session, strategy, view, request, "the vendor says that it is too long")
     except RunFailed as failed:
@@ -125,7 +125,7 @@ def _applied(
 
 def carry_out_change(session: Session, change: Change, happened: Happened) -> None:
     """Have less shown. The model is asked once that is recorded; where a summary is wanted, that is made first."""
-    session.changes += 1
+    session.shown.changes += 1
     if change.after.wanted is None:
         _record(session, change, change.after, Condensed(change.after.shape, used=session.used()), happened)
         return
@@ -162,7 +162,7 @@ def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
     try:
         after = after.summarized(summary_of(outcome.unwrap()))
     except Exception as error:
-        session.failed = (*session.failed, wanted.by)
+        session.shown.failed = (*session.shown.failed, wanted.by)
         note = f"the conversation could not be summarized: {named(error)}"
         after = change.before
         event = Condensed(after.shape, used=session.used(), notes=(note,))
@@ -192,5 +192,5 @@ def _record(session: Session, change: Change, after: ContextView, event: Condens
             cost=event.cost,
             reason=change.reason,
         )
-    session.condensed = len(session.state.turn.history)
+    session.shown.condensed = len(session.state.turn.history)
     happened(session, event)

@@ -73,6 +73,7 @@ def adopt(session: Session, outcome: Outcome[Rendered]) -> None:
             raise PromptError(f"{_name(session)} says nothing to the model, and nobody else does: call prompt.user(…)")
         before = session.prepared
         session.prepared = session.base.with_prompt(rendered, run.caller, None if before is session.base else before)
+        session.shown.own = rendered.messages is not None
         if rendered.agents or rendered.functions:
             know_sub_agents(session, rendered)
         if rendered.agents or before.agents:  # else they are what they were: 5 µs a step
