@@ -23,12 +23,14 @@ from callboard import (
     ContextView,
     CostLimit,
     DropToolOutput,
+    EffectContext,
     GuardrailTripped,
     HookContext,
     KeepAll,
     Limits,
     Prompt,
     RunFailed,
+    StepModifier,
     StepPlan,
     Summarize,
     TextDelta,
@@ -592,3 +594,16 @@ async def test_a_call_that_the_caller_carries_out_is_shown_with_its_result() -> 
             shown = seen[-1].messages
             assert [message.role for message in shown[-3:]] == ["user", "assistant", "tool"]
             assert shown[-3].text == question
+
+
+async def test_where_an_effect_of_a_prompt_function_says_which_messages_are_shown_nothing_is_left_out() -> None:
+    def prompt(prompt: Prompt) -> None:
+        def newest(context: EffectContext, step: StepModifier) -> None:
+            step.messages = step.messages[-5:]
+
+        prompt.effect(newest)
+
+    script = Script(["ok"] * 8)
+    async with Agency(Agent("A", prompt=prompt, context=Window(messages=2)), model=scripted(script)) as agency:
+        await ask(agency, *QUESTIONS)
+    assert [len(texts(request)) for request in script.requests] == [1, 3, 5, 5, 5, 5, 5, 5]
