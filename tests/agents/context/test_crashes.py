@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from callboard import MemoryJournal, PostgresJournal, SqliteJournal, System
+from callboard import Agency, Agent, MemoryJournal, PostgresJournal, SqliteJournal, System
 from callboard.actors.agents.turns.encoding.codec import RunCodec
+from callboard.actors.agents.turns.steps import Condensed
 from callboard.actors.journal.store import at_hand
 from callboard.actors.testing import Crash, Restart, Simulation, simulate
+from callboard.providers.errors import ContextTooLong
 from callboard.providers.messages import Request
 from tests.agents.prompts.crashes import die, killed
-from tests.agents.support import postgres, sqlite
+from tests.agents.support import function, postgres, sqlite
 
-from .crashes import RUNS, Talk, check
+from .crashes import RUNS, Talk, check, numbers
 
 SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "3"))
 """Schedules of each; `make schedules` runs many more."""
@@ -112,3 +114,36 @@ async def test_a_process_that_is_killed_while_a_summary_is_made_leaves_it_to_the
             answers = await talk.ask(agency)
             events = [record.event for record in await journal.read("A/c")]
     assert check(events, answers) == talk.bought
+
+
+# -- what a vendor finds too long --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["before", "after", "torn"])
+def test_a_process_that_is_killed_at_any_write_goes_on_where_a_vendor_finds_the_conversation_too_long(
+    when: Any,
+) -> None:
+    async def scenario(sim: Simulation) -> None:
+        refused: list[int] = []
+
+        def model(request: Request) -> Any:
+            length = sum(len(message.text) for message in request.messages)
+            if length > 3_000:
+                refused.append(length)
+                raise ContextTooLong("the prompt is too long")
+            return f"answer to #{max(numbers(request.messages[-1].text))}"
+
+        async def main(system: System) -> Any:
+            kept = in_a_file(sim)
+            async with Agency(Agent("A"), model=function(model), journal=kept, system=system) as agency:
+                answers = await Talk().ask(agency)
+                return answers, [record.event for record in await at_hand(kept.read("A/c"))]
+
+        answers, events = await sim.process("talk", main)
+        assert [text for text, _ in answers] == [f"answer to #{number}" for number in range(1, RUNS + 1)]
+        left_out = [event.shape.left_out for event in events if isinstance(event, Condensed)]
+        assert left_out
+        assert len(set(left_out)) == len(left_out)
+        assert len(refused) <= len(left_out) + 1  # one whose consequence the journal did not have yet
+
+    simulate(scenario, seeds=2 * SEEDS, faults=[Restart("talk", when=when)])
