@@ -235,6 +235,25 @@ async def test_a_vendor_s_own_count_corrects_the_estimate() -> None:
     assert max(asked[3:]) <= 4_400  # and not 8,000
 
 
+async def test_after_each_refusal_about_a_third_of_what_was_refused_is_shown_and_never_next_to_nothing() -> None:
+    sent: list[int] = []
+    shown: list[int] = []
+
+    def model(request: Request) -> Completion:
+        if size(request) > 6_000:
+            sent.append(size(request))
+            raise ContextTooLong("the prompt is too long")
+        if len(shown) < len(sent):
+            shown.append(size(request))
+        return Completion(Message("assistant", "ok"), "stop", Usage(size(request) // 4, 1))
+
+    async with solo(model) as agency:
+        for number in range(60):
+            await agency.run(words(500, number), conversation="c")
+    assert len(sent) >= 5
+    assert all(0.25 * before < after < 0.6 * before for before, after in zip(sent, shown, strict=True))
+
+
 # -- summaries ---------------------------------------------------------------------------------------------------------
 
 

@@ -133,6 +133,7 @@ class ContextSize:
         """A vendor has counted the last request."""
         self._model = completion.model
         self._counted(completion.usage.input_tokens)
+        self.asked = 0  # what is asked next is another request
 
     def refused(self, used: int | None, allowed: int | None) -> None:
         """A vendor has said that the last request is too long.
@@ -146,8 +147,7 @@ class ContextSize:
         if allowed is not None and (used is None or allowed < used):
             self.window = allowed
         else:
-            sent = round(self.asked * self.scale)
-            self.most = max(1, round(min(sent, self.most or sent) * SHRINK))
+            self.most = max(1, round(self.asked * self.scale * SHRINK))
 
     def _counted(self, tokens: int) -> None:
         if self.asked and self.asked / FARTHEST < tokens < self.asked * FARTHEST:
