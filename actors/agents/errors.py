@@ -106,12 +106,13 @@ class SkillFileError(DefinitionError):
 
     Args:
         message: what is wrong, and what was expected.
-        path: the file or the folder.
+        path: the file or the folder. Empty where it is read from a journal, which keeps the text.
         line: the line, counted from 1; 0 when no line is to blame.
     """
 
-    def __init__(self, message: str, *, path: str, line: int = 0) -> None:
-        super().__init__(f"{path}, line {line}: {message}" if line else f"{path}: {message}")
+    def __init__(self, message: str, *, path: str = "", line: int = 0) -> None:
+        where = f"{path}, line {line}: " if line else f"{path}: " if path else ""
+        super().__init__(where + message)
         self.path = path
         self.line = line
 
