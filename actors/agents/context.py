@@ -37,7 +37,7 @@ MODEL = "callboard.model"
 REPLAY = "callboard.replay"
 """This key stands in the baggage of what a replay calls."""
 SPEND = "callboard.spend"
-"""Under this key of the baggage stands what adds to the run's account."""
+"""Under this key of the baggage stands the list of what was bought beside the run's completions."""
 
 
 class UsageRecord(NamedTuple):
@@ -108,9 +108,9 @@ def spend(usage: Usage, cost: float, reason: str) -> None:
         reason: for what, in a few words; kept in the journal.
     """
     sent = active.get()
-    add = sent.baggage.get(SPEND) if sent is not None else None
-    if add is not None:
-        add(usage, cost, reason)
+    account = sent.baggage.get(SPEND) if sent is not None else None
+    if account is not None:
+        account.append((usage, cost, reason))
 
 
 OnUsage: TypeAlias = "Callable[[ToolContext[Any], float, str, Mapping[str, Any]], object]"

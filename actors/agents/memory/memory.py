@@ -130,6 +130,7 @@ class Memory:
 
         Raises:
             WrongFact: an argument cannot be kept.
+            GuardrailTripped: a guardrail for ``memory`` of the agent that this works for refused it.
             EmbedderMismatch, MemoryClosed: see there.
         """
         new = NewFact(text, source, valid_from, valid_to, labels, metadata or {}, kind)

@@ -29,6 +29,7 @@ from ..turns.steps import Steered
 from .coordination.ownership import Unkept, busy, own
 from .execution.recording import Recorder
 from .execution.runner import ABOUT_RUNS, Runner
+from .execution.session import Session
 from .execution.tools.tool_calls import decided
 from .reading.folding import folded
 from .runtime.approvals import in_words
@@ -319,7 +320,7 @@ class Conversation(Actor):
 
     def _on_steer(self, post: Post, steer: Steer) -> None:
         session, state, journal = self._runner.session, self._state, self._recorder
-        owner = state.owner or (session.being_transferred() if session is not None else None)
+        owner = state.owner or (_being_transferred(session) if session is not None else None)
         heard = state.hearing
         if owner is not None or heard == "never":
             journal.refuse_post(post, NotSteered(steer.id, owner))
@@ -441,6 +442,14 @@ class Conversation(Actor):
         """An incarnation that crashed: one that ends with its supervisor, or is out of date, is not at fault."""
         if self._owned:
             self._runner.crashed(exception_value)
+
+
+def _being_transferred(session: Session) -> tuple[str, str] | None:
+    """Agent and conversation that the session's one is being handed to at this moment, if it is."""
+    for one in session.delegations.values():
+        if one.transfer and one.handoff is not None:
+            return one.run.agent, one.run.conversation
+    return None
 
 
 _HANDLERS: dict[type, Callable[[Conversation, Any], object]] = {

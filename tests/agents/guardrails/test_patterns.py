@@ -281,8 +281,8 @@ def test_in_pages_and_code_of_this_library_nothing_is_taken_for_what_it_is_not()
         size += len(text)
         wrong += [(path.name, stretch, kind) for stretch, kind in found(checks, text)]
     assert size > 1_000_000
-    # The placeholder of a connection string, in docstrings.
-    assert {(one, kind) for _, one, kind in wrong} == {("postgresql://user:password@", "password in an address")}
+    # But for placeholders of connection strings, in docstrings.
+    assert [one for one in wrong if not one[1].endswith("://user:password@")] == []
 
 
 # -- injections ------------------------------------------------------------------------------------------------------

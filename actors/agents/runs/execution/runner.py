@@ -54,7 +54,7 @@ from .models.rendering import adopt
 from .recording import Recorder
 from .reports import Connected, Finalized, MoneySpent, OwnerAnswered, PromptRestored, Recorded
 from .session import Session, TimeLimitReached
-from .spending import spent, with_those_at_work
+from .spending import adopt_runs, settle, spent, with_those_at_work
 from .tools.inner_steps import inner_decided
 from .tools.tool_calls import asked
 
@@ -223,7 +223,7 @@ class Runner:
         except GuardrailTripped as error:
             # What was refused must not stay in the conversation: the run begins without it, and ends.
             self.apply(session, Begin(()), quiet=True)
-            session.settle(self.apply)
+            settle(session, self.apply)
             self.apply(session, Interrupted(error))
         except _FAILED as error:
             self._broken(session, error)
@@ -404,7 +404,7 @@ class Runner:
     def interrupt(self, session: Session, error: AgentError, rollback: bool = False) -> None:
         """End the run under way by name, and take its messages out of the history where ``rollback`` says so."""
         state = self._state
-        session.adopt()
+        adopt_runs(session)
         if session.finalizing is not None:
             state.rollback = state.rollback or rollback
             self._end(session, cut_short(session, session.finalizing, error))
@@ -475,7 +475,7 @@ class Runner:
         if session is None:
             return
         state = self._state
-        session.adopt()
+        adopt_runs(session)
         used = spent(session)
         children = session.children()
         session.abort()

@@ -35,7 +35,7 @@ from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, PromptChanged, RunRequest
 from ...turns.rules import Limits
 from ...turns.state import ConversationState
-from ...turns.steps import HandoffReturned, Input, Spent
+from ...turns.steps import HandoffReturned, Input
 from ..runtime.clock import Alarm
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import Entry
@@ -173,9 +173,9 @@ class Session:
         self.context = RequestContext(
             run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.metadata, []
         )
-        self.owed: list[Spent] = []
-        """What was bought beside its completions and is not recorded yet."""
-        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model, SPEND: self._owe}
+        self.owed: list[tuple[Usage, float, str]] = []
+        """What was bought beside its completions and is not recorded yet: tokens, dollars, and for what."""
+        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model, SPEND: self.owed}
         if "memory" in self.prepared.hooks:
             baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:
@@ -297,15 +297,6 @@ class Session:
     def _hook_failed(self, hook: Hook, error: BaseException) -> None:
         self.emit(HookFailed, hook=hook.name, error=named(error))
 
-    def _owe(self, usage: Usage, cost: float, reason: str) -> None:
-        self.owed.append(Spent("", cost, reason, usage=usage))
-
-    def settle(self, happened: Happened) -> None:
-        """Record what was bought beside its completions."""
-        owed, self.owed = self.owed, []
-        for spent in owed:
-            happened(self, spent)
-
     async def looked_at(self, call: ToolCall, result: ToolResult) -> ToolResult:
         """A result as the hooks for results leave it. Raises `GuardrailTripped`."""
         if "toolresult" not in self.prepared.hooks:
@@ -411,32 +402,11 @@ class Session:
         secrets = self.holder().secrets
         return secrets.blot if secrets else None
 
-    def adopt(self) -> None:
-        """Take over the runs that an earlier incarnation had sent to others, to end them together with this one. A run
-        that goes on does not need it: it sends them anew, and finds them."""
-        if not self.again:
-            return
-        known = {one.run.id for one in self.delegations.values()}
-        for entry in self.runtime.register.open():
-            run = entry.run
-            if run.parent == self.run.id and run.id not in known:
-                adopted = Delegation(run, run.handoff, not run.once, self.time(), (run.agent,))
-                self.delegations[run.id] = adopted
-                if run.handoff is None:
-                    self.forward = adopted
-
     def children(self) -> tuple[str, ...]:
         """The streams of those at work for this run."""
         made = [one for one in self.delegations.values() if one.handoff is not None]
         ended = [f"{answer.agent}/{answer.conversation}" for one in made for answer in (*one.summary, *one.before)]
         return (*(one.run.stream_name for one in made), *ended)
-
-    def being_transferred(self) -> tuple[str, str] | None:
-        """Agent and conversation that this one is being handed to at this moment, if it is."""
-        for one in self.delegations.values():
-            if one.transfer and one.handoff is not None:
-                return one.run.agent, one.run.conversation
-        return None
 
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""

@@ -8,9 +8,9 @@ from .....providers.messages import Usage
 from ...answer import NO_USAGE, Answer, HandoffRecord
 from ...errors import CostLimit, RunError, TokenLimit
 from ...turns.machine import Turn
-from ...turns.steps import HandoffReturned, Interrupted
+from ...turns.steps import HandoffReturned, Interrupted, Spent
 from .handed import Delegation
-from .session import Session
+from .session import Happened, Session
 
 _NOTHING = Turn()
 
@@ -46,9 +46,31 @@ def spent_by(session: Session, delegation: Delegation) -> tuple[Usage, float, tu
     return usage, sum(answer.cost for answer in paid), delegation.records(tuple(answers), "it was stopped")
 
 
+def adopt_runs(session: Session) -> None:
+    """Take over the runs that an earlier incarnation had sent to others, to end them together with this one. A run that
+    goes on does not need it: it sends them anew, and finds them."""
+    if not session.again:
+        return
+    known = {one.run.id for one in session.delegations.values()}
+    for entry in session.runtime.register.open():
+        run = entry.run
+        if run.parent == session.run.id and run.id not in known:
+            adopted = Delegation(run, run.handoff, not run.once, session.time(), (run.agent,))
+            session.delegations[run.id] = adopted
+            if run.handoff is None:
+                session.forward = adopted
+
+
+def settle(session: Session, happened: Happened) -> None:
+    """Record what was bought beside the run's completions, as by a guardrail that asks a model."""
+    while session.owed:
+        usage, cost, reason = session.owed.pop(0)
+        happened(session, Spent("", cost, reason, usage=usage))
+
+
 def with_those_at_work(session: Session, happened: HandoffReturned | Interrupted) -> HandoffReturned | Interrupted:
     """What ends a run, with what those at work for it have used until then: they are stopped with it."""
-    session.adopt()
+    adopt_runs(session)
     if not session.delegations:
         return happened
     usage, cost, handoffs = spent(session)

@@ -33,6 +33,7 @@ from ..handed import Delegation, Sending
 from ..planning import not_offered
 from ..reports import AnswerLookedAt, DelegateAnswered, Prepared, Refused
 from ..session import Happened, Session
+from ..spending import settle
 from . import delegation
 from .delegation import FATAL
 from .subagents import ask_sub_agents, sub_agent_answered
@@ -151,7 +152,7 @@ def handoff_prepared(message: Prepared, happened: Happened) -> None:
     """Send a handoff that hooks have seen."""
     session, command, summary, outcome = message
     session.jobs.pop(command.call.id, None)
-    session.settle(happened)
+    settle(session, happened)
     try:
         sending = outcome.unwrap()
     except (GuardrailTripped, RunFailed) as error:
@@ -225,7 +226,7 @@ def answer_looked_at(message: AnswerLookedAt, happened: Happened) -> None:
     """Take what an agent answered, once hooks have seen it."""
     session, call_id, looked = message
     session.jobs.pop(call_id, None)
-    session.settle(happened)
+    settle(session, happened)
     try:
         outcome = looked.unwrap()
     except (GuardrailTripped, RunFailed) as error:

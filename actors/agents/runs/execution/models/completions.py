@@ -29,10 +29,10 @@ from ..planning import planned, stopped
 from ..reports import AskAgain, CompletionArrived, PromptRendered, SkillsOpened
 from ..session import Happened, Session
 from ..showing import shown_history
-from ..spending import spent_above
+from ..spending import settle, spent_above
 from .condensing import carry_out_change, change_after, refused_as_too_long, wanted_change
 from .rendering import prompt_rendered, render_step
-from .showing import Showing, show
+from .stream_filter import StreamFilter, show
 
 MAX_RETRIES = 3
 """Times a completion is asked for again because a stream was cut."""
@@ -52,7 +52,7 @@ def complete(session: Session, command: Complete, happened: Happened) -> None:
         if same:  # the step has begun already, and only less is shown
             _ask(session, happened)
             return
-    session.settle(happened)
+    settle(session, happened)
     if session.base is not session.runtime.directory.prepared(session.run.agent):
         session.look_at_agent()
     if session.prepared.agent.stop_when is not None and stopped(session, happened):
@@ -104,7 +104,7 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     """Take the model's answer, or ask again."""
     session, outcome = message
     session.ask = None
-    session.settle(happened)
+    settle(session, happened)
     session.interrupted = NOTHING
     try:
         completion = outcome.unwrap() if isinstance(outcome, Outcome) else _looked_at(outcome.result())
@@ -272,10 +272,10 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
     """A completion as a stream, or with hooks around it."""
     before = await session.hooked("request", model_request=request)
     request = before.model_request or request
-    showing: Showing | None = None
+    stream: StreamFilter | None = None
     if session.run.stream:
-        showing = Showing(session)
-        completion = await _streamed(session, model, request, showing)
+        stream = StreamFilter(session)
+        completion = await _streamed(session, model, request, stream)
     else:
         completion = _looked_at(await model.ask(request))
     session.bought = completion
@@ -284,12 +284,12 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
     changed = after is not None and after is not completion
     if after is not None and changed:  # a hook may change what is said, not its price
         completion = replace(after, usage=completion.usage, cost=completion.cost)
-    if showing is not None:
-        showing.passed(completion, changed=changed)
+    if stream is not None:
+        stream.passed(completion, changed=changed)
     return completion
 
 
-async def _streamed(session: Session, model: ActorRef[Any], request: Request, showing: Showing) -> Completion:
+async def _streamed(session: Session, model: ActorRef[Any], request: Request, shown: StreamFilter) -> Completion:
     """A completion whose pieces are shown as far as they may be."""
     completion: Completion | None = None
     chunk_hooks = "chunk" in session.prepared.hooks
@@ -304,15 +304,15 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request, sh
                 restarts += 1
                 reason = "the answer broke off before its text; it begins anew"
                 session.emit(Retried, reason=reason, attempt=session.attempts + restarts)
-                showing.begin()
+                shown.begin()
             if chunk_hooks:
                 delta = (await session.hooked("chunk", chunk=piece)).chunk
             if delta is None:
                 continue
             if delta.text:
                 session.seen = True
-            await showing.take(delta)
-    await showing.end()
+            await shown.take(delta)
+    await shown.end()
     if completion is None:
         raise RunFailed("the model's stream ended without a completion")
     return completion

@@ -29,6 +29,7 @@ from ...runtime.register import not_kept
 from ..handoffs.delegation import FATAL
 from ..reports import InnerAsked, InnerDone, InnerLeft, InnerStalled
 from ..session import Happened, Session
+from ..spending import settle
 from ..within import InnerAtWork
 from .inner_agents import agent_spent, stop_agent
 from .tool_calls import INTERRUPTED, ask_approval, with_changes, with_done_before
@@ -80,7 +81,7 @@ def inner_done(message: InnerDone, happened: Happened) -> None:
     session, inner, outcome = message
     if session.within.calls.get(inner.call.id) is not inner:
         return
-    session.settle(happened)
+    settle(session, happened)
     error = outcome.error
     if isinstance(error, (GuardrailTripped, RunFailed, *FATAL)):
         happened(session, Interrupted(error))

@@ -20,7 +20,7 @@ from ...coordination.elsewhere import decisions_left
 from ..planning import not_offered
 from ..reports import ApprovalExpired, PostsSeen, ToolDone
 from ..session import Happened, Session
-from ..spending import spent_above
+from ..spending import settle, spent_above
 from .inner_calls import tell_simulation
 from .tool_context import has_to_recall, made_context, recall, secrets_of, tool_context
 
@@ -85,7 +85,7 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
     """Take a tool's result."""
     session, call, outcome = message
     session.jobs.pop(call.id, None)
-    session.settle(happened)
+    settle(session, happened)
     try:
         result = outcome.unwrap()
     except (GuardrailTripped, RunFailed) as error:

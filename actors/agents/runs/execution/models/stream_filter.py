@@ -14,7 +14,7 @@ from ..session import Session
 from .partial import Partial
 
 
-class Showing:
+class StreamFilter:
     """One streamed completion on its way to those who watch.
 
     Args:
