@@ -164,6 +164,10 @@ if TYPE_CHECKING:
         ToolSpent,
         ToolStarted,
     )
+    from .actors.agents.guardrails.adapters.llama_firewall import LlamaFirewallCheck
+    from .actors.agents.guardrails.adapters.llm_guard import LlmGuardCheck
+    from .actors.agents.guardrails.adapters.openai_moderation import OpenAIModeration
+    from .actors.agents.guardrails.adapters.presidio import PresidioCheck
     from .actors.agents.guardrails.findings import Finding
     from .actors.agents.guardrails.guardrail import Guardrail
     from .actors.agents.guardrails.judge import ModelJudge
@@ -416,6 +420,10 @@ if TYPE_CHECKING:
     from .tools.mcp import McpPrompt, McpResource, McpServer
 
 _HOMES = {
+    ".actors.agents.guardrails.adapters.presidio": ("PresidioCheck",),
+    ".actors.agents.guardrails.adapters.openai_moderation": ("OpenAIModeration",),
+    ".actors.agents.guardrails.adapters.llm_guard": ("LlmGuardCheck",),
+    ".actors.agents.guardrails.adapters.llama_firewall": ("LlamaFirewallCheck",),
     ".actors.agents.memory.stores.milvus": ("MilvusMemoryStore",),
     ".actors.agents.memory.embedding.pool": ("PoolEmbedder",),
     ".actors.agents.memory.stores.postgres": ("PostgresMemoryStore",),
@@ -1049,7 +1057,9 @@ __all__ = [
     "LimitReached",
     "Limits",
     "ListedTask",
+    "LlamaFirewallCheck",
     "LlmConfig",
+    "LlmGuardCheck",
     "Mailbox",
     "MailboxFull",
     "MalformedResponse",
@@ -1084,6 +1094,7 @@ __all__ = [
     "NotAllowed",
     "NotMainThread",
     "NotPicklable",
+    "OpenAIModeration",
     "Outcome",
     "OutcomeUnknown",
     "OutsideFolder",
@@ -1098,6 +1109,7 @@ __all__ = [
     "PoolStats",
     "PostgresJournal",
     "PostgresMemoryStore",
+    "PresidioCheck",
     "Price",
     "Priority",
     "Probe",

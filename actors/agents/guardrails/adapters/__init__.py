@@ -1,0 +1,1 @@
+"""Checks of other libraries and services, as checks of guardrails."""
