@@ -168,7 +168,7 @@ if TYPE_CHECKING:
     from .actors.agents.guardrails.adapters.llm_guard import LlmGuardCheck
     from .actors.agents.guardrails.adapters.openai_moderation import OpenAIModeration
     from .actors.agents.guardrails.adapters.presidio import PresidioCheck
-    from .actors.agents.guardrails.findings import Finding
+    from .actors.agents.guardrails.findings import Finding, StreamCheck
     from .actors.agents.guardrails.guardrail import Guardrail
     from .actors.agents.guardrails.judge import ModelJudge
     from .actors.agents.guardrails.patterns.injection import prompt_injections
@@ -190,6 +190,7 @@ if TYPE_CHECKING:
     from .actors.agents.hooks import (
         Hook,
         HookContext,
+        before_remembering,
         guardrail,
         hook,
     )
@@ -451,7 +452,10 @@ _HOMES = {
     ),
     ".actors.agents.guardrails.patterns.injection": ("prompt_injections",),
     ".actors.agents.guardrails.guardrail": ("Guardrail",),
-    ".actors.agents.guardrails.findings": ("Finding",),
+    ".actors.agents.guardrails.findings": (
+        "Finding",
+        "StreamCheck",
+    ),
     ".actors.agents.skills.builtin.documents": ("documents_skill",),
     ".actors.agents.skills.builtin.memory": ("memory_skill",),
     ".actors.agents.memory.stores.store": ("MemoryStore",),
@@ -713,6 +717,7 @@ _HOMES = {
     ".actors.agents.hooks": (
         "Hook",
         "HookContext",
+        "before_remembering",
         "guardrail",
         "hook",
     ),
@@ -1196,6 +1201,7 @@ __all__ = [
     "StorageSkill",
     "Strategy",
     "Stream",
+    "StreamCheck",
     "StreamConflict",
     "StreamCut",
     "StreamError",
@@ -1279,6 +1285,7 @@ __all__ = [
     "as_tool",
     "ask",
     "bash_tool",
+    "before_remembering",
     "by_key",
     "card_numbers",
     "composite",

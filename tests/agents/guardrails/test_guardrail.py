@@ -23,13 +23,13 @@ from callboard import (
     ToolCall,
     ToolContext,
     ToolSpec,
+    before_remembering,
     handoff,
     hook,
     tool,
 )
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
 from callboard.actors.agents.events import ApprovalRequested, HookFailed
-from callboard.actors.agents.hooks import before_remembering
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Completion, VendorState
 from callboard.tools import ToolResult

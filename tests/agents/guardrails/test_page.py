@@ -12,11 +12,12 @@ import pytest
 import callboard
 from callboard import Agency, Agent, Guardrail, HookContext, ModelJudge, PatternCheck, guardrail, handoff, hook, tool
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
-from callboard.actors.agents.events import HookFailed, RunEvent, Steered
+from callboard.actors.agents.events import HookFailed, RunEvent, RunStarted, Steered
 from callboard.actors.agents.guardrails.policy import CHECKS
+from callboard.actors.agents.guardrails.texts import of_content
 from callboard.actors.agents.teamfile import load_team
 from callboard.actors.testing.doubles.models import Script, call
-from callboard.providers.messages import Message, Request
+from callboard.providers.messages import Audio, Image, Message, Request, ToolSpec
 from tests.agents.support import function, scripted, solo
 from tests.cli.command import ROOT
 
@@ -60,11 +61,29 @@ async def test_what_a_delegate_is_asked_is_its_input() -> None:
 
 
 async def test_what_was_asked_is_kept_as_it_came_beside_a_conversation_as_guardrails_left_it() -> None:
+    told: list[RunEvent] = []
     async with solo(Script(["ok"]), hooks=[Guardrail(CODE, on={"input"}, action="redact")]) as agency:
+        agency.subscribe(told.append)
         await agency.run("blue-42", conversation="c", run_id="r")
         view = await agency.conversation("c")
         assert (await agency.replay("c")).same
     assert [message.text for message in view.messages] == ["[code name]", "ok"]
+    assert [event.text for event in told if isinstance(event, RunStarted)] == ["blue-42"]
+
+
+async def test_a_call_that_the_caller_runs_is_not_looked_at() -> None:
+    outside = ToolSpec("outside", "", {"type": "object"})
+    guard = Guardrail(CODE, on={"tool_call"})
+    async with solo(Script([call("outside", text="blue-42")]), hooks=[guard]) as agency:
+        answer = await agency.run("?", conversation="c", tools=[outside])
+    assert [one.name for one in answer.tool_calls] == ["outside"]
+
+
+def test_pictures_are_not_looked_into_and_transcripts_are() -> None:
+    content = (Image("data:image/png;base64,blue-42"), Audio("data:audio/wav;base64,AA", transcript="it is blue-42"))
+    reading = of_content(content)
+    assert reading.texts == ("it is blue-42",)
+    assert reading.put(["it is x"]) == (content[0], Audio("data:audio/wav;base64,AA", transcript="it is x"))
 
 
 async def test_a_replay_asks_no_judge_and_tells_of_what_one_had_refused() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard import Guardrail, hidden_characters, html_markup, json_schema, links, text_length
+from callboard import Guardrail, card_numbers, hidden_characters, html_markup, json_schema, links, text_length
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
 from callboard.actors.agents.guardrails.judging import TextJudge
 from callboard.actors.testing.doubles.models import Script
@@ -91,6 +91,16 @@ async def test_input_is_sanitised_before_other_guardrails_see_it() -> None:
     async with solo(script, hooks=hooks) as agency:
         await agency.run("<b>he\u200bl\x00lo</b>")
     assert script.requests[0].messages[-1].text == "hello"
+
+
+async def test_behind_hidden_characters_patterns_find_what_was_hidden_by_them() -> None:
+    text = "4111\u200b 1111 1111\u2060 1111"
+    patterns = Guardrail(card_numbers(), on="output", action="redact")
+    async with solo(Script([text]), hooks=[patterns]) as agency:
+        assert (await agency.run("?")).text == text
+    first = Guardrail(hidden_characters(), on="output", action="redact", priority=200)
+    async with solo(Script([text]), hooks=[patterns, first]) as agency:
+        assert (await agency.run("?")).text == "[card number]"
 
 
 # -- length ----------------------------------------------------------------------------------------------------------
