@@ -155,6 +155,7 @@ class ApprovalAsked(NamedTuple):
         approvers: the scopes of those who may decide it; empty for whoever asked for the run, and the scope
             ``approvals``.
         owner: the agent's, where ``owner`` is among them.
+        why: for which reason, where a hook or a guardrail wants it.
     """
 
     call_id: str
@@ -162,6 +163,7 @@ class ApprovalAsked(NamedTuple):
     expires_at: float | None = None
     approvers: frozenset[str] = frozenset()
     owner: Caller | None = None
+    why: str = ""
 
 
 class CredentialGiven(NamedTuple):

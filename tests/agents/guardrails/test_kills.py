@@ -127,9 +127,12 @@ async def test_a_call_that_waits_for_a_person_is_still_asked_about_in_the_next_p
         await until(lambda: agency.approvals)
         assert handle is not None
     asked: list[ApprovalRequested] = []
+    async with make() as other:  # any process of the journal knows why
+        assert [one.why for one in await other.pending_approvals()] == ["guardrail stranger found stranger"]
     async with make() as agency:
         agency.subscribe(lambda event: asked.append(event) if isinstance(event, ApprovalRequested) else None)
         await until(lambda: agency.approvals)
+        assert agency.approvals[0].why == "guardrail stranger found stranger"
         agency.deny(agency.approvals[0], "no")
         answer = await agency.run("go", conversation="c", run_id="r")
     assert answer.text == "Denied by a person: no"

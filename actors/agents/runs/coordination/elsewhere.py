@@ -307,7 +307,7 @@ def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequeste
         return None
     call = calls[0]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, 0.0)
-    said = (asked.approval, run.caller, asked.expires_at, asked.approvers, asked.owner)
+    said = (asked.approval, run.caller, asked.expires_at, asked.approvers, asked.owner, asked.why)
     return ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
 
 

@@ -55,7 +55,12 @@ class Approvals:
         return tuple(request for request in self._waiting.values() if request.approval not in self.decisions)
 
     def new(
-        self, call_id: str, now: float, approvers: frozenset[str] = frozenset(), owner: Caller | None = None
+        self,
+        call_id: str,
+        now: float,
+        approvers: frozenset[str] = frozenset(),
+        owner: Caller | None = None,
+        why: str = "",
     ) -> ApprovalAsked:
         """An approval that is asked for; its id cannot be guessed.
 
@@ -64,9 +69,11 @@ class Approvals:
             now: seconds since 1970.
             approvers: the scopes of those who may decide it, where the tool says so.
             owner: the agent's.
+            why: for which reason, where there is one besides the rules.
         """
         expires = None if self._expire is None else now + self._expire
-        return ApprovalAsked(call_id, secrets.token_hex(16), expires, approvers, owner if OWNER in approvers else None)
+        owned = owner if OWNER in approvers else None
+        return ApprovalAsked(call_id, secrets.token_hex(16), expires, approvers, owned, why)
 
     def ask(self, request: ApprovalRequested) -> Decision | None:
         """Have a person asked; returns what was decided before a crash, if it was."""

@@ -142,7 +142,9 @@ def _decide_first(session: Session, inner: InnerAtWork, happened: Happened) -> N
         _record_result(session, inner, ToolResult.failure(wrong), happened)  # there is nothing to decide about it
     elif known is None and _asks_person(session, inner):
         owner = as_owner(agent.owner, agent.name)
-        approval = session.runtime.approvals.new(call.id, time.time(), tool.approved_by, owner)
+        approval = session.runtime.approvals.new(
+            call.id, time.time(), tool.approved_by, owner, session.reason_to_ask(call)
+        )
         _recorded(session, inner, happened, (approval,), then=partial(_ask, session, inner, happened))
     else:
         _begin(session, inner, happened)

@@ -104,7 +104,12 @@ def asked(session: Session, commands: Commands) -> list[ApprovalAsked]:
         return []
     prepared, approvals, now = session.prepared, session.runtime.approvals, time.time()
     owner = as_owner(prepared.agent.owner, prepared.name)
-    return [approvals.new(call.id, now, prepared.approvers(call.name), owner) for call in calls]
+    return [
+        approvals.new(
+            call.id, now, prepared.approvers(call.name), owner, session.reason_to_ask(call) if call.id else ""
+        )
+        for call in calls
+    ]
 
 
 def ask_approval(session: Session, command: AskApproval, happened: Happened) -> None:
@@ -115,9 +120,8 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
         return
     known = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner)
-    why = session.reason_to_ask(call) if call.id else ""
-    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said, why)
+    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why)
+    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
     if known.expires_at is not None:
         left = max(0.0, known.expires_at - time.time())
         session.jobs[call.id] = runtime.clock.call_at(
