@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,11 @@ def _is_card(text: str) -> bool:
     return known and len(set(digits)) > 1 and luhn(digits)
 
 
+def _card_in(text: str) -> int:
+    # Most of what only looks like one is a row of small numbers: to look at each beginning took 70 µs, and takes 5.
+    return prefixes(text, _is_card) if text[:3].isdigit() else 0
+
+
 def card_numbers() -> PatternCheck:
     """Card numbers: of a length and with first digits that a brand has, and whose check digit is right (Luhn). Digits
     may stand in groups, with a space or a hyphen between."""
@@ -55,7 +61,7 @@ def card_numbers() -> PatternCheck:
         r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])",
         37,
         r"(?<![0-9])[0-9](?:[ -]?[0-9]){0,18}[ -]?",
-        partial(prefixes, fits=_is_card),
+        _card_in,
     )
 
 
@@ -68,7 +74,9 @@ def ibans() -> PatternCheck:
     iban: Any = needed("stdnum.iban", "ibans()")
 
     def fits(text: str) -> bool:
-        return bool(iban.is_valid(text.upper(), check_country=False))
+        plain = text.replace(" ", "").upper()
+        digits = "".join(str(int(one, 36)) for one in plain[4:] + plain[:4])
+        return int(digits) % 97 == 1 and bool(iban.is_valid(plain, check_country=False))
 
     return PatternCheck(
         "bank account",
@@ -106,6 +114,9 @@ def phone_numbers(region: str = "") -> PatternCheck:
         raise DefinitionError(f"phone_numbers: region is a country in two capital letters, as DE, not {region!r:.80}")
 
     def accept(text: str) -> int:
+        groups = re.split(r"[^0-9]+", text)
+        if sum(map(len, groups)) < 1.5 * len(groups):
+            return 0  # a row of numbers: looking closer takes 0.3 ms
         number = text
         if text.startswith("00") and not text.startswith("000"):
             number = f"+{text[2:]}"
