@@ -64,6 +64,10 @@ PRINTS = {
         "- 2 milk",
         "</orders>",
     ],
+    "guardrail_policy.py": [
+        "Billing says: I was asked: has [customer number] paid?",
+        "guardrail manners blocked the input: rude text",
+    ],
     "guarded_support.py": [
         "secrets: AWS key in input, redact",
         "links: link to another domain in output, redact",
