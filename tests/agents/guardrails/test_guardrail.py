@@ -344,6 +344,18 @@ async def test_outside_of_an_agent_nobody_minds_what_is_remembered() -> None:
     assert await before_remembering(SECRET) == SECRET
 
 
+async def test_a_result_of_a_call_within_a_call_that_is_blocked_ends_the_run() -> None:
+    @tool(risk="safe")
+    async def outer(context: ToolContext) -> str:
+        """Call another one."""
+        return (await context.call(say, {"text": SECRET})).text
+
+    script = Script([call("outer")])
+    async with solo(script, tools=[outer], hooks=[guard("block", "tool_result")]) as agency:
+        error, _ = await watched(agency, "?")
+    assert str(error) == "guardrail codes blocked the tool result: code name"
+
+
 # -- asking a person -------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from callboard import (
     Finding,
     Guardrail,
     GuardrailFound,
+    Hook,
+    HookContext,
     PatternCheck,
     RunEvent,
     as_chunks,
@@ -342,6 +345,34 @@ async def test_beside_a_guardrail_that_needs_the_whole_everything_waits_for_it()
                 shown.append(event.text)
     assert judged == ["a [e-mail address] c"]
     assert shown == ["a [e-mail address] c"]
+
+
+class Loud:
+    """A stream of one's own: what it lets through is in capitals; of "no" it wants to hear nothing."""
+
+    def __init__(self, context: HookContext) -> None:
+        self.event = context.event
+
+    async def take(self, piece: str, *, last: bool = False) -> str:
+        if "no" in piece:
+            raise ValueError(self.event)
+        return piece.upper()
+
+
+@pytest.mark.parametrize("event", ["chunk", "response"])
+async def test_a_hook_of_ones_own_may_judge_a_stream_while_it_comes(event: Any) -> None:
+    def whole(context: HookContext) -> None:
+        assert context.completion is not None
+        message = replace(context.completion.message, content=context.completion.message.text.upper())
+        context.completion = replace(context.completion, message=message)
+
+    mine = Hook(event, whole, guardrail=True, name="loud", stream=Loud)
+    async with agency(["one ", "two"], ["one ", "no"], hooks=[mine]) as team:
+        events, _ = await streamed(team)
+        assert text_of(events) == "ONE TWO"
+        events, error = await streamed(team)
+    assert text_of(events) == "ONE "
+    assert str(error) == f"guardrail loud refused ({event}): {event}"
 
 
 async def test_a_check_that_raises_in_the_middle_of_a_stream_ends_it_by_name() -> None:
