@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -116,6 +116,47 @@ class VendorState:
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """Where a text is from, and what of it must not go everywhere.
+
+    Labels are joined, never taken away: what is made of two texts has those of both.
+
+    Args:
+        untrusted: who outside has written of it, such as ``tool WebFetch``; empty if nobody has, or who has is trusted.
+        confidential: as what it is confidential, such as ``salaries``; empty if it is not.
+
+    Raises:
+        ValueError: one of them is not a set of texts.
+    """
+
+    untrusted: frozenset[str] = frozenset()
+    confidential: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name in ("untrusted", "confidential"):
+            given: object = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise ValueError(f"Labels.{name} is a set of texts, not {given!r:.80}")
+            texts = frozenset(given)
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError(f"Labels.{name} is a set of texts, not {given!r:.80}")
+            object.__setattr__(self, name, texts)
+
+    def __or__(self, other: Labels) -> Labels:
+        """Those of both."""
+        if other == self or not (other.untrusted or other.confidential):
+            return self
+        return Labels(self.untrusted | other.untrusted, self.confidential | other.confidential)
+
+    def __bool__(self) -> bool:
+        return bool(self.untrusted or self.confidential)
+
+
+UNLABELLED = Labels()
+"""Of text that is trusted and not confidential."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """A model's request to run one tool.
 
@@ -163,6 +204,8 @@ class Message:
         cache: mark the prefix up to this message for prompt caching.
         state: what the vendor wants back that the other fields cannot say; None if they say it all. Where they were
             changed since, what of it no longer fits is left out.
+        labels: where it is from, and what of it must not go everywhere, where that is not what its role says: results
+            of tools are untrusted, everything else is trusted, and nothing is confidential. No vendor is told.
 
     Raises:
         ValueError: there is no such role.
@@ -177,6 +220,7 @@ class Message:
     reasoning: str = ""
     cache: CacheMark = False
     state: VendorState | None = None
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
         if self.role not in ("user", "assistant", "tool", "system"):

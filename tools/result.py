@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, get_args
 
 from ..actors.core.base.errors import said
-from ..providers.messages import File, Image, Part, Text, shown
+from ..providers.messages import File, Image, Labels, Part, Text, shown
 from .errors import ToolError
 
 NOTHING: Final = "(no output)"
@@ -36,9 +36,11 @@ class ToolResult:
         value: what the tool returned, for the program.
         error: the failure as an exception, for the program.
         from_value: the text was made of the value, and says it; otherwise, as in a hook's answer, they are apart.
+        labels: where the text is from, and what of it must not go everywhere, where that is not what the tool says of
+            all its results.
 
     Raises:
-        TypeError: the content is neither.
+        TypeError: the content is neither, or the labels are no `Labels`.
     """
 
     content: str | tuple[Part, ...]
@@ -46,9 +48,12 @@ class ToolResult:
     value: Any = None
     error: ToolError | None = field(default=None, compare=False)
     from_value: bool = field(default=False, compare=False, repr=False)
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
         content = self.content
+        if self.labels is not None and not isinstance(self.labels, Labels):
+            raise TypeError(f"ToolResult.labels are Labels, or None, not {type(self.labels).__name__}")
         if not isinstance(content, str):
             if isinstance(content, tuple) and all(isinstance(part, _PARTS) for part in content):
                 return

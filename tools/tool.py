@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
 from ..providers.checks import COUNT, FLAG, MAYBE_FUNCTION, SOME_SECONDS, TEXT, TOOL_NAME, one_of, require
-from ..providers.messages import ToolSpec
+from ..providers.messages import Labels, ToolSpec
 from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
 from .invocation import Invocation
@@ -78,6 +78,10 @@ class Tool:
         on_success: called with the arguments and the result, which it may replace by returning another.
         on_error: called with the arguments (empty if they did not fit) and the error; it may return a result instead.
         defer: whether an agent's model is shown the tool only once it has looked for it; by default as its agent says.
+        trusted: nobody outside has a say in what it returns, nor in how it is described; see `LabelPolicy`.
+        confidential: as what its results are confidential: one or several texts, or True for ``confidential``.
+        sends: what it is called with leaves for somebody outside: with a request, a mail, a message.
+        foreign: somebody outside has described it, so that a model that is offered it has read untrusted text.
         sync: the call blocks.
 
     The three hooks may be ``async``; a plain one runs in the loop and must be quick. Their time counts as the call's.
@@ -103,6 +107,10 @@ class Tool:
         on_success: OnSuccess | None = None,
         on_error: OnError | None = None,
         defer: bool | None = None,
+        trusted: bool = False,
+        confidential: bool | str | Iterable[str] = (),
+        sends: bool = False,
+        foreign: bool = False,
         sync: bool = False,
     ) -> None:
         if not TOOL_NAME.fits(name):
@@ -121,6 +129,9 @@ class Tool:
             on_success=(on_success, MAYBE_FUNCTION),
             on_error=(on_error, MAYBE_FUNCTION),
             defer=(defer, _DEFER),
+            trusted=(trusted, FLAG),
+            sends=(sends, FLAG),
+            foreign=(foreign, FLAG),
             sync=(sync, FLAG),
         )
         self.name = name
@@ -141,7 +152,7 @@ class Tool:
         self._signature = signature
         self._sync = sync
         self._slots = None if max_concurrency is None else Slots(max_concurrency)
-        self._known = _Known(description, response)
+        self._known = _Known(description, response, _labels(name, trusted, confidential), sends, foreign)
         self._before_call = before_call
         self._on_success = on_success
         self._on_error = on_error
@@ -162,6 +173,21 @@ class Tool:
             description = self._known.description or self._signature.documentation.description
             spec = self._known.spec = ToolSpec(self.name, description, self._signature.parameters)
         return spec
+
+    @property
+    def labels(self) -> Labels:
+        """Where its results are from, and what of them must not go everywhere."""
+        return self._known.labels
+
+    @property
+    def sends(self) -> bool:
+        """Whether what it is called with leaves for somebody outside."""
+        return self._known.sends
+
+    @property
+    def foreign(self) -> bool:
+        """Whether somebody outside has described it."""
+        return self._known.foreign
 
     @property
     def context(self) -> type[CallContext] | None:
@@ -364,16 +390,20 @@ class _Known:
     of some twenty attributes: two more would make it twice as large.
 
     Attributes:
+        labels, sends, foreign: where its results are from, its arguments go, and its description is from.
         spec: what the model is told.
         adapter: what checks the return value.
         returned: what programs get.
     """
 
-    __slots__ = ("adapter", "description", "response", "returned", "spec")
+    __slots__ = ("adapter", "description", "foreign", "labels", "response", "returned", "sends", "spec")
 
-    def __init__(self, description: str, response: Any) -> None:
+    def __init__(self, description: str, response: Any, labels: Labels, sends: bool, foreign: bool) -> None:
         self.description = description
         self.response = response
+        self.labels = labels
+        self.sends = sends
+        self.foreign = foreign
         self.spec: ToolSpec | None = None
         self.adapter: Any = None
         self.returned: Returned | None = None
@@ -396,6 +426,9 @@ class ToolSettings(TypedDict, total=False):
     on_success: OnSuccess | None
     on_error: OnError | None
     defer: bool | None
+    trusted: bool
+    confidential: bool | str | Iterable[str]
+    sends: bool
 
 
 class ToolOptions(ToolSettings, total=False):
@@ -413,6 +446,19 @@ def check_options(
     unknown = sorted(given.keys() - there)
     if unknown:
         raise error(f"{whose} has no option {', '.join(map(repr, unknown))}; there are {', '.join(sorted(there))}")
+
+
+def _labels(name: str, trusted: bool, confidential: object) -> Labels:
+    kinds = () if confidential is False else "confidential" if confidential is True else confidential
+    try:
+        return Labels(
+            frozenset() if trusted else frozenset({f"tool {name}"}),
+            frozenset({kinds}) if isinstance(kinds, str) else kinds,  # type: ignore[arg-type]  # it is looked at there
+        )
+    except ValueError:
+        raise ToolDefinitionError(
+            f"tool {name!r}: confidential is True or False, a text, or several, not {confidential!r:.80}"
+        ) from None
 
 
 def _levels(approval: object, name: str) -> frozenset[Autonomy]:

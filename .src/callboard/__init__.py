@@ -118,6 +118,7 @@ if TYPE_CHECKING:
         HandoffLimit,
         HandoffRefused,
         InvalidAnswer,
+        LabelRefused,
         LimitReached,
         NotAllowed,
         OutcomeUnknown,
@@ -171,6 +172,7 @@ if TYPE_CHECKING:
     from .actors.agents.guardrails.findings import Finding, StreamCheck
     from .actors.agents.guardrails.guardrail import Guardrail
     from .actors.agents.guardrails.judge import ModelJudge
+    from .actors.agents.guardrails.labels import LabelPolicy
     from .actors.agents.guardrails.patterns.injection import prompt_injections
     from .actors.agents.guardrails.patterns.numbers import card_numbers, email_addresses, ibans, phone_numbers
     from .actors.agents.guardrails.patterns.pattern import PatternCheck
@@ -330,7 +332,7 @@ if TYPE_CHECKING:
     from .providers.config.pool import pool_from_config
     from .providers.config.yamlfile import ConfigError
     from .providers.embeddings import EmbeddingRequest, Embeddings
-    from .providers.messages import Completion, Delta, Message, Request, ToolCall, ToolSpec, Usage
+    from .providers.messages import Completion, Delta, Labels, Message, Request, ToolCall, ToolSpec, Usage
     from .providers.pool import (
         FREE,
         AddEndpoint,
@@ -628,6 +630,7 @@ _HOMES = {
         "CostLimit",
         "DefinitionError",
         "GuardrailTripped",
+        "LabelRefused",
         "HandoffCycle",
         "HandoffDepth",
         "HandoffError",
@@ -711,6 +714,7 @@ _HOMES = {
         "HandoffTool",
         "handoff",
     ),
+    ".actors.agents.guardrails.labels": ("LabelPolicy",),
     ".actors.agents.handoffs.policy": ("HandoffPolicy",),
     ".actors.agents.handoffs.webhook": ("WebhookTarget",),
     ".actors.agents.handoffs.target": ("AgentRequest", "ModelTarget", "Pipeline", "Responder"),
@@ -861,7 +865,7 @@ _HOMES = {
     ".providers.config.pool": ("pool_from_config",),
     ".providers.config.yamlfile": ("ConfigError",),
     ".providers.embeddings": ("EmbeddingRequest", "Embeddings"),
-    ".providers.messages": ("Completion", "Delta", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
+    ".providers.messages": ("Completion", "Delta", "Labels", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
     ".tools": (
         "BaseTool",
         "FunctionTool",
@@ -1058,6 +1062,9 @@ __all__ = [
     "KeepAll",
     "KeepPriority",
     "KeyTaken",
+    "LabelPolicy",
+    "LabelRefused",
+    "Labels",
     "LeastLoaded",
     "LimitReached",
     "Limits",

@@ -26,6 +26,7 @@ from .caller import Caller
 from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import RunEvent
 from .flow import FlowPrinter
+from .guardrails.labels import LabelPolicy
 from .handoffs.limits import HandoffLimits
 from .handoffs.policy import OPEN, HandoffPolicy
 from .handoffs.target import Responder
@@ -42,7 +43,7 @@ from .surface.approvals import Approvals
 from .surface.arguments import check_arguments, check_credentials, check_name_of_agency, check_run_sync
 from .surface.conversations import Conversations
 from .surface.members import Members
-from .team.directory import Directory, Flow, check_flows
+from .team.directory import Directory, Flow
 from .turns.questions import Question
 from .wishes import define
 
@@ -80,6 +81,7 @@ class Agency(Members, Conversations, Approvals):
             and several processes may share them.
         handoff_limits: how far handoffs may go.
         handoff_policy: who may hand off to whom and to which hosts, whatever flows and handoffs say.
+        label_policy: what text from outside may cause, and where confidential text may go, of agents that do not say.
         approvals_expire: seconds after which a call that nobody has decided about counts as denied; None for never.
         retention: how long finished conversations are kept; what is older is deleted at the start and every five
             minutes. None keeps them until they are released or erased.
@@ -110,6 +112,7 @@ class Agency(Members, Conversations, Approvals):
         journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
         handoff_policy: HandoffPolicy = OPEN,
+        label_policy: LabelPolicy | None = None,
         approvals_expire: float | None = WEEK,
         retention: Retention | None = None,
         deps: Any = None,
@@ -122,10 +125,8 @@ class Agency(Members, Conversations, Approvals):
         check_name_of_agency(name)
         check_type(shared_instructions, str, "shared_instructions", "a text")
         check_type(verbose, bool, "verbose", "True or False")
-        check_type(handoff_policy, HandoffPolicy, "handoff_policy", "a HandoffPolicy")
-        check_flows(flows)
         self.name = name
-        self._directory = Directory(agents, flows, shared_instructions, handoff_policy)
+        self._directory = Directory(agents, flows, shared_instructions, handoff_policy, label_policy)
         self._given = (
             *who_answers(model if pool is None else pool, config, on_usage),
             system,
@@ -150,8 +151,7 @@ class Agency(Members, Conversations, Approvals):
             shared=journal is not None,
             approvals_expire=approvals_expire,
         )
-        self._runtime.retention = retention
-        self._runtime.model_for = model_for
+        self._runtime.retention, self._runtime.model_for = retention, model_for
         self._runtime.credentials = credentials
         if deps is not None:
             self._runtime.deps = deps

@@ -16,6 +16,7 @@ from .caller import Caller, as_owner
 from .classfields import SaysFields, fields_of_class
 from .context import Deps, RequestContext
 from .errors import DefinitionError, PromptError
+from .guardrails.labels import LabelPolicy
 from .handoffs.offer import HandoffTool, as_handoffs
 from .handoffs.target import Target
 from .hooks import Hook, Hooks, as_hooks, only
@@ -85,6 +86,7 @@ class Agent(SaysFields, Generic[Deps, Out]):
             everybody. Otherwise a caller needs one of them among its own (`Caller.scopes`), or ``admin``; the agent's
             owner holds ``owner``. So do tools, skills, hooks and handoffs: to others they are as if they were not
             there.
+        label_policy: what text from outside may cause, and where confidential text may go; by default the agency's.
         owner: whose the agent is: a user's name, or a `Caller` where users belong to tenants.
 
     Raises:
@@ -112,6 +114,7 @@ class Agent(SaysFields, Generic[Deps, Out]):
     context: ContextStrategy | None = field(default=None, kw_only=True)
     scope: Scopes = field(default=ALL, kw_only=True)
     owner: Caller | str | None = field(default=None, kw_only=True)
+    label_policy: LabelPolicy | None = field(default=None, kw_only=True)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -142,6 +145,7 @@ class Agent(SaysFields, Generic[Deps, Out]):
             defer_tools=(self.defer_tools, FLAG),
             prepare_step=(self.prepare_step, MAYBE_FUNCTION),
             context=(self.context, CONTEXT),
+            label_policy=(self.label_policy, _LABEL_POLICY),
         )
         self.scope = as_scopes(self.scope, whose, DefinitionError)
         self.owner = as_owner(self.owner, self.name)
@@ -249,6 +253,7 @@ CONTEXT: Final = Wish(
 _INSTRUCTIONS = Wish(
     "a text, or a function of the request context", lambda given: TEXT.fits(given) or FUNCTION.fits(given)
 )
+_LABEL_POLICY = Wish("a LabelPolicy, or None", lambda given: given is None or isinstance(given, LabelPolicy))
 
 
 def _output(kind: Any, agent: str) -> Output | None:

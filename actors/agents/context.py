@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from ...providers.checks import AMOUNT
-from ...providers.messages import Message, Usage
+from ...providers.messages import UNLABELLED, Labels, Message, Usage
 from ...tools.context import CallContext, OnCall, OnProgress
 from ...tools.errors import NoCredential
 from ...tools.secrets import Secrets
@@ -138,6 +138,7 @@ class ToolContext(CallContext, Generic[Deps]):
         streaming: whether the run's text is wanted as it comes.
         on_usage: called with the context, and what `track_usage` was told.
         credentials: gives `credential` a secret by its name; may be async.
+        labels: of all that the model was told when it made the call; see `LabelPolicy`.
     """
 
     __slots__ = (
@@ -148,6 +149,7 @@ class ToolContext(CallContext, Generic[Deps]):
         "agent",
         "caller",
         "conversation",
+        "labels",
         "last_tool",
         "run",
         "started_at",
@@ -175,6 +177,7 @@ class ToolContext(CallContext, Generic[Deps]):
         began_at: float = 0.0,
         on_usage: OnUsage | None = None,
         credentials: Callable[[str], Any] | None = None,
+        labels: Labels = UNLABELLED,
     ) -> None:
         super().__init__(call_id, tool, on_progress=on_progress, on_call=on_call, began_at=began_at)
         self._deps = deps
@@ -189,6 +192,7 @@ class ToolContext(CallContext, Generic[Deps]):
         self.streaming = streaming
         self._on_usage = on_usage
         self._credentials = credentials
+        self.labels = labels
 
     @property
     def deps(self) -> Deps:

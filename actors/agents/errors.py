@@ -201,6 +201,10 @@ class GuardrailTripped(RunError):
     """A guardrail refused what went in or came out."""
 
 
+class LabelRefused(RunError):
+    """A call was caused by text from outside, or would have sent what is confidential: see `LabelPolicy`."""
+
+
 class AgentUnavailable(AgentError):
     """The agent's actor, or the conversation's, has failed for good."""
 

@@ -199,7 +199,7 @@ class ApprovalRequested(RunEvent):
         approvers: the scopes of which whoever decides needs one, where the tool says so (``approved_by=``); otherwise
             it is the caller's, or theirs who have the scope ``approvals``.
         owner: the agent's, where ``owner`` is among them.
-        why: for which reason a person is asked, where a hook or a guardrail wants it.
+        why: for which reason a person is asked, where a hook, a guardrail or a `LabelPolicy` wants it.
     """
 
     call_id: str = ""

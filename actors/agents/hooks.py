@@ -44,7 +44,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
 
 from ...providers.checks import FLAG, MAYBE_FUNCTION, TEXT
-from ...providers.messages import Completion, Delta, Message, Request, ToolCall
+from ...providers.messages import UNLABELLED, Completion, Delta, Labels, Message, Request, ToolCall
 from ...providers.shapes import misshapen, wrong_call, wrong_completion, wrong_delta, wrong_message
 from ...tools import ToolResult
 from ...tools.scopes import ALL, Scopes, as_scopes
@@ -94,6 +94,7 @@ class HookContext:
         error: on ``finalize``: why the run failed, or None.
         hands_off: on ``approval``: whether the call is a handoff.
         emit: tells those who listen to the run: called with a class of `RunEvent` and its own fields.
+        labels: on ``request``: of what a hook puts into the request that is not in the conversation; it joins them.
     """
 
     event: HookEvent
@@ -112,6 +113,7 @@ class HookContext:
     hands_off: bool = False
     text: str = ""
     emit: Callable[..., None] = _nobody
+    labels: Labels = UNLABELLED
 
 
 class TextStream(Protocol):

@@ -58,7 +58,7 @@ def web_search_tool(backend: SearchBackend, *, timeout: float = 30.0, max_hits: 
         ]
         return "\n".join(shown) or f"(nothing was found for {query!r})"
 
-    return tool(name="WebSearch", risk="safe", idempotent=True, timeout=timeout)(web_search)
+    return tool(name="WebSearch", risk="safe", idempotent=True, sends=True, timeout=timeout)(web_search)
 
 
 class SearxngSearch:

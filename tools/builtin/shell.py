@@ -45,7 +45,7 @@ def bash_tool(
     longest = timeout
 
     # Its own limit stops a command first, so that the model sees what it printed; the tool's is the safety net.
-    @tool(name="Bash", risk="risky", timeout=longest + 10, max_result=max_output + 200)
+    @tool(name="Bash", risk="risky", sends=True, timeout=longest + 10, max_result=max_output + 200)
     async def bash(command: str, timeout: float | None = None) -> str:
         """Run a command with bash and return what it prints. Each call is a new shell; nothing keeps running after it.
 

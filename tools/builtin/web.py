@@ -48,7 +48,9 @@ def web_fetch_tool(
         async with client:
             return await _fetch(client, url, max_bytes, private)
 
-    return tool(name="WebFetch", risk="risky", idempotent=True, timeout=timeout, max_result=max_result)(web_fetch)
+    return tool(name="WebFetch", risk="risky", idempotent=True, sends=True, timeout=timeout, max_result=max_result)(
+        web_fetch
+    )
 
 
 async def _client(timeout: float) -> httpx.AsyncClient:

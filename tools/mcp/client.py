@@ -42,6 +42,8 @@ class McpServer:
         timeout: seconds for each call, and for connecting.
         trust_hints: take the server's word for which of its tools only read and which are idempotent. Without it
             every tool is risky, because its server is unknown.
+        trusted: the server is yours: what its tools return, and how they are described, is trusted text, and what they
+            are called with stays with you; see `LabelPolicy`.
         defer: whether a model is shown its tools only once it has looked for them; by default as the agent says.
         system: the system that the connection's actor lives in; by default one of its own.
         elicit: answers what the server asks in the middle of a call: a function of its message and the JSON schema of
@@ -55,6 +57,7 @@ class McpServer:
         prefix: str = "",
         timeout: float = 60.0,
         trust_hints: bool = False,
+        trusted: bool = False,
         defer: bool | None = None,
         system: System | None = None,
         elicit: Elicit | None = None,
@@ -64,6 +67,7 @@ class McpServer:
         self._prefix = prefix
         self._timeout = timeout
         self._trust_hints = trust_hints
+        self._trusted = trusted
         self._defer = defer
         self._given_system = system
         self._system: System | None = None
@@ -195,6 +199,9 @@ class McpServer:
             name=re.sub(r"[^a-zA-Z0-9_-]", "_", self._prefix + entry.name)[:64],
             risk="safe" if reads_only else "risky",
             idempotent=idempotent,
+            trusted=self._trusted,
+            foreign=not self._trusted,
+            sends=not self._trusted,
             timeout=self._timeout,
             defer=self._defer,
         )

@@ -15,6 +15,7 @@ from ....tools.scopes import EVERYBODY
 from ..agent import Agent
 from ..caller import Caller
 from ..errors import DefinitionError, HandoffRefused, PromptError, UnknownAgent
+from ..guardrails.labels import LabelPolicy
 from ..handoffs.call import refusal
 from ..handoffs.offer import HandoffTool
 from ..handoffs.policy import EVERYONE, OPEN, HandoffPolicy
@@ -33,6 +34,13 @@ def check_flows(flows: object) -> None:
         raise DefinitionError(f"flows are pairs (sender, target), or '*', not {flows!r:.80}")
 
 
+def _check_policies(policy: object, label_policy: object) -> None:
+    if not isinstance(policy, HandoffPolicy):
+        raise DefinitionError(f"handoff_policy is a HandoffPolicy, not {type(policy).__name__}")
+    if label_policy is not None and not isinstance(label_policy, LabelPolicy):
+        raise DefinitionError(f"label_policy is a LabelPolicy, or None, not {type(label_policy).__name__}")
+
+
 class Directory:
     """The agents of an agency and the flows between them.
 
@@ -44,9 +52,10 @@ class Directory:
         flows: pairs of agents or names; ``"*"`` stands for everyone.
         shared: instructions that all have.
         policy: what may not be handed off, whatever else says so.
+        label_policy: what labelled text may cause with agents that have no such policy of their own.
 
     Raises:
-        DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
+        DefinitionError: no agents, two of one name, a flow or handoff that names nobody, or a policy that is none.
 
     Attributes:
         agents: by name, the entry point first, as they are now.
@@ -60,8 +69,12 @@ class Directory:
         flows: Iterable[Flow] | str,
         shared: str,
         policy: HandoffPolicy = OPEN,
+        label_policy: LabelPolicy | None = None,
     ) -> None:
+        check_flows(flows)
+        _check_policies(policy, label_policy)
         self._policy = policy
+        self.label_policy = label_policy
         self._revoked: set[tuple[str, str]] = set()
         self.agents: dict[str, Agent] = {}
         self.hidden: set[str] = set()
@@ -174,6 +187,11 @@ class Directory:
         if not self.permits(sender, target) or not self.may_ask(target, caller):
             there = self._targets_of(sender, caller) if sender in self.agents else ()
             raise HandoffRefused(refusal(sender, target, there))
+
+    def host_of(self, name: str) -> str:
+        """On which host an agent is, in lower case; empty for one that is here."""
+        host: str = getattr(self.agents.get(name), "host", "")
+        return host
 
     def may_reach(self, sender: str, target: str) -> bool:
         """Whether an agent may hand off to another one, or to a pipeline, at this moment.

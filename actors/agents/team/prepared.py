@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, Final
 
-from ....providers.messages import Message, Request, ToolCall, ToolSpec
+from ....providers.messages import UNLABELLED, Labels, Message, Request, ToolCall, ToolSpec
 from ....tools import Tool, ToolDefinitionError
 from ....tools.deferred import SEARCH_TOOLS, deferred_tools
 from ....tools.function_tool import Alike, FunctionTool
@@ -144,6 +144,7 @@ class PreparedAgent:
         "answer",
         "batch",
         "deferred",
+        "described",
         "handoffs",
         "hooks",
         "name",
@@ -284,6 +285,9 @@ class PreparedAgent:
         self.tools: dict[str, Tool | Alike] = {tool.name: tool for tool in tools}
         hidden = self.deferred = deferred_tools(tools, self.agent.defer_tools)
         """The tools that its model is not shown at first, if there are such."""
+        foreign = [tool.name for tool in tools if tool.foreign]
+        self.described = Labels(frozenset(f"description of {name}" for name in foreign)) if foreign else UNLABELLED
+        """The labels of what its model is told of the tools."""
         specs = [t.spec for t in tools if hidden is None or t.name not in hidden]
         if hidden is not None:
             self.tools[SEARCH_TOOLS] = hidden.search
@@ -345,6 +349,9 @@ class PreparedAgent:
             tools[name] = narrowed = made if isinstance(made, Alike) else made.narrowed(usable)
             specs.append(narrowed.spec)
             defers = defers or bool(tool.defer)
+            if tool.foreign:
+                are_all = False
+                view.described |= Labels(frozenset({f"description of {name}"}))
         if defers:
             view._show([_made(tool) for name, tool in tools.items() if name != SEARCH_TOOLS])
             return False
@@ -392,6 +399,18 @@ class PreparedAgent:
         except HandoffRefused:
             return False
         return True
+
+    def targets_of(self, call: ToolCall) -> tuple[str, ...]:
+        """The names of those to whom a call hands off, as far as it says; empty where it hands off to nobody."""
+        offered = self.handoffs.get(call.name)
+        if offered is not None:
+            return stage_names(offered)
+        if call.name != SEND_MESSAGE or not self.reachable:
+            return ()
+        try:
+            return (read_call(call, self.name, self.handoffs, self.reachable).target,)
+        except HandoffRefused:
+            return ()
 
     def approvers(self, tool: str) -> frozenset[str]:
         """The scopes of those who may approve a call of a tool; empty where it does not say."""

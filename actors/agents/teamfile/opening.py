@@ -54,7 +54,14 @@ async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
 
 def _server(entry: McpEntry, system: System) -> McpServer:
     target = entry.url or list(entry.command)
-    return McpServer(target, prefix=entry.prefix, timeout=entry.timeout, trust_hints=entry.trust_hints, system=system)
+    return McpServer(
+        target,
+        prefix=entry.prefix,
+        timeout=entry.timeout,
+        trust_hints=entry.trust_hints,
+        trusted=entry.trusted,
+        system=system,
+    )
 
 
 def _equipped(agent: Agent, servers: list[McpServer]) -> Agent:

@@ -142,6 +142,7 @@ class McpEntry(Section):
     prefix: str = Field("", pattern=r"^[a-zA-Z0-9_-]*$", description="put before the names of its tools")
     timeout: float = Field(60.0, gt=0, description="seconds for connecting, and for each call")
     trust_hints: bool = Field(False, description="take its word for which of its tools only read")
+    trusted: bool = Field(False, description="it is yours: what comes from it and goes to it stays with you")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> McpEntry:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar, overload
 
-from ....providers.messages import Message, Part, ToolCall
+from ....providers.messages import Labels, Message, Part, ToolCall
 
 if TYPE_CHECKING:
     from typing import Self
@@ -105,9 +105,11 @@ def last_tool(history: Sequence[Message], start: int) -> str:
     return ""
 
 
-def result_of(call: ToolCall, content: str | tuple[Part, ...], *, is_error: bool = False) -> Message:
+def result_of(
+    call: ToolCall, content: str | tuple[Part, ...], *, is_error: bool = False, labels: Labels | None = None
+) -> Message:
     """The tool message that answers ``call``."""
-    return Message("tool", content, tool_call_id=call.id, name=call.name, is_error=is_error)
+    return Message("tool", content, tool_call_id=call.id, name=call.name, is_error=is_error, labels=labels)
 
 
 def with_results(message: Message, results: Sequence[Message | None], missing: str) -> tuple[Message, ...]:
@@ -181,7 +183,7 @@ def without_calls(messages: Iterable[Message], names: frozenset[str]) -> tuple[M
             if not dropped:
                 kept.append(message)
             elif calls or message.content:
-                kept.append(Message("assistant", message.content, calls, name=message.name))
+                kept.append(Message("assistant", message.content, calls, name=message.name, labels=message.labels))
         elif message.role != "tool" or message.tool_call_id not in dropped:
             kept.append(message)
     return tuple(kept)

@@ -10,8 +10,9 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from ....providers.messages import Part, shown
+from ....providers.messages import UNLABELLED, Labels, Part, shown
 from ....tools.result import CUT, ToolResult, render
+from .labels import of_tool
 
 Form: TypeAlias = Literal["text", "json", "none", "said", "value"]
 
@@ -70,6 +71,7 @@ class InnerReturned(NamedTuple):
         asked: how many calls the outer call had made by then. It is told of this result when it has made as many again.
         used: seconds of the run's time that were used by then.
         value: the hook's value, as JSON; empty where it is too long.
+        labels: of the content, where they are not what its role says.
     """
 
     call_id: str
@@ -79,6 +81,7 @@ class InnerReturned(NamedTuple):
     asked: int = 0
     used: float = 0.0
     value: str = ""
+    labels: Labels | None = None
 
     def __repr__(self) -> str:
         """Which call's, never what."""
@@ -127,6 +130,15 @@ class InnerCalls:
     def returned(self, outer: str) -> list[InnerReturned]:
         """The results of the calls that a call has made, in the order in which they came."""
         return [result for result in self._returned if outer_of(result.call_id) == outer]
+
+    def labels(self, outer: str) -> Labels:
+        """The labels of what the calls that a call has made have returned so far."""
+        labels = UNLABELLED
+        for result in self._returned:
+            if outer_of(result.call_id) == outer:
+                name = self._calls[result.call_id].called.name
+                labels |= result.labels if result.labels is not None else of_tool(name)
+        return labels
 
     def done_before(self, outer: str, told: Collection[str], interrupted: Collection[str]) -> str:
         """What is said of a call that failed where it was begun again, before it had come as far as it once was: what
@@ -193,7 +205,7 @@ def returned(call_id: str, result: ToolResult, asked: int, used: float) -> Inner
     value = _as_json(result.value) if form == "value" else ""
     if len(value) > _MOST_APART:
         value = ""
-    return InnerReturned(call_id, result.content, result.is_error, form, asked, used, value)
+    return InnerReturned(call_id, result.content, result.is_error, form, asked, used, value, result.labels)
 
 
 def result_of(record: InnerReturned) -> ToolResult:

@@ -445,7 +445,8 @@ def _answered(
     results = turn.results
     for index, call in enumerate(message.tool_calls):
         if call.id == happened.call_id and results[index] is None:
-            result = result_of(call, content, is_error=is_error)
+            labels = None if isinstance(happened, Decided) else happened.labels
+            result = result_of(call, content, is_error=is_error, labels=labels)
             results = (*results[:index], result, *results[index + 1 :])
             break
     if not isinstance(happened, HandoffReturned):

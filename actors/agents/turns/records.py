@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-from ....providers.messages import Message, ToolSpec
+from ....providers.messages import Labels, Message, ToolSpec
 from ..answer import Answer
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
@@ -52,6 +52,7 @@ class RunRequest(NamedTuple):
         when_busy: what is to become of it where its conversation is at work.
         asked_at: when it was asked for, seconds since 1970.
         background: it goes on although nobody waits for it.
+        labels: of what the run it comes from was told: it is made of that.
     """
 
     id: str
@@ -76,6 +77,7 @@ class RunRequest(NamedTuple):
     when_busy: WhenBusy = "queue"
     asked_at: float = 0.0
     background: bool = False
+    labels: Labels | None = None
 
     def __repr__(self) -> str:
         """Which run it is, never what is said in it: errors and logs show messages."""
@@ -106,12 +108,14 @@ class RunRequest(NamedTuple):
         handoff: Handoff,
         limits: Limits | None,
         asked_at: float,
+        labels: Labels,
     ) -> RunRequest:
         """The request of a task that this run hands to another agent, in a conversation that ends with it.
 
         Args:
             id: the task's, and its conversation's.
             agent, messages, chain, handoff, limits, asked_at: the task's.
+            labels: of what it is made of.
         """
         return self._replace(
             id=id,
@@ -130,6 +134,7 @@ class RunRequest(NamedTuple):
             when_busy="queue",
             asked_at=asked_at,
             background=False,
+            labels=labels or None,
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
-from ....providers.messages import Completion, Message, Part, ToolCall, Usage
+from ....providers.messages import Completion, Labels, Message, Part, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord, Step
 from ..errors import AgentError, RunError
 from .rules import Limits
@@ -83,12 +83,21 @@ class Condensed(NamedTuple):
 
 
 class ToolReturned(NamedTuple):
-    """A tool has returned, or failed in a way the model is told of."""
+    """A tool has returned, or failed in a way the model is told of.
+
+    Args:
+        call_id: the call.
+        content: for the model.
+        is_error: whether it failed.
+        used: seconds that the run has used so far.
+        labels: of the content, where they are not what its role says.
+    """
 
     call_id: str
     content: str | tuple[Part, ...]
     is_error: bool = False
     used: float = 0.0
+    labels: Labels | None = None
 
     def __repr__(self) -> str:
         """Which call's, and how much, never what: errors and logs show messages."""
@@ -137,6 +146,7 @@ class HandoffReturned(NamedTuple):
         agent: who answered there.
         within: the steps of the other agent; of a pipeline those of all its stages.
         notes: what was changed on the way there.
+        labels: of the content, where they are not what its role says.
     """
 
     call_id: str
@@ -153,6 +163,7 @@ class HandoffReturned(NamedTuple):
     agent: str = ""
     within: Sequence[Step] = ()
     notes: tuple[str, ...] = ()
+    labels: Labels | None = None
 
     def __repr__(self) -> str:
         """Which call's, and how much, never what: errors and logs show messages."""

@@ -174,7 +174,7 @@ def _done(one: StepCall, happened: ToolReturned | HandoffReturned | Decided, sec
             return replace(one, call=changed, approved=True)
         reason = happened.reason or "no reason was given"
         return replace(one, approved=False, result=result_of(call, f"Denied by a person: {reason}", is_error=True))
-    result = result_of(call, happened.content, is_error=happened.is_error)
+    result = result_of(call, happened.content, is_error=happened.is_error, labels=happened.labels)
     if isinstance(happened, HandoffReturned):
         return returned(replace(one, result=result, seconds=seconds), happened)
     return replace(one, result=result, seconds=seconds)

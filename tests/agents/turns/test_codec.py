@@ -543,20 +543,20 @@ File url name='' cache=False
 GiveUp
 Handoff sender target task context='' summary='' input=None kind='delegate'
 HandoffRecord sender target kind task failed=''
-HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent='' within=() notes=()
+HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent='' within=() notes=() labels=None
 Image url detail='auto' cache=False
 InnerCalled call_id name arguments began_at=0.0
 InnerDecided call_id approved arguments=None reason=''
-InnerReturned call_id content is_error=False form='text' asked=0 used=0.0 value=''
+InnerReturned call_id content is_error=False form='text' asked=0 used=0.0 value='' labels=None
 Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
-Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None
+Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None labels=None
 NotSteered id owner=None
 PromptChanged state={} effects={} initial={}
 Raised limits
 ReasoningStep agent step text
 Resumed used=0.0
 Rewound messages
-RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False
+RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False labels=None
 Shape left_out=() dropped=() excerpts=() summary=''
 Snapshot history owner=None last=None steps=() caller=Caller() prompt=() shapes=()
 Spent call_id amount reason='' metadata={} usage=Usage() handoffs=() within=() notes=()
@@ -567,7 +567,7 @@ StepCall call result=None approved=None approval='' handoff=None usage=Usage() c
 Stopped by=''
 Text text cache=False
 ToolCall id name arguments
-ToolReturned call_id content is_error=False used=0.0
+ToolReturned call_id content is_error=False used=0.0 labels=None
 ToolSpec name description parameters strict=False cache=False
 ToolsStarted call_ids
 Usage input_tokens=0 output_tokens=0 cache_read_tokens=0 cache_write_tokens=0 reasoning_tokens=0

@@ -85,9 +85,9 @@ def graph_tools(
 
     own = capabilities
     return [
-        tool(name="generate_task_graph", risk="safe", idempotent=idempotent)(generate),
-        tool(name="get_unblocked_tasks", risk="safe", idempotent=True)(unblocked),
-        tool(name="update_task_status", risk="safe", idempotent=idempotent)(update),
+        tool(name="generate_task_graph", risk="safe", trusted=True, idempotent=idempotent)(generate),
+        tool(name="get_unblocked_tasks", risk="safe", trusted=True, idempotent=True)(unblocked),
+        tool(name="update_task_status", risk="safe", trusted=True, idempotent=idempotent)(update),
     ]
 
 

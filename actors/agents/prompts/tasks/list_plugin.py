@@ -72,6 +72,6 @@ class TaskList(Prompt):
 
         # They change nothing but state, so a call that a crash interrupted has done nothing and is made again.
         for name, function in (("start_task", start), ("complete_task", complete), ("fail_task", fail)):
-            self.tool(function, name=name, risk="safe", idempotent=True)
+            self.tool(function, name=name, risk="safe", idempotent=True, trusted=True)
         self.system("task_list", value.text())
         return value, set_value

@@ -37,4 +37,4 @@ def todo_tool() -> Tool:
         tasks = (ListedTask(str(number), todo.content, todo.status) for number, todo in enumerate(todos, 1))
         return str(TaskListState(tuple(tasks)))
 
-    return tool(name="TodoWrite", risk="safe", idempotent=True)(todo_write)
+    return tool(name="TodoWrite", risk="safe", idempotent=True, trusted=True)(todo_write)

@@ -42,6 +42,7 @@ from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
 from .calling import raised_by
 from .handed import Delegation
+from .labelling import Labelling
 from .shown_step import ShownStep
 from .within import Within
 
@@ -87,6 +88,7 @@ class Session:
         "interrupted",
         "jobs",
         "known",
+        "labels",
         "max_retries",
         "model",
         "offered",
@@ -129,6 +131,9 @@ class Session:
         self.run = run
         self.append = append
         self.stream = run.stream_name
+        self.within = Within()
+        """The calls that its tool calls make."""
+        self.labels = Labelling(state, run, self.within, runtime.directory)
         entry = self.entry = runtime.register.get(run.id)
         self.prompt: PromptSpec | None = None
         """The prompt function that makes its steps, if one does."""
@@ -210,8 +215,6 @@ class Session:
         self.since: dict[str, float] = {}
         self.delegations: dict[str, Delegation] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
-        self.within = Within()
-        """The calls that its tool calls make."""
         self.timer: Alarm | None = None
         self.dropping: list[str] = []
         """Streams of other conversations that go with the next append."""
@@ -240,7 +243,8 @@ class Session:
         """Have the rules of what is offered now."""
         prepared = self.prepared
         self.rules = prepared.rules(self.run.limits, self.run.external)
-        if prepared.deferred is not None or self.prompt is not None or "approval" in prepared.hooks:
+        asks = "approval" in prepared.hooks or self.labels.policy(prepared) is not None
+        if prepared.deferred is not None or self.prompt is not None or asks:
             self.rules = replace(self.rules, needs_approval=partial(_needs_approval, ref(self)))
 
     def send(self, message: Any) -> None:
@@ -304,16 +308,19 @@ class Session:
         return (await self.hooked("toolresult", call=call, result=result)).result or result
 
     def reason_to_ask(self, call: ToolCall) -> str:
-        """Why hooks want a person to be asked about a call; empty where none does, or the call cannot run."""
-        prepared = self.prepared
-        hooks = prepared.hooks.get("approval")
-        if hooks is None or not (call.id in self.within.calls or prepared.can_be_carried_out(call)):
+        """Why labels, or hooks, want a person to be asked about a call; empty where none does, or it cannot run."""
+        prepared, hooks = self.prepared, self.prepared.hooks.get("approval")
+        if not (call.id in self.within.calls or prepared.can_be_carried_out(call)):
             return ""
+        why = self.labels.why_asked(prepared, call)
+        if hooks is None:
+            return why
         hands_off = call.name in self.rules.transfers or call.name in self.rules.delegates
         messages = self.state.turn.history.as_tuple()
         told: dict[str, Any] = {"call": call, "hands_off": hands_off, "messages": messages}
         context = HookContext("approval", self.context, self.hook_state, emit=self.emit, **told)
-        return reason_to_ask(hooks, context, self._hook_failed)
+        wanted = reason_to_ask(hooks, context, self._hook_failed)
+        return "; ".join(reason for reason in (why, wanted) if reason)
 
     def check(self, text: str) -> tuple[str, RunError | None]:
         """Look at a final text: what is wrong with it, and whether looking at it went wrong."""

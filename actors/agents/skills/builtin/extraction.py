@@ -12,7 +12,9 @@ from ....core.refs.ref import ActorRef
 from ...context import RequestContext, model_at_work
 from ...memory.facts.extraction import DUE, asked, facts_in, record_of
 from ...memory.facts.fact import Fact, NewFact, Owner
+from ...memory.facts.origins import as_texts
 from ...memory.memory import Memory
+from ...turns.labels import joined
 
 logger = logging.getLogger("callboard")
 
@@ -53,6 +55,7 @@ class Extraction:
             source=_SOURCE + request.run,
             key=_SOURCE + request.run,
             metadata={"source": f"{request.agent}, conversation {request.conversation}"},
+            labels=as_texts(joined(messages)),
             kind=DUE,
         )
         pool = model_at_work()
@@ -82,6 +85,6 @@ class Extraction:
         if found is None:
             logger.warning("%s gave no list of facts for the %s", self._model, due.source)
         source = str(due.metadata.get("source", ""))
-        facts = [NewFact(text, source) for text in found or ()]
+        facts = [NewFact(text, source, labels=due.labels) for text in found or ()]
         await memory.add_all(facts, owner=due.owner, key=f"facts by {due.source}")
         await memory.erase(owner=due.owner, source=due.source, kinds=(DUE,))

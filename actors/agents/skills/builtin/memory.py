@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from .....providers.checks import AMOUNT, FLAG, NAME, WHOLE
-from .....tools import tool
+from .....tools import ToolResult, tool
 from .....tools.errors import ToolError
 from .....tools.threads import in_thread
 from ...caller import Caller
@@ -18,6 +18,7 @@ from ...errors import DefinitionError
 from ...hooks import Hook, HookContext
 from ...memory.errors import FactEnded, UnknownFact, WrongFact
 from ...memory.facts.fact import Owner
+from ...memory.facts.origins import as_texts, labels_of
 from ...memory.facts.telling import as_result, question, told, with_told
 from ...memory.memory import Memory
 from ...wishes import define
@@ -86,8 +87,9 @@ class MemorySkill(Skill):
         hooks: list[Hook] = [Hook("request", self._tell, name="memory")] if facts else []
         if extract is not None:
             hooks.append(Hook("finalize", self._note, name="memory"))
-        made = tool(risk="safe", idempotent=True)
-        tools = [made(self.remember), made(self.recall), made(self.correct_fact), made(self.forget)]
+        made = tool(risk="safe", idempotent=True, trusted=True)
+        recall = tool(risk="safe", idempotent=True)(self.recall)
+        tools = [made(self.remember), recall, made(self.correct_fact), made(self.forget)]
         super().__init__("memory", _INSTRUCTIONS, tools, hooks, description="Remembers users beyond a conversation.")
 
     def __repr__(self) -> str:
@@ -99,17 +101,19 @@ class MemorySkill(Skill):
         Args:
             text: one statement that can be understood alone, such as "Ann is allergic to nuts".
         """
-        adding = self._opened.add(text, owner=self._whose(context), source=_source(context), key=_key(context))
+        owner, labels = self._whose(context), as_texts(context.labels)
+        adding = self._opened.add(text, owner=owner, source=_source(context), key=_key(context), labels=labels)
         return f"remembered as {(await _said(adding)).id}"
 
-    async def recall(self, context: ToolContext[Any], query: str) -> str:
+    async def recall(self, context: ToolContext[Any], query: str) -> ToolResult:
         """Look for facts that were kept. Returns a JSON list of them, best first.
 
         Args:
             query: words, or a question.
         """
         found = await _said(self._opened.search(query, owner=self._whose(context), limit=FOUND))
-        return as_result(one.fact for one in found)
+        facts = [one.fact for one in found]
+        return ToolResult(as_result(facts), labels=labels_of(facts))
 
     async def correct_fact(self, context: ToolContext[Any], id: str, text: str) -> str:
         """Say what is true now in place of a fact that was kept.
@@ -118,8 +122,9 @@ class MemorySkill(Skill):
             id: the fact's, as recall shows it.
             text: what is true now.
         """
-        owner = self._whose(context)
-        correcting = self._opened.correct(id, text, owner=owner, source=_source(context), key=_key(context))
+        owner, labels = self._whose(context), as_texts(context.labels)
+        said = {"source": _source(context), "key": _key(context)}
+        correcting = self._opened.correct(id, text, owner=owner, labels=labels, **said)
         return f"corrected; it is {(await _said(correcting)).id} now"
 
     async def forget(self, context: ToolContext[Any], id: str) -> str:
@@ -136,12 +141,15 @@ class MemorySkill(Skill):
         owner = self._owner(context.request.caller, context.request.agent)
         if request is None or owner is None:
             return
-        text = context.state.get(_TOLD)
-        if text is None:
+        known = context.state.get(_TOLD)
+        if known is None:
             asked = question(request.messages)
             found = await self._opened.search(asked, owner=owner, limit=self._facts) if asked else []
-            text = context.state[_TOLD] = told(one.fact for one in found)
+            facts = [one.fact for one in found]
+            known = context.state[_TOLD] = told(facts), labels_of(facts)
+        text, labels = known
         if text:
+            context.labels |= labels
             context.model_request = replace(request, messages=with_told(request.messages, text))
 
     async def _note(self, context: HookContext) -> None:

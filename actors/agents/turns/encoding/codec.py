@@ -33,6 +33,7 @@ from .....providers.messages import (
     Completion,
     File,
     Image,
+    Labels,
     Message,
     Text,
     ToolCall,
@@ -69,7 +70,7 @@ _VALUES = (
 _TAGGED = frozenset({Audio, File, Image, Text})
 """Classes that stand for each other in a field, and therefore say which they are."""
 
-_CLASSES = frozenset({*EVENTS, *_VALUES, *_TAGGED, ToolCall, ToolSpec, Usage, VendorState})
+_CLASSES = frozenset({*EVENTS, *_VALUES, *_TAGGED, Labels, ToolCall, ToolSpec, Usage, VendorState})
 """All that is ever made from a journal."""
 
 _LEFT_OUT: Mapping[type[Any], frozenset[str]] = {Completion: frozenset({"limits", "extra"})}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from weakref import ref
 
+from ......providers.messages import Labels
 from .....core.mail.future import Future
 from ....answer import NO_USAGE, Answer, kept
 from ....errors import (
@@ -18,6 +20,7 @@ from ....errors import (
 from ....events import HandoffFinished, HandoffStarted
 from ....team.subagents import AskedAgent
 from ....turns.budget import narrowed
+from ....turns.labels import carried, joined
 from ....turns.outcome import Outcome
 from ....turns.steps import HandOff, HandoffReturned
 from ...runtime.register import Entry
@@ -64,6 +67,7 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         answer.agent if final else "",
         kept(answer.steps) if alone else tuple(step for one in paid for step in one.steps),
         answer.notes if alone else tuple(note for one in paid for note in one.notes),
+        labels_of_answers(answers) if error is None else None,
     )
     # Their actors have stopped by themselves; what they left goes with the step that this side records now.
     done = (*delegation.summary, *delegation.before)
@@ -98,6 +102,13 @@ def forward(session: Session, owner: tuple[str, str]) -> None:
     entry.reply.when_done(partial(_when_owner_answered, ref(session), entry))
 
 
+def labels_of_answers(answers: Sequence[Answer]) -> Labels | None:
+    """The labels of what others have answered: of all that was said there; None where that is not known."""
+    if not all(answer.messages for answer in answers):
+        return None
+    return joined(message for answer in answers for message in answer.messages)
+
+
 def forwarded(session: Session, entry: Entry) -> Outcome:
     """What the conversation's new owner answered, as the answer of the one that was asked."""
     outcome, run = entry.outcome, session.run
@@ -122,6 +133,9 @@ def send(session: Session, command: HandOff, sending: Sending) -> None:
     stages = tuple(stage.name for stage in offered.stages) if offered is not None and offered.stages else ()
     nested_id = f"{run.id_for(turn.steps, call.id)}{'~0' if summary else ''}"
     given = session.left(summary)
+    labels = session.labels.joined()
+    if command.transfer:  # the conversation goes on there after this run
+        messages = carried(messages, labels)
     first = stages[0] if stages else handoff.target
     nested = run.nested(
         nested_id,
@@ -131,6 +145,7 @@ def send(session: Session, command: HandOff, sending: Sending) -> None:
         handoff=handoff,
         limits=narrowed(session.runtime.directory.agents[first].limits, given),
         asked_at=time.time(),
+        labels=labels,
     )
     if command.transfer:
         nested = nested._replace(once=False, output=run.output)

@@ -15,7 +15,7 @@ from ......tools.result import ToolResult
 from ......tools.threads import in_thread
 from .....core.base.send_context import active as active_context
 from ....answer import NO_USAGE, Answer
-from ....errors import GuardrailTripped, HandoffRefused, RunFailed, named, said
+from ....errors import GuardrailTripped, HandoffRefused, LabelRefused, RunFailed, named, said
 from ....events import HandoffFinished
 from ....handoffs.call import chosen_handoff, offer_of, read_call
 from ....handoffs.handoff import Handoff
@@ -102,6 +102,11 @@ def _go_on(session: Session, command: HandOff, sending: Sending, happened: Happe
 
 
 def _send(session: Session, command: HandOff, sending: Sending, happened: Happened) -> None:
+    stages = sending.offered.stages if sending.offered is not None else ()
+    why = session.labels.why_not_to(session.prepared, sending.handoff.target, *(stage.name for stage in stages))
+    if why and command.call.id not in session.state.turn.approved:
+        _barred(session, command.call, why, sending.summary, happened)
+        return
     if not command.transfer:
         try:
             told = as_messages(sending.handoff.as_message())
@@ -113,6 +118,14 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
             return
         sending = sending._replace(messages=(*sending.messages, *told))
     delegation.send(session, command, sending)
+
+
+def _barred(session: Session, call: ToolCall, why: str, summary: tuple[Answer, ...], happened: Happened) -> None:
+    """A handoff is not sent, because of what its target would be told."""
+    if session.labels.ends(session.prepared):
+        happened(session, Interrupted(LabelRefused(why), *_not_sent(session, call, summary)))
+    else:
+        handoff_refused(Refused(session, call, HandoffRefused(why), summary), happened)
 
 
 def shown_to_target(turn: Turn, rules: Rules, offered: HandoffTool | None, handoff: Handoff) -> tuple[Message, ...]:
@@ -249,6 +262,7 @@ def _summarize(session: Session, command: HandOff, sending: Sending, offered: Ha
         handoff=sending.handoff,
         limits=narrowed(session.runtime.directory.agents[name].limits, session.left()),
         asked_at=time.time(),
+        labels=session.labels.joined(),
     )._replace(stream=False)
     waiting = (command, sending)
     asked = Delegation(made, sending.handoff, False, session.time(), (sending.handoff.target,), waiting=waiting)

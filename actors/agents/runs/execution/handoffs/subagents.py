@@ -49,7 +49,7 @@ from ..calling import called
 from ..handed import Asking, Delegation, Part, PartResult
 from ..reports import SubAgentsPrepared, SubAgentsTold
 from ..session import Happened, Session
-from .delegation import FATAL, submit
+from .delegation import FATAL, labels_of_answers, submit
 
 logger = logging.getLogger("callboard")
 
@@ -285,6 +285,7 @@ def send_part(session: Session, asking: Asking, part: Part) -> None:
         handoff=handoff,
         limits=narrowed(agent.limits, session.left()),
         asked_at=time.time(),
+        labels=session.labels.joined(),
     )._replace(tasks=(*run.tasks, f"{target}: {handoff.task}"))
     made = Delegation(nested, handoff, False, session.time(), (target,), asking=asking)
     submit(session, part.key, made, asked)
@@ -410,6 +411,7 @@ def _returned(session: Session, asking: Asking, results: Sequence[PartResult], h
         used=session.used(),
         within=tuple(step for answer in answers for step in answer.steps),
         notes=tuple(note for answer in answers for note in answer.notes),
+        labels=labels_of_answers(answers) if not any(errors) else None,
     )
     # Their actors have stopped by themselves; what they left goes with the step that this side records now.
     session.dropping.extend(one.run.stream_name for one in made)

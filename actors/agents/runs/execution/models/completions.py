@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ......providers.errors import ProviderError
-from ......providers.messages import Completion, Delta, Message, Request
+from ......providers.messages import UNLABELLED, Completion, Delta, Message, Request
 from ......providers.shapes import wrong_completion, wrong_delta
 from .....core.base.errors import ActorDead
 from .....core.base.events import Outcome
@@ -82,6 +82,7 @@ def skills_opened(message: SkillsOpened, happened: Happened) -> None:
 def _step(session: Session, happened: Happened) -> None:
     session.attempts = 0
     session.shown.begin()
+    session.labels.told = UNLABELLED
     session.step_started = session.time()
     if session.prompt is None:
         _begin(session, happened)
@@ -116,6 +117,9 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     if session.state.size is not None:
         session.state.size.answered(completion)
     _record(session, completion)
+    if labels := session.labels.told | session.prepared.described:
+        message = replace(completion.message, labels=(completion.message.labels or UNLABELLED) | labels)
+        completion = replace(completion, message=message)
     problem, broken = "", None
     whole = not completion.message.tool_calls and completion.finish_reason != "pause"
     if whole and (session.output is not None or session.run.output is not None):
@@ -272,6 +276,7 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
     """A completion as a stream, or with hooks around it."""
     before = await session.hooked("request", model_request=request)
     request = before.model_request or request
+    session.labels.told |= before.labels
     stream: StreamFilter | None = None
     if session.run.stream:
         stream = StreamFilter(session)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Final
 
 from ......providers.messages import ToolCall
@@ -17,7 +18,7 @@ from ....errors import named
 from ....prompts.subagents import SubAgent
 from ....turns.steps import Spent
 from ..handed import Asking, Delegation, Part, PartResult
-from ..handoffs.delegation import FATAL
+from ..handoffs.delegation import FATAL, labels_of_answers
 from ..handoffs.subagents import judged, prepared_part, send_part
 from ..session import Session
 from ..spending import spent_by
@@ -46,7 +47,9 @@ async def ask_agent(session: Session, sub: SubAgent, call: ToolCall) -> Ended[To
     outcome = await answered
     if isinstance(outcome.error, FATAL):
         return Ended(None, outcome.error)
-    return Ended(_returned(part, await judged(session, part, outcome)), None)
+    result = _returned(part, await judged(session, part, outcome))
+    labels = None if outcome.error is not None else labels_of_answers((outcome.answer,))
+    return Ended(replace(result, labels=labels), None)
 
 
 def agent_spent(session: Session, inner: InnerAtWork, made: Delegation) -> Spent:

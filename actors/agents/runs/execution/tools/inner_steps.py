@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -19,10 +20,11 @@ from ......tools import Tool, ToolError, ToolResult
 from ......tools.errors import CallChanged, UnknownTool
 from .....journal.errors import EventNotWritable
 from ....caller import as_owner
-from ....errors import GuardrailTripped, RunFailed, named
+from ....errors import GuardrailTripped, LabelRefused, RunFailed, named, said
 from ....events import ToolFinished, ToolStarted
 from ....prompts.functions.agent_function import AgentFunction
 from ....turns.inner import InnerCalled, InnerDecided, outer_of, result_of, returned
+from ....turns.labels import explicit
 from ....turns.records import ToolsStarted
 from ....turns.steps import AskApproval, Decided, Interrupted
 from ...runtime.register import not_kept
@@ -138,6 +140,8 @@ def _decide_first(session: Session, inner: InnerAtWork, happened: Happened) -> N
         _begin(session, inner, happened)
     elif asked is not None:
         _ask(session, inner, happened)
+    elif (barred := session.labels.barred(session.prepared, call)) is not None:
+        _barred(session, inner, barred, happened)
     elif known is None and _asks_person(session, inner) and (wrong := _misfit(tool, call)) is not None:
         _record_result(session, inner, ToolResult.failure(wrong), happened)  # there is nothing to decide about it
     elif known is None and _asks_person(session, inner):
@@ -154,6 +158,14 @@ def _asks_person(session: Session, inner: InnerAtWork) -> bool:
     """Whether a person is asked about a call; what cannot run waits for nobody."""
     wanted = session.prepared.agent.autonomy in inner.tool.approval
     return wanted or bool(session.reason_to_ask(inner.call))
+
+
+def _barred(session: Session, inner: InnerAtWork, barred: LabelRefused, happened: Happened) -> None:
+    """A call is not made, since labelled text may not cause it."""
+    if session.labels.ends(session.prepared):
+        happened(session, Interrupted(barred))
+    else:
+        _record_result(session, inner, ToolResult(f"Refused: {said(barred)}", True), happened)
 
 
 def _misfit(tool: Tool, call: ToolCall) -> ToolError | None:
@@ -220,6 +232,8 @@ def _record_result(
     if (content, is_error) != (result.content, result.is_error):
         value = content if isinstance(result.value, str) or is_error else result.value
         result = ToolResult(content, is_error, None if is_error else value, from_value=result.from_value)
+    labels = result.labels if result.labels is not None else inner.tool.labels
+    result = replace(result, labels=explicit(labels, call.name))
     outer = outer_of(call.id)
     came = returned(call.id, result, session.within.made[outer], session.used())
     if secrets:

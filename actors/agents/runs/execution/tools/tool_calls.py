@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 
-from ......providers.messages import Part, ToolCall, shown
+from ......providers.messages import Labels, Part, ToolCall, shown
 from ......tools import Tool, ToolResult
 from .....core.base.events import Outcome
 from .....core.base.send_context import active as active_context
 from ....caller import as_owner
-from ....errors import GuardrailTripped, RunFailed, named
+from ....errors import GuardrailTripped, RunFailed, named, said
 from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ....prompts.state.cells import Cells
+from ....turns.labels import explicit
 from ....turns.records import ApprovalAsked, Decision
 from ....turns.steps import AskApproval, CallTool, Commands, Decided, Interrupted, Raised, ToolReturned
 from ...coordination.elsewhere import decisions_left
@@ -50,6 +52,13 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         return
     if why := not_offered(session, call):
         _returned(session, call, why, True, happened)
+        return
+    barred = None if call.id in session.state.turn.approved else session.labels.barred(session.prepared, call)
+    if barred is not None:
+        if session.labels.ends(session.prepared):
+            happened(session, Interrupted(barred))
+        else:
+            _returned(session, call, f"Refused: {said(barred)}", True, happened)
         return
     if call.id in session.interrupted and not (tool.idempotent or tool.resumable):
         _returned(session, call, INTERRUPTED, True, happened)
@@ -93,7 +102,18 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
     except Exception as error:  # a tool of another make than ours, which reports failures as results
         _returned(session, call, named(error), True, happened)
     else:
-        _returned(session, call, result.content, result.is_error, happened)
+        _returned(session, call, result.content, result.is_error, happened, _labels_of(session, call, result))
+
+
+def _labels_of(session: Session, call: ToolCall, result: ToolResult) -> Labels | None:
+    """The labels of a result that are kept: the tool's, unless it said others, and those of what its calls returned."""
+    tool = session.prepared.tool(call.name)
+    labels = result.labels
+    if labels is None and tool is not None:
+        labels = tool.labels
+    if labels is not None and session.state.inner is not None:
+        labels |= session.state.inner.labels(call.id)
+    return None if labels is None else explicit(labels, call.name)
 
 
 def asked(session: Session, commands: Commands) -> list[ApprovalAsked]:
@@ -229,7 +249,10 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
         await recall(session)
     made = await made_context(session, call) if tool.context is not None else None
     tell_simulation(session, call, tool)
-    return await session.looked_at(call, await tool.run(call.arguments, context=made))
+    result = await tool.run(call.arguments, context=made)
+    if result.labels is None:
+        result = replace(result, labels=tool.labels)
+    return await session.looked_at(call, result)
 
 
 def with_changes(
@@ -261,7 +284,12 @@ def with_done_before(
 
 
 def _returned(
-    session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool, happened: Happened
+    session: Session,
+    call: ToolCall,
+    content: str | tuple[Part, ...],
+    is_error: bool,
+    happened: Happened,
+    labels: Labels | None = None,
 ) -> None:
     content = with_done_before(session, call, content, is_error)
     if session.cells is not None:
@@ -272,4 +300,4 @@ def _returned(
     if session.runtime.bus.active:
         told = {"tool": call.name, "content": shown(content), "is_error": is_error}
         session.emit(ToolFinished, call_id=call.id, seconds=seconds, **told)
-    happened(session, ToolReturned(call.id, content, is_error, session.used()))
+    happened(session, ToolReturned(call.id, content, is_error, session.used(), labels))

@@ -182,6 +182,7 @@ def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
         on_usage=partial(_on_usage, session),
         on_call=partial(make_call, session),
         began_at=_began_at(session, call),
+        labels=session.labels.joined(call.id),
         credentials=None if runtime.credentials is None else partial(_credential, session, session.holder()),
     )
     if runtime.credentials is not None:

@@ -1,0 +1,94 @@
+"""The labels of what a run is told, and what they bar its calls from."""
+
+from __future__ import annotations
+
+from .....providers.messages import UNLABELLED, Labels, ToolCall
+from ...errors import LabelRefused
+from ...guardrails.labels import LabelPolicy
+from ...team.directory import Directory
+from ...team.prepared import PreparedAgent
+from ...turns.inner import outer_of
+from ...turns.labels import LabelsOfHistory, labels_of
+from ...turns.records import RunRequest
+from ...turns.state import ConversationState
+from .within import Within
+
+
+class Labelling:
+    """The labels of one run in one incarnation of its conversation.
+
+    Args:
+        state: the conversation's.
+        run: the request.
+        within: the calls that its tool calls make.
+        directory: who is in the agency.
+
+    Attributes:
+        told: of what the model is told in the step under way besides the conversation.
+    """
+
+    __slots__ = ("_directory", "_history", "_run", "_state", "_within", "told")
+
+    def __init__(self, state: ConversationState, run: RunRequest, within: Within, directory: Directory) -> None:
+        self._state = state
+        self._run = run
+        self._within = within
+        self._directory = directory
+        self._history = LabelsOfHistory()
+        self.told = UNLABELLED
+
+    def joined(self, call_id: str = "") -> Labels:
+        """The labels of what the model was told, or is being told, in the step under way.
+
+        Args:
+            call_id: a call that a tool call makes: then also of what its calls have returned before.
+        """
+        state = self._state
+        turn = state.turn
+        labels = self._history.of(turn.history) | self.told | (self._run.labels or UNLABELLED)
+        if turn.message is not None:
+            labels |= labels_of(turn.message)
+        while "/" in call_id and state.inner is not None:
+            call_id = outer_of(call_id)
+            labels |= state.inner.labels(call_id)
+        return labels
+
+    def policy(self, prepared: PreparedAgent) -> LabelPolicy | None:
+        """What labelled text may cause with an agent, if that is limited."""
+        return prepared.agent.label_policy or self._directory.label_policy
+
+    def why_asked(self, prepared: PreparedAgent, call: ToolCall) -> str:
+        """Why a person is to be asked about a call of a tool or of a handoff; empty where nobody is."""
+        policy = self.policy(prepared)
+        return self._why(prepared, policy, call) if policy is not None and policy.barred == "ask" else ""
+
+    def barred(self, prepared: PreparedAgent, call: ToolCall) -> LabelRefused | None:
+        """Why a call is not carried out, where nobody is asked."""
+        policy = self.policy(prepared)
+        why = self._why(prepared, policy, call) if policy is not None and policy.barred != "ask" else ""
+        return LabelRefused(why) if why else None
+
+    def ends(self, prepared: PreparedAgent) -> bool:
+        """Whether the run ends where a call is barred."""
+        policy = self.policy(prepared)
+        return policy is not None and policy.barred == "end"
+
+    def why_not_to(self, prepared: PreparedAgent, *targets: str) -> str:
+        """Why others may not be handed what the model was told; empty where they may.
+
+        Args:
+            prepared: the agent that hands off.
+            targets: agents, of which those on other machines count.
+        """
+        policy = self.policy(prepared)
+        if policy is None:
+            return ""
+        outside = [target for target in targets if self._directory.host_of(target)]
+        return next(filter(None, (policy.reason(target, "safe", True, self.joined()) for target in outside)), "")
+
+    def _why(self, prepared: PreparedAgent, policy: LabelPolicy, call: ToolCall) -> str:
+        inner = self._within.calls.get(call.id)
+        tool = prepared.tool(call.name) if inner is None else inner.tool
+        if tool is not None:
+            return policy.reason(call.name, tool.risk, tool.sends, self.joined(call.id))
+        return self.why_not_to(prepared, *prepared.targets_of(call))
