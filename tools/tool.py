@@ -429,6 +429,7 @@ class ToolSettings(TypedDict, total=False):
     trusted: bool
     confidential: bool | str | Iterable[str]
     sends: bool
+    foreign: bool
 
 
 class ToolOptions(ToolSettings, total=False):

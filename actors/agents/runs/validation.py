@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypedDict
 
-from ....providers.messages import Message, ToolSpec
+from ....providers.messages import UNLABELLED, Message, ToolSpec
 from ...core.base.errors import SpecError
 from ...core.base.send_context import current_send_context
 from ...core.base.spec import check_name
@@ -217,14 +217,16 @@ def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequ
     asking = entry.run
     check_chain(asking.chain, asking.tasks, handoff, runtime.handoff_limits)
     count_handoff(runtime.handoffs, asking.root, runtime.handoff_limits)
+    session = entry.session
     nested = asking.nested(
         run_id,
         agent,
         messages,
         chain=(*asking.chain, agent),
         handoff=handoff,
-        limits=narrowed(own, entry.session.left() if entry.session is not None else None),
+        limits=narrowed(own, session.left() if session is not None else None),
         asked_at=now,
+        labels=session.labels.joined() if session is not None else UNLABELLED,
     )
     return nested._replace(tasks=(*asking.tasks, f"{agent}: {handoff.task}"))
 

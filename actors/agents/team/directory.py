@@ -190,7 +190,7 @@ class Directory:
 
     def host_of(self, name: str) -> str:
         """On which host an agent is, in lower case; empty for one that is here."""
-        host: str = getattr(self.agents.get(name), "host", "")
+        host: str = getattr(getattr(self.agents.get(name), "responder", None), "host", "")
         return host
 
     def may_reach(self, sender: str, target: str) -> bool:

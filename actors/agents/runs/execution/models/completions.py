@@ -117,9 +117,10 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     if session.state.size is not None:
         session.state.size.answered(completion)
     _record(session, completion)
-    if labels := session.labels.told | session.prepared.described:
-        message = replace(completion.message, labels=(completion.message.labels or UNLABELLED) | labels)
-        completion = replace(completion, message=message)
+    session.labels.told |= session.prepared.described
+    if labels := session.labels.told:
+        labels |= completion.message.labels or UNLABELLED
+        completion = replace(completion, message=replace(completion.message, labels=labels))
     problem, broken = "", None
     whole = not completion.message.tool_calls and completion.finish_reason != "pause"
     if whole and (session.output is not None or session.run.output is not None):
