@@ -68,6 +68,10 @@ PRINTS = {
         "Billing says: I was asked: has [customer number] paid?",
         "guardrail manners blocked the input: rude text",
     ],
+    "labels.py": [
+        "send_mail may not be called because of text from outside (tool read_page)",
+        "The page says it is great. (Denied by a person: nobody asked for that)",
+    ],
     "guarded_support.py": [
         "secrets: AWS key in input, redact",
         "links: link to another domain in output, redact",
