@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 from ....providers.messages import Message, Text
+from .labels import joined
 
 Span: TypeAlias = tuple[int, int]
 """The first, and the one behind the last."""
@@ -92,9 +93,14 @@ def excerpt(message: Message, spans: Sequence[Span]) -> Message:
     return replace(message, content=(Text(shown), *media))
 
 
-def summary_message(text: str) -> Message:
-    """The message that stands for what a summary is of."""
-    return Message("user", SUMMARY + text)
+def summary_message(text: str, of: Iterable[Message] = ()) -> Message:
+    """The message that stands for what a summary is of.
+
+    Args:
+        text: the summary.
+        of: the messages, whose labels it has.
+    """
+    return Message("user", SUMMARY + text, labels=joined(of) or None)
 
 
 def gap_before(message: Message, before: Message | None) -> bool:
@@ -114,7 +120,7 @@ def shown(history: Sequence[Message], shape: Shape) -> list[Message]:
     for position, gap in _positions(shape.left_out, len(history)):
         message = history[position]
         if not said and message.role != "system":
-            said, before = True, summary_message(shape.summary)
+            said, before = True, _summary(history, shape)
             messages.append(before)
         elif gap and gap_before(message, before):
             messages.append(Message("user", GAP))
@@ -125,8 +131,13 @@ def shown(history: Sequence[Message], shape: Shape) -> list[Message]:
         messages.append(message)
         before = message
     if not said:
-        messages.append(summary_message(shape.summary))
+        messages.append(_summary(history, shape))
     return messages
+
+
+def _summary(history: Sequence[Message], shape: Shape) -> Message:
+    left_out = (message for start, end in shape.left_out for message in history[start:end])
+    return summary_message(shape.summary, left_out)
 
 
 def _positions(left_out: Iterable[Span], length: int) -> Iterator[tuple[int, bool]]:

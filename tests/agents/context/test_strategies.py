@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from callboard import (
     Window,
 )
 from callboard.actors.agents.turns.shape import shown
-from callboard.providers.messages import Message, Text, ToolCall
+from callboard.providers.messages import Labels, Message, Text, ToolCall
 
 from .histories import PICTURE, Asked, Fold, conversations
 
@@ -167,6 +168,22 @@ def test_a_summary_is_wanted_of_the_oldest_messages() -> None:
     assert messages[0].role == "user"
     assert messages[0].text.endswith("It was about questions.")
     assert messages[1:] == [*EXCHANGES[-6:], ASKED]
+
+
+def test_what_stands_for_messages_has_their_labels() -> None:
+    outside = Labels(untrusted=frozenset({"tool look"}))
+    secret = Labels(confidential=frozenset({"salaries"}))
+    history = [replace(EXCHANGES[0], labels=secret), *EXCHANGES[1:], *step(1, "result " * 60), *EXCHANGES, ASKED]
+    start = len(history) - 1
+    view = Summarize(tokens=800).apply(ContextView.of(history, start=start))
+    (summary, *_) = shown(history, view.summarized("They talked.").shape)
+    assert summary.labels == outside | secret
+    asked = replace(ASKED, labels=secret)
+    results = [replace(one, labels=secret) if one.role == "tool" else one for one in step(1, BOOK)]
+    for strategy in (DropToolOutput(keep=0, tokens=500), ChunkLong(longest=500, tokens=500)):
+        shorter = left(strategy, asked, *results, *step(2, "ok"))
+        assert shorter[2].text != BOOK
+        assert shorter[2].labels == secret
 
 
 def test_what_is_summarized_again_has_the_summary_before_it() -> None:
