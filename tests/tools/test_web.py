@@ -413,3 +413,16 @@ def test_each_line_of_a_pages_text_says_on_which_line_of_the_page_it_begins() ->
     numbered = [(line, at) for line, at in html_lines(page) if line]
     assert numbered == [("# Title", 1), ("first", 2), ("second", 3), ("- one", 6), ("two", 8), ("a", 8), ("b", 8)]
     assert html_to_text(page) == "\n".join(line for line, _ in html_lines(page))
+
+
+@pytest.mark.parametrize(
+    "piece", ["<a ", "<!--", "</", "x</", "<!", "<![CDATA[", "<?", "&#", "<a b='", "<b>x</b>", "<"]
+)
+def test_a_page_whose_tags_never_end_is_read_soon(piece: str) -> None:
+    """The parser alone takes the square of the time for some of them: here that would be an hour."""
+    assert "the end" in html_to_text(f"<p>{piece * 100_000}<!-- --><p>the end")
+
+
+def test_comments_are_left_out_and_a_sign_that_opens_no_tag_is_shown() -> None:
+    assert html_lines("a <!-- <b> \n > --> b<!-- no end") == [("a", 1), ("b", 2)]
+    assert html_to_text("1 < 2 and <b>3</b> < 4") == "1 < 2 and 3 < 4"
