@@ -179,10 +179,12 @@ class Lifecycle:
         for entry in register.open():
             if entry.session is not None:
                 entry.session.let_go()
-        if runtime.root is not None and runtime.root.is_alive():
+        # Skills are closed between the runs that use them and the system that their actors live in.
+        apart = bool(runtime.skills) or self._given_system is not None
+        if apart and runtime.root is not None and runtime.root.is_alive():
             with suppress(CoreError):
                 await runtime.root.stop()
-        await runtime.skills.close()  # between the runs that use them, and the system that their actors live in
+        await runtime.skills.close()
         if self._given_system is None:
             await self.system.stop()
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each

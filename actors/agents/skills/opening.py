@@ -35,6 +35,10 @@ class OpenSkills:
         self._open: dict[Skill, None] = {}
         self._at_it: dict[Skill, asyncio.Task[None]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is one to be closed."""
+        return bool(self._open or self._at_it)
+
     def __contains__(self, skill: Skill) -> bool:
         return skill in self._open or not skill.opens
 

@@ -22,7 +22,8 @@ from ..handoffs.policy import EVERYONE, OPEN, HandoffPolicy
 from ..handoffs.target import ModelTarget, Responder, Target
 from ..turns.rules import NOTHING
 from .derived import derived_from, is_derived, offered_by
-from .prepared import NO_TARGETS, PreparedAgent, check_offers, stage_names
+from .offers import check_offers, stage_names
+from .prepared import NO_TARGETS, PreparedAgent
 from .subagents import is_sub_agent
 
 Flow: TypeAlias = "tuple[Target | str, Target | str]"

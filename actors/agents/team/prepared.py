@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any, Final
 
 from ....providers.messages import UNLABELLED, Labels, Message, Request, ToolCall, ToolSpec
-from ....tools import Tool, ToolDefinitionError
+from ....tools import Tool
 from ....tools.deferred import SEARCH_TOOLS, deferred_tools
 from ....tools.function_tool import Alike, FunctionTool
 from ....tools.scopes import ADMIN, ALL
@@ -16,7 +16,7 @@ from ....tools.tool import Autonomy
 from ..agent import Agent, as_tools
 from ..caller import Caller
 from ..context import RequestContext
-from ..errors import DefinitionError, HandoffRefused, PromptError, RunFailed
+from ..errors import HandoffRefused, PromptError, RunFailed
 from ..handoffs.call import SEND_MESSAGE, read_call, send_message_spec
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Responds, Target
@@ -27,6 +27,7 @@ from ..skills.skill import Skill
 from ..turns.history import repaired
 from ..turns.rules import NOTHING, Limits, Rules
 from .derived import offered_by
+from .offers import stage_names
 
 # One for all: an agency may have thousands of agents, and an empty dictionary takes 64 bytes.
 _NO_HOOKS: Mapping[str, tuple[Hook, ...]] = {}
@@ -52,51 +53,6 @@ def _is_object(arguments: str) -> bool:
         return isinstance(json.loads(arguments.strip() or "{}"), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def check_offers(agent: Agent, *, sends: bool) -> None:
-    """Raise what is wrong with what an agent offers to its model.
-
-    Args:
-        agent: whose.
-        sends: whether it may delegate by `SEND_MESSAGE`.
-
-    Raises:
-        DefinitionError: a tool and a handoff have one name, or two of them; or a handoff's input cannot be described.
-        ToolDefinitionError: a tool's parameter cannot.
-    """
-    offered = [tool.name for tool in agent.all_tools]
-    offered.extend(item.name for item in agent.all_handoffs if isinstance(item, HandoffTool))
-    if sends:
-        offered.append(SEND_MESSAGE)
-    if agent.defer_tools or any(tool.defer for tool in agent.all_tools):
-        offered.append(SEARCH_TOOLS)
-    seen: set[str] = set()
-    for name in offered:
-        if name in seen:
-            raise DefinitionError(f"agent {agent.name}: a tool and a handoff, or two of them, are called {name!r}")
-        seen.add(name)
-    for tool in agent.all_tools:
-        try:
-            tool.spec  # noqa: B018
-        except ToolDefinitionError:
-            raise
-        except Exception as error:  # annotations are the user's code, and so are the schemas of their types
-            text = f"agent {agent.name}: the tool {tool.name} cannot be described: {type(error).__name__}: {error}"
-            raise DefinitionError(text) from error
-    for item in agent.all_handoffs:
-        if isinstance(item, HandoffTool) and item.input_type is not None:
-            try:
-                item.spec  # noqa: B018
-            except Exception as error:
-                raise DefinitionError(
-                    f"agent {agent.name}: the input_type of {item.name} is no type that pydantic knows: {error!s:.300}"
-                ) from error
-
-
-def stage_names(item: HandoffTool) -> tuple[str, ...]:
-    """The names of those whom a handoff leads to."""
-    return tuple(stage.name for stage in item.stages) or (item.target,)
 
 
 def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -257,7 +257,7 @@ def test_labels_hold_in_the_process_that_goes_on_after_a_kill() -> None:
 async def test_labels_of_a_conversation_are_in_its_journal(tmp_path: Path) -> None:
     for texts in (["read", "done"], ["send", "done"]):
         desk = Desk()
-        turns = [READ if texts[0] == "read" else SEND, "done"]
+        turns: list[Any] = [READ if texts[0] == "read" else SEND, "done"]
         agent = Agent("A", tools=desk.tools(), label_policy=LabelPolicy(barred="refuse"))
         async with Agency(agent, model=scripted(Script(turns)), journal=tmp_path / "j.db") as agency:
             await agency.run("go", conversation="c")

@@ -123,8 +123,9 @@ class MemorySkill(Skill):
             text: what is true now.
         """
         owner, labels = self._whose(context), as_texts(context.labels)
-        said = {"source": _source(context), "key": _key(context)}
-        correcting = self._opened.correct(id, text, owner=owner, labels=labels, **said)
+        correcting = self._opened.correct(
+            id, text, owner=owner, source=_source(context), key=_key(context), labels=labels
+        )
         return f"corrected; it is {(await _said(correcting)).id} now"
 
     async def forget(self, context: ToolContext[Any], id: str) -> str:

@@ -27,6 +27,7 @@ from ..calling import raised_by
 from ..reports import SummaryArrived
 from ..session import Happened, Session
 from ..showing import Change, size_of, strategy_of
+from ..spending import settle
 
 MOST_REFUSALS: Final = 3
 """Times that a step is asked for again with less because a vendor says that it is too long."""
@@ -158,7 +159,7 @@ def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
     bought, session.bought = session.bought, None
     after, wanted = change.after, change.after.wanted
     assert wanted is not None
-    session.settle(happened)
+    settle(session, happened)
     try:
         after = after.summarized(summary_of(outcome.unwrap()))
     except Exception as error:
