@@ -30,9 +30,10 @@ layers: $(DEV)
 	$(BIN)/lint-imports
 
 # Compiled first: tests start many programs, and where no bytecode is written each would compile the library again.
+# A file's tests stay in one process, one for each core: what a module has set up is set up once.
 unit: $(DEV)
 	$(BIN)/python -m compileall -q .src actors providers tools tests benchmarks
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n logical --dist loadfile
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core
