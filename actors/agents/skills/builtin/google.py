@@ -75,7 +75,7 @@ class GoogleSkill(Skill):
         self._endpoint = endpoint
         self._seconds = float(seconds)
         reading: dict[str, Any] = {"risk": "safe", "idempotent": True, "timeout": seconds * 3}
-        acting: dict[str, Any] = {"risk": "risky", "timeout": seconds * 3}
+        acting: dict[str, Any] = {"risk": "risky", "sends": True, "timeout": seconds * 3}
         offered: dict[str, list[Tool]] = {
             "calendar": [
                 tool(name="calendar_events", **reading)(self.calendar_events),

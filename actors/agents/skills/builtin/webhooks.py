@@ -130,6 +130,7 @@ def _tool(webhook: Webhook, transport: httpx.AsyncBaseTransport | None) -> Tool:
         schema=webhook.parameters or _ANYTHING,
         handler=start,
         risk="risky",
+        sends=True,
         idempotent=True,
         timeout=webhook.timeout + 5,
         max_result=20_000,

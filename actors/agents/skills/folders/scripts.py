@@ -70,13 +70,18 @@ def script_tool(
             )
         return checked_output(finished)
 
-    @tool(name="run_trusted_script", risk="risky", timeout=LONGEST + 10, max_result=MOST_OUTPUT + 200)
+    @tool(name="run_trusted_script", risk="risky", sends=True, timeout=LONGEST + 10, max_result=MOST_OUTPUT + 200)
     async def run_trusted(skill: str, path: str, arguments: list[str], digest: str) -> str:
         """Run a script of a skill whose folder is trusted."""
         return await run(skill, path, arguments, digest)
 
     @tool(
-        name="trust_skill_and_run", risk="risky", approval="always", timeout=LONGEST + 10, max_result=MOST_OUTPUT + 200
+        name="trust_skill_and_run",
+        risk="risky",
+        sends=True,
+        approval="always",
+        timeout=LONGEST + 10,
+        max_result=MOST_OUTPUT + 200,
     )
     async def run_first(skill: str, path: str, arguments: list[str], digest: str) -> str:
         """Run a script of a skill, and trust what is in its folder from now on."""

@@ -106,6 +106,7 @@ class CrewSkill(Skill):
             schema=parameters or _ANYTHING,
             handler=self._run,
             risk="risky",
+            sends=True,
             timeout=seconds + 10,
             max_result=50_000,
         )
