@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from weakref import ref
 
-from ......providers.messages import Labels
+from ......providers.messages import UNLABELLED, Labels
 from .....core.mail.future import Future
 from ....answer import NO_USAGE, Answer, kept
 from ....errors import (
@@ -106,7 +106,14 @@ def labels_of_answers(answers: Sequence[Answer]) -> Labels | None:
     """The labels of what others have answered: of all that was said there; None where that is not known."""
     if not all(answer.messages for answer in answers):
         return None
-    return joined(message for answer in answers for message in answer.messages)
+    labels = UNLABELLED
+    for answer in answers:
+        labels |= _labels_of(answer)
+    return labels
+
+
+def _labels_of(answer: Answer) -> Labels:
+    return joined(answer.messages) if answer.messages else Labels(frozenset({f"agent {answer.agent}"}))
 
 
 def forwarded(session: Session, entry: Entry) -> Outcome:
@@ -207,5 +214,6 @@ def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: 
         chain=(*delegation.run.chain[:-1], target),
         handoff=handoff,
         limits=narrowed(session.runtime.directory.agents[target].limits, given),
+        labels=(delegation.run.labels or UNLABELLED) | _labels_of(answer),
     )
     submit(session, call_id, delegation._replace(run=run, before=done))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ......providers.errors import ProviderError
-from ......providers.messages import UNLABELLED, Completion, Delta, Message, Request
+from ......providers.messages import UNLABELLED, Completion, Delta, Labels, Message, Request
 from ......providers.shapes import wrong_completion, wrong_delta
 from .....core.base.errors import ActorDead
 from .....core.base.events import Outcome
@@ -226,6 +226,7 @@ def _ask_itself(session: Session, answer: Responds, happened: Happened) -> None:
         happened(session, Interrupted(over))
         return
     run = session.run
+    session.labels.told |= Labels(frozenset({f"agent {run.agent}"}))
     request = AgentRequest(session.state.turn.history.as_tuple(), session.context, run.handoff)
     token = active_context.set(session.send_context)  # so that it knows for whom it works, and whom it may ask
     work = _answered(session, answer, request)
