@@ -34,6 +34,7 @@ from .messages import (
     File,
     FinishReason,
     Image,
+    Labels,
     Message,
     RateLimits,
     Request,
@@ -77,6 +78,7 @@ _OF_MESSAGE: Mapping[str, Wish] = {
     "reasoning": TEXT,
     "cache": _CACHE,
     "state": made_as(VendorState).or_none(),
+    "labels": made_as(Labels).or_none(),
 }
 _OF_CALL: Mapping[str, Wish] = {"id": TEXT, "name": TEXT, "arguments": TEXT}
 _OF_TOOL: Mapping[str, Wish] = {"name": TEXT, "description": TEXT, "parameters": SAYABLE, "cache": _CACHE}
@@ -216,6 +218,7 @@ def _is_plain_message(message: Any) -> bool:
         or type(message.reasoning) is not str
         or message.cache is not False
         or message.state is not None
+        or message.labels is not None
         or type(message.tool_calls) is not tuple
     ):
         return False

@@ -295,6 +295,9 @@ def _check_left(context: HookContext, before: HookContext, answered: tuple[Any, 
     for name in ("why", "text"):
         if not isinstance(getattr(context, name), str):
             raise TypeError(f"it left {type(getattr(context, name)).__name__} as {name}; expected a text")
+    labels: object = context.labels
+    if not isinstance(labels, Labels):
+        raise TypeError(f"it left {type(labels).__name__} as labels; expected Labels")
     messages: object = context.messages
     if messages is before.messages:
         return

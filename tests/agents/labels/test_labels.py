@@ -14,6 +14,8 @@ from callboard import (
     Agency,
     Agent,
     DefinitionError,
+    Hook,
+    HookContext,
     LabelPolicy,
     LabelRefused,
     Labels,
@@ -28,7 +30,7 @@ from callboard.actors.agents.events import ApprovalRequested, RunEvent
 from callboard.actors.agents.turns.labels import LabelsOfHistory, joined
 from callboard.actors.testing import Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import Script, call
-from callboard.tools import ToolResult
+from callboard.tools import ToolDefinitionError, ToolResult
 from tests.agents.support import function, results, scripted
 
 TEXTS = st.frozensets(st.sampled_from(["tool web", "agent Bob", "memory"]), max_size=3)
@@ -200,6 +202,36 @@ async def test_a_result_says_other_labels_than_its_tool() -> None:
     async with Agency(agent, model=scripted(Script([READ, SEND, "done"]))) as agency:
         answer = await agency.run("go")
     assert "text from outside (the mail of eve)" in answer.messages[-2].text
+
+
+async def test_labels_of_a_message_that_are_none_are_refused_at_the_door() -> None:
+    async with Agency(Agent("A"), model=scripted(Script(["done"]))) as agency:
+        with pytest.raises(DefinitionError, match="labels: expected a Labels"):
+            await agency.run([Message("user", "a mail", labels="web")])  # type: ignore[arg-type]
+
+
+def test_labels_of_a_result_that_are_none_are_refused_by_name() -> None:
+    with pytest.raises(TypeError, match=r"ToolResult\.labels are Labels, or None, not str"):
+        ToolResult("read", labels="web")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [3, [4], {"a": 1}.keys() | {2}])
+def test_what_a_tool_says_of_its_results_is_looked_at(wrong: Any) -> None:
+    with pytest.raises(ToolDefinitionError, match="confidential is True or False, a text, or several"):
+        tool(name="x", risk="safe", confidential=wrong)(lambda: "x")
+    for name in ("trusted", "sends", "foreign"):
+        with pytest.raises(ToolDefinitionError, match=name):
+            tool(name="x", risk="safe", **{name: wrong})(lambda: "x")  # type: ignore[arg-type]
+
+
+async def test_a_hook_that_leaves_no_labels_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    def wrong(context: HookContext) -> None:
+        context.labels = "web"  # type: ignore[assignment]
+
+    agent = Agent("A", hooks=[Hook("request", wrong)])
+    async with Agency(agent, model=scripted(Script(["done"]))) as agency:
+        assert (await agency.run("go")).text == "done"
+    assert "labels" in caplog.text
 
 
 async def test_what_a_caller_says_may_be_labelled() -> None:
