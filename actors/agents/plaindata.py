@@ -12,6 +12,7 @@ from ...providers.checks import LIST
 from ...tools import Tool, tool
 from .caller import Caller
 from .errors import DefinitionError
+from .guardrails.labels import LabelPolicy
 from .hooks import Hook, HookSource
 from .memory.context.strategy import ContextStrategy
 from .output import Output
@@ -71,6 +72,8 @@ def read_fields(
         said[f"{field}s"] = given
     if isinstance(said.get("limits"), Mapping):
         said["limits"] = _limits(said["limits"])
+    if isinstance(said.get("label_policy"), Mapping):
+        said["label_policy"] = label_policy_of(said["label_policy"], "label_policy")
     if isinstance(said.get("owner"), Mapping):
         said["owner"] = _owner(said["owner"])
     if said.get("owner") == "":
@@ -213,6 +216,26 @@ def _by_name(known: Known, what: str) -> Mapping[str, Any]:
     if not LIST.fits(known):
         raise Misread(f"what {what} are called is given as a mapping, or as several that have names, not {known!r:.80}")
     return {str(getattr(item, "name", None) or getattr(item, "__name__", "")): item for item in known}
+
+
+def label_policy_of(given: Mapping[str, Any], *at: str) -> LabelPolicy:
+    """A label policy from plain data.
+
+    Args:
+        given: its fields.
+        at: where they stand.
+
+    Raises:
+        Misread: there is no such field, or one is of another shape.
+    """
+    there = [field.name for field in fields(LabelPolicy)]
+    for name in given:
+        if name not in there:
+            raise Misread(f"a label policy has no {name!r:.80}{_hint(str(name), there)}", *at, str(name))
+    try:
+        return LabelPolicy(**given)
+    except DefinitionError as error:
+        raise Misread(str(error), *at) from error
 
 
 def _limits(given: Mapping[str, Any]) -> Limits:

@@ -8,7 +8,20 @@ from typing import Any
 
 import pytest
 
-from callboard import AfterSteps, Agent, Caller, HookContext, Limits, RunSoFar, Skill, StepPlan, Window, hook, tool
+from callboard import (
+    AfterSteps,
+    Agent,
+    Caller,
+    HookContext,
+    LabelPolicy,
+    Limits,
+    RunSoFar,
+    Skill,
+    StepPlan,
+    Window,
+    hook,
+    tool,
+)
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.prompts.markdown.instructions import instructions_for
 from callboard.actors.agents.teamfile.schema import AgentEntry
@@ -67,6 +80,7 @@ EVERYTHING: dict[str, Any] = {
     "skills": ["sums"],
     "scope": ["staff", "auditor"],
     "owner": {"user": "ann", "tenant": "acme"},
+    "label_policy": {"trusted": ["tool look_up"], "confidential": {"salaries": ["payroll"]}, "barred": "refuse"},
 }
 
 
@@ -83,6 +97,10 @@ def test_every_field_can_be_said_in_plain_data() -> None:
     assert (agent.output_type, agent.settings["temperature"]) == (Report, 0.5)
     assert (agent.stop_when, agent.prepare_step, agent.context) == (enough, plan, newest)
     assert (agent.hooks, agent.skills) == ((note,), (sums,))
+    trusts = frozenset({"tool look_up"})
+    assert agent.label_policy == LabelPolicy(
+        trusted=trusts, confidential={"salaries": frozenset({"payroll"})}, barred="refuse"
+    )
     assert (set(agent.scope), agent.owner) == ({"staff", "auditor"}, Caller("ann", "acme"))
 
 
@@ -152,6 +170,14 @@ WRONG: dict[str, tuple[Any, str]] = {
     "something else than a skill": ({"skills": [f"{HERE}:note"]}, "expected a Skill"),
     "something else than a tool": ({"tools": [f"{HERE}:Report"]}, "expected a function or a tool; .* is a class"),
     "something else than a type": ({"output_type": f"{HERE}:sums"}, r"agent A\.output_type: expected a type"),
+    "a field that a label policy has not": (
+        {"label_policy": {"risk": ["risky"]}},
+        r"agent A\.label_policy\.risk: a label policy has no 'risk'; did you mean 'risks'",
+    ),
+    "a label policy of another shape": (
+        {"label_policy": {"barred": "never"}},
+        r"agent A\.label_policy: LabelPolicy\.barred is ask, refuse or end, not 'never'",
+    ),
     "something else than a condition": ({"stop_when": f"{HERE}:Report"}, r"agent A\.stop_when: expected a function"),
     "something else than a plan": (
         {"prepare_step": f"{HERE}:EVERYTHING"},

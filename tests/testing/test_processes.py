@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pykka
 import pytest
 
 from callboard import (
@@ -626,3 +627,35 @@ def test_the_example_of_the_page_holds(address: str | None) -> None:
 
     assert search == 'scenario, faults=[Restart("worker")])\n'
     simulate(scenario, faults=[Restart("worker")])
+
+
+class Kept(Actor):
+    async def on_receive(self, message: Any) -> None: ...
+
+
+def test_actors_of_a_process_that_was_killed_are_not_in_pykkas_registry_after_the_run() -> None:
+    async def scenario(sim: Simulation) -> None:
+        async def main(system: System) -> str:
+            system.spawn(Kept, name="kept")
+            await asyncio.sleep(3)
+            return "done"
+
+        process = sim.process("shop", main)
+        await asyncio.sleep(1)
+        process.restart()
+        assert await process == "done"
+
+    before = pykka.ActorRegistry.get_all()
+    simulate(scenario, seeds=2)
+    assert pykka.ActorRegistry.get_all() == before
+
+
+def test_actors_of_a_run_that_never_ended_are_not_in_pykkas_registry_after_it() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.system.spawn(Kept, name="kept")
+        await asyncio.get_running_loop().create_future()
+
+    before = pykka.ActorRegistry.get_all()
+    with pytest.raises(SimulationFailed):
+        simulate(scenario, seeds=1)
+    assert pykka.ActorRegistry.get_all() == before

@@ -14,6 +14,7 @@ from callboard.tools import Tool, tool
 from callboard.tools.builtin.code import python_tool
 from callboard.tools.code.sandboxes import sandboxes
 from callboard.tools.errors import CodeFailed, MissingExtra
+from tests.children import command_of
 
 pytest.importorskip("pydantic_monty")
 
@@ -31,7 +32,7 @@ async def lookup(name: str, kind: Literal["a", "b"] = "a", tags: list[str] | Non
 
 
 def _workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if "monty" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process().children(recursive=True) if "monty" in command_of(child)]
 
 
 async def _run(code: str, made: Tool | None = None) -> str:

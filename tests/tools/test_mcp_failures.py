@@ -25,6 +25,7 @@ from callboard.tools import Tool, ToolError, ToolTimeout
 from callboard.tools.errors import McpCallLost, McpUnavailable
 from callboard.tools.mcp import McpServer
 from callboard.tools.mcp.connection import ATTEMPTS
+from tests.children import command_of
 from tests.warm import Program
 
 pytest.importorskip("mcp")
@@ -180,7 +181,7 @@ async def test_a_server_that_cannot_start_or_is_killed_as_it_starts_is_a_named_e
         async with _connected(folder):
             pass
     assert len(_noted(folder, "starts")) == 1
-    assert not [child for child in psutil.Process().children() if "mcp_server.py" in " ".join(child.cmdline())]
+    assert not [child for child in psutil.Process().children() if "mcp_server.py" in command_of(child)]
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

@@ -86,6 +86,9 @@ def _command(value: Any) -> Any:
     return value
 
 
+_LABELS = "what text from outside may cause: risks, trusted, confidential, allowed, barred"
+
+
 class AgentEntry(Section):
     """One agent of a team, as pure data."""
 
@@ -109,6 +112,7 @@ class AgentEntry(Section):
     limits: Annotated[Limits, AfterValidator(_limits)] = Field(Limits(), description="what one run may use")
     settings: Annotated[dict[str, Any], AfterValidator(_settings)] = Field({}, description="temperature, max_tokens, …")
     defer_tools: bool = Field(False, description="whether the model searches for its tools, and is not shown them all")
+    label_policy: dict[str, Any] | None = Field(None, description=_LABELS)
 
 
 class SkillEntry(Section):
@@ -165,6 +169,7 @@ class TeamFile(LlmConfig):
     shared_instructions: str = Field("", description="before every agent's own: a text, or the path of a .md file")
     skills: dict[str, SkillEntry] = Field({}, description="a mapping of names to skills that agents are given by name")
     guardrails: dict[str, GuardrailEntry] = Field({}, description="a mapping of names to guardrails")
+    label_policy: dict[str, Any] | None = Field(None, description=_LABELS)
     handoff_policy: PolicyEntry | None = Field(None, description="who may hand off to whom: agents, domains")
     mcp_servers: dict[str, McpEntry] = Field({}, description="a mapping of names to MCP servers")
     journal: Annotated[FileName, AfterValidator(_journal)] = Field(

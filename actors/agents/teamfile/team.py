@@ -21,7 +21,7 @@ from ..errors import DefinitionError
 from ..guardrails.guardrail import Guardrail
 from ..guardrails.policy import guardrail_from_config
 from ..handoffs.policy import EVERYONE, OPEN, HandoffPolicy
-from ..plaindata import Misread, function_of, imported, wrong_kind
+from ..plaindata import Misread, function_of, imported, label_policy_of, wrong_kind
 from ..skills.discovery import WrongSettings, made_skill, maker_of
 from ..skills.skill import Skill
 from ..team.directory import Directory
@@ -192,6 +192,11 @@ class _Reader:
             said["shared_instructions"] = self._text(("shared_instructions",), written.shared_instructions)
         if written.handoff_policy is not None:
             said["handoff_policy"] = self.policy(written.handoff_policy)
+        if written.label_policy is not None:
+            try:
+                said["label_policy"] = label_policy_of(written.label_policy, "label_policy")
+            except Misread as wrong:
+                raise self.file.error(wrong.at, str(wrong)) from wrong.__cause__
         if written.journal:
             kept = written.journal
             said["journal"] = kept if "://" in kept else self.file.beside(("journal",), kept)

@@ -64,6 +64,14 @@ def unregister(ref: pykka.ActorRef[Any]) -> None:
     _refs.discard(ref)
 
 
+def forget_of(loop: object) -> None:
+    """Take those out that lived on an event loop which is given up with them."""
+    for ref in _refs:
+        cell = getattr(ref, "_cell", None)
+        if cell is not None and cell.runtime.loop is loop:
+            _refs.discard(ref)
+
+
 def forget_all() -> None:
     """Empty the directory: what a forked process has inherited runs in its parent only."""
     _refs.clear()

@@ -27,10 +27,10 @@ CODE = PatternCheck("code name", r"blue-[0-9]{2}", longest=7)
 
 def test_the_pages_examples_are_python_that_runs() -> None:
     names: dict[str, Any] = {**vars(callboard), "__name__": "page"}
-    for name in ("Guardrail", "ModelJudge"):
+    for name in ("Agency", "Agent", "Guardrail", "LabelPolicy", "ModelJudge", "tool"):
         names[name] = getattr(callboard, name)
     examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         exec(compile(example, "README.md", "exec", dont_inherit=True), names)
     assert isinstance(names["agency"], Agency)

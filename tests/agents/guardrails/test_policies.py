@@ -121,6 +121,9 @@ def test_every_check_that_there_is_can_be_named(name: str) -> None:
         ("handoff_policy: {agents: {Fornt: [Back]}}", "no agent is called 'Fornt'; did you mean 'Front'?"),
         ("handoff_policy: {domains: ['https://x']}", "HandoffPolicy.domains are names"),
         ("handoff_policy: {agent: {}}", "handoff_policy.agent"),
+        ("label_policy: {risk: [risky]}", "a label policy has no 'risk'; did you mean 'risks'"),
+        ("label_policy: {barred: never}", "LabelPolicy.barred is ask, refuse or end, not 'never'"),
+        ("label_policy: [strict]", "label_policy"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_the_line_and_the_field(tmp_path: Path, text: str, says: str) -> None:
@@ -135,6 +138,27 @@ async def test_a_handoff_policy_of_a_team_file_is_the_agencys(tmp_path: Path) ->
     async with open_agency(team, model=scripted(script)) as agency:
         await agency.run("?")
     assert script.requests[0].tools == ()
+
+
+async def test_a_label_policy_of_a_team_file_holds_for_all_of_its_agents(tmp_path: Path) -> None:
+    team = read(tmp_path, "label_policy: {barred: refuse}\n")
+
+    def look() -> str:
+        return "a page"
+
+    sent: list[str] = []
+
+    def send(text: str) -> str:
+        sent.append(text)
+        return "sent"
+
+    script = Script([call("look", "1"), call("send", "2", text="x"), "done"])
+    async with open_agency(team, model=scripted(script)) as agency:
+        for made in (look, send):
+            agency.add_tool("Front", made)
+        answer = await agency.run("?")
+    assert not sent
+    assert "text from outside (tool look)" in answer.messages[-2].text
 
 
 @pytest.mark.parametrize("data", [None, "secrets", {"find": "ibans"}, {"fnd": ["ibans"]}, {"find": [{}]}])

@@ -221,7 +221,7 @@ def test_what_a_tool_says_of_its_results_is_looked_at(wrong: Any) -> None:
         tool(name="x", risk="safe", confidential=wrong)(lambda: "x")
     for name in ("trusted", "sends", "foreign"):
         with pytest.raises(ToolDefinitionError, match=name):
-            tool(name="x", risk="safe", **{name: wrong})(lambda: "x")  # type: ignore[arg-type]
+            tool(name="x", risk="safe", **{name: wrong})(lambda: "x")
 
 
 async def test_a_hook_that_leaves_no_labels_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ....core.base.buggify import deciding
 from ....core.base.errors import text_of
+from ....core.base.registry import forget_of
 from ....core.mail.mailbox import enqueue
 from ....core.system import System
 from ....journal.threaded.running import hosting
@@ -242,7 +243,7 @@ def _execute(
         error = _left_over(sim)
     except (KeyboardInterrupt, SystemExit):
         sim.close()
-        loop.abandon()
+        _drop(loop)
         raise
     except BaseException as raised:
         error = raised
@@ -265,7 +266,7 @@ def _execute(
                 check(invariant, trace)
         except (KeyboardInterrupt, SystemExit):
             sim.close()
-            loop.abandon()
+            _drop(loop)
             raise
         except BaseException as violated:  # one that trips over an event it did not expect breaks too
             error = violated
@@ -334,7 +335,13 @@ def _tear_down(loop: SimulationLoop, task: asyncio.Task[Any]) -> None:
         if task.done() and not task.cancelled():
             task.exception()  # seen
     finally:
-        loop.abandon()
+        _drop(loop)
+
+
+def _drop(loop: SimulationLoop) -> None:
+    """Give up a run's loop, and the actors of what was killed or never ended on it: nobody else finds them any more."""
+    loop.abandon()
+    forget_of(loop)
 
 
 def check_outside(what: str) -> None:
