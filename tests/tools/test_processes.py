@@ -154,7 +154,7 @@ def test_a_program_may_declare_one_and_ends_while_it_computes(tmp_path: Path) ->
     program = tmp_path / "program.py"
     program.write_text(
         """
-import asyncio, os
+import asyncio, os, sys
 from callboard.tools import tool
 
 @tool(process=True)
@@ -162,19 +162,22 @@ def other() -> int:
     return os.getpid()
 
 @tool(process=True, timeout=None)
-def spins() -> None:
+def spins(begun: str) -> None:
+    open(begun, "w").close()
     while True:
         pass
 
 async def main() -> None:
     print((await other.run()).value != os.getpid())
-    asyncio.ensure_future(spins.run())
-    await other.run()
+    asyncio.ensure_future(spins.run({"begun": sys.argv[1]}))
+    while not os.path.exists(sys.argv[1]):
+        await asyncio.sleep(0.01)
 
 if __name__ == "__main__":
     asyncio.run(main())
 """,
         encoding="utf-8",
     )
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, program, tmp_path / "begun"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "True", "")
