@@ -178,6 +178,6 @@ if __name__ == "__main__":
 """,
         encoding="utf-8",
     )
-    command = [sys.executable, program, tmp_path / "begun"]
+    command = [sys.executable, str(program), str(tmp_path / "begun")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "True", "")
