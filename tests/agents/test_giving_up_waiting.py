@@ -144,12 +144,13 @@ async def restarted(where: str, begun_by: str, journal: Path) -> AsyncIterator[t
     here, in that agency, or elsewhere, in one beside it."""
     await interrupted(journal, begun_by)
     there, here = Held(), Held(open=True)
-    async with there.agency(journal) as other, here.agency(journal) as third:
-        await there.begun.wait()
-        agency = other if where == "here" else third
-        waiter = wait_for_it(agency, "run")
-        await is_seen(agency)
-        yield there, other, waiter
+    async with there.agency(journal) as other:
+        await there.begun.wait()  # before it has the run, whoever comes may take it up
+        async with here.agency(journal) as third:
+            agency = other if where == "here" else third
+            waiter = wait_for_it(agency, "run")
+            await is_seen(agency)
+            yield there, other, waiter
 
 
 async def interrupted(journal: Path, begun_by: str) -> None:
