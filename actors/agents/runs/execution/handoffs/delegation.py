@@ -106,10 +106,7 @@ def labels_of_answers(answers: Sequence[Answer]) -> Labels | None:
     """The labels of what others have answered: of all that was said there; None where that is not known."""
     if not all(answer.messages for answer in answers):
         return None
-    labels = UNLABELLED
-    for answer in answers:
-        labels |= _labels_of(answer)
-    return labels
+    return joined(message for answer in answers for message in answer.messages)
 
 
 def _labels_of(answer: Answer) -> Labels:
