@@ -249,6 +249,7 @@ if TYPE_CHECKING:
     from .actors.agents.prompts.templates.rendered import RenderedTemplate
     from .actors.agents.prompts.templates.template import Template
     from .actors.agents.runs.handle import RunHandle
+    from .actors.agents.runs.reading.cursor import RunText
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.builtin.agents import AgentsSkill
@@ -688,6 +689,7 @@ _HOMES = {
     ".actors.agents.prompts.templates.rendered": ("RenderedTemplate",),
     ".actors.agents.prompts.templates.template": ("Template",),
     ".actors.agents.runs.handle": ("RunHandle",),
+    ".actors.agents.runs.reading.cursor": ("RunText",),
     ".actors.agents.runs.reading.progress": ("RunRecord",),
     ".actors.journal.postgres": ("PostgresJournal",),
     ".actors.journal.sqlite": ("SqliteJournal",),
@@ -1180,6 +1182,7 @@ __all__ = [
     "RunRecord",
     "RunSoFar",
     "RunStarted",
+    "RunText",
     "SearchBackend",
     "SearchHit",
     "SearxngSearch",

@@ -11,7 +11,7 @@ from functools import partial
 from inspect import isroutine
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ...providers.checks import LIST
 from ..core.base.spec import ChildSpec
@@ -23,7 +23,7 @@ from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
 from .caller import Caller
-from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
+from .errors import AgencyClosed, AgentError, DefinitionError
 from .events import RunEvent
 from .flow import FlowPrinter
 from .guardrails.labels import LabelPolicy
@@ -31,16 +31,14 @@ from .handoffs.limits import HandoffLimits
 from .handoffs.policy import OPEN, HandoffPolicy
 from .handoffs.target import Responder
 from .lifecycle import Lifecycle, who_answers
-from .runs.coordination.steering import steer
-from .runs.handle import RunHandle, find_run, start_run
 from .runs.runtime.approvals import WEEK
 from .runs.runtime.bus import Subscriber
-from .runs.runtime.closing import ends_with_agency
 from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
-from .runs.validation import Asked, RunOptions, asked_for, check_id, check_options, check_type, new_run
+from .runs.validation import RunOptions, asked_for, check_options, check_type, new_run
 from .surface.approvals import Approvals
 from .surface.arguments import check_arguments, check_credentials, check_name_of_agency, check_run_sync
+from .surface.background import BackgroundRuns, Whom
 from .surface.conversations import Conversations
 from .surface.members import Members
 from .team.directory import Directory, Flow
@@ -55,10 +53,9 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-Whom: TypeAlias = "Agent[Any, Any] | str | None"
 
 
-class Agency(Members, Conversations, Approvals):
+class Agency(Members, Conversations, BackgroundRuns, Approvals):
     """A team of agents.
 
     ``async with`` starts it: a system (or the one given), a pool of providers from the environment (or the model
@@ -418,76 +415,6 @@ class Agency(Members, Conversations, Approvals):
     def process_sync(self, text: str, *, agent: Agent | str | None = None, conversation: str | None = None) -> str:
         """Ask, and return the answer's text. For the arguments and errors see `run_sync`."""
         return self.run_sync(text, agent=agent, conversation=conversation).text
-
-    # -- runs that nobody waits for ------------------------------------------------------------------------------------
-
-    @overload
-    async def start_run(
-        self, question: Question, *, agent: Whom = None, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> RunHandle[T]: ...
-
-    @overload
-    async def start_run(
-        self, question: Question, *, agent: Agent[Any, T], output_type: None = None, **options: Unpack[RunOptions]
-    ) -> RunHandle[T]: ...
-
-    @overload
-    async def start_run(
-        self, question: Question, *, agent: Whom = None, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> RunHandle[Any]: ...
-
-    async def start_run(
-        self, question: Question, *, agent: Whom = None, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> RunHandle:
-        """Ask, and go on without waiting for the answer. (`start` starts the agency.)
-
-        The arguments are those of `run`. Returns once the run is accepted; with a durable journal: recorded. From then
-        on it goes on whatever becomes of the caller, and, with a durable journal, of this process. A deadline of the
-        `send_context` around it does not count for it.
-
-        Raises:
-            AgentError: it was not accepted, as `run`.
-        """
-        return await self._started(asked_for(question, agent, output_type, options, background=True))
-
-    @ends_with_agency
-    async def _started(self, asked: Asked) -> RunHandle[Any]:
-        return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=asked.run_id is not None)
-
-    @ends_with_agency
-    async def handle(self, run_id: str) -> RunHandle:
-        """A handle on a run that was started in the background or has a ``run_id`` of the caller's, in this process or
-        any other that shares the journal, also if it ended long ago; or on one that is under way in this process.
-
-        Raises:
-            UnknownRun: nothing is kept of such a run.
-            AgencyClosed: the agency is not running.
-            JournalError: its conversation cannot be read.
-        """
-        return await find_run(self._runtime, run_id)
-
-    @ends_with_agency
-    async def steer(self, conversation: str, message: Question, *, agent: Agent | str | None = None) -> None:
-        """Say something to the run under way in a conversation, in whichever process it is worked on.
-
-        The model sees it before its next completion, once every call under way has its result. In a conversation that
-        was transferred it is told to the agent that has it now. Returns once it is recorded: it is heard once, also
-        over crashes. Cancelled before, it may still be heard.
-
-        Args:
-            conversation: the conversation's id.
-            message: a text, a message, or several messages, of the role user or system.
-            agent: whose; the first agent's by default.
-
-        Raises:
-            ConversationIdle: no run is under way; ask with `run`.
-            UnknownConversation: nothing is known of it.
-            DefinitionError: the message is of the wrong shape.
-            AgencyClosed: the agency is not running.
-            JournalError: the conversation cannot be read.
-        """
-        check_id(conversation, "conversation", UnknownConversation)
-        await steer(self._runtime, self._directory.name_of(agent), conversation, message)
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 

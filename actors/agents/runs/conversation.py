@@ -186,7 +186,7 @@ class Conversation(Actor):
             return
         owner = next((one.caller for one in state.queue if one.id == run.id), state.caller)
         if owner is not None and not run.caller.may_go_on_with(owner):
-            register.settle(unanswered(run, not_theirs(run)))  # nothing of it is kept
+            register.settle(unanswered(run, not_theirs(run.stream_name)))  # nothing of it is kept
             return
         if state.knows(run.id):
             entry.accepted = True

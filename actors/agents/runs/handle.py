@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Final, Generic, Literal, TypeAlias
 
@@ -16,6 +16,7 @@ from ...core.base.send_context import active as active_context
 from ...core.mail.future import Future
 from ...journal.store import Record, at_hand
 from ..answer import Answer, V_co
+from ..caller import Caller
 from ..errors import UnknownRun
 from ..memory.context.strategy import ContextStrategy
 from ..output import Output
@@ -23,9 +24,11 @@ from ..turns.outcome import Outcome
 from ..turns.records import Accepted, Cancel, Ended, RunRequest
 from ..turns.state import ConversationState
 from .coordination.recovery import cancel_abandoned
+from .reading.cursor import RunText
 from .reading.folding import read, unfit
 from .reading.following import PAGE
 from .reading.progress import Progress, RunRecord
+from .resumable import gone, resumable
 from .runtime.closing import ends_with_agency, serving
 from .runtime.quotas import check_quotas
 from .runtime.register import Entry
@@ -80,7 +83,7 @@ class RunHandle(Generic[V_co]):
         state = self._state
         if not self._accepted:
             if entry is None:
-                raise self._unknown()
+                raise gone(self.id)
             return "queued"
         if state.queue[0].id != self.id or not (state.begun or state.owner is not None):
             return "queued"
@@ -116,7 +119,32 @@ class RunHandle(Generic[V_co]):
                         return
         finally:
             await following.aclose()
-        raise self._unknown()
+        raise gone(self.id)
+
+    async def stream(self, *, after: str = "") -> AsyncGenerator[RunRecord | RunText]:
+        """The run as a stream that can be gone on with: its records as `events` has them, and before the record of
+        each completion what the model says, in pieces as it comes, where the run was started with ``stream=True`` and
+        this process works on it; otherwise in one piece.
+
+        Each item has a ``cursor``. Whoever begins behind the last one that they have seen, in whichever process, misses
+        nothing and is given nothing twice. A text that begins anew (`RunText.restarted`) is another one: the model was
+        asked again, because its stream was cut or the process died. Who is slow to read is given larger pieces.
+        Leaving the iteration leaves the run alone.
+
+        Args:
+            after: the cursor behind which to begin; empty for the beginning.
+
+        Raises:
+            DefinitionError: that is no place in the stream of this run.
+            UnknownRun: its conversation was released.
+            AgencyClosed: the agency has stopped.
+            JournalError: the conversation cannot be read.
+        """
+        check_type(after, str, "the place after which to begin", "a cursor, as a text")
+        with serving(self._runtime.register):
+            async with aclosing(resumable(self._runtime, self._stream, self.id, after)) as items:
+                async for item in items:
+                    yield item
 
     @ends_with_agency
     async def answer(self, timeout: float | None = None) -> Answer[V_co]:
@@ -162,7 +190,7 @@ class RunHandle(Generic[V_co]):
                 async with asyncio.timeout(CANCEL_GRACE):
                     await _settled(entry)
         elif not self._accepted:
-            raise self._unknown()
+            raise gone(self.id)
         elif not await cancel_abandoned(runtime, self._stream, self.id, reason):
             await at_hand(runtime.journal.post(self._stream, Cancel(self.conversation, self.id, reason)))
 
@@ -200,7 +228,7 @@ class RunHandle(Generic[V_co]):
                     return self._outcome
         finally:
             await following.aclose()
-        raise self._unknown()
+        raise gone(self.id)
 
     async def _catch_up(self) -> None:
         """Read what has been recorded by now, as far as the run's end."""
@@ -215,7 +243,7 @@ class RunHandle(Generic[V_co]):
             for record in records:
                 self._see(record)
         if self._version and not page and not await at_hand(runtime.journal.read(self._stream, limit=1)):
-            raise self._unknown()
+            raise gone(self.id)
 
     def _see(self, record: Record) -> None:
         if self._outcome is not None or record.version <= self._version:
@@ -244,11 +272,6 @@ class RunHandle(Generic[V_co]):
             if state.approvals or (depth and await self._delegate_waits(header.name, depth - 1)):
                 return True
         return False
-
-    def _unknown(self) -> UnknownRun:
-        return UnknownRun(
-            f"nothing is kept of run {self.id!r:.100}: its conversation was released, or kept long enough"
-        )
 
 
 async def start_run(
@@ -305,11 +328,17 @@ async def start_run(
     return handle
 
 
-async def find_run(runtime: AgencyRuntime, run_id: str) -> RunHandle:
+async def find_run(runtime: AgencyRuntime, run_id: str, caller: Caller | None) -> RunHandle:
     """A handle on a run that is under way, or is kept.
+
+    Args:
+        runtime: of the agency.
+        run_id: the run's.
+        caller: who wants it; None for the application itself.
 
     Raises:
         UnknownRun: nothing is kept of it.
+        NotAllowed: it is another's.
         AgencyClosed: the agency is not running.
         JournalError: its conversation cannot be read.
     """
@@ -317,11 +346,13 @@ async def find_run(runtime: AgencyRuntime, run_id: str) -> RunHandle:
     runtime.following.check()
     entry = runtime.register.get(run_id)
     if entry is not None and entry.open and runtime.keeps(entry.run):
+        await runtime.check_whose(entry.run.stream_name, caller)
         handle = RunHandle(runtime, run_id, entry.run.stream_name)
         handle._keep_outcome_of(entry)
         return handle
     stream = await at_hand(runtime.journal.find(run_id))
     if stream is not None:
+        await runtime.check_whose(stream, caller)
         handle = RunHandle(runtime, run_id, stream)
         await handle._catch_up()
         if handle._accepted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...journal.store import Journal
 from ..agent import Agent
+from ..caller import Caller
 from ..conversations import changing, reading, rerun
 from ..conversations.view import ConversationSummary, ConversationView, ReplayReport
 from ..errors import DefinitionError, UnknownConversation
@@ -17,30 +18,44 @@ class Conversations(Part):
     """The part of an agency that looks after what is kept of conversations."""
 
     @ends_with_agency
-    async def release(self, conversation: str, *, agent: Agent | str | None = None) -> None:
+    async def release(
+        self, conversation: str, *, agent: Agent | str | None = None, caller: Caller | None = None
+    ) -> None:
         """Forget a conversation and all that belongs to it. A run of it under way is cancelled.
 
         Args:
             conversation: its id.
             agent: whose; the first agent's by default.
+            caller: who wants it; None for the application itself, which may.
+
+        Raises:
+            NotAllowed: it is another's.
         """
         check_type(conversation, str, "the id of a conversation", "a text")
-        await self._runtime.ask_until_answered(Release(conversation), self._at_work(agent))
+        name = self._at_work(agent)
+        await self._check_whose(name, conversation, caller)
+        await self._runtime.ask_until_answered(Release(conversation), name)
 
     @ends_with_agency
-    async def conversation(self, conversation: str, *, agent: Agent | str | None = None) -> ConversationView:
+    async def conversation(
+        self, conversation: str, *, agent: Agent | str | None = None, caller: Caller | None = None
+    ) -> ConversationView:
         """A conversation as its journal has it now, whoever works on it, in this process or another one.
 
         Args:
             conversation: its id.
             agent: whose; the first agent's by default. One that is not in the team any more may be named, too.
+            caller: who wants it; None for the application itself, which may.
 
         Raises:
             UnknownConversation: there is none, or nothing of it is kept yet.
+            NotAllowed: it is another's.
             JournalError: it cannot be read.
         """
         check_id(conversation, "conversation", UnknownConversation)
-        return await reading.read_conversation(self._kept, self._named(agent), conversation)
+        kept, name = self._kept, self._named(agent)
+        await self._check_whose(name, conversation, caller)
+        return await reading.read_conversation(kept, name, conversation)
 
     @ends_with_agency
     async def conversations(
@@ -79,7 +94,13 @@ class Conversations(Part):
 
     @ends_with_agency
     async def fork(
-        self, conversation: str, *, at: int | None = None, to: str | None = None, agent: Agent | str | None = None
+        self,
+        conversation: str,
+        *,
+        at: int | None = None,
+        to: str | None = None,
+        agent: Agent | str | None = None,
+        caller: Caller | None = None,
     ) -> str:
         """Begin another conversation with the history of one, up to a step of it. That one stays as it is.
 
@@ -91,22 +112,27 @@ class Conversations(Part):
                 none of it; None for all there is.
             to: the id of the new one; one of our making by default.
             agent: whose; the first agent's by default.
+            caller: who wants it; None for the application itself, which may.
 
         Returns:
             the id of the new conversation, of the same agent and with the same user and tenant.
 
         Raises:
             UnknownConversation: there is none.
+            NotAllowed: it is another's.
             DefinitionError: there is no such step, or ``to`` is taken or cannot be an id.
         """
         name = self._at_work(agent)
         check_id(conversation, "conversation", UnknownConversation)
         if to is not None:
             check_id(to, "conversation")
+        await self._check_whose(name, conversation, caller)
         return await changing.fork(self._runtime, name, conversation, at, to or self._runtime.new_id())
 
     @ends_with_agency
-    async def rewind(self, conversation: str, *, to: int, agent: Agent | str | None = None) -> None:
+    async def rewind(
+        self, conversation: str, *, to: int, agent: Agent | str | None = None, caller: Caller | None = None
+    ) -> None:
         """Have a conversation go on from an earlier step: what came after it is gone from the history. It stays in the
         journal, and what was paid for it in the view's cost.
 
@@ -114,15 +140,18 @@ class Conversations(Part):
             conversation: its id.
             to: the number of the last step that stays, see `Step`; 0 for none.
             agent: whose; the first agent's by default.
+            caller: who wants it; None for the application itself, which may.
 
         Raises:
             UnknownConversation: there is none.
+            NotAllowed: it is another's.
             ConversationBusy: a run is under way or waiting, or another process does not let go of the conversation.
             DefinitionError: there is no such step, or the conversation was transferred after it.
         """
         name = self._at_work(agent)
         check_id(conversation, "conversation", UnknownConversation)
         check_type(to, int, "to", "the number of a step")
+        await self._check_whose(name, conversation, caller)
         await changing.rewind(self._runtime, name, conversation, to)
 
     @ends_with_agency

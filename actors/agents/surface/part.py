@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ..agent import Agent
+from ..caller import Caller
 from ..errors import AgencyClosed
 from ..runs.runtime.runtime import AgencyRuntime
+from ..runs.validation import check_type
 from ..team.directory import Directory
 
 
@@ -21,3 +23,8 @@ class Part:
         if name not in self._runtime.agents:
             raise AgencyClosed("the agency is not running: use `async with` it")
         return name
+
+    async def _check_whose(self, agent: str, conversation: str, caller: Caller | None) -> None:
+        """Raises `NotAllowed` where a conversation is another's."""
+        check_type(caller, Caller | None, "caller", "a Caller, or None for the application itself")
+        await self._runtime.check_whose(f"{agent}/{conversation}", caller)

@@ -90,9 +90,14 @@ def no_scope(agent: str) -> NotAllowed:
     return NotAllowed(f"the caller has no scope for agent {agent}")
 
 
-def not_theirs(run: RunRequest) -> NotAllowed:
-    """The named error of a run in a conversation, or of one's own key, that is somebody else's."""
-    return NotAllowed(f"conversation {run.conversation!r:.100} of {run.agent} belongs to another caller")
+def not_theirs(stream: str) -> NotAllowed:
+    """The named error of whoever wants something of a conversation, or of a run, that is somebody else's.
+
+    Args:
+        stream: the conversation's, in the journal.
+    """
+    agent, _, conversation = stream.partition("/")
+    return NotAllowed(f"conversation {conversation!r:.100} of {agent} belongs to another caller")
 
 
 def unanswered(

@@ -40,6 +40,7 @@ from ..runtime.clock import Alarm
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
+from ..runtime.spoken import Spoken
 from .calling import raised_by
 from .handed import Delegation
 from .labelling import Labelling
@@ -109,6 +110,7 @@ class Session:
         "send_context",
         "shown",
         "since",
+        "spoken",
         "started",
         "state",
         "step_started",
@@ -205,6 +207,8 @@ class Session:
         """Whether it was asked for what tools were given by earlier incarnations, and in earlier runs."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
+        self.spoken: Spoken | None = None
+        """What the model has said in the step under way, as far as it may be shown; in a streamed run."""
         self.jobs: dict[str, Any] = {}
         self.hook_state: dict[str, Any] = {}
         self.finalizing: RunOutcome | None = None

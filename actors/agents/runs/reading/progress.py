@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from .....providers.messages import Message, ToolCall, Usage, shown
@@ -59,6 +59,7 @@ class RunRecord:
         run, agent, conversation: whose it is.
         at: when it was recorded, seconds since 1970 by the store's clock.
         data: what belongs to it, as plain data that JSON knows.
+        cursor: the place in the run's stream behind it; see `RunHandle.stream`.
     """
 
     position: int
@@ -68,6 +69,7 @@ class RunRecord:
     conversation: str
     at: float
     data: Mapping[str, Any]
+    cursor: str = field(default="", compare=False)
 
 
 class Progress:
@@ -107,7 +109,9 @@ class Progress:
             return None
         kind, describe = described
         self.over = kind == "ended"
-        return RunRecord(record.position, kind, run.id, run.agent, run.conversation, record.at, describe(event))
+        position = record.position
+        told = describe(event)
+        return RunRecord(position, kind, run.id, run.agent, run.conversation, record.at, told, str(position))
 
 
 def _text(messages: tuple[Message, ...] | None) -> str:
@@ -134,6 +138,7 @@ def _completed(event: Completed) -> Mapping[str, Any]:
     made = event.completion
     return {
         "text": made.message.text,
+        "reasoning": made.message.reasoning or "",
         "tool_calls": _calls(made.message.tool_calls),
         "usage": _usage(made.usage),
         "cost": made.cost,

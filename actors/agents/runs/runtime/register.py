@@ -191,7 +191,7 @@ class RunRegister:
             if known.run.stream_name != run.stream_name:
                 raise key_taken(run, known.run.stream_name)
             if not run.caller.may_go_on_with(known.run.caller):
-                raise not_theirs(run)
+                raise not_theirs(run.stream_name)
             if known.output is None:
                 known.output = output
             if known.deps is NO_DEPS:

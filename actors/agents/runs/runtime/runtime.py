@@ -18,7 +18,7 @@ from ....core.refs.ref import ActorRef
 from ....journal.errors import JournalError
 from ....journal.store import Journal, Post, Retention, Stream, at_hand
 from ...answer import Answer
-from ...caller import Caller
+from ...caller import NOBODY, Caller
 from ...context import NO_DEPS
 from ...errors import AgentError, UnknownAgent
 from ...events import RunFinished
@@ -319,11 +319,26 @@ class AgencyRuntime:
             return False
         if stream != run.stream_name:
             raise key_taken(run, stream)
-        header = await header_of(self.journal, stream)
-        labels = header.labels if header is not None else {}
-        if not run.caller.may_go_on_with(Caller(labels.get("user", ""), labels.get("tenant", ""))):
-            raise not_theirs(run)
+        await self.check_whose(stream, run.caller)
         return True
+
+    async def check_whose(self, stream: str, caller: Caller | None) -> None:
+        """Raises `NotAllowed` where a conversation, with its runs, is another's.
+
+        Args:
+            stream: the conversation's, in the journal.
+            caller: who wants something of it; None for the application itself, which may.
+        """
+        if caller is None:
+            return
+        header = await header_of(self.journal, stream)
+        if header is not None:
+            owner = Caller(header.labels.get("user", ""), header.labels.get("tenant", ""))
+        else:  # nothing of it is kept yet
+            agent, _, conversation = stream.partition("/")
+            owner = next((entry.run.caller for entry in self.register.open(agent, conversation)), NOBODY)
+        if not caller.may_go_on_with(owner):
+            raise not_theirs(stream)
 
     def delivered(self, entry: Entry) -> None:
         """The outcome of a run has been taken."""

@@ -10,6 +10,7 @@ from .....core.base.foreign import is_ours
 from ....errors import GuardrailTripped, said
 from ....events import ReasoningDelta, TextDelta
 from ....hooks import Hook, HookContext, TextStream
+from ...runtime.spoken import Spoken
 from ..session import Session
 from .partial import Partial
 
@@ -35,6 +36,7 @@ class StreamFilter:
     def begin(self) -> None:
         """Begin, or begin anew: what came before is void."""
         session = self._session
+        session.spoken = Spoken(session.state.turn.steps + 1)
         self._held: list[Delta] = []
         self._text = self._streams()
         self._reasoning = self._streams()
@@ -102,6 +104,10 @@ class StreamFilter:
 
 def show(session: Session, delta: Delta) -> None:
     """Tell of a piece of text and of reasoning."""
+    if session.spoken is None:
+        session.spoken = Spoken(session.state.turn.steps + 1)
+    if delta.text or delta.reasoning:
+        session.spoken.pieces.append(delta)
     if delta.text:
         session.emit(TextDelta, text=delta.text)
     if delta.reasoning:

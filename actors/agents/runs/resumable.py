@@ -1,0 +1,154 @@
+"""A run as a stream that can be gone on with: its records, and the text of its completions as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
+
+from ..errors import DefinitionError, UnknownRun
+from ..events import RunEvent
+from .reading.cursor import KINDS, Cursor, RunText
+from .reading.progress import Progress, RunRecord
+from .runtime.register import RunRegister
+from .runtime.runtime import AgencyRuntime
+from .runtime.spoken import Spoken
+
+
+async def resumable(runtime: AgencyRuntime, stream: str, run: str, after: str) -> AsyncGenerator[RunRecord | RunText]:
+    """The records of a run, and the text of its completions, from a place on; ends after the run's end.
+
+    Args:
+        runtime: of the agency.
+        stream: the conversation's, in the journal.
+        run: the run's id.
+        after: the cursor of what was given last; empty for the beginning.
+
+    Raises:
+        DefinitionError: that is no place in this stream.
+        UnknownRun: the conversation was released.
+        AgencyClosed: the agency has stopped.
+        JournalError: the conversation cannot be read.
+    """
+    cursor = Cursor.read(after)
+    records: deque[RunRecord] = deque()
+    arrived = asyncio.Event()
+
+    async def look() -> None:
+        progress = Progress(run)
+        async with aclosing(runtime.following.follow(runtime.journal, stream)) as following:
+            async for record in following:
+                seen = progress.see(record)
+                if seen is not None:
+                    records.append(seen)
+                    arrived.set()
+                if progress.over:
+                    return
+
+    def heard(event: RunEvent) -> None:
+        if event.run == run:
+            arrived.set()
+
+    behind = not cursor.position  # whether the place to begin at was passed
+    live = _Live(runtime.register, run, cursor)
+    unsubscribe = runtime.bus.subscribe(heard, run)
+    looking = asyncio.get_running_loop().create_task(look(), name=f"stream of run {run}")
+    looking.add_done_callback(lambda _: arrived.set())
+    try:
+        while True:
+            arrived.clear()
+            while records:
+                record = records.popleft()
+                if behind:
+                    for piece in _before(record, cursor):
+                        yield piece
+                    yield cursor.passed(record)
+                elif record.position >= cursor.position or record.type == "ended":
+                    if record.position != cursor.position:
+                        raise DefinitionError(f"{after!r:.100} is no place in the stream of run {run!r:.100}")
+                    behind = True
+                live.see(record)
+                if record.type == "ended":
+                    return
+            if looking.done():
+                await looking
+                raise gone(run)
+            if behind:
+                for piece in live.more():
+                    yield piece
+            await arrived.wait()
+    finally:
+        unsubscribe()
+        looking.cancel()
+        with suppress(BaseException):
+            await looking
+
+
+def _before(record: RunRecord, cursor: Cursor) -> Iterator[RunText]:
+    """What is missing of a completion's text before its record."""
+    if record.type == "completed":
+        for kind in KINDS:
+            if piece := cursor.rest(kind, record.data[kind]):
+                yield piece
+
+
+def gone(run: str) -> UnknownRun:
+    """The named error of whoever wants to know of a run of which nothing is kept any more."""
+    return UnknownRun(f"nothing is kept of run {run!r:.100}: its conversation was released, or kept long enough")
+
+
+class _Live:
+    """Takes what comes of the completion under way, where the run is worked on in this process.
+
+    Args:
+        register: the runs of the agency.
+        run: the run's id.
+        cursor: where whoever reads is.
+    """
+
+    __slots__ = ("_begun", "_completions", "_cursor", "_open", "_register", "_run", "_spoken", "_taken")
+
+    def __init__(self, register: RunRegister, run: str, cursor: Cursor) -> None:
+        self._register = register
+        self._run = run
+        self._cursor = cursor
+        self._spoken: Spoken | None = None
+        self._taken = 0
+        self._completions = 0
+        self._begun = False
+        self._open: set[str] = set()
+
+    def see(self, record: RunRecord) -> None:
+        """What was recorded says which completion comes next: what is said in it comes once those before it, and the
+        results of their calls, were given."""
+        if record.type == "started":
+            self._begun = True
+        elif record.type == "completed":
+            self._completions += 1
+            self._open = {call["id"] for call in record.data["tool_calls"]}
+        elif record.type in ("tool_returned", "handoff_returned"):
+            self._open.discard(record.data["call_id"])
+
+    def more(self) -> Iterator[RunText]:
+        """What has come since the last look. Text that was begun anew counts once there is as much of it as was
+        given."""
+        entry = self._register.get(self._run)
+        session = entry.session if entry is not None else None
+        spoken: Spoken | None = session.spoken if session is not None else None
+        if spoken is None or spoken.step != self._completions + 1 or not self._begun or self._open:
+            return
+        cursor, pieces = self._cursor, spoken.pieces
+        if spoken is self._spoken:
+            new, self._taken = pieces[self._taken :], len(pieces)
+            for kind in KINDS:
+                if text := "".join([getattr(piece, kind) for piece in new]):
+                    yield cursor.grown(kind, text)
+            return
+        texts = {kind: spoken.text(kind) for kind in KINDS}
+        if any(len(texts[kind]) < cursor.given(kind) for kind in KINDS):
+            return
+        self._spoken, self._taken = spoken, len(pieces)
+        for kind in KINDS:
+            if piece := cursor.rest(kind, texts[kind]):
+                yield piece

@@ -1,0 +1,136 @@
+"""Runs that nobody waits for, and what is said to those under way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+
+from ..agent import Agent
+from ..caller import Caller
+from ..errors import UnknownConversation
+from ..runs.coordination.steering import steer
+from ..runs.handle import RunHandle, find_run, start_run
+from ..runs.runtime.closing import ends_with_agency
+from ..runs.validation import Asked, RunOptions, asked_for, check_id, check_type, new_run
+from ..turns.questions import Question
+from .part import Part
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+T = TypeVar("T")
+Whom: TypeAlias = "Agent[Any, Any] | str | None"
+
+
+class BackgroundRuns(Part):
+    """The part of an agency that has runs made in the background, and finds them again."""
+
+    @overload
+    async def start_run(
+        self,
+        question: Question,
+        *,
+        agent: Whom = None,
+        output_type: type[T],
+        stream: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> RunHandle[T]: ...
+
+    @overload
+    async def start_run(
+        self,
+        question: Question,
+        *,
+        agent: Agent[Any, T],
+        output_type: None = None,
+        stream: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> RunHandle[T]: ...
+
+    @overload
+    async def start_run(
+        self,
+        question: Question,
+        *,
+        agent: Whom = None,
+        output_type: Any = None,
+        stream: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> RunHandle[Any]: ...
+
+    async def start_run(
+        self,
+        question: Question,
+        *,
+        agent: Whom = None,
+        output_type: Any = None,
+        stream: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> RunHandle:
+        """Ask, and go on without waiting for the answer. (`start` starts the agency.)
+
+        The arguments are those of `run`, and ``stream``: whether the model's text shall come in pieces, for
+        `RunHandle.stream`. Returns once the run is accepted; with a durable journal: recorded. From then on it goes on
+        whatever becomes of the caller, and, with a durable journal, of this process. A deadline of the `send_context`
+        around it does not count for it.
+
+        Raises:
+            AgentError: it was not accepted, as `run`.
+        """
+        check_type(stream, bool, "stream", "True or False")
+        return await self._started(asked_for(question, agent, output_type, options, stream=stream, background=True))
+
+    @ends_with_agency
+    async def _started(self, asked: Asked) -> RunHandle[Any]:
+        return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=asked.run_id is not None)
+
+    @ends_with_agency
+    async def handle(self, run_id: str, *, caller: Caller | None = None) -> RunHandle:
+        """A handle on a run that was started in the background or has a ``run_id`` of the caller's, in this process or
+        any other that shares the journal, also if it ended long ago; or on one that is under way in this process.
+
+        Args:
+            run_id: the run's.
+            caller: who wants it; None for the application itself, which may.
+
+        Raises:
+            UnknownRun: nothing is kept of such a run.
+            NotAllowed: it is another's.
+            AgencyClosed: the agency is not running.
+            JournalError: its conversation cannot be read.
+        """
+        check_type(caller, Caller | None, "caller", "a Caller, or None for the application itself")
+        return await find_run(self._runtime, run_id, caller)
+
+    @ends_with_agency
+    async def steer(
+        self,
+        conversation: str,
+        message: Question,
+        *,
+        agent: Agent | str | None = None,
+        caller: Caller | None = None,
+    ) -> None:
+        """Say something to the run under way in a conversation, in whichever process it is worked on.
+
+        The model sees it before its next completion, once every call under way has its result. In a conversation that
+        was transferred it is told to the agent that has it now. Returns once it is recorded: it is heard once, also
+        over crashes. Cancelled before, it may still be heard.
+
+        Args:
+            conversation: the conversation's id.
+            message: a text, a message, or several messages, of the role user or system.
+            agent: whose; the first agent's by default.
+            caller: who says it; None for the application itself, which may.
+
+        Raises:
+            NotAllowed: the conversation is another's.
+            ConversationIdle: no run is under way; ask with `run`.
+            UnknownConversation: nothing is known of it.
+            DefinitionError: the message is of the wrong shape.
+            AgencyClosed: the agency is not running.
+            JournalError: the conversation cannot be read.
+        """
+        check_id(conversation, "conversation", UnknownConversation)
+        name = self._directory.name_of(agent)
+        await self._check_whose(name, conversation, caller)
+        await steer(self._runtime, name, conversation, message)
