@@ -47,7 +47,8 @@ class Talker(Actor):
         return self._pieces(sum(one.role == "assistant" for one in message.messages))
 
     async def _pieces(self, turn: int) -> AsyncGenerator[Delta, None]:
-        said, calls = "", ()
+        said = ""
+        calls: tuple[ToolCall, ...] = ()
         for index, piece in enumerate(self.script[turn]):
             if gate := self.gates.get((turn, index)):
                 await gate.wait()

@@ -7,7 +7,7 @@ that the store cannot be written) it learns from the register.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Final, Generic, Literal, TypeAlias
@@ -58,6 +58,7 @@ class RunHandle(Generic[V_co]):
         self._state = ConversationState(self.agent, self.conversation)
         self._version = 0
         self._accepted = False
+        self._metadata: Mapping[str, Any] | None = None
         self._outcome: Outcome | None = None
 
     def __repr__(self) -> str:
@@ -120,6 +121,21 @@ class RunHandle(Generic[V_co]):
         finally:
             await following.aclose()
         raise gone(self.id)
+
+    @ends_with_agency
+    async def metadata(self) -> Mapping[str, Any]:
+        """What the run was asked with, see `Agency.run`: by whoever asked first.
+
+        Raises:
+            UnknownRun: its conversation was released.
+            AgencyClosed: the agency has stopped.
+            JournalError: the conversation cannot be read.
+        """
+        if self._metadata is None:
+            await self._catch_up()
+        if self._metadata is None:
+            raise gone(self.id)
+        return self._metadata
 
     async def stream(self, *, after: str = "") -> AsyncGenerator[RunRecord | RunText]:
         """The run as a stream that can be gone on with: its records as `events` has them, and before the record of
@@ -203,6 +219,7 @@ class RunHandle(Generic[V_co]):
 
     def _keep_outcome_of(self, entry: Entry) -> None:
         """Whoever holds the handle has the outcome, also where the journal does not keep it for long."""
+        self._metadata = entry.run.metadata
 
         def keep(_: Future[Answer]) -> None:
             if entry.final and self._outcome is None:
@@ -255,7 +272,7 @@ class RunHandle(Generic[V_co]):
         except Exception as error:
             raise unfit(self._stream, error) from error
         if type(event) is Accepted and event.run.id == self.id:
-            self._accepted = True
+            self._accepted, self._metadata = True, event.run.metadata
         elif type(event) is Ended and event.run == self.id:
             outcome = self._state.outcome_of(self.id)
             if outcome is not None:

@@ -31,6 +31,10 @@ class Members(Part):
         """The agents by name, the entry point first."""
         return self._directory.members
 
+    def open_to(self, caller: Caller) -> tuple[str, ...]:
+        """The names of the agents that a caller has the scope to ask, the entry point first."""
+        return tuple(name for name in self.agents if self._directory.may_ask(name, caller))
+
     @property
     def entry(self) -> str:
         """The name of the agent that is asked where no other is named."""

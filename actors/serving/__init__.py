@@ -1,0 +1,10 @@
+"""An agency behind HTTP: ``app = serve(agency)``. Needs the extra ``serve``."""
+
+try:
+    from .app import serve
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.startswith("callboard"):
+        raise
+    raise ImportError("serving needs an optional dependency: pip install 'callboard[serve]'") from error
+
+__all__ = ["serve"]

@@ -1,0 +1,115 @@
+"""The stream of a run as OpenAI's chunks. Pure: what it makes depends on nothing but what it is given.
+
+https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from ....providers.messages import Usage
+from ....providers.wire.openai_chat.answer import write_usage
+from ...agents.runs.reading.cursor import RunText
+from ...agents.runs.reading.progress import RunRecord
+from ..problems import Problem
+from ..streams import TextBegunAnew
+
+BETWEEN: Final = "\n\n"
+"""Stands between the texts of two completions of one run."""
+
+_TOLD: Final = frozenset(
+    {"tools_started", "tool_returned", "handoff_returned", "approval_asked", "approval_decided", "steered", "resumed"}
+)
+"""Records of which a chunk tells that has nothing to say: whoever reads sees that there is work going on."""
+
+
+class Chunks:
+    """What is sent of a run.
+
+    Args:
+        run: its id.
+        model: the agent's name.
+        include_usage: whether a last chunk, without choices, tells what was used.
+
+    """
+
+    def __init__(self, run: str, model: str, *, include_usage: bool = False) -> None:
+        self._head = {"id": f"chatcmpl-{run}", "object": "chat.completion.chunk", "created": 0, "model": model}
+        self._include_usage = include_usage
+        self._last = ""
+        """The text of the last completion."""
+        self._said = False
+        """Whether there was text in those before the one under way."""
+        self._begun = False
+        """Whether there was text in the completion under way."""
+
+    def take(self, item: RunRecord | RunText) -> Iterator[dict[str, Any]]:
+        """The chunks that an item of the stream leads to.
+
+        Raises:
+            TextBegunAnew: what was sent of a text is void.
+        """
+        if isinstance(item, RunText):
+            yield from self._text(item)
+        elif item.type == "accepted":
+            self._head["created"] = int(item.at)
+            yield self._chunk({"role": "assistant", "content": ""})
+        elif item.type == "completed":
+            self._last = item.data["text"]
+            self._said = self._said or bool(self._last)
+            self._begun = False
+        elif item.type == "ended":
+            if item.data["error"] is None:
+                yield from self._end(item.data)
+        elif item.type in _TOLD:
+            about = {
+                "event": item.type,
+                **{name: item.data[name] for name in ("call_id", "approval") if name in item.data},
+            }
+            yield {**self._chunk({}), "callboard": about}
+
+    def _text(self, item: RunText) -> Iterator[dict[str, Any]]:
+        if item.restarted and (item.kind == "text" or self._begun):
+            raise TextBegunAnew
+        if item.kind == "reasoning":
+            yield self._chunk({"reasoning_content": item.text})
+            return
+        text = BETWEEN + item.text if self._said and not self._begun else item.text
+        self._begun = True
+        yield self._chunk({"content": text})
+
+    def _end(self, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        text = data["text"]
+        if text and text != self._last:  # of another agent, or a hook's
+            yield self._chunk({"content": BETWEEN + text if self._said else text})
+        for index, call in enumerate(data["tool_calls"]):
+            function = {"name": call["name"], "arguments": call["arguments"]}
+            yield self._chunk(
+                {"tool_calls": [{"index": index, "id": call["id"], "type": "function", "function": function}]}
+            )
+        yield self._chunk({}, "tool_calls" if data["tool_calls"] else "stop")
+        if self._include_usage:
+            used = data["usage"]
+            usage = write_usage(Usage(used["input_tokens"], used["output_tokens"]))
+            yield {**self._head, "choices": [], "usage": usage}
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {
+            **self._head,
+            "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
+        }
+
+
+def error_body(problem: Problem) -> dict[str, Any]:
+    """A problem in OpenAI's shape: https://platform.openai.com/docs/guides/error-codes"""
+    kind = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+    about: dict[str, Any] = {
+        "message": problem.message,
+        "type": kind.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error"),
+        "param": problem.where or None,
+        "code": problem.code,
+    }
+    if problem.run:
+        about["run"] = problem.run
+    return {"error": about}

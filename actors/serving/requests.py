@@ -1,0 +1,81 @@
+"""Reading requests: bodies within their size, JSON that is an object, headers that say what they mean."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from .problems import Problem, Refused, refuse
+
+BODY_LIMIT: Final = 20 * 1024 * 1024
+"""Bytes of a body, at most, where nobody says otherwise."""
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body of a request.
+
+    Args:
+        request: whose.
+        limit: bytes, at most.
+
+    Raises:
+        Refused: it is longer, or did not come whole.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise _too_long(limit)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > limit:
+                raise _too_long(limit)
+            pieces.append(piece)
+    except ClientDisconnect:
+        raise Refused(Problem(400, "cut_short", "the request ended before its body was whole")) from None
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _too_long(limit: int) -> Refused:
+    return refuse(413, "too_large", f"the body is longer than {limit:,} bytes: send less at once")
+
+
+async def read_json(request: Request, limit: int) -> dict[str, Any]:
+    """The body of a request, which is a JSON object.
+
+    Raises:
+        Refused: it is none, is longer, or is said to be something else than JSON.
+    """
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind not in ("application/json", "text/json", "") and not kind.endswith("+json"):
+        raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json")
+    return as_object(await read_body(request, limit))
+
+
+def as_object(body: bytes | str) -> dict[str, Any]:
+    """The JSON object that a body is.
+
+    Raises:
+        Refused: it is none.
+    """
+    try:
+        value = json.loads(body, parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise refuse(400, "not_json", f"the body is no UTF-8: byte {error.start} cannot be read") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise refuse(400, "not_json", f"the body is no JSON: {error.msg} at {where}") from None
+    except RecursionError:
+        raise refuse(400, "not_json", "the body is JSON nested too deeply") from None
+    except ValueError as error:
+        raise refuse(400, "not_json", f"the body is no JSON: {error!s:.100}") from None
+    if not isinstance(value, dict):
+        raise refuse(400, "not_json", f"the body is a JSON object, not {type(value).__name__}")
+    return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

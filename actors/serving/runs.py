@@ -1,0 +1,164 @@
+"""Runs that were asked for over HTTP: begun once, watched by whoever comes, and cancelled where that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from starlette.requests import Request
+
+from ..agents.answer import Answer
+from ..agents.caller import Caller
+from ..agents.errors import AgentError
+from ..agents.runs.handle import RunHandle
+from ..agents.runs.reading.cursor import RunText
+from ..agents.runs.reading.progress import RunRecord
+from .problems import Problem, Refused, problem_of, refuse
+from .server import OnDisconnect, Server
+
+KEY: Final = "idempotency-key"
+ON_DISCONNECT: Final = "callboard-on-disconnect"
+FINGERPRINT: Final = "serving.request"
+"""Where in a run's metadata the digest of its request stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request wants of an agent, whichever protocol it came by.
+
+    Args:
+        agent: whose run it is.
+        caller: who asks.
+        messages: the question.
+        body: the request's, to tell two with one key apart.
+        key: under which it is made once, of the client's own; empty for none.
+        stream: whether its text shall come in pieces.
+        options: of `Agency.start_run` besides.
+    """
+
+    agent: str
+    caller: Caller
+    messages: Any
+    body: Mapping[str, Any]
+    key: str = ""
+    stream: bool = False
+    options: Mapping[str, Any] | None = None
+
+
+async def begin(server: Server, asked: Asked) -> RunHandle:
+    """Have a run made. With a key it is made once, however often it is asked for.
+
+    Raises:
+        Refused: the key belongs to another request.
+        AgentError: as `Agency.start_run`.
+    """
+    options = dict(asked.options or {})
+    if asked.key:
+        options["metadata"] = {**options.get("metadata", {}), FINGERPRINT: fingerprint(asked)}
+        options["run_id"] = run_of(asked)
+    handle = await server.agency.start_run(
+        asked.messages, agent=asked.agent, caller=asked.caller, stream=asked.stream, **options
+    )
+    if asked.key and (await handle.metadata()).get(FINGERPRINT) != options["metadata"][FINGERPRINT]:
+        raise refuse(422, "idempotency_key_reused", "another request was made under this key: give each its own", KEY)
+    return handle
+
+
+def run_of(asked: Asked) -> str:
+    """The id of the run that a key stands for: of one caller and agent."""
+    whose = json.dumps([asked.caller.tenant, asked.caller.user, asked.agent, asked.key])
+    return f"key-{hashlib.sha256(whose.encode()).hexdigest()[:32]}"
+
+
+def fingerprint(asked: Asked) -> str:
+    """A digest of what is asked: the same for the same request, whether it is streamed or not."""
+    same = {name: value for name, value in asked.body.items() if name not in ("stream", "stream_options")}
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+async def answer_of(server: Server, request: Request, handle: RunHandle) -> Answer:
+    """Wait for a run's answer. Where that was asked for, it is cancelled if the client goes before.
+
+    Raises:
+        Refused: the run has ended in an error, which is told with the run's id.
+    """
+    try:
+        if leaving(server, request) == "continue":
+            return await handle
+        return await _until_gone(server, request, handle)
+    except AgentError as error:
+        raise Refused(problem_of(error, handle.id)) from error
+
+
+async def _until_gone(server: Server, request: Request, handle: RunHandle) -> Answer:
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    answer = asyncio.ensure_future(handle.answer())
+    leaves = asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((answer, leaves), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done() and not server.draining:
+            await handle.cancel("its client has gone")
+        return await answer
+    finally:
+        for task in (answer, leaves):
+            task.cancel()
+
+
+def leaving(server: Server, request: Request) -> OnDisconnect:
+    """What becomes of a run whose client goes.
+
+    Raises:
+        Refused: the request asks for something else.
+    """
+    wish = request.headers.get(ON_DISCONNECT, server.on_disconnect)
+    if wish in ("continue", "cancel"):
+        return cast("OnDisconnect", wish)
+    raise refuse(400, "invalid_header", f"{ON_DISCONNECT} is continue or cancel, not {wish:.40}", ON_DISCONNECT)
+
+
+async def watched(
+    server: Server, handle: RunHandle, after: str, when_left: OnDisconnect
+) -> AsyncGenerator[RunRecord | RunText]:
+    """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
+    end."""
+    ended = False
+    try:
+        async with aclosing(handle.stream(after=after)) as items:
+            async for item in items:
+                ended = isinstance(item, RunRecord) and item.type == "ended"
+                yield item
+            ended = True
+    except AgentError:
+        ended = True
+        raise
+    finally:
+        if not ended and when_left == "cancel" and not server.draining:
+            cancelling = asyncio.ensure_future(handle.cancel("its client has gone"))
+            _CANCELLING.add(cancelling)
+            cancelling.add_done_callback(_cancelled)
+
+
+_CANCELLING: Final[set[asyncio.Future[None]]] = set()
+
+
+def _cancelled(task: asyncio.Future[None]) -> None:
+    _CANCELLING.discard(task)
+    if not task.cancelled():
+        task.exception()  # a run that has ended meanwhile needs no cancelling
+
+
+async def problem_of_end(handle: RunHandle) -> Problem | None:
+    """What the error means that a run has ended in; None where it has its answer."""
+    try:
+        await handle.answer()
+    except AgentError as error:
+        return problem_of(error, handle.id)
+    return None

@@ -1,0 +1,121 @@
+"""The stream of a run as the events of a protocol, each with an id behind which whoever was cut off goes on.
+
+An item of the stream may lead to several events. The last of them has the item's place as its id, those before it the
+place before the item and how many of its events were sent: ``…+2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from ..agents.errors import AgentError
+from ..agents.runs.handle import RunHandle
+from ..agents.runs.reading.cursor import KINDS, Cursor, RunText
+from ..agents.runs.reading.progress import RunRecord
+from .problems import Problem, Refused, problem_of, refuse
+from .runs import problem_of_end, watched
+from .server import OnDisconnect, Server
+from .sse import Event
+
+RESUME: Final = "last-event-id"
+"""The header that says which event came last."""
+
+Item: TypeAlias = RunRecord | RunText
+Expand: TypeAlias = Callable[[Item], Iterable[Any]]
+"""The payloads of the events that an item leads to, in an order that does not change."""
+
+
+class TextBegunAnew(Exception):
+    """Text was sent that counts no more, which the protocol cannot say."""
+
+
+class Place(NamedTuple):
+    """Where in the stream of a run whoever reads is.
+
+    Args:
+        run: the run's id; empty for a run that is to be begun.
+        cursor: of the last item whose events were all sent; empty for the beginning.
+        sent: how many events of the next one were sent, too.
+    """
+
+    run: str = ""
+    cursor: str = ""
+    sent: int = 0
+
+    @classmethod
+    def read(cls, event_id: str) -> Place:
+        """The place that an event's id names.
+
+        Raises:
+            Refused: it names none.
+        """
+        run, colon, rest = event_id.rpartition(":")
+        cursor, plus, sent = rest.partition("+")
+        if not (colon and run and sent.isascii() and (sent.isdigit() if plus else True)) or len(sent) > 6:
+            raise refuse(400, "invalid_event_id", f"{event_id!r:.100} is no event's id: give it as it came", RESUME)
+        return cls(run, cursor, int(sent or 0))
+
+
+async def events_of(
+    server: Server,
+    handle: RunHandle,
+    place: Place,
+    when_left: OnDisconnect,
+    made: Expand,
+    failed: Callable[[Problem], Any],
+) -> AsyncGenerator[Event]:
+    """The events of a run behind a place, until its end.
+
+    Args:
+        server: whose it is.
+        handle: the run.
+        place: behind which to begin.
+        when_left: what becomes of the run where whoever reads leaves before its end.
+        made: makes the payloads. It is shown all records of the run in order; those before the place first, whose
+            events are not sent again.
+        failed: makes the payload that tells of an error, the last event then.
+    """
+    before, sent = place.cursor, place.sent
+    try:
+        if before:
+            await _catch_up(made, handle, before)
+        async with aclosing(watched(server, handle, before, when_left)) as items:
+            async for item in items:
+                payloads = list(made(item))
+                for index, payload in enumerate(payloads, 1):
+                    if index > sent:
+                        where = item.cursor if index == len(payloads) else f"{before}+{index}"
+                        yield Event(payload, f"{handle.id}:{where}")
+                if payloads:
+                    sent = 0
+                before = item.cursor
+                if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
+                    problem = await problem_of_end(handle)
+                    if problem is not None:
+                        yield Event(failed(problem), f"{handle.id}:{item.cursor}")
+    except TextBegunAnew:
+        message = "the model was asked again and says something else: what came of this answer is void; ask for the run"
+        yield Event(failed(Problem(409, "answer_changed", message, run=handle.id)))
+    except (AgentError, Refused) as error:
+        yield Event(failed(problem_of(error, handle.id)))
+
+
+async def _catch_up(made: Expand, handle: RunHandle, where: str) -> None:
+    """Let what makes the events see what was sent before: the records, and that there was text behind them.
+
+    Raises:
+        DefinitionError: it is no place in a stream.
+    """
+    cursor = Cursor.read(where)
+    async with aclosing(handle.events()) as records:
+        async for record in records:
+            if record.position > cursor.position:
+                break
+            list(made(record))
+            if record.position == cursor.position:
+                break
+    for kind in KINDS:
+        if cursor.given(kind):
+            list(made(RunText(where, "", kind)))

@@ -1,0 +1,107 @@
+"""Agencies that are really served: by uvicorn, on a port of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+from openai import AsyncOpenAI
+
+from callboard import Agency
+from callboard.actors import Actor, ChildSpec
+from callboard.actors.serving import serve
+from callboard.providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
+
+
+class Speaker(Actor):
+    """A model that says what it is told to, completion by completion, in pieces; it can be held before any of them.
+
+    Args:
+        script: for each completion of a conversation what it says: texts, and at the end calls if it has any.
+        gates: the event to wait for before a piece, by completion and piece.
+    """
+
+    def __init__(self, script: Sequence[Sequence[Any]], gates: dict[tuple[int, int], asyncio.Event] | None = None):
+        super().__init__()
+        self.script = script
+        self.gates = gates or {}
+
+    def on_receive(self, message: Request) -> Any:
+        return self._pieces(message) if self.expects == "stream" else self._whole(message)
+
+    async def _whole(self, request: Request) -> Completion:
+        deltas = [delta async for delta in self._pieces(request)]
+        completion = deltas[-1].completion
+        assert completion is not None
+        return completion
+
+    async def _pieces(self, request: Request) -> AsyncIterator[Delta]:
+        turn = sum(one.role == "assistant" for one in request.messages)
+        said = ""
+        calls: tuple[ToolCall, ...] = ()
+        for index, piece in enumerate(self.script[min(turn, len(self.script) - 1)]):
+            if gate := self.gates.get((turn, index)):
+                await gate.wait()
+            if isinstance(piece, ToolCall):
+                calls = (*calls, piece)
+            else:
+                said += piece
+                yield Delta(piece)
+        reason: Any = "tool_calls" if calls else "stop"
+        yield Delta(completion=Completion(Message("assistant", said, calls), reason, Usage(7, 5)))
+
+
+SCRIPT = (("one ", "two ", "three"),)
+
+
+class Served:
+    """An agency that is served.
+
+    Attributes:
+        url: where, without a path.
+        server: uvicorn's.
+    """
+
+    def __init__(self, url: str, server: uvicorn.Server) -> None:
+        self.url = url
+        self.server = server
+
+    def openai(self, path: str = "/v1", **options: Any) -> AsyncOpenAI:
+        """OpenAI's own client, which asks once."""
+        given: dict[str, Any] = {"api_key": "none", "max_retries": 0, **options}
+        return AsyncOpenAI(base_url=self.url + path, **given)
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        """A plain client."""
+        return httpx.AsyncClient(base_url=self.url, timeout=60, **options)
+
+
+def speaker(
+    script: Sequence[Sequence[Any]] = SCRIPT, gates: dict[tuple[int, int], asyncio.Event] | None = None
+) -> ChildSpec:
+    """A `Speaker` for an agency."""
+    return ChildSpec(Speaker, (script, gates), name="model")
+
+
+@asynccontextmanager
+async def served(agency: Agency, **options: Any) -> AsyncIterator[Served]:
+    """Serve an agency at a port that is free, until the end of the block."""
+    config = uvicorn.Config(serve(agency, **options), port=0, log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+            await asyncio.sleep(0.005)
+        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", server)
+    finally:
+        server.should_exit = True
+        await task
+        listening.close()

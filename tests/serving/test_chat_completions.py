@@ -1,0 +1,173 @@
+"""OpenAI's chat completions, asked by OpenAI's own client over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from callboard import Agency, Agent, tool
+from callboard.actors.journal import MemoryJournal
+from callboard.providers.messages import ToolCall
+
+from .support import Served, served, speaker
+
+USER: Any = [{"role": "user", "content": "count"}]
+
+
+async def test_an_agent_answers_as_a_model() -> None:
+    async with served(Agency(Agent("Counter"), model=speaker())) as it, it.openai() as client:
+        answer = await client.chat.completions.create(model="Counter", messages=USER)
+        assert answer.choices[0].message.content == "one two three"
+        assert answer.choices[0].finish_reason == "stop"
+        assert answer.usage is not None
+        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (7, 5)
+        assert (answer.model, answer.object) == ("Counter", "chat.completion")
+        async with it.openai("/Counter") as of_agent:
+            own = await of_agent.chat.completions.create(model="anything", messages=USER)
+        assert own.choices[0].message.content == "one two three"
+
+
+async def test_text_is_streamed_as_it_comes() -> None:
+    gates = {(0, 1): asyncio.Event(), (0, 2): asyncio.Event()}
+    async with served(Agency(Agent("Counter"), model=speaker(gates=gates))) as it, it.openai() as client:
+        stream = await client.chat.completions.create(
+            model="Counter", messages=USER, stream=True, stream_options={"include_usage": True}
+        )
+        said, last = [], None
+        async for chunk in stream:
+            last = chunk
+            for choice in chunk.choices:
+                if choice.delta.content:
+                    said.append(choice.delta.content)
+                    for gate in gates.values():
+                        if not gate.is_set():
+                            gate.set()
+                            break
+        assert said == ["one ", "two ", "three"]
+        assert last is not None
+        assert last.usage is not None
+        assert last.usage.total_tokens == 12
+
+
+async def _events(it: Served, body: Any, headers: dict[str, str], most: int | None = None) -> list[tuple[str, str]]:
+    events: list[tuple[str, str]] = []
+    async with it.client() as client, client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as got:
+        assert got.status_code == 200, await got.aread()
+        about: dict[str, str] = {}
+        async for line in got.aiter_lines():
+            if not line:
+                if "data" in about:
+                    events.append((about.get("id", ""), about["data"]))
+                about = {}
+                if most is not None and len(events) >= most:
+                    return events
+            elif not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                about[name] = value
+    return events
+
+
+def said(events: list[tuple[str, str]]) -> str:
+    chunks = [json.loads(data) for _, data in events if data != "[DONE]"]
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+async def test_a_stream_that_was_cut_goes_on_behind_any_event() -> None:
+    @tool(risk="safe")
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    script = (("Let ", "me see.", ToolCall("c", "add", '{"a": 1, "b": 2}')), ("It ", "is ", "3."))
+    body = {"model": "A", "messages": USER, "stream": True}
+    async with served(Agency(Agent("A", tools=[add]), model=speaker(script), journal=MemoryJournal())) as it:
+        whole = await _events(it, body, {})
+        assert said(whole) == "Let me see.\n\nIt is 3."
+        assert whole[-1][1] == "[DONE]"
+        for index, (id_, _) in enumerate(whole[:-1]):
+            rest = await _events(it, body, {"last-event-id": id_})
+            assert said([*whole[: index + 1], *rest]) == said(whole)
+            assert rest[-1][1] == "[DONE]"
+
+
+async def test_whoever_leaves_and_comes_back_misses_nothing() -> None:
+    gates = {(0, 1): asyncio.Event()}
+    body = {"model": "A", "messages": USER, "stream": True}
+    async with served(Agency(Agent("A"), model=speaker(gates=gates))) as it:
+        begun = await _events(it, body, {"idempotency-key": "k"}, most=2)
+        assert said(begun) == "one "
+        gates[(0, 1)].set()
+        rest = await _events(it, body, {"last-event-id": begun[-1][0]})
+        assert said([*begun, *rest]) == "one two three"
+
+
+async def test_a_run_whose_client_leaves_is_cancelled_where_that_is_asked_for() -> None:
+    gates = {(0, 1): asyncio.Event()}
+    body = {"model": "A", "messages": USER, "stream": True}
+    agency = Agency(Agent("A"), model=speaker(gates=gates))
+    async with served(agency) as it:
+        begun = await _events(it, body, {"callboard-on-disconnect": "cancel"}, most=2)
+        run = begun[-1][0].rpartition(":")[0]
+        handle = await agency.handle(run)
+        with pytest.raises(Exception, match="its client has gone"):
+            await handle.answer(30)
+
+
+async def test_a_key_makes_a_run_once() -> None:
+    asked = []
+    agency = Agency(Agent("A"), model=speaker())
+    agency.subscribe(lambda event: asked.append(event) if type(event).__name__ == "RunStarted" else None)
+    async with served(agency) as it, it.openai() as client:
+        headers = {"idempotency-key": "k"}
+        answers = await asyncio.gather(
+            *[client.chat.completions.create(model="A", messages=USER, extra_headers=headers) for _ in range(5)]
+        )
+        assert len({answer.id for answer in answers}) == 1
+        assert len(asked) == 1
+        with pytest.raises(openai.UnprocessableEntityError, match="another request was made under this key"):
+            await client.chat.completions.create(
+                model="A", messages=[{"role": "user", "content": "other"}], extra_headers=headers
+            )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        (b"{", 400, "not_json", None),
+        (b"\xff", 400, "not_json", None),
+        (b"[]", 400, "not_json", None),
+        (b'{"model": "A"}', 400, "invalid_request", "messages"),
+        (b'{"model": "A", "messages": []}', 400, "invalid_request", "messages"),
+        (
+            b'{"model": "A", "messages": [{"role": "user", "content": 5}]}',
+            400,
+            "invalid_request",
+            "messages[0].content",
+        ),
+        (b'{"model": "B", "messages": [{"role": "user", "content": "x"}]}', 404, "unknown_agent", None),
+        (b'{"model": "A", "n": 2, "messages": [{"role": "user", "content": "x"}]}', 400, "unsupported", "n"),
+        (b'{"a": ' * 5000 + b"1" + b"}" * 5000, 400, "not_json", None),
+        (b"1" * 2000, 413, "too_large", None),
+    ],
+)
+async def test_bad_input_has_openais_error_shape(body: bytes, status: int, code: str, param: str | None) -> None:
+    async with served(Agency(Agent("A"), model=speaker()), body_limit=45_000 if len(body) > 3000 else 1500) as it:
+        async with it.client() as client:
+            answer = await client.post(
+                "/v1/chat/completions", content=body, headers={"content-type": "application/json"}
+            )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+        assert answer.json()["error"]["param"] == param
+        assert answer.headers["x-should-retry"] == "false"
+
+
+async def test_agents_are_listed_as_models() -> None:
+    async with served(Agency(Agent("A"), Agent("B"), model=speaker())) as it, it.openai() as client:
+        assert [model.id async for model in client.models.list()] == ["A", "B"]
+        assert (await client.models.retrieve("B")).id == "B"
+        with pytest.raises(openai.NotFoundError):
+            await client.models.retrieve("C")
