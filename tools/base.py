@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Unpack
 from pydantic import BaseModel, ConfigDict
 
 from .errors import ToolDefinitionError
-from .schema import ModelSignature
+from .signatures.schema import ModelSignature
 from .tool import Tool, ToolOptions, check_options
 
 

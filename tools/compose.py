@@ -14,8 +14,8 @@ from .context import CallContext
 from .errors import InvalidArguments, ToolDefinitionError, UnknownTool
 from .registry import ToolRegistry
 from .result import ToolResult
-from .schema import OpenSignature
 from .scopes import ADMIN, ALL, EVERYBODY
+from .signatures.schema import OpenSignature
 from .tool import CallingTool, Tool
 
 

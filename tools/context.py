@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from typing import Annotated, Any, Protocol, Self, TypeAlias, get_origin
 
+from .calls.invocation import Invocation
 from .errors import ToolDefinitionError
-from .invocation import Invocation
 from .result import ToolResult
 from .secrets import Secrets
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ..providers.checks import MAPPING, TEXT, require
 from .context import CallContext, context_type
 from .errors import InvalidArguments, ToolDefinitionError
-from .schema import Bound, OpenSignature, body_of, expected, hints_of, name_of
+from .signatures.schema import Bound, OpenSignature, body_of, expected, hints_of, name_of
 from .tool import Tool, ToolSettings, check_options
 
 if TYPE_CHECKING:

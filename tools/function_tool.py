@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple, Unpack, get_origin, overload
 
 from ..providers.checks import FLAG, MAYBE_FUNCTION, require
 from ..providers.messages import ToolSpec
+from .calls.invocation import Invocation
 from .context import CallContext
 from .errors import ToolDefinitionError
-from .functions import FunctionSignature, Shape, shapes_of
-from .invocation import Invocation
-from .returned import ANYTHING, Returned
-from .schema import Bound, Signature, body_of, hints_of, yields
+from .signatures.functions import FunctionSignature, Shape, shapes_of
+from .signatures.returned import ANYTHING, Returned
+from .signatures.schema import Bound, Signature, body_of, hints_of, yields
 from .tool import Tool, ToolOptions, check_options
 
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}

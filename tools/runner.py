@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..providers.messages import Message, ToolCall
+from .calls.invocation import Invocation
 from .context import CallContext
 from .errors import ToolCancelled, UnknownTool
-from .invocation import Invocation
 from .registry import ToolRegistry
 from .result import ToolResult
 from .scopes import ALL, Scopes

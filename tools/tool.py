@@ -14,14 +14,14 @@ from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
 from ..providers.checks import COUNT, FLAG, MAYBE_FUNCTION, SOME_SECONDS, TEXT, TOOL_NAME, one_of, require
 from ..providers.messages import Labels, ToolSpec
+from .calls.invocation import Invocation
+from .calls.slots import Slots
 from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
-from .invocation import Invocation
 from .result import ToolResult, parts_of
-from .returned import ANYTHING, Returned
-from .schema import Bound, Signature
 from .scopes import Scopes, as_scopes
-from .slots import Slots
+from .signatures.returned import ANYTHING, Returned
+from .signatures.schema import Bound, Signature
 from .threads import in_thread
 
 logger = logging.getLogger(__name__)

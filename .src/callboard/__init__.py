@@ -227,7 +227,6 @@ if TYPE_CHECKING:
     from .actors.agents.memory.stores.postgres import PostgresMemoryStore
     from .actors.agents.memory.stores.sqlite import SqliteMemoryStore
     from .actors.agents.memory.stores.store import MemoryStore
-    from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.prompt_run import PromptRun, run_prompt
     from .actors.agents.prompts.effects import EffectContext, StepModifier
@@ -248,6 +247,7 @@ if TYPE_CHECKING:
     from .actors.agents.prompts.templates.folder import TemplateFolder
     from .actors.agents.prompts.templates.rendered import RenderedTemplate
     from .actors.agents.prompts.templates.template import Template
+    from .actors.agents.rendering.openai_shape import as_chunks, as_response
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.cursor import RunText
     from .actors.agents.runs.reading.progress import RunRecord
@@ -278,9 +278,9 @@ if TYPE_CHECKING:
     from .actors.agents.team.toolsets import default_tools, developer_tools
     from .actors.agents.teamfile import Team, load_team, open_agency
     from .actors.agents.teamfile.schema import TeamFile
+    from .actors.agents.turns.loop.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
     from .actors.agents.turns.questions import Question
     from .actors.agents.turns.rules import Limits
-    from .actors.agents.turns.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
     from .actors.core.base.buggify import maybe
     from .actors.journal import (
         CheckpointConflict,
@@ -733,7 +733,7 @@ _HOMES = {
     ".actors.agents.memory.context.strategy": ("ContextStrategy", "DropToolOutput", "KeepAll", "Window"),
     ".actors.agents.memory.context.summary": ("Summarize",),
     ".actors.agents.memory.context.view": ("ContextView",),
-    ".actors.agents.openai_shape": ("as_chunks", "as_response"),
+    ".actors.agents.rendering.openai_shape": ("as_chunks", "as_response"),
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
     ".actors.agents.prompts.effects": ("EffectContext", "StepModifier"),
     ".actors.agents.prompts.markdown.agents_md": ("agents_md",),
@@ -778,7 +778,7 @@ _HOMES = {
     ),
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
-    ".actors.agents.turns.stopping": ("AfterSteps", "AfterTool", "RunSoFar", "StepPlan", "TextMatches"),
+    ".actors.agents.turns.loop.stopping": ("AfterSteps", "AfterTool", "RunSoFar", "StepPlan", "TextMatches"),
     ".actors.journal": (
         "CheckpointConflict",
         "EventNotReadable",

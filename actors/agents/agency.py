@@ -25,12 +25,12 @@ from .answer import Answer
 from .caller import Caller
 from .errors import AgencyClosed, AgentError, DefinitionError
 from .events import RunEvent
-from .flow import FlowPrinter
 from .guardrails.labels import LabelPolicy
 from .handoffs.limits import HandoffLimits
 from .handoffs.policy import OPEN, HandoffPolicy
 from .handoffs.target import Responder
 from .lifecycle import Lifecycle, who_answers
+from .rendering.flow import FlowPrinter
 from .runs.runtime.approvals import WEEK
 from .runs.runtime.bus import Subscriber
 from .runs.runtime.runtime import AgencyRuntime

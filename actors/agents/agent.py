@@ -27,8 +27,8 @@ from .prompts.prompt import Prompt, as_prompt
 from .prompts.spec import PromptSpec
 from .prompts.together import Contributor, together
 from .skills.skill import Skill, in_order
+from .turns.loop.stopping import PrepareStep, StopWhen, check_condition
 from .turns.rules import Limits, check_limits
-from .turns.stopping import PrepareStep, StopWhen, check_condition
 from .wishes import AGENT_NAME, MODEL, all_are, check_settings, define
 
 if TYPE_CHECKING:

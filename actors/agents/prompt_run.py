@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar, overl
 from ...providers.checks import MAYBE_FUNCTION, Wish
 from ...providers.messages import Message, ToolCall, Usage
 from ...tools import Tool
-from ...tools.schema import yields
+from ...tools.signatures.schema import yields
 from ..core.base.foreign import awaited, is_ours
 from ..core.base.ids import uuid7
 from ..core.base.spec import ChildSpec
@@ -27,9 +27,9 @@ from .errors import AgentError, DefinitionError, PromptError, RunCancelled, name
 from .events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, RunEvent, TextDelta
 from .prompts.prompt import Prompt, as_prompt
 from .runs.runtime.runtime import CANCEL_GRACE
+from .turns.loop.stopping import Condition, PrepareStep, RunSoFar, StepPlan, StopWhen, check_condition
 from .turns.questions import Question
 from .turns.rules import Limits
-from .turns.stopping import Condition, PrepareStep, RunSoFar, StepPlan, StopWhen, check_condition
 from .wishes import AGENT_NAME, define
 
 if TYPE_CHECKING:

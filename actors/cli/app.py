@@ -14,10 +14,10 @@ from typing import TextIO
 from cyclopts import App, CycloptsError
 
 from ..core.base.errors import CallboardError
-from .approvals import approvals
 from .config import config
 from .folders import existing
-from .journal import journal
+from .journals.approvals import approvals
+from .journals.journal import journal
 
 FAILED = 1
 BAD_INPUT = 2
@@ -144,7 +144,7 @@ def show(journal: str, conversation: str | None = None, /, *, agent: str | None 
     """
     import asyncio
 
-    from .show import show
+    from .journals.show import show
 
     asyncio.run(show(journal, conversation, agent, json, _say))
     return 0
@@ -165,7 +165,7 @@ def replay(
     """
     import asyncio
 
-    from .show import debug
+    from .journals.show import debug
 
     asyncio.run(debug(journal, conversation, agent, to, step, _say))
     return 0

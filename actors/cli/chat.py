@@ -22,7 +22,7 @@ from ..agents.events import (
     RunStarted,
     TextDelta,
 )
-from ..agents.flow import arguments_in_words, dollars
+from ..agents.rendering.flow import arguments_in_words, dollars
 from ..core.base.errors import CallboardError
 from .flow import Flow, make_console
 from .say import COMMANDS, Do, Mistake, Say, understand

@@ -26,7 +26,7 @@ from ..agents.agent import Agent
 from ..agents.answer import Answer
 from ..agents.errors import AgentError
 from ..agents.events import RunEvent, ToolFinished
-from ..agents.flow import dollars
+from ..agents.rendering.flow import dollars
 from ..core.base.errors import CallboardError
 from ..core.base.events import Event
 from ..core.base.spec import ChildSpec

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..agents.events import CompletionFinished, RunEvent
-from ..agents.flow import WIDTH, Tone, dollars, harmless, line_of
+from ..agents.rendering.flow import WIDTH, Tone, dollars, harmless, line_of
 
 if TYPE_CHECKING:
     from ..agents.answer import Answer

@@ -92,7 +92,7 @@ async def test_what_was_spent_is_kept_in_the_agencys_journal(tmp_path: Path, giv
     assert spent == ([0.0, 1.0, 2.0] if given == "spec" else [0.0, 0.0, 0.0])
     assert caplog.records == []
 
-    from callboard.actors.cli.stores import KeptCodec, fits
+    from callboard.actors.cli.journals.stores import KeptCodec, fits
     from callboard.actors.journal.sqlite import check
 
     assert check(path, KeptCodec(), fits) == []

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from callboard import Agency, Agent, Caller, handoff, hook, tool
 from callboard.actors.agents.errors import DefinitionError, RunFailed
 from callboard.actors.agents.events import ToolFinished
-from callboard.actors.agents.flow import WIDTH, FlowPrinter, harmless
+from callboard.actors.agents.rendering.flow import WIDTH, FlowPrinter, harmless
 from callboard.actors.testing.doubles.models import Script, call
 
 from .support import add, scripted

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.actors.agents.errors import LimitReached
-from callboard.actors.agents.turns.budget import narrowed, raised, reached
-from callboard.actors.agents.turns.machine import Turn, advance, cut, outstanding
+from callboard.actors.agents.turns.loop.budget import narrowed, raised, reached
+from callboard.actors.agents.turns.loop.machine import Turn, advance, cut, outstanding
 from callboard.actors.agents.turns.rules import Limits, Rules
 from callboard.actors.agents.turns.steps import (
     AskApproval,

@@ -14,7 +14,7 @@ from callboard.actors.agents.events import HookFailed, RunEvent
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request
 from callboard.tools import FunctionTool
-from callboard.tools.functions import FunctionSignature
+from callboard.tools.signatures.functions import FunctionSignature
 
 from .support import RUN_EVENTS, add, function, scripted, solo
 

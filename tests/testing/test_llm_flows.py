@@ -19,7 +19,7 @@ from callboard.actors.agents.runs.execution.models import completions
 from callboard.actors.agents.runs.execution.reports import ToolDone
 from callboard.actors.agents.runs.execution.session import TimeLimitReached
 from callboard.actors.agents.team.prepared import PreparedAgent
-from callboard.actors.agents.turns import machine
+from callboard.actors.agents.turns.loop import machine
 from callboard.actors.agents.turns.records import Cancel
 from callboard.actors.agents.turns.steps import CallTool
 from callboard.actors.testing import (

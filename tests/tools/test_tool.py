@@ -361,7 +361,7 @@ async def test_hung_blocking_tools_do_not_starve_others() -> None:
 async def test_a_tool_that_ignores_its_timeout_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("callboard.tools.invocation.GRACE", 0.01)
+    monkeypatch.setattr("callboard.tools.calls.invocation.GRACE", 0.01)
     release = asyncio.Event()
 
     @tool(timeout=0.01)

@@ -45,8 +45,8 @@ from callboard.actors.agents.prompts.tasks.list_plugin import TaskList
 from callboard.actors.agents.prompts.tasks.listed import ListedTask, TaskListState
 from callboard.actors.agents.runs.handle import RunHandle
 from callboard.actors.agents.runs.reading.progress import RunRecord
+from callboard.actors.agents.turns.loop.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan
 from callboard.actors.agents.turns.rules import Limits
-from callboard.actors.agents.turns.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
 from callboard.providers.messages import Message
 from tests.typing.vocabulary import (

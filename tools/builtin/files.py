@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..docs import read_docstring
 from ..errors import FileError, ToolError, UnsuitableFile
 from ..function_tool import tool
+from ..signatures.docs import read_docstring
 from ..threads import gave_up
 from ..tool import Tool
 from .folder import Entry, Folder, Place, read_at_most

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..errors import InvalidResult
 from ..result import CUT, ToolResult
-from ..returned import Returned
+from ..signatures.returned import Returned
 
 _HALF: Final = re.compile(r"[\ud800-\udfff]|\\ud[89a-f][0-9a-f]{2}", re.IGNORECASE)
 

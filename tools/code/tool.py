@@ -12,7 +12,7 @@ from ...providers.messages import ToolSpec
 from ..context import CallContext
 from ..function_tool import tool
 from ..result import NOTHING, ToolResult
-from ..schema import OpenSignature
+from ..signatures.schema import OpenSignature
 from ..tool import CallingTool, Tool
 from .library import Library
 from .program import SLEEP, Bounds, run_program

@@ -10,13 +10,13 @@ from ...journal.store import Record
 from ..answer import Answer, Step, StepCall
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
-from ..turns.machine import cut
+from ..turns.loop.machine import cut
+from ..turns.loop.trail import noted, returned, with_spent
 from ..turns.outcome import brief
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
 from ..turns.shape import kept_before
 from ..turns.state import ConversationState
 from ..turns.steps import Begin, Completed, Decided, HandoffReturned, Spent, ToolReturned
-from ..turns.trail import noted, returned, with_spent
 from .view import ConversationRun, RunStatus
 
 

@@ -27,9 +27,9 @@ from ..prompts.state.cells import Cells
 from ..runs.execution.handoffs.preparing import shown_to_target
 from ..runs.runtime.runtime import AgencyRuntime
 from ..team.prepared import PreparedAgent
-from ..turns.budget import narrowed
 from ..turns.history import last_tool
-from ..turns.machine import Turn, advance
+from ..turns.loop.budget import narrowed
+from ..turns.loop.machine import Turn, advance
 from ..turns.outcome import finished
 from ..turns.records import ApprovalAsked, Ended, RunRequest, ToolsStarted
 from ..turns.replay import ReplayStep

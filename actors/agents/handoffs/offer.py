@@ -11,8 +11,8 @@ from typing import Any, TypeAlias, cast, overload
 from ....providers.checks import FLAG, LIST, MAYBE_FUNCTION, NAME, TEXT, TOOL_NAME, Wish
 from ....providers.messages import Message, ToolSpec
 from ....tools.errors import ToolDefinitionError
-from ....tools.functions import FunctionSignature
 from ....tools.scopes import ALL, EVERYBODY, Scopes, as_scopes
+from ....tools.signatures.functions import FunctionSignature
 from ..answer import HandoffKind
 from ..errors import DefinitionError
 from ..wishes import AGENT_NAME, define

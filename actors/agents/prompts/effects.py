@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ....providers.shapes import wrong_message
-from ....tools.schema import body_of, name_of, yields
+from ....tools.signatures.schema import body_of, name_of, yields
 from ..errors import PromptError
 from .attributes import no_attribute
 from .items import Items

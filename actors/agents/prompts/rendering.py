@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ....providers.messages import Message, ToolSpec
-from ....tools.changes import changes
+from ....tools.calls.changes import changes
 from ....tools.function_tool import Alike, FunctionTool
 from ....tools.tool import Tool
 from ..context import RequestContext

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
-from ....tools.schema import body_of, name_of, yields
+from ....tools.signatures.schema import body_of, name_of, yields
 from ..errors import PromptError, an
 
 _MOST_TAKEN: Final = 4096

@@ -16,7 +16,7 @@ from ....providers.checks import MAYBE_FUNCTION, TEXT, TOOL_NAME, require
 from ....providers.messages import ToolSpec
 from ....tools.compose import calls_schema
 from ....tools.errors import InvalidArguments
-from ....tools.schema import explained, without_titles, yields
+from ....tools.signatures.schema import explained, without_titles, yields
 from ..errors import PromptError
 from ..output import Output
 from ..turns.rules import Limits

@@ -21,7 +21,7 @@ from ..handoffs.limits import check_chain, count_handoff
 from ..memory.context.strategy import ContextStrategy
 from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
-from ..turns.budget import narrowed
+from ..turns.loop.budget import narrowed
 from ..turns.outcome import no_scope
 from ..turns.questions import Question, as_messages, as_tools, check_question
 from ..turns.records import RunRequest, WhenBusy

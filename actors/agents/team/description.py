@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ....tools.schema import name_of
+from ....tools.signatures.schema import name_of
 from ..agent import Agent, as_tools
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Target

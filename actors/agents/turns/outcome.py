@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from ....providers.messages import Message, ToolCall, Usage
 from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep, Step, Steps
 from ..errors import AgentError, NotAllowed, RunCancelled
-from .machine import Turn, cut
+from .loop.machine import Turn, cut
+from .loop.trail import steps_of
 from .records import Ended, RunRequest
 from .steps import Fail, Finish
-from .trail import steps_of
 
 
 class Outcome(NamedTuple):

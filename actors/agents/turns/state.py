@@ -14,7 +14,7 @@ from ..caller import Caller
 from .arrivals import Hearing, hearing, replaced
 from .history import History, repaired
 from .inner import InnerCalled, InnerCalls, InnerDecided, InnerRecord, InnerReturned
-from .machine import Turn, advance, closed
+from .loop.machine import Turn, advance, closed
 from .outcome import Outcome, brief, outcome_of
 from .records import (
     Accepted,

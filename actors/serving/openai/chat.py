@@ -16,7 +16,7 @@ from ....providers.messages import Request as Wanted
 from ....providers.wire.fields import WrongField
 from ....providers.wire.openai_chat import from_payload
 from ...agents.answer import Answer
-from ...agents.openai_shape import as_response
+from ...agents.rendering.openai_shape import as_response
 from ...agents.runs.handle import RunHandle
 from ..problems import Problem, refuse
 from ..requests import read_json

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 from ....providers.errors import ProviderError
 from ....providers.messages import Request
 from ...agents.errors import RunCancelled
-from ...agents.turns.budget import raised
 from ...agents.turns.history import problems
+from ...agents.turns.loop.budget import raised
 from ...agents.turns.records import Cancel, Decision, RunRequest
 from ...agents.turns.rules import Limits
 from ..errors import InvariantViolated

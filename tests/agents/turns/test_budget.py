@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from callboard import Limits, Usage
 from callboard.actors.agents.errors import DefinitionError
-from callboard.actors.agents.turns.budget import left, narrowed
+from callboard.actors.agents.turns.loop.budget import left, narrowed
 from callboard.actors.agents.turns.rules import check_limits
 
 COUNTS = st.none() | st.integers(0, 1000)

@@ -27,6 +27,7 @@ from callboard.actors.agents.answer import Answer, HandoffRecord, ReasoningStep,
 from callboard.actors.agents.caller import Caller
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.turns.encoding.codec import SCHEMA, RunCodec
+from callboard.actors.agents.turns.loop.trail import NO_TRAIL, steps_of
 from callboard.actors.agents.turns.records import EVENTS, Accepted, Ended, GiveUp, RunRequest, Snapshot, ToolsStarted
 from callboard.actors.agents.turns.rules import Limits
 from callboard.actors.agents.turns.shape import Shape
@@ -38,7 +39,6 @@ from callboard.actors.agents.turns.steps import (
     Interrupted,
     ToolReturned,
 )
-from callboard.actors.agents.turns.trail import NO_TRAIL, steps_of
 from callboard.providers.messages import (
     Audio,
     Completion,

@@ -17,7 +17,7 @@ from callboard.actors.agents.errors import (
     TokenLimit,
 )
 from callboard.actors.agents.turns.history import problems, repaired
-from callboard.actors.agents.turns.machine import Turn, advance, cut, outstanding, transferred
+from callboard.actors.agents.turns.loop.machine import Turn, advance, cut, outstanding, transferred
 from callboard.actors.agents.turns.rules import Limits, Rules
 from callboard.actors.agents.turns.steps import (
     AskApproval,

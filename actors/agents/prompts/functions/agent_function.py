@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .....tools.errors import ToolDefinitionError
-from .....tools.returned import Returned
-from .....tools.schema import OpenSignature
+from .....tools.signatures.returned import Returned
+from .....tools.signatures.schema import OpenSignature
 from .....tools.tool import Tool
 from ..subagents import SubAgent
 

@@ -15,7 +15,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
-from .....tools.changes import Changes, changes
+from .....tools.calls.changes import Changes, changes
 from ...errors import PromptError
 from ...turns.records import PromptChanged
 from .serializing import ANY, SCALARS, Kind, NotPlain, is_same, with_texts

@@ -20,7 +20,7 @@ from ...caller import NOBODY, Caller
 from ...errors import DefinitionError, UnknownApproval
 from ...events import ApprovalRequested
 from ...turns.inner import InnerDecided
-from ...turns.machine import outstanding
+from ...turns.loop.machine import outstanding
 from ...turns.records import Accepted, ApprovalAsked, Decision, Ended, RunRequest
 from ...turns.rules import Limits
 from ...turns.state import ConversationState, rules_of

@@ -11,7 +11,7 @@ from ....journal.errors import JournalError, StreamFenced, StreamOwned
 from ....journal.store import Header, Stream, at_hand
 from ...answer import Answer
 from ...errors import AgentError, UnknownAgent
-from ...turns.machine import advance
+from ...turns.loop.machine import advance
 from ...turns.outcome import Outcome, cancelled, finished, unanswered
 from ...turns.records import RunRequest
 from ...turns.state import rules_of

@@ -9,8 +9,8 @@ from typing import Any
 from .....providers.messages import Request, ToolCall
 from ....core.base.send_context import active
 from ...errors import DefinitionError, RunFailed, said
+from ...turns.loop.stopping import RunSoFar, StepPlan
 from ...turns.steps import Completed, CompletionFailed, Stopped
-from ...turns.stopping import RunSoFar, StepPlan
 from .calling import raised_by
 from .session import Happened, Session
 from .showing import shown_history

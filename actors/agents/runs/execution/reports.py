@@ -14,10 +14,10 @@ from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, Decision
 from ...turns.steps import Commands, HandOff, Spent
 from ..runtime.register import Entry
-from .handed import Asking, Part, PartResult, Sending
+from .known.handed import Asking, Part, PartResult, Sending
+from .known.within import InnerAtWork
 from .session import Session
 from .showing import Change
-from .within import InnerAtWork
 
 
 @suppress_dead_letter

@@ -20,7 +20,7 @@ from ...errors import AgentError, GuardrailTripped, RunError, RunFailed, TimeLim
 from ...events import Resumed as ResumedEvent
 from ...events import RunFinished, RunStarted
 from ...turns.arrivals import NEWER
-from ...turns.machine import advance, outstanding
+from ...turns.loop.machine import advance, outstanding
 from ...turns.outcome import Outcome, cancelled, finished, no_scope, unanswered
 from ...turns.questions import not_open, without_call
 from ...turns.records import PromptChanged, Resumed, Rewound, RunRequest, ToolsStarted

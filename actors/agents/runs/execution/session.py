@@ -30,7 +30,7 @@ from ...prompts.spec import PromptSpec
 from ...prompts.state.cells import Cells
 from ...team.prepared import PreparedAgent
 from ...team.subagents import is_sub_agent
-from ...turns.budget import left
+from ...turns.loop.budget import left
 from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, PromptChanged, RunRequest
 from ...turns.rules import Limits
@@ -42,10 +42,10 @@ from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
 from ..runtime.spoken import Spoken
 from .calling import raised_by
-from .handed import Delegation
-from .labelling import Labelling
-from .shown_step import ShownStep
-from .within import Within
+from .known.handed import Delegation
+from .known.labelling import Labelling
+from .known.shown_step import ShownStep
+from .known.within import Within
 
 logger = logging.getLogger("callboard")
 

@@ -7,9 +7,9 @@ from itertools import islice
 from .....providers.messages import Usage
 from ...answer import NO_USAGE, Answer, HandoffRecord
 from ...errors import CostLimit, RunError, TokenLimit
-from ...turns.machine import Turn
+from ...turns.loop.machine import Turn
 from ...turns.steps import HandoffReturned, Interrupted, Spent
-from .handed import Delegation
+from .known.handed import Delegation
 from .session import Happened, Session
 
 _NOTHING = Turn()

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from .....providers.checks import FUNCTION
 from ...events import RunEvent
-from ...flow import logged
+from ...rendering.flow import logged
 from ...wishes import define
 
 logger = logging.getLogger("callboard")

@@ -19,12 +19,12 @@ from ....errors import (
 )
 from ....events import HandoffFinished, HandoffStarted
 from ....team.subagents import AskedAgent
-from ....turns.budget import narrowed
 from ....turns.labels import carried, joined
+from ....turns.loop.budget import narrowed
 from ....turns.outcome import Outcome
 from ....turns.steps import HandOff, HandoffReturned
 from ...runtime.register import Entry
-from ..handed import Delegation, Sending
+from ..known.handed import Delegation, Sending
 from ..reports import DelegateAnswered, OwnerAnswered
 from ..session import Happened, Session
 

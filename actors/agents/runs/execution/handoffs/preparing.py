@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from ......providers.messages import Message, ToolCall, Usage
-from ......tools.functions import FunctionSignature
 from ......tools.result import ToolResult
+from ......tools.signatures.functions import FunctionSignature
 from ......tools.threads import in_thread
 from .....core.base.send_context import active as active_context
 from ....answer import NO_USAGE, Answer
@@ -21,15 +21,15 @@ from ....handoffs.call import chosen_handoff, offer_of, read_call
 from ....handoffs.handoff import Handoff
 from ....handoffs.limits import check_chain, count_handoff
 from ....handoffs.offer import HandoffTool, summarizer_of
-from ....turns.budget import narrowed
 from ....turns.history import call_of, without_calls
-from ....turns.machine import Turn, cut, transferred
+from ....turns.loop.budget import narrowed
+from ....turns.loop.machine import Turn, cut, transferred
 from ....turns.outcome import Outcome
 from ....turns.questions import as_messages
 from ....turns.rules import Rules
 from ....turns.steps import HandOff, HandoffReturned, Interrupted
 from ..calling import called, raised_by
-from ..handed import Delegation, Sending
+from ..known.handed import Delegation, Sending
 from ..planning import not_offered
 from ..reports import AnswerLookedAt, DelegateAnswered, Prepared, Refused
 from ..session import Happened, Session

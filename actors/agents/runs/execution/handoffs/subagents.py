@@ -39,14 +39,14 @@ from ....prompts.prompt import prompt_of
 from ....prompts.rendering import Rendered
 from ....prompts.subagents import SubAgent, SubAgents
 from ....team.subagents import AskedAgent, name_of, sub_agent_of
-from ....turns.budget import narrowed
+from ....turns.loop.budget import narrowed
 from ....turns.outcome import Outcome
 from ....turns.questions import as_messages
 from ....turns.records import PromptChanged
 from ....turns.steps import HandoffReturned, Interrupted
 from ...runtime.messages import AddAgent
 from ..calling import called
-from ..handed import Asking, Delegation, Part, PartResult
+from ..known.handed import Asking, Delegation, Part, PartResult
 from ..reports import SubAgentsPrepared, SubAgentsTold
 from ..session import Happened, Session
 from .delegation import FATAL, labels_of_answers, submit

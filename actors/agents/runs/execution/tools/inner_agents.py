@@ -17,12 +17,12 @@ from .....core.base.events import Outcome as Ended
 from ....errors import named
 from ....prompts.subagents import SubAgent
 from ....turns.steps import Spent
-from ..handed import Asking, Delegation, Part, PartResult
 from ..handoffs.delegation import FATAL, labels_of_answers
 from ..handoffs.subagents import judged, prepared_part, send_part
+from ..known.handed import Asking, Delegation, Part, PartResult
+from ..known.within import InnerAtWork
 from ..session import Session
 from ..spending import spent_by
-from ..within import InnerAtWork
 
 _SHOWN: Final = 500
 """Characters of an answer that does not fit."""

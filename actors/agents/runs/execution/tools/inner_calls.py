@@ -16,9 +16,9 @@ from ......tools.errors import ToolDefinitionError
 from .....core.base.events import Outcome
 from .....core.base.foreign import is_ours
 from ....prompts.functions.agent_function import AgentFunction
+from ..known.within import InnerAtWork
 from ..reports import InnerAsked, InnerDone, InnerLeft
 from ..session import Session
-from ..within import InnerAtWork
 from .inner_agents import ask_agent
 
 

@@ -29,10 +29,10 @@ from ....turns.records import ToolsStarted
 from ....turns.steps import AskApproval, Decided, Interrupted
 from ...runtime.register import not_kept
 from ..handoffs.delegation import FATAL
+from ..known.within import InnerAtWork
 from ..reports import InnerAsked, InnerDone, InnerLeft, InnerStalled
 from ..session import Happened, Session
 from ..spending import settle
-from ..within import InnerAtWork
 from .inner_agents import agent_spent, stop_agent
 from .tool_calls import INTERRUPTED, ask_approval, with_changes, with_done_before
 from .tool_context import secrets_of

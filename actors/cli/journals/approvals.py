@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from cyclopts import App
 
-from ..core.base.errors import CallboardError
+from ...core.base.errors import CallboardError
 
 if TYPE_CHECKING:
-    from ..agents.caller import Caller
-    from ..agents.events import ApprovalRequested
-    from ..agents.turns.rules import Limits
+    from ...agents.caller import Caller
+    from ...agents.events import ApprovalRequested
+    from ...agents.turns.rules import Limits
 
 PATIENCE: Final = 3.0
 """Seconds for which a program that holds the conversation may take the decision, before it is reported as waiting."""
@@ -47,9 +47,9 @@ def show(journal: str, /, *, user: str | None = None, tenant: str = "", json: bo
     """
     import asyncio
 
-    from ..agents.runs.coordination.elsewhere import waiting
-    from ..agents.runs.runtime.approvals import may_decide
-    from ..journal.errors import JournalError
+    from ...agents.runs.coordination.elsewhere import waiting
+    from ...agents.runs.runtime.approvals import may_decide
+    from ...journal.errors import JournalError
     from .stores import opened, plain
 
     by = _caller(user, tenant)
@@ -134,7 +134,7 @@ def _decide(
 ) -> int:
     import asyncio
 
-    from ..agents.runs.coordination.elsewhere import decide, taken
+    from ...agents.runs.coordination.elsewhere import decide, taken
     from .stores import opened, plain
 
     async def decided() -> tuple[ApprovalRequested, bool]:
@@ -154,7 +154,7 @@ def _decide(
 
 
 def _caller(user: str | None, tenant: str) -> Caller | None:
-    from ..agents.caller import Caller
+    from ...agents.caller import Caller
 
     if user is None and tenant:
         raise TenantWithoutUser("--tenant says whose --user it is; give both")
@@ -162,7 +162,7 @@ def _caller(user: str | None, tenant: str) -> Caller | None:
 
 
 def _limits(text: str | None) -> Limits | None:
-    from ..agents.turns.rules import Limits
+    from ...agents.turns.rules import Limits
 
     if text is None:
         return None
@@ -173,7 +173,7 @@ def _limits(text: str | None) -> Limits | None:
 
 
 def _line(request: ApprovalRequested) -> str:
-    from ..agents.flow import arguments_in_words
+    from ...agents.rendering.flow import arguments_in_words
 
     caller = request.caller
     whose = f"for {caller.user}{f' of {caller.tenant}' * bool(caller.tenant)}" if caller.user else "for nobody named"

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from ....providers.checks import MAPPING
-from ....providers.messages import Message, Usage
-from ....providers.shapes import FIELDS
-from ..answer import Step, Steps
-from ..context import RequestContext
-from ..errors import DefinitionError
-from ..wishes import define
+from .....providers.checks import MAPPING
+from .....providers.messages import Message, Usage
+from .....providers.shapes import FIELDS
+from ...answer import Step, Steps
+from ...context import RequestContext
+from ...errors import DefinitionError
+from ...wishes import define
 from .machine import Turn
 from .trail import last_step, steps_of
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
-from ....providers.messages import Completion, Message, Usage
-from ..answer import Step, StepCall
-from .history import Shared, result_of
-from .steps import Completed, Decided, HandoffReturned, Spent, ToolReturned
+from .....providers.messages import Completion, Message, Usage
+from ...answer import Step, StepCall
+from ..history import Shared, result_of
+from ..steps import Completed, Decided, HandoffReturned, Spent, ToolReturned
 
 
 class NotTaken(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ....providers.messages import Message
-from .steps import Completed, Decided, HandoffReturned, ToolReturned
+from .....providers.messages import Message
+from ..steps import Completed, Decided, HandoffReturned, ToolReturned
 from .trail import Trail
 
 

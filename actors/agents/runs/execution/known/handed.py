@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .....providers.messages import Message, ToolCall
-from .....tools import ToolResult
-from ...answer import Answer, HandoffRecord
-from ...errors import AgentError
-from ...handoffs.handoff import Handoff
-from ...handoffs.offer import HandoffTool
-from ...prompts.subagents import SubAgent
-from ...turns.outcome import Outcome
-from ...turns.records import RunRequest
-from ...turns.steps import HandOff
+from ......providers.messages import Message, ToolCall
+from ......tools import ToolResult
+from ....answer import Answer, HandoffRecord
+from ....errors import AgentError
+from ....handoffs.handoff import Handoff
+from ....handoffs.offer import HandoffTool
+from ....prompts.subagents import SubAgent
+from ....turns.outcome import Outcome
+from ....turns.records import RunRequest
+from ....turns.steps import HandOff
 
 
 class Sending(NamedTuple):

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ..agents.lifecycle import open_journal
-from ..agents.turns.encoding.codec import RunCodec
-from ..agents.turns.records import EVENTS
-from ..agents.turns.state import fold
-from ..journal.problems import Fold, Problem
-from ..journal.store import Journal
+from ...agents.lifecycle import open_journal
+from ...agents.turns.encoding.codec import RunCodec
+from ...agents.turns.records import EVENTS
+from ...agents.turns.state import fold
+from ...journal.problems import Fold, Problem
+from ...journal.store import Journal
 
 _AGENTS: Final = frozenset(made.__name__ for made in EVENTS)
 
@@ -71,10 +71,10 @@ def is_database(address: str) -> bool:
 def store(address: str) -> Store:
     """The store at an address."""
     if is_database(address):
-        from ..journal import postgres
+        from ...journal import postgres
 
         return Store(postgres.check, postgres.repair, postgres.vacuum, postgres.require)
-    from ..journal import sqlite
+    from ...journal import sqlite
 
     return Store(sqlite.check, sqlite.repair, sqlite.vacuum, sqlite.require)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, TypeAlias, TypeVar
 
-from ....providers.messages import Usage
-from ..errors import CostLimit, RunError, StepLimit, TokenLimit
-from .rules import Limits
+from .....providers.messages import Usage
+from ...errors import CostLimit, RunError, StepLimit, TokenLimit
+from ..rules import Limits
 
 N = TypeVar("N", int, float)
 Spent: TypeAlias = Literal["steps", "tokens", "cost"]

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .context import CallContext, context_type
+from ..context import CallContext, context_type
+from ..errors import InvalidArguments, ToolDefinitionError
 from .docs import Documentation, read_docstring
-from .errors import InvalidArguments, ToolDefinitionError
 from .schema import Bound, explained, hints_of, name_of, read_hints, source_of, without_titles
 
 if TYPE_CHECKING:

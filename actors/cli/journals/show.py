@@ -13,17 +13,17 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ...providers.messages import Message, Usage
-from ..agents.answer import Step, StepCall
-from ..agents.conversations.history import StreamHistory
-from ..agents.conversations.reading import list_conversations, read_conversation, read_lineage
-from ..agents.conversations.view import ConversationSummary, ConversationView
-from ..agents.errors import UnknownConversation
-from ..agents.lifecycle import open_journal
-from ..agents.turns.replay import ReplayStep, replay
-from ..agents.turns.steps import AskApproval, CallTool, Complete, Completed, CompletionFailed, Fail, Finish, HandOff
-from ..core.base.errors import CallboardError
-from ..journal.store import Header, Journal, Record, at_hand
+from ....providers.messages import Message, Usage
+from ...agents.answer import Step, StepCall
+from ...agents.conversations.history import StreamHistory
+from ...agents.conversations.reading import list_conversations, read_conversation, read_lineage
+from ...agents.conversations.view import ConversationSummary, ConversationView
+from ...agents.errors import UnknownConversation
+from ...agents.lifecycle import open_journal
+from ...agents.turns.replay import ReplayStep, replay
+from ...agents.turns.steps import AskApproval, CallTool, Complete, Completed, CompletionFailed, Fail, Finish, HandOff
+from ...core.base.errors import CallboardError
+from ...journal.store import Header, Journal, Record, at_hand
 
 WIDTH: Final = 100
 PAGE: Final = 500

@@ -20,10 +20,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..actors.core.base.errors import named
+from ...actors.core.base.errors import named
+from ..errors import ToolCancelled, ToolError, ToolTimeout
+from ..result import ToolResult
 from .changes import Changes, changes
-from .errors import ToolCancelled, ToolError, ToolTimeout
-from .result import ToolResult
 from .slots import Slots
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ import sys
 from dataclasses import fields
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from .errors import said as said_by
-from .events import (
+from ..errors import said as said_by
+from ..events import (
     ApprovalDecided,
     ApprovalRequested,
     CompletionFinished,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from .....providers.messages import ToolCall
-from .....tools import Tool, ToolResult
-from .....tools.context import CallContext
-from .....tools.errors import ToolCancelled
+from ......providers.messages import ToolCall
+from ......tools import Tool, ToolResult
+from ......tools.context import CallContext
+from ......tools.errors import ToolCancelled
 
 
 class InnerAtWork:

@@ -35,9 +35,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from ....providers.messages import Message, Part, ToolCall, Usage
-from ..answer import NO_USAGE, HandoffRecord
-from ..errors import (
+from .....providers.messages import Message, Part, ToolCall, Usage
+from ...answer import NO_USAGE, HandoffRecord
+from ...errors import (
     AgentError,
     AnswerBlocked,
     InvalidAnswer,
@@ -47,10 +47,9 @@ from ..errors import (
     named,
     said,
 )
-from .budget import exceeded, raised, reached
-from .history import EMPTY, History, call_of, repaired, result_of, with_distinct_ids, with_results, without_calls
-from .rules import NOTHING, Limits, Rules
-from .steps import (
+from ..history import EMPTY, History, call_of, repaired, result_of, with_distinct_ids, with_results, without_calls
+from ..rules import NOTHING, Limits, Rules
+from ..steps import (
     COMPLETE,
     AskApproval,
     Begin,
@@ -73,6 +72,7 @@ from .steps import (
     Stopped,
     ToolReturned,
 )
+from .budget import exceeded, raised, reached
 from .stuck import circle, warning
 from .trail import NO_TRAIL, NotTaken, Trail, noted, spoken
 

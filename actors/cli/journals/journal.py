@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from ..core.base.errors import CallboardError
+from ...core.base.errors import CallboardError
 
 if TYPE_CHECKING:
-    from ..journal.problems import Problem
+    from ...journal.problems import Problem
 
 SOUND, UNSOUND = 0, 1
 
@@ -122,7 +122,7 @@ def prune(
     """
     import asyncio
 
-    from ..journal.store import Retention, at_hand
+    from ...journal.store import Retention, at_hand
     from .stores import opened
 
     ages = {"--finished": finished, "--ephemeral": ephemeral}

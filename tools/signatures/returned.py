@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import InvalidResult
+from ..errors import InvalidResult
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

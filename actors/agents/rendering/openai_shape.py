@@ -7,11 +7,11 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...providers.messages import Completion, Message
-from ...providers.wire.openai_chat import to_events, to_response
-from .answer import Answer
-from .errors import AnswerChanged
-from .events import (
+from ....providers.messages import Completion, Message
+from ....providers.wire.openai_chat import to_events, to_response
+from ..answer import Answer
+from ..errors import AnswerChanged
+from ..events import (
     ApprovalRequested,
     CompletionStarted,
     HandoffFinished,

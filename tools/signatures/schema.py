@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .context import CallContext, context_type
+from ..context import CallContext, context_type
+from ..errors import InvalidArguments, ToolDefinitionError
 from .docs import Documentation, read_docstring
-from .errors import InvalidArguments, ToolDefinitionError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .....providers.messages import Request
+from ......providers.messages import Request
 
 
 class ShownStep:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .....providers.messages import UNLABELLED, Labels, ToolCall
-from ...errors import LabelRefused
-from ...guardrails.labels import LabelPolicy
-from ...team.directory import Directory
-from ...team.prepared import PreparedAgent
-from ...turns.inner import outer_of
-from ...turns.labels import LabelsOfHistory, labels_of
-from ...turns.records import RunRequest
-from ...turns.state import ConversationState
+from ......providers.messages import UNLABELLED, Labels, ToolCall
+from ....errors import LabelRefused
+from ....guardrails.labels import LabelPolicy
+from ....team.directory import Directory
+from ....team.prepared import PreparedAgent
+from ....turns.inner import outer_of
+from ....turns.labels import LabelsOfHistory, labels_of
+from ....turns.records import RunRequest
+from ....turns.state import ConversationState
 from .within import Within
 
 

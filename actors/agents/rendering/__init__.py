@@ -1,0 +1,1 @@
+"""Events and answers as others take them: lines for people and logs, chunks for OpenAI's clients."""

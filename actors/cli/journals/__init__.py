@@ -1,0 +1,1 @@
+"""Commands that look at what programs keep in their journals, and do something about it."""
