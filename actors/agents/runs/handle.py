@@ -89,7 +89,7 @@ class RunHandle(Generic[V_co]):
         if state.queue[0].id != self.id or not (state.begun or state.owner is not None):
             return "queued"
         if entry is not None and entry.session is not None:
-            return "waiting" if entry.session.paused else "running"
+            return "waiting" if entry.session.stopwatch.paused else "running"
         return "waiting" if state.approvals or await self._delegate_waits(self._stream, DEEPEST) else "running"
 
     async def events(self, *, after: int = 0) -> AsyncGenerator[RunRecord]:

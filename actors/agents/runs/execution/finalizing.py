@@ -19,9 +19,7 @@ def finalize(session: Session, outcome: Outcome) -> None:
     session.finalizing = outcome
     session.jobs[JOB] = session.actor.pipe(_looked_at(session, outcome), lambda result: Finalized(session, result))
     if isinstance(outcome.error, RunCancelled | TimeLimit):
-        session.stop_timer()
-        alarm = session.time() + CANCEL_GRACE
-        session.timer = session.runtime.clock.call_at(alarm, session.send, TimeLimitReached(session))
+        session.stopwatch.ring_after(CANCEL_GRACE, session.send, TimeLimitReached(session))
 
 
 def cut_short(session: Session, outcome: Outcome, error: AgentError) -> Outcome:

@@ -179,7 +179,7 @@ class Runner:
             if session.entry is not None and (reason := session.entry.ends_for(run)):
                 self.interrupt(session, cancelled(reason))
             return
-        resumed = Resumed(session.used())
+        resumed = Resumed(session.stopwatch.used())
         if session.prompt is not None and turn.message is not None:
             # Recorded first: a prompt function that kills the process must not do so for ever.
             self._take_up(session, (Restore(),), (resumed,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -36,7 +36,6 @@ from ...turns.records import CredentialGiven, PromptChanged, RunRequest
 from ...turns.rules import Limits
 from ...turns.state import ConversationState
 from ...turns.steps import HandoffReturned, Input
-from ..runtime.clock import Alarm
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
@@ -45,6 +44,7 @@ from .calling import raised_by
 from .known.handed import Delegation
 from .known.labelling import Labelling
 from .known.shown_step import ShownStep
+from .known.stopwatch import Stopwatch
 from .known.within import Within
 
 logger = logging.getLogger("callboard")
@@ -74,12 +74,10 @@ class Session:
         "bought",
         "cells",
         "changed",
-        "clock_started",
         "context",
         "delegations",
         "deps",
         "dropping",
-        "elapsed",
         "entry",
         "finalizing",
         "forward",
@@ -96,7 +94,6 @@ class Session:
         "output",
         "over",
         "owed",
-        "paused",
         "prepared",
         "prompt",
         "recalled",
@@ -114,9 +111,9 @@ class Session:
         "started",
         "state",
         "step_started",
+        "stopwatch",
         "stream",
         "time",
-        "timer",
         "unknown",
         "unready",
         "value",
@@ -163,19 +160,17 @@ class Session:
             if self.output is None:
                 self.output, self.unknown = Output.known(*run.output)
         self.time = runtime.time
-        self.started = self.step_started = self.clock_started = self.time()
-        self.elapsed = state.used
+        self.started = self.step_started = self.time()
+        self.stopwatch = Stopwatch(self.time, runtime.clock, state.used)
         self.interrupted = state.started
         """Calls of the step under way that an earlier incarnation had started."""
-        self.paused: set[str] = set()
-        """The approvals that this run waits for, and those it handed work to."""
         self.again = False
         """Whether an earlier incarnation in this process was at work on it."""
         if entry is not None and entry.open:
             before: Session | None = entry.session
             if before is not None:
                 self.again = True
-                self.elapsed = max(self.elapsed, before.used())
+                self.stopwatch.at_least(before.stopwatch.used())
             entry.session = self
         self.context = RequestContext(
             run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.metadata, []
@@ -219,7 +214,6 @@ class Session:
         self.since: dict[str, float] = {}
         self.delegations: dict[str, Delegation] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
-        self.timer: Alarm | None = None
         self.dropping: list[str] = []
         """Streams of other conversations that go with the next append."""
         self.forward: Delegation | None = None
@@ -360,41 +354,25 @@ class Session:
         usage, cost = turn.usage, turn.cost
         for answer in before:
             usage, cost = usage + answer.usage, cost + answer.cost
-        return left(self.limits, usage, cost, self.used())
-
-    def used(self) -> float:
-        """Seconds of the run's time that are used."""
-        if self.paused:
-            return self.elapsed
-        return self.elapsed + self.time() - self.clock_started
+        return left(self.limits, usage, cost, self.stopwatch.used())
 
     def start_clock(self) -> None:
         """Let the run's time go on."""
-        self.clock_started = self.time()
+        self.stopwatch.start()
         seconds = self.rules.limits.seconds
         if seconds is not None and not self.over:
-            left = seconds - self.elapsed
-            self.timer = self.runtime.clock.call_at(self.clock_started + left, self.send, TimeLimitReached(self))
+            self.stopwatch.ring_once_used(seconds, self.send, TimeLimitReached(self))
 
     def pause(self, approval: str) -> None:
         """While a person thinks, the time of the run stands still, and of those that wait for it."""
         for session in self.upward():
-            session.stand_still({approval})
-
-    def stand_still(self, approvals: Set[str]) -> None:
-        """No time passes for this run until these are decided."""
-        if approvals and not self.paused:
-            self.elapsed = self.used()
-            self.stop_timer()
-        self.paused |= approvals
+            session.stopwatch.stand_still({approval})
 
     def unpause(self, approval: str) -> None:
         """The person has decided."""
         for session in self.upward():
-            if approval in session.paused:
-                session.paused.discard(approval)
-                if not session.paused:
-                    session.start_clock()
+            if session.stopwatch.decided(approval):
+                session.start_clock()
 
     def upward(self) -> Iterator[Session]:
         """This, and what is done for each of the runs that this one works for, the nearest first."""
@@ -421,23 +399,16 @@ class Session:
 
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
-        self.elapsed = self.used()
         self._end_work()
         for request in self.waiting.values():  # they go on waiting, and may be decided meanwhile
             self.unpause(request.approval)
         self.waiting.clear()
-        self.paused.add("")  # for good: no more time passes for it
-
-    def stop_timer(self) -> None:
-        """Nothing tells any more that the run's time is up."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        self.stopwatch.stop()
 
     def _end_work(self) -> None:
         """Nothing more is done for the run by this incarnation."""
         self.over = True
-        self.stop_timer()
+        self.stopwatch.stop_alarm()
         if self.ask is not None:
             self.ask.cancel()
             self.ask = None

@@ -62,7 +62,7 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         answer.cost if alone else sum(one.cost for one in paid),
         len(answer.steps) if alone else sum(len(one.steps) for one in paid),
         delegation.records(answers, failed),
-        session.used(),
+        session.stopwatch.used(),
         (outcome.owner or (handoff.target, delegation.run.conversation)) if final else None,
         answer.agent if final else "",
         kept(answer.steps) if alone else tuple(step for one in paid for step in one.steps),
@@ -176,7 +176,7 @@ def submit(session: Session, call_id: str, delegation: Delegation, asked: AskedA
     entry.fresh = not session.resumed
     working: Session | None = entry.session
     if working is not None and not working.over:  # it was at work when this side crashed, and may wait for a person
-        session.stand_still(working.paused)
+        session.stopwatch.stand_still(working.stopwatch.paused)
     entry.reply.when_done(partial(_when_answered, ref(session), call_id, entry))
 
 

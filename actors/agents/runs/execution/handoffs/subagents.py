@@ -408,7 +408,7 @@ def _returned(session: Session, asking: Asking, results: Sequence[PartResult], h
         cost=sum(answer.cost for answer in answers),
         steps=sum(len(answer.steps) for answer in answers),
         handoffs=tuple(records),
-        used=session.used(),
+        used=session.stopwatch.used(),
         within=tuple(step for answer in answers for step in answer.steps),
         notes=tuple(note for answer in answers for note in answer.notes),
         labels=labels_of_answers(answers) if not any(errors) else None,

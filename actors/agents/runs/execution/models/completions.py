@@ -130,7 +130,9 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
         if completion.extra or session.value is not None
         else None
     )
-    happened(session, Completed(completion, problem, broken, session.used(), session.helped, sure, session.offered))
+    happened(
+        session, Completed(completion, problem, broken, session.stopwatch.used(), session.helped, sure, session.offered)
+    )
 
 
 def _looked_at(given: object) -> Completion:

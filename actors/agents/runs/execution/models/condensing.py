@@ -128,7 +128,7 @@ def carry_out_change(session: Session, change: Change, happened: Happened) -> No
     """Have less shown. The model is asked once that is recorded; where a summary is wanted, that is made first."""
     session.shown.changes += 1
     if change.after.wanted is None:
-        _record(session, change, change.after, Condensed(change.after.shape, used=session.used()), happened)
+        _record(session, change, change.after, Condensed(change.after.shape, used=session.stopwatch.used()), happened)
         return
     token = active_context.set(session.send_context)
     session.ask = session.actor.pipe(
@@ -166,9 +166,9 @@ def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
         session.shown.failed = (*session.shown.failed, wanted.by)
         note = f"the conversation could not be summarized: {named(error)}"
         after = change.before
-        event = Condensed(after.shape, used=session.used(), notes=(note,))
+        event = Condensed(after.shape, used=session.stopwatch.used(), notes=(note,))
     else:
-        event = Condensed(after.shape, used=session.used())
+        event = Condensed(after.shape, used=session.stopwatch.used())
     if bought is not None:
         event = event._replace(
             usage=bought.usage, cost=bought.cost or 0.0, model=bought.model, provider=bought.provider

@@ -235,7 +235,7 @@ def _record_result(
     labels = result.labels if result.labels is not None else inner.tool.labels
     result = replace(result, labels=explicit(labels, call.name))
     outer = outer_of(call.id)
-    came = returned(call.id, result, session.within.made[outer], session.used())
+    came = returned(call.id, result, session.within.made[outer], session.stopwatch.used())
     if secrets:
         came = came._replace(value=secrets.blot(came.value))
     since = session.since.pop(call.id, None)

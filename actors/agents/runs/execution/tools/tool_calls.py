@@ -300,4 +300,4 @@ def _returned(
     if session.runtime.bus.active:
         told = {"tool": call.name, "content": shown(content), "is_error": is_error}
         session.emit(ToolFinished, call_id=call.id, seconds=seconds, **told)
-    happened(session, ToolReturned(call.id, content, is_error, session.used(), labels))
+    happened(session, ToolReturned(call.id, content, is_error, session.stopwatch.used(), labels))
