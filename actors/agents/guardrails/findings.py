@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ..errors import DefinitionError
@@ -23,6 +24,7 @@ class Finding:
         kind: what it is, in words: ``card number``. It is told and logged, so it must say nothing of the text.
         score: how sure the check is, from 0 to 1.
         replacement: what stands in its place where it is redacted; None for the kind in brackets.
+        cut: it is all of the text from its start on, also what is yet to come of it; ``end`` says nothing then.
 
     Raises:
         DefinitionError: it ends before it begins, or has no kind.
@@ -33,6 +35,7 @@ class Finding:
     kind: str
     score: float = 1.0
     replacement: str | None = None
+    cut: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.end:
@@ -42,7 +45,7 @@ class Finding:
 
     def moved(self, by: int) -> Finding:
         """The same one, so many characters further on."""
-        return Finding(self.start + by, self.end + by, self.kind, self.score, self.replacement) if by else self
+        return replace(self, start=self.start + by, end=self.end + by) if by else self
 
 
 Check: TypeAlias = "Callable[[str], Iterable[Finding] | Awaitable[Iterable[Finding]]]"
@@ -78,7 +81,7 @@ class StreamCheck(Protocol):
 
 
 class Span(NamedTuple):
-    """What one or several findings that overlap take up of a text."""
+    """What one or several findings that overlap take up of a text; behind a cut it ends at no place of any text."""
 
     start: int
     end: int
@@ -87,19 +90,21 @@ class Span(NamedTuple):
 
 def spans(findings: Iterable[Finding]) -> list[Span]:
     """The stretches that are to be replaced, in order: findings that overlap are one, named after the surest of them,
-    and of equally sure ones the first and longest."""
+    and of equally sure ones the first and longest. A cut is the last one; what begins behind it names nothing."""
     merged: list[Span] = []
     best: Finding | None = None
-    for one in sorted(findings, key=lambda found: (found.start, -found.end, -found.score)):
-        if one.start == one.end:
+    for one in sorted(findings, key=lambda found: (found.start, not found.cut, -found.end, -found.score)):
+        end = sys.maxsize if one.cut else one.end
+        if one.start == end:
             continue  # it says something of the text, and takes up nothing of it
-        if merged and one.start < merged[-1].end:
-            assert best is not None
+        if best is not None and one.start < merged[-1].end:
             best = one if one.score > best.score else best
-            merged[-1] = Span(merged[-1].start, max(merged[-1].end, one.end), _replacement(best))
+            merged[-1] = Span(merged[-1].start, max(merged[-1].end, end), _replacement(best))
         else:
             best = one
-            merged.append(Span(one.start, one.end, _replacement(one)))
+            merged.append(Span(one.start, end, _replacement(one)))
+        if one.cut:
+            break
     return merged
 
 

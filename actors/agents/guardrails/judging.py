@@ -75,7 +75,7 @@ class TextJudge:
             raises, nothing more is.
     """
 
-    __slots__ = ("_base", "_found", "_parts", "_pending", "_told")
+    __slots__ = ("_base", "_cut", "_found", "_parts", "_pending", "_told")
 
     def __init__(self, checks: Sequence[Check], told: Callable[[list[Finding]], object] = _nobody) -> None:
         self._parts = [_Part(check) for check in checks]
@@ -83,6 +83,8 @@ class TextJudge:
         self._pending = ""
         self._base = 0
         self._found: list[Finding] = []
+        self._cut = False
+        """Whether a cut was let through: nothing of what comes is."""
 
     @property
     def held(self) -> int:
@@ -95,18 +97,22 @@ class TextJudge:
         Raises:
             Exception: what ``told`` raises, or a check.
         """
-        self._pending += piece
         found: list[Finding] = []
         for part in self._parts:
             found += await part.take(piece, last)
         if found:
             self._told(found)
+        if self._cut:
+            return ""
+        self._pending += piece
         self._found += found
         end = self._base + len(self._pending)
         decided = end if last else min((part.decided for part in self._parts), default=end)
         merged = spans(self._found)
+        self._cut = any(one.cut and one.start < decided for one in self._found)
         # Of a span that is not decided to its end, nothing is told: another one may yet overlap it.
-        upto = next((span.start for span in merged if span.start < decided < span.end), decided)
+        held = next((span.start for span in merged if span.start < decided < span.end), decided)
+        upto = end if self._cut else held
         shown = [Span(one.start - self._base, one.end - self._base, one.replacement) for one in merged]
         shown = [one for one in shown if one.start < upto - self._base]
         text = replaced([self._pending[: upto - self._base]], 0, shown)[0]

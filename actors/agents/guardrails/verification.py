@@ -54,12 +54,12 @@ class _Length:
         length, most = base + end, self._most
         if most is not None and length > most:
             cut = most - 1 - base
-            if cut >= start:
-                return [Finding(cut, end, "text that is too long", replacement="…")], end
-            return ([Finding(start, end, "text that is too long", replacement="")] if end > start else []), end
-        if last:
-            return ([Finding(start, end, "text that is too short")] if length < self._least else []), end
-        return [], end if most is None else max(start, min(end, most - 1 - base))
+            if cut < start:
+                return [], end  # it was told before
+            return [Finding(cut, end, "text that is too long", replacement="…", cut=True)], end
+        if length < self._least:
+            return ([Finding(start, end, "text that is too short")], end) if last else ([], start)
+        return [], end if last or most is None else max(start, min(end, most - 1 - base))
 
 
 def json_schema(schema: Mapping[str, Any]) -> _Schema:

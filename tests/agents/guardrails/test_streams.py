@@ -30,12 +30,13 @@ from callboard import (
     high_entropy_strings,
     ibans,
     phone_numbers,
+    text_length,
     vendor_keys,
 )
 from callboard.actors import Actor, ChildSpec
 from callboard.actors.agents.errors import GuardrailTripped
 from callboard.actors.agents.events import PartialAnswer, ReasoningDelta, Retried, TextDelta
-from callboard.actors.agents.guardrails.findings import Check
+from callboard.actors.agents.guardrails.findings import Check, replaced, spans
 from callboard.actors.agents.guardrails.judging import TextJudge, found_in
 from callboard.providers.errors import StreamCut
 from callboard.providers.messages import Completion, Message, Request, Usage
@@ -123,6 +124,61 @@ def test_nothing_of_what_is_refused_is_shown_nor_anything_behind_it(given: list[
         assert all(len(shown) <= one.start for one in found)
 
     asyncio.run(check())
+
+
+def unsure(text: str) -> list[Finding]:
+    """A plain function whose findings name nothing beside surer ones, unless those begin behind a cut."""
+    return [Finding(place, place + 3, "x", score=0.5) for place in range(len(text) - 2) if text[place] == "x"]
+
+
+@settings(max_examples=300)
+@given(pieces(), st.integers(1, 60), st.integers(0, 20), st.sampled_from([[], [text_length(20)], [unsure]]))
+def test_a_cut_hides_what_stands_behind_it_however_the_text_comes(
+    given: list[str], most: int, least: int, others: list[Check]
+) -> None:
+    async def check() -> None:
+        text = "".join(given)
+        checks = [*CHECKS, *others, text_length(most, least=min(most, least))]
+        found = [one for check in checks for one in await found_in(check, text)]
+        whole = replaced([text], 0, spans(found))[0]
+        assert await shown_of(TextJudge(checks), given) == whole
+        cut = min((one.start for one in found if one.cut), default=len(text))
+        assert whole == replaced([text], 0, spans(one for one in found if one.start < cut or one.cut))[0]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Call me, or do not: +49 30 901820", "Call me, …"),
+        ("Call +49 30 901820 or do not", "Call [phone number]"),
+        ("Call me, +49 30 901820", "Call me, …"),
+    ],
+)
+async def test_of_a_finding_behind_a_cut_no_mark_is_left_and_one_over_it_is_one_with_it(text: str, shown: str) -> None:
+    checks = [phone_numbers("DE"), text_length(10)]
+    async with agency([text], hooks=[Guardrail(checks, on={"output"}, action="redact")]) as team:
+        events, _ = await streamed(team)
+    assert events[-1].answer.text == text_of(events) == shown  # type: ignore[attr-defined]
+
+
+async def test_a_cut_is_shown_at_once_and_told_of_once() -> None:
+    told: list[str] = []
+    judge = TextJudge([*CHECKS, text_length(10)], lambda found: told.extend(one.kind for one in found))
+    assert await judge.take("One, two, three and 41") == "One, two,…"
+    assert await judge.take("11 1111 1111 ") == ""
+    assert await judge.take("1111 is it", last=True) == ""
+    assert told == ["text that is too long", "card number"]
+    assert judge.held == 0
+
+
+async def test_a_text_that_may_yet_be_too_short_is_held_back_until_it_is_not() -> None:
+    judge = TextJudge([text_length(least=5)])
+    assert await judge.take("abcd") == ""
+    assert await judge.take("e") == "abcde"
+    assert await judge.take("f") == "f"
+    assert await TextJudge([text_length(least=5)]).take("abcd", last=True) == "[text that is too short]"
 
 
 @pytest.mark.parametrize(
@@ -223,13 +279,13 @@ def test_a_streamed_run_shows_its_answer_redacted_piece_by_piece(given: list[str
 def test_several_guardrails_see_of_a_stream_what_those_before_have_left(given: list[str]) -> None:
     async def check() -> None:
         first = Guardrail(CHECKS[:3], on={"output"}, action="redact")
-        then = Guardrail(CHECKS[3:], on={"output"}, action="redact")
+        then = Guardrail([*CHECKS[3:], text_length(40)], on={"output"}, action="redact")
         async with agency(given, hooks=[first, then]) as team:
             events, error = await streamed(team)
         assert error is None
         answer = events[-1].answer  # type: ignore[attr-defined]
         left = await shown_of(TextJudge(CHECKS[:3]), given)
-        assert answer.text == text_of(events) == await shown_of(TextJudge(CHECKS[3:]), [left])
+        assert answer.text == text_of(events) == await shown_of(TextJudge([*CHECKS[3:], text_length(40)]), [left])
 
     asyncio.run(check())
 
