@@ -32,6 +32,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "agents": ".builtin.agents:AgentsSkill",
     "crew": ".builtin.crew.skill:CrewSkill",
     "database": ".builtin.database:DatabaseSkill",
+    "documents": ".builtin.documents:documents_skill",
     "files": ".builtin.files:files_skill",
     "folders": ".folders.skills:skills_from",
     "google": ".builtin.google:GoogleSkill",

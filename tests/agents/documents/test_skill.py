@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +15,22 @@ from callboard import (
     Agency,
     Agent,
     Caller,
+    ConfigError,
     Documents,
     HookContext,
     Memory,
     Owner,
     Request,
+    SkillFailed,
     ToolContext,
     documents_skill,
+    find_skill,
     hook,
+    load_team,
     tool,
 )
 from callboard.actors.agents.errors import DefinitionError
+from callboard.actors.agents.skills.builtin.documents import OpenedDocumentsSkill
 from callboard.actors.testing.doubles.models import call
 from callboard.testing import Crash, Simulation, simulate
 from tests.agents.support import function, results
@@ -100,10 +106,43 @@ async def test_queries_that_are_no_text_are_told_to_the_model(memory: Memory) ->
 
 def test_wrong_arguments_of_the_skill_are_named(memory: Memory) -> None:
     wrong: Any = 7
-    with pytest.raises(DefinitionError, match="documents is a Documents"):
-        documents_skill(wrong)
+    for nothing in (wrong, ""):
+        with pytest.raises(DefinitionError, match="documents is a Documents, a path or an address, not"):
+            documents_skill(nothing)
     with pytest.raises(DefinitionError, match="owner is an Owner"):
         documents_skill(Documents(memory), owner=wrong)
+
+
+async def test_a_skill_by_name_opens_what_was_indexed_and_closes_it(tmp_path: Path) -> None:
+    with Memory(tmp_path / "m.db") as memory:
+        await Documents(memory).index(b"The office opens at eight.", owner=Owner(tenant="acme"), name="hours.txt")
+    skill = find_skill("documents", documents=tmp_path / "m.db", owner={"tenant": "acme"})
+    async with Agency(Agent("Clerk", "You help.", skills=[skill]), model=function(answers)) as team:
+        assert (await team.run("when does the office open?")).text.endswith("[hours.txt, line 1]")
+        assert team.get_skill("Clerk", "documents") is skill
+        opened = skill._documents  # type: ignore[attr-defined]
+    assert "closed" in repr(opened)
+
+
+async def test_a_skill_whose_documents_cannot_be_opened_is_named_as_the_agency_starts(tmp_path: Path) -> None:
+    agent = Agent("Clerk", "You help.", skills=[documents_skill(tmp_path)])
+    with pytest.raises(SkillFailed, match="MemoryUnavailable"):
+        async with Agency(agent, model=function(answers)):
+            pass
+
+
+def test_a_team_file_says_which_documents_there_are_and_whose(tmp_path: Path) -> None:
+    file = tmp_path / "team.yaml"
+    file.write_text(
+        "skills:\n  documents: {settings: {documents: m.db, owner: {tenant: acme}}}\n"
+        "agents:\n  Clerk: {instructions: help, skills: [documents]}\n"
+    )
+    (skill,) = load_team(file).agents["Clerk"].skills
+    assert isinstance(skill, OpenedDocumentsSkill)
+    assert (skill._store, skill._owner) == (tmp_path / "m.db", Owner(tenant="acme"))
+    file.write_text(file.read_text().replace("tenant", "tenent"))
+    with pytest.raises(ConfigError, match=r"owner\.tenent"):
+        load_team(file)
 
 
 USERS = ("ann", "bob", "cem")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from callboard import (
     open_agency,
 )
 from callboard.actors.agents.skills.discovery import WrongSettings, made_skill
+from tests.cli.command import ROOT
 
 MODULE = """
 from callboard import Skill, SkillContext
@@ -86,6 +88,13 @@ def test_what_an_installed_package_declares_is_found_by_its_name_and_made_with_s
     assert find_skill("mail", host="mx", key="secret").instructions == "Mail goes by mx."
     assert find_skill("courtesy").name == "courtesy"
     assert Agent.from_config({"name": "A", "skills": ["courtesy"]}).all_skills[0].instructions == "Be polite."
+
+
+def test_the_page_lists_the_skills_that_come_with_the_library() -> None:
+    page = (ROOT / "actors" / "agents" / "skills" / "README.md").read_text(encoding="utf-8")
+    table = page.split("| name | settings |")[1].split("\n\n")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(listed) == sorted(name for name, origin in known_skills().items() if origin == "callboard")
 
 
 def test_a_name_that_is_not_there_or_there_twice_is_refused_by_name(packages: Path) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from .....tools import tool
 from .....tools.errors import ToolError
+from .....tools.threads import in_thread
 from ...context import ToolContext
 from ...errors import DefinitionError
 from ...memory.documents.documents import Documents, Passage
 from ...memory.facts.fact import Owner
+from ...memory.memory import Memory
+from ..context import SkillContext
 from ..skill import Skill
 
 FOUND: Final = 5
@@ -26,31 +31,51 @@ _INSTRUCTIONS: Final = (
 _NOBODY: Final = "nobody is named as the user of this conversation, so there are no documents"
 
 
-def documents_skill(documents: Documents, *, owner: Owner | None = None) -> Skill:
+def documents_skill(documents: Documents | Path | str, *, owner: Owner | None = None) -> Skill:
     """Documents for an agent: tools that find passages in them, each with its citation.
 
     Args:
-        documents: where they are kept.
+        documents: what they are kept in; or the path or the address (``postgresql://…``) of a memory that they were
+            indexed in, which is opened as the agency starts, and closed as it stops.
         owner: whose documents they are, for every user of the agent. None: each run's caller has their own, and in runs
             of callers without a name there are none.
 
     Raises:
         DefinitionError: an argument is of the wrong type.
     """
-    if not isinstance(documents, Documents):
-        raise DefinitionError(f"documents_skill: documents is a Documents, not {type(documents).__name__}")
+    if not isinstance(documents, Documents | Path | str) or not str(documents):
+        wrong = type(documents).__name__
+        raise DefinitionError(f"documents_skill: documents is a Documents, a path or an address, not {wrong}")
     if owner is not None and not isinstance(owner, Owner):
         raise DefinitionError(f"documents_skill: owner is an Owner, not {type(owner).__name__}")
+    if isinstance(documents, Documents):
+        return DocumentsSkill(documents, owner)
+    return OpenedDocumentsSkill(documents, owner)
 
-    def whose(context: ToolContext[Any]) -> Owner:
-        if owner is not None:
-            return owner
-        if not context.caller.user:
-            raise ToolError(_NOBODY)
-        return Owner(context.caller.user, context.caller.tenant)
 
-    @tool(risk="safe", idempotent=True)
-    async def search_documents(context: ToolContext[Any], query: str) -> str:
+class DocumentsSkill(Skill):
+    """See `documents_skill`.
+
+    Args:
+        documents: what they are kept in; None: that is still to be opened.
+        owner: as there.
+    """
+
+    def __init__(self, documents: Documents | None, owner: Owner | None) -> None:
+        self._documents = documents
+        self._owner = owner
+        made = tool(risk="safe", idempotent=True)
+        super().__init__(
+            "documents",
+            _INSTRUCTIONS,
+            [made(self.search_documents), made(self.list_documents)],
+            description="Finds passages in documents, with citations.",
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._documents!r}>"
+
+    async def search_documents(self, context: ToolContext[Any], query: str) -> str:
         """Look for passages of documents. Returns a JSON list of them with their citations, best first.
 
         Args:
@@ -60,19 +85,49 @@ def documents_skill(documents: Documents, *, owner: Owner | None = None) -> Skil
             query.encode()
         except UnicodeEncodeError:
             raise ToolError("the query has half of a surrogate pair, which is no text") from None
-        return _shown(await documents.search(query.replace("\0", " "), owner=whose(context), limit=FOUND))
+        found = await self._opened.search(query.replace("\0", " "), owner=self._whose(context), limit=FOUND)
+        return _shown(found)
 
-    @tool(risk="safe", idempotent=True)
-    async def list_documents(context: ToolContext[Any]) -> str:
+    async def list_documents(self, context: ToolContext[Any]) -> str:
         """The names of the documents that there are, as a JSON list."""
-        return json.dumps([one.name for one in await documents.indexed(owner=whose(context))], ensure_ascii=False)
+        there = await self._opened.indexed(owner=self._whose(context))
+        return json.dumps([one.name for one in there], ensure_ascii=False)
 
-    return Skill(
-        "documents",
-        _INSTRUCTIONS,
-        [search_documents, list_documents],
-        description="Finds passages in documents, with citations.",
-    )
+    def _whose(self, context: ToolContext[Any]) -> Owner:
+        if self._owner is not None:
+            return self._owner
+        if not context.caller.user:
+            raise ToolError(_NOBODY)
+        return Owner(context.caller.user, context.caller.tenant)
+
+    @property
+    def _opened(self) -> Documents:
+        assert self._documents is not None
+        return self._documents
+
+
+class OpenedDocumentsSkill(DocumentsSkill):
+    """A skill that opens the memory of its documents itself; see `documents_skill`.
+
+    Args:
+        store: a path or an address.
+        owner: as there.
+    """
+
+    def __init__(self, store: Path | str, owner: Owner | None) -> None:
+        super().__init__(None, owner)
+        self._store = store
+        self._memory: Memory | None = None
+
+    async def initialize(self, context: SkillContext) -> None:
+        """Open the memory, so that a wrong path is known at the start."""
+        self._memory = await in_thread(partial(Memory, self._store))
+        self._documents = Documents(self._memory)
+
+    async def close(self) -> None:
+        """Close it."""
+        if self._memory is not None:
+            await in_thread(self._memory.close)
 
 
 def _shown(passages: Iterable[Passage]) -> str:
