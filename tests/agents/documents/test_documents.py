@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard import Documents, EmptyDocument, Memory, Owner, WrongDocument
+from callboard import Documents, EmptyDocument, Labels, Memory, Owner, WrongDocument
 
 from .support import ANN, BOB, HANDBOOK, pdf
 
@@ -69,6 +69,36 @@ async def test_a_document_that_has_changed_is_replaced_and_one_that_has_not_stay
     again = await documents.index(b"The door code is 1234.", owner=ANN, name="doors.txt")
     assert again.digest == first.digest
     assert [one.text for one in await documents.passages("doors.txt", owner=ANN)] == ["The door code is 1234."]
+
+
+async def test_passages_have_the_labels_that_their_document_was_indexed_with(memory: Memory) -> None:
+    documents = Documents(memory)
+    salaries = Labels(frozenset({"an import"}), frozenset({"salaries"}))
+    for name, labels in (("a.txt", None), ("b.txt", Labels()), ("c.txt", salaries)):
+        await documents.index(f"The door code of {name}.".encode(), owner=ANN, name=name, labels=labels)
+    wanted = {"a.txt": Labels(frozenset({"document a.txt"})), "b.txt": Labels(), "c.txt": salaries}
+    assert {one.document: one.labels for one in await documents.search("door code", owner=ANN)} == wanted
+    assert {one.name: one.labels for one in await documents.indexed(owner=ANN)} == wanted
+    for name, labels in wanted.items():
+        assert [one.labels for one in await documents.passages(name, owner=ANN)] == [labels]
+    (cited,) = await documents.cited("[c.txt, line 1]", owner=ANN)
+    assert [one.labels for one in cited.passages] == [salaries]
+
+
+async def test_a_document_that_is_given_other_labels_has_those_from_then_on(memory: Memory) -> None:
+    documents = Documents(memory)
+    secret = Labels(confidential=frozenset({"doors"}))
+    for labels in (None, secret, Labels(), secret, None):
+        kept = await documents.index(b"The code is 1234.", owner=ANN, name="a.txt", labels=labels)
+        wanted = Labels(frozenset({"document a.txt"})) if labels is None else labels
+        assert kept.labels == wanted
+        assert await documents.indexed(owner=ANN) == [kept]
+        assert [one.labels for one in await documents.search("code", owner=ANN)] == [wanted]
+        before = await memory.export(owner=ANN)
+        await documents.index(b"The code is 1234.", owner=ANN, name="a.txt", labels=labels)
+        assert await memory.export(owner=ANN) == before
+    with pytest.raises(WrongDocument, match="the labels of a document are Labels, not list"):
+        await documents.index(b"x", owner=ANN, name="a.txt", labels=["untrusted: me"])  # type: ignore[arg-type]
 
 
 async def test_what_is_cut_in_another_way_is_indexed_again(memory: Memory) -> None:

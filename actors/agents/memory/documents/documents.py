@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from .....providers.checks import COUNT, require
+from .....providers.messages import UNLABELLED, Labels
 from ..errors import WrongDocument
 from ..facts.fact import Fact, NewFact, Owner, as_owner
+from ..facts.origins import as_texts, labels_of
 from ..memory import Memory
 from .chunking import cut
 from .citations import citations, cite, is_cited
@@ -41,6 +43,7 @@ class Passage:
         place: where in it: ``page 3``, or ``lines 10-24``.
         heading: the headings that it stands under, outermost first; empty if there are none.
         score: higher fits better; comparable within one search only.
+        labels: those of the document; see `Documents.index`.
     """
 
     text: str = field(repr=False)
@@ -48,6 +51,7 @@ class Passage:
     place: str
     heading: str = ""
     score: float = 0.0
+    labels: Labels = UNLABELLED
 
     @property
     def citation(self) -> str:
@@ -78,12 +82,14 @@ class IndexedDocument:
         passages: how many it was cut into.
         digest: of its bytes (SHA-256), hexadecimal.
         since: when it was indexed, in seconds since 1970.
+        labels: see `Documents.index`.
     """
 
     name: str
     passages: int
     digest: str
     since: float
+    labels: Labels = UNLABELLED
 
 
 class Documents:
@@ -109,7 +115,9 @@ class Documents:
     def __repr__(self) -> str:
         return f"Documents({self._memory!r})"
 
-    async def index(self, source: str | Path | bytes, *, owner: Owner, name: str = "") -> IndexedDocument:
+    async def index(
+        self, source: str | Path | bytes, *, owner: Owner, name: str = "", labels: Labels | None = None
+    ) -> IndexedDocument:
         """Read a document, and keep it in place of what was kept under its name; one that has not changed stays.
 
         Args:
@@ -117,6 +125,8 @@ class Documents:
                 UTF-8, or says by its first bytes (HTML also by its head) what it is.
             owner: whose it is. One that names no agent replaces it for all of the user's agents.
             name: what it is cited as, and told apart by; its ending says what it is. Empty: the path as it was given.
+            labels: who outside has written of it, and as what it is confidential: what an agent is shown of it has
+                them. None: somebody outside has, and is called ``document`` with its name; ``Labels()``: nobody has.
 
         Raises:
             DocumentNotFound: there is no such file.
@@ -129,14 +139,15 @@ class Documents:
         """
         as_owner(owner)
         called = _name(source, name)
+        labelled = as_texts(_labels(labels, called))
         data = source if isinstance(source, bytes) else await asyncio.to_thread(bytes_of, source, called)
         digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
         made = f"{VERSION}/{self._characters}/{digest}"
         for entry in await self._memory.facts(owner=owner, kind=DOCUMENT, source=called):
-            if entry.metadata.get("made") == made and entry.owner == owner:
+            if entry.metadata.get("made") == made and entry.labels == labelled and entry.owner == owner:
                 return _indexed(entry)
-        facts = await asyncio.to_thread(self._facts, data, called, made)
-        key = hashlib.sha256("\0".join((called, owner.agent, made)).encode()).hexdigest()
+        facts = await asyncio.to_thread(self._facts, data, called, made, labelled)
+        key = hashlib.sha256("\0".join((called, owner.agent, made, *labelled)).encode()).hexdigest()
         kept = await self._memory.add_all(facts, owner=owner, key=f"document {key}", replacing=called)
         return _indexed(kept[0])
 
@@ -198,28 +209,39 @@ class Documents:
             for document, place in wanted
         ]
 
-    def _facts(self, data: bytes, name: str, made: str) -> list[NewFact]:
+    def _facts(self, data: bytes, name: str, made: str, labels: tuple[str, ...]) -> list[NewFact]:
         """The entry, and the passages."""
         chunks = list(cut(read(data, name), self._characters))
         entry: dict[str, Any] = {"made": made, "passages": len(chunks)}
-        return [NewFact(name, name, metadata=entry, kind=DOCUMENT), *(_as_fact(chunk, name) for chunk in chunks)]
+        document = NewFact(name, name, labels=labels, metadata=entry, kind=DOCUMENT)
+        return [document, *(_as_fact(chunk, name, labels) for chunk in chunks)]
 
 
-def _as_fact(chunk: Chunk, name: str) -> NewFact:
+def _as_fact(chunk: Chunk, name: str, labels: tuple[str, ...]) -> NewFact:
     """A passage, with the headings that it stands under as its first line: it is found by them, too, and a guardrail
     that looks at what is kept sees all of it."""
     text = f"{chunk.heading}\n{chunk.text}" if chunk.heading else chunk.text
-    return NewFact(text, name, metadata={"place": chunk.place, "headed": bool(chunk.heading)}, kind=CHUNK)
+    place = {"place": chunk.place, "headed": bool(chunk.heading)}
+    return NewFact(text, name, labels=labels, metadata=place, kind=CHUNK)
 
 
 def _passage(fact: Fact, score: float = 0.0) -> Passage:
     heading, _, text = fact.text.partition("\n") if fact.metadata.get("headed") else ("", "", fact.text)
-    return Passage(text, fact.source, str(fact.metadata.get("place", "")), heading, score)
+    return Passage(text, fact.source, str(fact.metadata.get("place", "")), heading, score, labels_of([fact]))
 
 
 def _indexed(entry: Fact) -> IndexedDocument:
     digest = str(entry.metadata.get("made", "")).rpartition("/")[2]
-    return IndexedDocument(entry.source, int(entry.metadata.get("passages", 0)), digest, entry.valid_from)
+    passages = int(entry.metadata.get("passages", 0))
+    return IndexedDocument(entry.source, passages, digest, entry.valid_from, labels_of([entry]))
+
+
+def _labels(given: object, name: str) -> Labels:
+    if given is None:
+        return Labels(frozenset({f"document {name}"}))
+    if not isinstance(given, Labels):
+        raise WrongDocument(f"the labels of a document are Labels, not {type(given).__name__}", name)
+    return given
 
 
 def _name(source: object, given: object) -> str:

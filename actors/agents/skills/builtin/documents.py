@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from .....tools import tool
+from .....providers.messages import UNLABELLED
+from .....tools import ToolResult, tool
 from .....tools.errors import ToolError
 from .....tools.threads import in_thread
 from ...context import ToolContext
 from ...errors import DefinitionError
-from ...memory.documents.documents import Documents, Passage
+from ...memory.documents.documents import Documents, IndexedDocument, Passage
 from ...memory.facts.fact import Owner
 from ...memory.memory import Memory
 from ..context import SkillContext
@@ -75,7 +76,7 @@ class DocumentsSkill(Skill):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._documents!r}>"
 
-    async def search_documents(self, context: ToolContext[Any], query: str) -> str:
+    async def search_documents(self, context: ToolContext[Any], query: str) -> ToolResult:
         """Look for passages of documents. Returns a JSON list of them with their citations, best first.
 
         Args:
@@ -86,12 +87,13 @@ class DocumentsSkill(Skill):
         except UnicodeEncodeError:
             raise ToolError("the query has half of a surrogate pair, which is no text") from None
         found = await self._opened.search(query.replace("\0", " "), owner=self._whose(context), limit=FOUND)
-        return _shown(found)
+        shown = [{"citation": one.citation, "heading": one.heading, "text": one.text} for one in found]
+        return _result(shown, found)
 
-    async def list_documents(self, context: ToolContext[Any]) -> str:
+    async def list_documents(self, context: ToolContext[Any]) -> ToolResult:
         """The names of the documents that there are, as a JSON list."""
         there = await self._opened.indexed(owner=self._whose(context))
-        return json.dumps([one.name for one in there], ensure_ascii=False)
+        return _result([one.name for one in there], there)
 
     def _whose(self, context: ToolContext[Any]) -> Owner:
         if self._owner is not None:
@@ -130,7 +132,9 @@ class OpenedDocumentsSkill(DocumentsSkill):
             await in_thread(self._memory.close)
 
 
-def _shown(passages: Iterable[Passage]) -> str:
-    return json.dumps(
-        [{"citation": one.citation, "heading": one.heading, "text": one.text} for one in passages], ensure_ascii=False
-    )
+def _result(shown: list[Any], of: Iterable[Passage | IndexedDocument]) -> ToolResult:
+    """What the model is shown, with the labels of what it is of."""
+    labels = UNLABELLED
+    for one in of:
+        labels |= one.labels
+    return ToolResult(json.dumps(shown, ensure_ascii=False), labels=labels)
