@@ -43,6 +43,42 @@ async def test_of_several_memories_with_one_key_one_adds(store: Any) -> None:
         assert len({fact.id for fact in facts}) == len(await one.facts(owner=ANN)) == 1
 
 
+class Recorded(PostgresMemoryStore):
+    """Remembers what it has asked the server."""
+
+    asked: list[tuple[str, Any]]
+
+    def _run(self, on: str, text: str, arguments: Any = ()) -> list[tuple[Any, ...]]:
+        self.asked.append((text, arguments))
+        return super()._run(on, text, arguments)
+
+
+def rows_looked_at(plan: dict[str, Any]) -> float:
+    """By all parts of a plan that was carried out."""
+    own: float = plan["Actual Rows"] * plan["Actual Loops"]
+    return own + sum(rows_looked_at(part) for part in plan.get("Plans", ()))
+
+
+async def test_a_search_looks_at_each_fact_some_few_times_also_where_the_server_has_not_counted_them_yet(
+    postgres: Server, schema: str
+) -> None:
+    import psycopg
+
+    store = Recorded(postgres.url, schema=schema)
+    store.asked = []
+    with Memory(store) as memory:
+        await memory.add_all([f"fact {number} about tea" for number in range(500)], owner=ANN)
+        store.asked.clear()
+        assert len(await memory.search("tea fact", owner=ANN)) == 10
+        searches = [(text, values) for text, values in store.asked if "LIMIT %(depth)s" in text]
+        assert len(searches) == 2, "by words, and by nearness"
+        with psycopg.connect(postgres.url) as connection:
+            for text, values in searches:
+                query = b"EXPLAIN (ANALYZE, FORMAT JSON) " + store._names.query(text)
+                ((found,),) = psycopg.ClientCursor(connection).execute(query, values).fetchall()
+                assert rows_looked_at(found[0]["Plan"]) < 50 * 500
+
+
 async def test_memories_in_different_schemas_do_not_meet(postgres: Server, schema: str) -> None:
     try:
         with (

@@ -31,7 +31,7 @@ _INSERT: Final = (
 _BY_TEXT: Final = """
 WITH fits AS MATERIALIZED (
     SELECT f.place, f.terms FROM {s}.facts f WHERE f.terms @@ %(any)s::tsquery AND <where>
-), asked AS (
+), asked AS MATERIALIZED (
     SELECT q.term::tsquery AS term,
         -- How much a word tells apart, as in BM25; ts_rank does not know it.
         ln(1 + ((SELECT count(*) FROM fits) - count(t.place) + 0.5) / (count(t.place) + 0.5)) + 0.01 AS weight
@@ -45,11 +45,11 @@ _BY_VECTOR: Final = """
 WITH fits AS MATERIALIZED (
     SELECT f.place, -(f.vector OPERATOR({v}.<#>) %(vector)s::{v}.vector) AS likeness FROM {s}.facts f
     WHERE f.vector IS NOT NULL AND <where>
-), all_of_it AS (
-    SELECT count(*) AS n, avg(likeness) AS mean, stddev_pop(likeness) AS deviation FROM fits
 )
-SELECT place, n < %(enough)s OR likeness > mean + deviation * %(deviations)s FROM fits, all_of_it
-WHERE likeness > 0 ORDER BY likeness DESC, place LIMIT %(depth)s
+-- Subqueries, which are carried out once: a server that has not counted its rows yet would join them for each row anew.
+SELECT place, (SELECT count(*) FROM fits) < %(enough)s
+    OR likeness > (SELECT avg(likeness) + stddev_pop(likeness) * %(deviations)s FROM fits)
+FROM fits WHERE likeness > 0 ORDER BY likeness DESC, place LIMIT %(depth)s
 """
 
 
