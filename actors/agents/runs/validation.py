@@ -15,7 +15,7 @@ from ...core.base.spec import check_name
 from ..agent import CONTEXT, Agent
 from ..caller import NOBODY, Caller
 from ..context import NO_DEPS, request_context
-from ..errors import AgencyClosed, DefinitionError, HandoffRefused
+from ..errors import AgencyClosed, DefinitionError, HandoffRefused, LabelRefused
 from ..handoffs.handoff import Handoff, wrong_handoff
 from ..handoffs.limits import check_chain, count_handoff
 from ..memory.context.strategy import ContextStrategy
@@ -197,6 +197,7 @@ def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequ
         AgencyClosed: no runs are accepted.
         HandoffRefused: it is for somebody else, is forbidden, has no task, or is no task but a transfer.
         HandoffError: it goes too deep or in circles, or the run has handed off too often.
+        LabelRefused: it is for another machine, where what the run was told may not go.
     """
     register = runtime.register
     if register.closed:
@@ -218,6 +219,8 @@ def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequ
     check_chain(asking.chain, asking.tasks, handoff, runtime.handoff_limits)
     count_handoff(runtime.handoffs, asking.root, runtime.handoff_limits)
     session = entry.session
+    if session is not None and (why := session.labels.why_not_to(session.prepared, agent)):
+        raise LabelRefused(why)
     nested = asking.nested(
         run_id,
         agent,

@@ -20,10 +20,6 @@ class Colleagues(Protocol):
         """Names and descriptions of the others whom nothing forbids an agent to ask for a caller, at this moment."""
         ...
 
-    def ref(self, name: str) -> ActorRef[Any]:
-        """An agent's actor, which answers a `Handoff`; raises `UnknownAgent`."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class SkillContext:

@@ -144,7 +144,7 @@ class AgencyRuntime:
 
     def _skill_context(self, required: Mapping[str, Skill]) -> SkillContext:
         assert self.system is not None
-        return SkillContext(self.system, self.model, required, Colleagues(self.directory, self.agents))
+        return SkillContext(self.system, self.model, required, Colleagues(self.directory))
 
     # -- the way to actors ---------------------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from typing import Final
 from .....providers.checks import COUNT
 from .....tools.errors import ToolError
 from .....tools.function_tool import tool
-from ....core.base.errors import CoreError
-from ...context import ToolContext
-from ...errors import AgentError, named
+from ...caller import NOBODY, Caller
+from ...context import ToolContext, request_context
+from ...errors import HandoffRefused
 from ...handoffs.handoff import Handoff
+from ...handoffs.offer import handoff
 from ...wishes import define
 from ..context import Colleagues, SkillContext
 from ..skill import Skill
@@ -40,10 +41,8 @@ class AgentsSkill(Skill):
             "agents",
             "There are other agents. Where somebody else knows more, find them by find_agents, and ask by "
             "message_agent. They know nothing of this conversation: say all that they need.",
-            [
-                tool(risk="safe", idempotent=True)(self.find_agents),
-                tool(risk="safe", timeout=None)(self.message_agent),
-            ],
+            [tool(risk="safe", idempotent=True)(self.find_agents)],
+            handoffs=[handoff(self.message_agent, name="message_agent")],
             description="Finds other agents, and asks them.",
         )
 
@@ -61,7 +60,7 @@ class AgentsSkill(Skill):
         Args:
             query: words for what is to be done; empty for all.
         """
-        there = self._there(context)
+        there = self._there(context.agent, context.caller)
         if query.strip():
             fits = [_fit(query, f"{name} {about}") for name, about in there]
             there = [there[at] for at in sorted(range(len(there)), key=lambda at: -fits[at]) if fits[at]]
@@ -70,27 +69,23 @@ class AgentsSkill(Skill):
             lines.append(f"… and {len(there) - self._most} more: say more of what is to be done")
         return "\n".join(lines) or "(nobody fits; find_agents without a query tells of all)"
 
-    async def message_agent(self, context: ToolContext, agent: str, message: str) -> str:
+    async def message_agent(self, agent: str, message: str) -> Handoff:
         """Ask another agent, and wait for the answer.
 
         Args:
             agent: its name, as find_agents tells it.
             message: all that it needs to know.
         """
-        names = [name for name, _ in self._there(context)]
-        if agent not in names:
-            raise ToolError(f"there is nobody called {agent!r:.80} whom you may ask: look by find_agents")
-        assert self._colleagues is not None
-        try:
-            answer = await self._colleagues.ref(agent).ask(Handoff(context.agent, agent, message))
-        except (AgentError, CoreError) as error:  # the latter where its actor crashed on it
-            raise ToolError(f"{agent} did not answer: {named(error)}") from error
-        return str(answer.text)
+        context = request_context()
+        sender, caller = (context.agent, context.caller) if context is not None else ("", NOBODY)
+        if agent not in [name for name, _ in self._there(sender, caller)]:
+            raise HandoffRefused(f"there is nobody called {agent!r:.80} whom you may ask: look by find_agents")
+        return Handoff(sender, agent, message)
 
-    def _there(self, context: ToolContext) -> list[tuple[str, str]]:
+    def _there(self, agent: str, caller: Caller) -> list[tuple[str, str]]:
         if self._colleagues is None:
             raise ToolError("the skill agents is not open: it belongs to an agency that runs")
-        return list(self._colleagues.of(context.agent, context.caller))
+        return list(self._colleagues.of(agent, caller))
 
 
 def _fit(query: str, text: str) -> float:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import httpx
 import pytest
 
-from callboard import Agency, Agent, Caller, DefinitionError, HandoffLimits, HandoffPolicy
+from callboard import (
+    Agency,
+    Agent,
+    Caller,
+    DefinitionError,
+    Guardrail,
+    GuardrailTripped,
+    Handoff,
+    HandoffLimit,
+    HandoffLimits,
+    HandoffPolicy,
+    LabelPolicy,
+    Labels,
+    PatternCheck,
+    RemoteAgent,
+    tool,
+)
 from callboard.actors.agents.skills.builtin.agents import AgentsSkill
 from callboard.actors.testing import Crash, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
@@ -82,9 +99,71 @@ async def test_what_is_asked_is_a_handoff_with_its_limits_and_a_failure_is_told_
         Agent("B", "You fail."),
     )
     async with Agency(*team, model=function(model)) as running:
-        assert "B did not answer: RunFailed: " in (await running.run("?")).text
+        assert "B could not finish: RunFailed: " in (await running.run("?")).text
     async with Agency(*team, model=function(model), handoff_limits=HandoffLimits(total=0)) as running:
-        assert "B did not answer: HandoffLimit: " in (await running.run("?")).text
+        with pytest.raises(HandoffLimit):
+            await running.run("?")
+
+
+async def test_guardrails_of_handoffs_look_at_what_is_asked() -> None:
+    secret = PatternCheck("code name", "blue-[0-9]+")
+    actions: tuple[Literal["redact", "block"], ...] = ("redact", "block")
+    for action in actions:
+        guard = Guardrail(secret, on="handoff", action=action)
+        skilled = Agent("A", "You are A.", skills=[AgentsSkill()], hooks=[guard])
+        asked = asking(call("message_agent", agent="Silent", message="what is blue-7?"))
+        async with Agency(skilled, Agent("Silent"), model=asked) as running:
+            if action == "redact":
+                assert (await running.run("?")).text == "done: what is [code name]?"
+            else:
+                with pytest.raises(GuardrailTripped, match="blocked the handoff: code name"):
+                    await running.run("?")
+
+
+@tool(risk="safe", trusted=True, confidential=True)
+async def salaries() -> str:
+    """What everybody earns."""
+    return "4711"
+
+
+async def test_what_is_confidential_goes_to_nobody_on_another_machine() -> None:
+    def reached(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(request.content)
+
+    elsewhere = RemoteAgent("Elsewhere", "https://r.example/v1", transport=httpx.MockTransport(reached))
+    calls = (call("salaries"), call("message_agent", agent="Elsewhere", message="4711"))
+    skilled = Agent("A", "You are A.", tools=[salaries], skills=[AgentsSkill()])
+    async with Agency(skilled, elsewhere, model=asking(*calls), label_policy=LabelPolicy()) as running:
+        assert "Elsewhere sends to somebody outside what may be confidential" in (await running.run("?")).text
+
+
+async def test_a_tool_that_asks_an_actor_itself_sends_nothing_confidential_to_another_machine() -> None:
+    def reached(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(request.content)
+
+    @tool(risk="safe")
+    async def pass_on(text: str) -> str:
+        return str((await running.agent_ref("Elsewhere").ask(Handoff("A", "Elsewhere", text))).text)
+
+    elsewhere = RemoteAgent("Elsewhere", "https://r.example/v1", transport=httpx.MockTransport(reached))
+    asker = Agent("A", "You are A.", tools=[salaries, pass_on])
+    model = asking(call("salaries"), call("pass_on", text="4711"))
+    async with Agency(asker, elsewhere, model=model, label_policy=LabelPolicy()) as running:
+        assert "LabelRefused: Elsewhere sends to somebody outside" in (await running.run("?")).text
+
+
+async def test_an_answer_comes_back_with_its_labels() -> None:
+    def model(request: Request) -> Any:
+        told = results(request)
+        if "You are A." in request.messages[0].text:
+            return told[-1] if told else call("message_agent", agent="Payroll", message="who earns most?")
+        return told[-1] if told else call("salaries")
+
+    team = Agent("A", "You are A.", skills=[AgentsSkill()]), Agent("Payroll", tools=[salaries])
+    async with Agency(*team, model=function(model)) as running:
+        answer = await running.run("?")
+    (told,) = [message for message in answer.messages if message.role == "tool"]
+    assert told.labels == Labels(confidential=frozenset({"confidential"}))
 
 
 async def test_a_newcomer_is_found_at_once() -> None:
@@ -110,7 +189,7 @@ def test_whatever_crashes_the_run_has_its_one_answer() -> None:
         team = Agent("A", "You are A.", skills=[AgentsSkill()]), *OTHERS
         async with Agency(*team, model=asking(*calls), system=sim.system) as running:
             answer = await running.run("?", run_id="r", conversation="c")
-        assert answer.text == "done: Paid?" or "Interrupted" in answer.text or "did not answer" in answer.text
+        assert answer.text == "done: Paid?" or "Interrupted" in answer.text or "could not finish" in answer.text
 
     faults = [Crash(actor, when=when) for actor in ("agency/A/c", "agency/Accountant") for when in ("before", "after")]
     simulate(scenario, seeds=20, faults=faults)
