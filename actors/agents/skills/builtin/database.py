@@ -8,6 +8,7 @@ kept by the database itself: PostgreSQL by ``READ ONLY`` transactions, SQLite by
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +28,7 @@ from ..context import SkillContext
 from ..skill import Skill
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL, Connection, CursorResult, Engine
 
 MOST_TABLES: Final = 200
 """Tables that a model is told of at once."""
@@ -149,28 +150,32 @@ class DatabaseSkill(Skill):
             raise ToolError(f"only what reads can be asked here: a statement that begins with {', '.join(_READING)}")
         with self._explained(), self._begun() as connection:
             streamed = connection.execution_options(stream_results=word in _STREAMED, max_row_buffer=self._max_rows + 1)
-            result = streamed.execute(_text(statement), parameters or {})
-            if not result.returns_rows:
-                return json.dumps({"columns": [], "rows": [], "more": False})
-            rows = result.fetchmany(self._max_rows + 1)
-            shown = [[_plain(value) for value in row] for row in rows[: self._max_rows]]
-            said = {"columns": list(result.keys()), "rows": shown, "more": len(rows) > self._max_rows}
-            result.close()
-        return json.dumps(said, ensure_ascii=False, default=str)
+            return self._rows(streamed.execute(_text(statement), parameters or {}))
 
     def execute(self, statement: str, parameters: dict[str, Any] | None = None) -> str:
-        """Change the database by one statement, all or nothing.
+        """Change the database by one statement, all or nothing. Returns how many rows that changed, or what it returns.
 
         Args:
             statement: one INSERT, UPDATE, DELETE, or another, with :name where a value belongs.
             parameters: the values by name.
         """
         _checked(statement)
-        with self._explained(), self._begun() as connection:
+        with self._explained(), self._begun(writing=True) as connection:
             result = connection.execute(_text(statement), parameters or {})
             changed = result.rowcount
+            told = self._rows(result) if result.returns_rows else f"{changed} rows changed" if changed >= 0 else "done"
             connection.commit()
-        return f"{changed} rows changed" if changed >= 0 else "done"
+        return told
+
+    def _rows(self, result: CursorResult[Any]) -> str:
+        """What a statement returns, as JSON. Nothing is read of it afterwards."""
+        if not result.returns_rows:
+            return json.dumps({"columns": [], "rows": [], "more": False})
+        rows = result.fetchmany(self._max_rows + 1)
+        shown = [[_plain(value) for value in row] for row in rows[: self._max_rows]]
+        said = {"columns": list(result.keys()), "rows": shown, "more": len(rows) > self._max_rows}
+        result.close()
+        return json.dumps(said, ensure_ascii=False, default=str)
 
     def _connected(self) -> Engine:
         from sqlalchemy import create_engine
@@ -187,14 +192,19 @@ class DatabaseSkill(Skill):
         return {}
 
     @contextmanager
-    def _begun(self) -> Iterator[Connection]:
-        """A connection in a transaction, which ends without a trace unless it is committed."""
+    def _begun(self, *, writing: bool = False) -> Iterator[Connection]:
+        """A connection in a transaction, which ends without a trace unless it is committed.
+
+        Args:
+            writing: whether it may change anything. A question may not, whatever the database is for: nobody is asked
+                about questions, and SQLite's driver opens no transaction for a change that begins with ``with``.
+        """
         if self._engine is None:
             raise ToolError(f"the skill {self.name} is not open: it belongs to an agency that runs")
         kind = self._url.get_backend_name()
         options: dict[str, Any] = {}
         if kind == "postgresql":
-            options = {"postgresql_readonly": self._read_only}
+            options = {"postgresql_readonly": not writing}
         with self._engine.connect().execution_options(**options) as connection:
             if kind == "postgresql":
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(self._seconds * 1000))}")
@@ -202,7 +212,7 @@ class DatabaseSkill(Skill):
                 raw: Any = connection.connection.driver_connection
                 until = time.monotonic() + self._seconds
                 raw.set_progress_handler(lambda: time.monotonic() > until, 10_000)
-                if self._read_only:
+                if not writing:
                     connection.exec_driver_sql("PRAGMA query_only = ON")
             yield connection
 
@@ -221,7 +231,7 @@ class DatabaseSkill(Skill):
             if text == "interrupted" or "statement timeout" in text:
                 hint = f" (it took longer than {self._seconds:g} seconds: ask for less)"
             elif "read-only" in text or "readonly" in text:
-                hint = " (this database can only be read here)"
+                hint = " (a question may change nothing)"
             raise ToolError(f"the database refused: {text}{hint}") from None
 
 
@@ -291,4 +301,6 @@ def _plain(value: Any) -> Any:
         value = json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, str) and len(value) > LONGEST_VALUE:
         return f"{value[:LONGEST_VALUE]} … ({len(value):,} characters)"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value

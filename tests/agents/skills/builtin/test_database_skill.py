@@ -158,6 +158,31 @@ async def test_what_is_read_only_cannot_be_changed_however_it_is_written(store: 
     assert [store.ask(f"SELECT * FROM {table} ORDER BY id") for table in ("customer", "orders")] == before
 
 
+async def test_a_question_changes_nothing_where_the_database_may_be_changed(store: Store) -> None:
+    before = [store.ask(f"SELECT * FROM {table} ORDER BY id") for table in ("customer", "orders")]
+    skill = DatabaseSkill(store.url, read_only=False)
+    changes = ["WITH t AS (SELECT 1) DELETE FROM orders", "WITH t AS (SELECT 1) INSERT INTO customer SELECT 9, 'eve'"]
+    async with at_work(skill):
+        for statement in [*WRITES, *changes]:
+            assert (await used(skill, "database_query", statement=statement)).is_error, statement
+    assert [store.ask(f"SELECT * FROM {table} ORDER BY id") for table in ("customer", "orders")] == before
+
+
+async def test_a_change_tells_what_it_returns(store: Store) -> None:
+    skill = DatabaseSkill(store.url, read_only=False)
+    async with at_work(skill):
+        statement = "UPDATE customer SET name = 'eve' WHERE id = 1 RETURNING id, name"
+        result = await used(skill, "database_execute", statement=statement)
+        assert json.loads(result.text) == {"columns": ["id", "name"], "rows": [[1, "eve"]], "more": False}
+    assert store.ask("SELECT name FROM customer WHERE id = 1") == [("eve",)]
+
+
+async def test_numbers_that_json_does_not_have_are_texts(sqlite_store: Store) -> None:
+    skill = DatabaseSkill(sqlite_store.url)
+    async with at_work(skill):
+        assert (await asked(skill, "SELECT 1e999, -1e999"))["rows"] == [["inf", "-inf"]]
+
+
 async def test_a_session_that_a_statement_has_changed_is_not_the_next_ones(postgres_store: Store) -> None:
     skill = DatabaseSkill(postgres_store.url)
     async with at_work(skill):
