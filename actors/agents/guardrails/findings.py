@@ -68,7 +68,7 @@ class StreamCheck(Protocol):
         """Look at a text that is still coming.
 
         Args:
-            text: what has come; what stands before ``start`` is decided, and at least one character of it is there.
+            text: what has come; what stands before ``start`` is decided, and up to six characters of it are there.
             start: from where on it is to be judged.
             last: nothing comes after it.
             base: how many characters came before those of ``text``.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ...core.base.foreign import awaited
 from ..errors import DefinitionError
 from .findings import Check, Finding, Span, StreamCheck, name_of, replaced, spans
+
+_BEFORE: Final = 6
+"""Characters before what is to be judged that a check may look at: as long as the longest escape."""
 
 
 async def found_in(check: Check, text: str) -> list[Finding]:
@@ -37,7 +40,7 @@ class _Part:
     def __init__(self, check: Check) -> None:
         self.check = check
         self.kept = ""
-        """What is not decided, and a character before it."""
+        """What is not decided, and some characters before it."""
         self.start = 0
         """Where in that the undecided begins."""
         self.base = 0
@@ -57,7 +60,7 @@ class _Part:
             return await found_in(check, self.kept)
         found, decided = check.scan(self.kept, self.start, last, self.base)
         found = [one.moved(self.base) for one in found]
-        cut = max(0, decided - 1)
+        cut = max(0, decided - _BEFORE)
         self.kept, self.start, self.base = self.kept[cut:], decided - cut, self.base + cut
         return found
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ....providers.checks import Wish
 from ..errors import DefinitionError
 from ..wishes import define
 from .findings import Finding
-from .patterns.pattern import PatternCheck
+from .patterns.pattern import PatternCheck, not_behind
 
 _SIZE = Wish(
     "a number of characters", lambda given: isinstance(given, int) and not isinstance(given, bool) and given >= 0
@@ -116,26 +117,54 @@ def links(allow: Collection[str] | None = None, *, deny: Collection[str] = ()) -
     denied = _domains(deny)
 
     def accept(text: str) -> int:
-        size = len(text.rstrip(".,;:!?)]}*_"))
-        host = _host(text[:size])
-        refused = _below(host, denied) or (allowed is not None and not _below(host, allowed))
+        line = _LINE_END.search(text)  # or a space, as JSON writes them
+        size = len((text[: line.start()] if line is not None else text).rstrip(".,;:!?)]}*_\\"))
+        read = _as_read(text[:size])
+        hosts = [host for host in map(_host, read) if host is not None]
+        refused = any(_below(host, denied) or (allowed is not None and not _below(host, allowed)) for host in hosts)
         return size if refused else 0
 
-    scheme = r"(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{1,11}:[/\\\\]{2}|(?<=\()[/\\\\]{2})"
+    begin = not_behind("A-Za-z0-9+.-")
     return PatternCheck(
         "link to another domain",
-        rf"{scheme}[!#-&(-;=?-~\u00a1-\uffff]{{1,2000}}",
-        2014,
-        r"(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,11}(?::[!#-&(-;=?-~\u00a1-\uffff]*)?"
-        r"|(?<=\()[/\\][!#-&(-;=?-~\u00a1-\uffff]*)",
+        rf"(?:{begin}(?:(?:{_WEB})(?::|{_COLON})|[A-Za-z][A-Za-z0-9+.-]{{1,11}}://)|{_WITHIN}[/\\]{{2}})"
+        rf"{_ADDRESS}{{1,2000}}",
+        2030,
+        rf"(?:{begin}[A-Za-z][A-Za-z0-9+.-]{{0,11}}(?:[:&]{_ADDRESS}*)?|{_WITHIN}[/\\]{_ADDRESS}*)",
         accept,
     )
 
 
-def _host(address: str) -> str:
-    """The host of an address, as browsers read it; empty where it has none that can be read."""
+_ADDRESS: Final = r"[!#-&(-;=?-~\u00a1-\uffff]"
+"""What an address is made of."""
+_WEB: Final = "(?i:https?|wss?|ftp)"
+"""Schemes whose slashes browsers do without."""
+_COLON: Final = "&(?:colon|#0{0,5}58|#[xX]0{0,5}3[aA]);?"
+_WITHIN: Final = r"(?:(?<=[(<=\"'])|(?<=\]:)|(?<=\]:[ \n]))"
+"""Where an address stands that may begin with its host: in Markdown's brackets and references, in HTML's attributes."""
+_LINE_END: Final = re.compile(r"(?<=[^:/\\])\\+(?:[bfnrt]|u00(?:[01][0-9A-Fa-f]|2[02]|[aA]0))")
+_CODE: Final = re.compile(r"(?<!\\)\\+u([0-9A-Fa-f]{4})")
+_ESCAPED: Final = re.compile(r"\\([!-/:-@\[-`{-~])")
+
+
+def _as_read(address: str) -> Iterable[str]:
+    """An address as it stands there, and as JSON, Markdown and HTML read it."""
+    plain = html.unescape(_CODE.sub(lambda code: chr(int(code[1], 16)), address))
+    return {address, plain, _ESCAPED.sub(r"\1", plain)}
+
+
+def _host(address: str) -> str | None:
+    """The host of an address, as browsers read it; empty where it has none that can be read, None where that is no
+    address."""
+    address = address.replace("\\", "/")
+    scheme, colon, rest = address.partition(":")
+    if colon and not rest.startswith("//") and re.fullmatch(_WEB, scheme):
+        host = re.split("[/?#]", rest.lstrip("/"), maxsplit=1)[0]
+        if not rest.startswith("/") and "." not in host:
+            return None
+        address = f"{scheme}://{rest.lstrip('/')}"
     try:
-        return (urlsplit(address.replace("\\", "/")).hostname or "").rstrip(".").lower()
+        return (urlsplit(address).hostname or "").rstrip(".").lower()
     except ValueError:
         return ""
 

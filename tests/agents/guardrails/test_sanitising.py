@@ -183,6 +183,14 @@ def test_links_to_allowed_domains_and_texts_without_links_are_left(text: str) ->
     [
         *("https://evil.example/?d=secret", "http://example.com.evil.example/", "https://notexample.com"),
         *("https://example.com@evil.example/x", "https://evil.example\\@example.com/", "ftp://evil.example/x"),
+        *(
+            "https:/evil.example/?d=1",
+            "http:evil.example/?d=1",
+            "https&#58;//evil.example",
+            "https&colon;//evil.example/x",
+        ),
+        *("https://example.com\\@evil.example/x", "https://example.com&#64;evil.example/x", "wss:/evil.example"),
+        *("https://example.com\\u002eevil.example/x", "https://example.com\\u0040evil.example/x"),
         *("https:\\\\evil.example/x", "https://[::1]/x", "https://evil.example:443", "https://пример.example/"),
     ],
 )
@@ -191,6 +199,15 @@ async def test_links_elsewhere_are_found_however_they_are_written(link: str) -> 
     for text in (link, f"go to {link} now", f"![x]({link})", f"({link})"):
         assert [text[one.start : one.end] for one in check(text)] == [link], text
         assert await left(check, *text) == await left(check, text) == text.replace(link, "[link to another domain]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[x]: //evil.example/a", "[x]:\n//evil.example/a", "<img src=//evil.example/a>", "<img src='//evil.example/a'>"],
+)
+def test_an_address_without_a_scheme_is_a_link_where_markdown_and_html_read_one(text: str) -> None:
+    assert kinds(links(allow=["example.com"]), text) == ["link to another domain"]
+    assert kinds(links(allow=["example.com"]), text.replace("evil.example", "example.com")) == []
 
 
 async def test_an_address_without_a_scheme_in_a_picture_is_a_link_too() -> None:

@@ -29,6 +29,7 @@ from callboard import (
     guardrail,
     high_entropy_strings,
     ibans,
+    links,
     phone_numbers,
     text_length,
     vendor_keys,
@@ -57,7 +58,7 @@ BAD = [
     *("postgres://ann:pass@db/x", "blue-42", "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----"),
 ]
 GOOD = ["Hello", "the year 2024", "12", "4111 1111", "a@", "-----", "😀", "👩‍👩‍👧", "é", "日本語", "blue-", "DE89"]
-GOOD += ["+49", "\n", ". "]
+GOOD += ["+49", "\n", ". ", "\\", "\\n", "\\t", "\\u0020", "\\u00"]
 TEXTS = st.lists(st.sampled_from([*BAD, *GOOD, " ", " ", "-", "1", "x"]), max_size=12).map("".join)
 
 
@@ -79,6 +80,37 @@ async def shown_of(judge: TextJudge, given: Sequence[str]) -> str:
 
 async def redacted(text: str) -> str:
     return await shown_of(TextJudge(CHECKS), [text])
+
+
+LINKS = links(allow=["example.com"])
+LINKED = [
+    "https:",
+    "http",
+    "&#58;",
+    "&colon;",
+    "//",
+    "/",
+    "\\",
+    "@",
+    ".",
+    "evil.test",
+    "example.com",
+    "(",
+    "]:",
+    " ",
+    "\n",
+    "<",
+    "a",
+]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(LINKED), max_size=10), st.data())
+def test_links_are_found_however_they_come_in_pieces(given: list[str], data: Any) -> None:
+    text = "".join(given)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert asyncio.run(shown_of(TextJudge([LINKS]), pieces)) == asyncio.run(shown_of(TextJudge([LINKS]), [text]))
 
 
 @settings(max_examples=200)

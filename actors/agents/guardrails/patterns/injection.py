@@ -71,6 +71,9 @@ _FIND: Final = {
     kind: (score, re.compile(expression, re.IGNORECASE | re.MULTILINE)) for kind, (score, expression) in _MARKS.items()
 }
 _ENCODED: Final = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}={0,2}")
+_ESCAPE: Final = re.compile(r"(?<!\\)\\+([nrt\"/]|u[0-9A-Fa-f]{4})")
+"""However often a text was written as JSON: each time there are more backslashes."""
+_SHORT: Final[Mapping[str, str]] = {"n": "\n", "r": "\r", "t": "\t"}
 _LIKE: Final = str.maketrans(  # Cyrillic and Greek letters that look like Latin ones
     "аеорсухіјѕһԁɡԛԝАВЕКМНОРСТХІЈЅαονΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
     "aeopcyxijshdgqwABEKMHOPCTXIJSaovABEZHIKMNOPTYX",
@@ -109,33 +112,50 @@ class _Injections:
     def _found(self, text: str) -> list[Finding]:
         plain, places = _as_read(text)
         return [
-            Finding(places[match.start()], places[match.end() - 1] + 1, kind, score)
+            Finding(places[match.start()][0], places[match.end() - 1][1], kind, score)
             for kind, (score, expression) in _FIND.items()
             if score >= self._least
             for match in expression.finditer(plain)
         ]
 
 
-def _as_read(text: str) -> tuple[str, list[int]]:
-    """A text as a reader takes it: without invisible characters, look-alikes as what they look like, and white space of
-    any kind and length as one; with the place of each character in the text."""
-    if text.isascii() and "  " not in text:
-        return text, list(range(len(text)))
+def _as_read(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """A text as a reader takes it: without invisible characters, look-alikes as what they look like, white space of
+    any kind and length as one, escapes of JSON as what they stand for; with where each character begins and ends in the
+    text."""
+    if text.isascii() and "  " not in text and "\\" not in text:
+        return text, [(place, place + 1) for place in range(len(text))]
     kept: list[str] = []
-    places: list[int] = []
-    for place, one in enumerate(text):
-        code = ord(one)
-        if 0xE0020 <= code <= 0xE007E:  # tags: ASCII that nobody sees
-            one = chr(code - 0xE0000)
-        elif unicodedata.category(one) in ("Cf", "Cc", "Mn") and one not in "\n\t\r":
+    places: list[tuple[int, int]] = []
+    for one, begin, end in _characters(text):
+        if not one.isascii():
+            code = ord(one)
+            if 0xE0020 <= code <= 0xE007E:  # tags: ASCII that nobody sees
+                one = chr(code - 0xE0000)
+            elif unicodedata.category(one) in ("Cf", "Mn"):
+                continue
+            else:
+                one = unicodedata.normalize("NFKC", one.translate(_LIKE))[:1] or one
+        if one in " \t":
+            if kept and kept[-1] == " ":
+                continue
+            one = " "
+        elif one not in "\n\r" and unicodedata.category(one) == "Cc":
             continue
-        else:
-            one = unicodedata.normalize("NFKC", one.translate(_LIKE))[:1] or one
-        if one in " \t" and kept and kept[-1] == " ":
-            continue
-        kept.append(" " if one == "\t" else one)
-        places.append(place)
+        kept.append(one)
+        places.append((begin, end))
     return "".join(kept), places
+
+
+def _characters(text: str) -> Iterable[tuple[str, int, int]]:
+    """The characters of a text, with what JSON's escapes stand for, and where each begins and ends."""
+    at = 0
+    for escape in _ESCAPE.finditer(text):
+        yield from ((text[place], place, place + 1) for place in range(at, escape.start()))
+        at = escape.end()
+        said = escape[1]
+        yield (chr(int(said[1:], 16)) if said[0] == "u" else _SHORT.get(said, said)), escape.start(), at
+    yield from ((text[place], place, place + 1) for place in range(at, len(text)))
 
 
 def _decoded(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import DefinitionError
 from ..extras import needed
-from .pattern import PatternCheck, prefixes
+from .pattern import PatternCheck, not_behind, prefixes
 
 _BRANDS: tuple[tuple[range, int, tuple[int, ...]], ...] = (
     # First digits, how many they are, and the lengths there are (ISO/IEC 7812; the brands' own tables).
@@ -30,6 +30,11 @@ _BRANDS: tuple[tuple[range, int, tuple[int, ...]], ...] = (
 )
 
 
+_SPACES = " \u00a0\u2007\u2009\u202f"
+_HYPHENS = "\u2010-\u2013-"
+_GAP = re.compile(f"[{_SPACES}{_HYPHENS}]")
+
+
 def luhn(digits: str) -> bool:
     """Whether the last digit is the check digit of those before it (ISO/IEC 7812-1, annex B)."""
     total = 0
@@ -41,7 +46,7 @@ def luhn(digits: str) -> bool:
 
 def _is_card(text: str) -> bool:
     digits = "".join(one for one in text if one.isdigit())
-    groups = text.replace("-", " ").split(" ")
+    groups = _GAP.split(text)
     known = min(map(len, groups)) > 2 and any(
         int(digits[:size]) in first and len(digits) in lengths for first, size, lengths in _BRANDS
     )
@@ -55,12 +60,13 @@ def _card_in(text: str) -> int:
 
 def card_numbers() -> PatternCheck:
     """Card numbers: of a length and with first digits that a brand has, and whose check digit is right (Luhn). Digits
-    may stand in groups, with a space or a hyphen between."""
+    may stand in groups, with a space or a hyphen between, of any kind."""
+    begin, gap = not_behind("0-9"), f"[{_SPACES}{_HYPHENS}]"
     return PatternCheck(
         "card number",
-        r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])",
+        rf"{begin}[0-9](?:{gap}?[0-9]){{12,18}}(?![0-9])",
         37,
-        r"(?<![0-9])[0-9](?:[ -]?[0-9]){0,18}[ -]?",
+        rf"{begin}[0-9](?:{gap}?[0-9]){{0,18}}{gap}?",
         _card_in,
     )
 
@@ -74,15 +80,16 @@ def ibans() -> PatternCheck:
     iban: Any = needed("stdnum.iban", "ibans()")
 
     def fits(text: str) -> bool:
-        plain = text.replace(" ", "").upper()
+        plain = _GAP.sub("", text).upper()
         digits = "".join(str(int(one, 36)) for one in plain[4:] + plain[:4])
         return int(digits) % 97 == 1 and bool(iban.is_valid(plain, check_country=False))
 
+    begin, gap = not_behind("A-Za-z0-9"), f"[{_SPACES}]"
     return PatternCheck(
         "bank account",
-        r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])",
+        rf"{begin}[A-Za-z]{{2}}[0-9]{{2}}(?:{gap}?[A-Za-z0-9]){{11,30}}(?![A-Za-z0-9])",
         64,
-        r"(?<![A-Za-z0-9])[A-Za-z](?:[A-Za-z](?:[0-9](?:[0-9](?: ?[A-Za-z0-9]){0,30} ?)?)?)?",
+        rf"{begin}[A-Za-z](?:[A-Za-z](?:[0-9](?:[0-9](?:{gap}?[A-Za-z0-9]){{0,30}}{gap}?)?)?)?",
         partial(prefixes, fits=fits),
     )
 
@@ -90,11 +97,12 @@ def ibans() -> PatternCheck:
 def email_addresses() -> PatternCheck:
     """E-mail addresses as they are written almost everywhere: ASCII, without quotes or comments (RFC 5321 knows
     more)."""
+    begin = not_behind("A-Za-z0-9._%+-")
     return PatternCheck(
         "e-mail address",
-        r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}(?![A-Za-z0-9-])",
+        rf"{begin}[A-Za-z0-9._%+-]{{1,64}}@(?:[A-Za-z0-9-]{{1,63}}\.){{1,6}}[A-Za-z]{{2,24}}(?![A-Za-z0-9-])",
         64 + 1 + 6 * 64 + 24,
-        r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{0,408})?",
+        rf"{begin}[A-Za-z0-9._%+-]{{1,64}}(?:@[A-Za-z0-9.-]{{0,408}})?",
     )
 
 
@@ -127,6 +135,6 @@ def phone_numbers(region: str = "") -> PatternCheck:
                 return int(match.end) + len(text) - len(number)
         return 0
 
-    alone = "(?<![A-Za-z0-9+(./-])"
+    alone = not_behind("A-Za-z0-9+(./-")
     whole = rf"{alone}(?:\+|\(?[0-9])[0-9 ()./-]{{5,25}}[0-9](?![A-Za-z0-9])"
     return PatternCheck("phone number", whole, 28, rf"{alone}[+(0-9][0-9 ()./-]{{0,28}}", accept)

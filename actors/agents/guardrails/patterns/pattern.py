@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from .....providers.checks import Wish
 from ...errors import DefinitionError
 from ...wishes import define
 from ..findings import Finding
+
+_ESCAPES: Final = "bfnrtu"
+"""Letters with which JSON, and code, write another character, behind a backslash."""
 
 _EXPRESSION = Wish("a regular expression", lambda given: isinstance(given, (str, re.Pattern)))
 _LENGTH = Wish(
@@ -24,7 +28,7 @@ class PatternCheck:
 
     Args:
         kind: what that is, in words: ``invoice number``.
-        regex: the expression. Where ``longest`` is given it may look at one character before and one behind a match
+        regex: the expression. Where ``longest`` is given it may look at six characters before and one behind a match
             (``(?<!…)``, ``(?!…)``, ``\\b``), and no further.
         longest: the characters of the longest possible match. None where there is no such: of a stream everything is
             held back then until it has ended.
@@ -92,6 +96,14 @@ class PatternCheck:
                 found.append(Finding(begin, begin + size, self.kind, self.score, self.replacement))
             at = begin + max(size, 1)
         return found, min(length, max(upto, found[-1].end if found else start))
+
+
+def not_behind(characters: str) -> str:
+    """An expression for where something may begin: not behind one of these characters, of a set of an expression. A
+    letter that is part of an escape is none, however often a text was written as JSON: ``\\n4111…``, ``\\u00204111…``.
+    """
+    behind = rf"(?<=\\[{_ESCAPES[:-1]}])|(?<=\\u[0-9A-Fa-f]{{4}})"
+    return rf"(?:(?<![{characters}])|{behind})(?!(?<=\\)[{_ESCAPES}])"
 
 
 def _compiled(given: str | re.Pattern[str], whose: str) -> re.Pattern[str]:

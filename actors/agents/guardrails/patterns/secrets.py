@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from ..findings import Check, Finding
-from .pattern import PatternCheck
+from .pattern import PatternCheck, not_behind
 
 _VENDORS: Final[Mapping[str, str]] = {
     # What the vendors document of their keys, and what secret scanners (GitHub's, gitleaks) look for.
@@ -45,6 +45,7 @@ _VENDORS: Final[Mapping[str, str]] = {
     "JSON web token": r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{16,1000}",
     "password in an address": r"[a-z][a-z0-9+.-]{1,20}://[!#-&(-.0-9;=?A-~]{0,100}:[!#-&(-.0-;=?A-~]{1,100}@",
 }
+_BEGINNING: Final = not_behind("A-Za-z0-9")
 _LONGEST: Final = 4000 + 4000 + 1000 + 5
 
 _BEGIN: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----")
@@ -62,9 +63,9 @@ class _Keys:
 
     def __init__(self) -> None:
         self._kinds = tuple(_VENDORS)
-        self._find = re.compile(f"(?<![A-Za-z0-9])(?:{'|'.join(f'({one})' for one in _VENDORS.values())})")
+        self._find = re.compile(f"{_BEGINNING}(?:{'|'.join(f'({one})' for one in _VENDORS.values())})")
         # All of them are of such characters, and none begins within a word.
-        self._open = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9][!#-&(-;=?-~]*\Z")
+        self._open = re.compile(rf"{_BEGINNING}[A-Za-z0-9][!#-&(-;=?-~]*\Z")
 
     def __call__(self, text: str) -> Iterable[Finding]:
         return self.scan(text, 0, True)[0]
@@ -147,11 +148,12 @@ def high_entropy_strings(bits: float = 3.5) -> PatternCheck:
         return len(text) if entropy >= bits else 0
 
     token = "A-Za-z0-9+/_-"
+    begin = not_behind(token)
     return PatternCheck(
         "high-entropy string",
-        rf"(?<![{token}])[{token}]{{20,200}}={{0,2}}(?![={token}])",
+        rf"{begin}[{token}]{{20,200}}={{0,2}}(?![={token}])",
         202,
-        rf"(?<![{token}])[{token}]{{1,200}}={{0,2}}",
+        rf"{begin}[{token}]{{1,200}}={{0,2}}",
         accept,
         0.5,
     )
