@@ -354,7 +354,7 @@ async def run_hooks(
                 if isinstance(error, GuardrailTripped):
                     raise
                 raise GuardrailTripped(f"guardrail {item.name} refused ({context.event}): {said(error)}") from error
-            logger.warning("hook %s failed on %s", item.name, context.event, exc_info=error)
+            _log(item, context.event, error)
             report(item, error)
             context = before
     return context
@@ -380,12 +380,21 @@ def reason_to_ask(hooks: Iterable[Hook], context: HookContext, report: Callable[
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            logger.warning("hook %s failed on approval", item.name, exc_info=error)
+            _log(item, "approval", error)
             report(item, error)
             why = f"{item.name} could not tell whether it may: {type(error).__name__}" if item.guardrail else ""
+            if isinstance(error, GuardrailTripped):
+                why = said(error)
         if why:
             reasons.append(why)
     return "; ".join(reasons)
+
+
+def _log(item: Hook, event: str, error: BaseException) -> None:
+    if isinstance(error, GuardrailTripped):  # what it was raised from may say what it has looked at
+        logger.warning("hook %s failed on %s: %s", item.name, event, error)
+    else:
+        logger.warning("hook %s failed on %s", item.name, event, exc_info=error)
 
 
 async def before_remembering(text: str) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from ..errors import DefinitionError
+from ..errors import AgentError, DefinitionError
 
 Where: TypeAlias = Literal["input", "chunk", "output", "tool_call", "tool_result", "handoff", "memory"]
 """Where a guardrail looks."""
 Action: TypeAlias = Literal["block", "redact", "warn", "ask"]
 """What it does about a finding."""
+
+
+class CheckFailed(AgentError):
+    """A check could not judge a text. What it says, says nothing of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Finding:
         cut: it is all of the text from its start on, also what is yet to come of it; ``end`` says nothing then.
 
     Raises:
-        DefinitionError: it ends before it begins, or has no kind.
+        DefinitionError: something is of another type, it ends before it begins, or has no kind.
     """
 
     start: int
@@ -38,6 +43,10 @@ class Finding:
     cut: bool = False
 
     def __post_init__(self) -> None:
+        if not (type(self.start) is type(self.end) is int and isinstance(self.kind, str)):
+            raise DefinitionError("a finding is from one whole number to another one, and its kind is a text")
+        if not isinstance(self.score, int | float) or not isinstance(self.replacement, str | None):
+            raise DefinitionError("a finding's score is a number, and its replacement a text, or None")
         if not 0 <= self.start <= self.end:
             raise DefinitionError(f"a finding reaches from 0 or more to no less, not from {self.start} to {self.end}")
         if not self.kind:
@@ -147,7 +156,33 @@ def checks_of(given: object, whose: str) -> tuple[Any, ...]:
     several = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
     if not several or not all(callable(one) for one in several):
         raise DefinitionError(f"{whose}: a check is a function of a text that returns Findings, not {given!r:.80}")
+    for one in several:
+        if isinstance(one, type) or _makes_checks(one):
+            raise DefinitionError(f"{whose}: {one.__name__} makes a check, and is none: write {one.__name__}(…)")
     return several
+
+
+def _makes_checks(given: object) -> bool:
+    """Whether something is one of our functions, such as `links`: what they return are checks."""
+    ours = isinstance(given, FunctionType) and given.__module__.startswith(f"{__package__}.")
+    return ours and "<locals>" not in given.__qualname__
+
+
+def findings_of(check: object, given: object, text: str) -> list[Finding]:
+    """What a check has returned of a text, as a list.
+
+    Raises:
+        CheckFailed: it is something else than findings in the text.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise CheckFailed(f"the check {name_of(check)} returned {type(given).__name__}, not Findings")
+    found = list(given)
+    for one in found:
+        if not isinstance(one, Finding):
+            raise CheckFailed(f"the check {name_of(check)} returned {type(one).__name__}, not Findings")
+        if one.end > len(text):
+            raise CheckFailed(f"the check {name_of(check)} found something behind the text's end")
+    return found
 
 
 def name_of(check: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import logging
@@ -12,11 +13,12 @@ from typing import Any, Final, TypeVar, get_args
 
 from ....providers.checks import TEXT
 from ....providers.messages import Message
+from ...core.base.foreign import is_ours
 from ..errors import DefinitionError, GuardrailTripped, said
 from ..events import GuardrailFound
 from ..hooks import Hook, HookContext, HookSource, TextStream
 from ..wishes import define
-from .findings import Action, Check, Finding, Where, checks_of, name_of, replaced, spans
+from .findings import Action, Check, CheckFailed, Finding, Where, checks_of, findings_of, name_of, replaced, spans
 from .judging import TextJudge, found_in
 from .texts import Reading, counted, of_call, of_content, of_handoff, of_messages, of_value
 
@@ -192,7 +194,14 @@ class Guardrail(HookSource):
         if call is None or where not in self.on:
             return
         text = of_call(call).whole
-        found = [one for check in self.checks for one in check(text)]  # type: ignore[union-attr]
+        found: list[Finding] = []
+        for check in self.checks:
+            try:
+                found += findings_of(check, check(text), text)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                raise self.failed(where, error) from error
         if not found:
             return
         context.why = f"guardrail {self.name} found {_in_words(found)}"
@@ -216,20 +225,23 @@ class Guardrail(HookSource):
 
     async def _find(self, context: HookContext, where: Where, text: str, *, quiet: bool = False) -> list[Finding]:
         found: list[Finding] = []
+        task = asyncio.current_task()
         for check in self.checks:
             try:
                 found += await found_in(check, text)
-            except Exception as error:
+            except BaseException as error:
+                if is_ours(error, task):
+                    raise
                 raise self.failed(where, error) from error
         if found and not quiet:
             self.found(context, where, found)
         return found
 
-    def failed(self, where: Where, error: Exception) -> GuardrailTripped:
+    def failed(self, where: Where, error: BaseException) -> GuardrailTripped:
         """What to raise where a check has raised: its text may say more than is good."""
         if isinstance(error, GuardrailTripped):
             return error
-        why = said(error) if isinstance(error, DefinitionError) else type(error).__name__
+        why = said(error) if isinstance(error, CheckFailed) else type(error).__name__
         return GuardrailTripped(f"guardrail {self.name} could not look at the {_named(where)}: {why}")
 
     def found(self, context: HookContext, where: Where, found: Sequence[Finding]) -> None:
@@ -270,13 +282,16 @@ class _Stream(TextStream):
     async def take(self, piece: str, *, last: bool = False) -> str:
         if self._idle:
             return piece
+        task = asyncio.current_task()
         try:
             shown = await self._judge.take(piece, last=last)
-        except Exception as error:
+        except BaseException as error:
+            if is_ours(error, task):
+                raise
             failed = self._guard.failed(self._where, error)
             if not self._passes:
                 raise failed from error
-            logger.warning("%s", failed, exc_info=error)
+            logger.warning("%s", failed)
             self._idle = True
             return piece
         return piece if self._passes else shown

@@ -11,9 +11,9 @@ from ....providers.checks import TEXT
 from ....providers.messages import Completion, Message, Request
 from ...core.refs.ref import ActorRef
 from ..context import is_replay, model_at_work, spend
-from ..errors import DefinitionError, RunFailed
+from ..errors import DefinitionError
 from ..wishes import MODEL, define
-from .findings import Finding
+from .findings import CheckFailed, Finding
 
 SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -64,14 +64,14 @@ class ModelJudge:
         """Ask the model.
 
         Raises:
-            RunFailed: there is no model, or its answer cannot be read.
+            CheckFailed: there is no model, or its answer cannot be read.
             ProviderError: it could not be asked.
         """
         if is_replay():
             return []
         model = model_at_work() if isinstance(self._model, str) else self._model
         if model is None:
-            raise RunFailed("there is no model to judge: give the agency a pool or a model")
+            raise CheckFailed("there is no model to judge: give the agency a pool or a model")
         mark = secrets.token_hex(8)
         request = Request(
             (
@@ -83,7 +83,7 @@ class ModelJudge:
         )
         completion = await model.ask(request)
         if not isinstance(completion, Completion):
-            raise RunFailed(f"the judge's model answered {type(completion).__name__}, not a Completion")
+            raise CheckFailed(f"the judge's model answered {type(completion).__name__}, not a Completion")
         spend(completion.usage, completion.cost or 0.0, f"judge: {self.kind}")
         violates, score = _read(completion.message.text)
         return [Finding(0, len(text), self.kind, score)] if violates and score >= self._least else []
@@ -95,7 +95,7 @@ def _read(text: str) -> tuple[bool, float]:
         said = json.loads(text[begin : end + 1])
         violates, score = said["violates"], said.get("score", 1.0)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise RunFailed("the judge's answer is no JSON with violates and score") from None
+        raise CheckFailed("the judge's answer is no JSON with violates and score") from None
     if not isinstance(violates, bool) or isinstance(score, bool) or not isinstance(score, int | float):
-        raise RunFailed("the judge's answer has no true or false, or no number, where one was asked for")
+        raise CheckFailed("the judge's answer has no true or false, or no number, where one was asked for")
     return violates, min(1.0, max(0.0, float(score)))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from ...core.base.foreign import awaited
-from ..errors import DefinitionError
-from .findings import Check, Finding, Span, StreamCheck, name_of, replaced, spans
+from .findings import Check, Finding, Span, StreamCheck, findings_of, name_of, replaced, spans
 
 _BEFORE: Final = 6
 """Characters before what is to be judged that a check may look at: as long as the longest escape."""
@@ -17,19 +16,10 @@ async def found_in(check: Check, text: str) -> list[Finding]:
     """What a check finds in a whole text.
 
     Raises:
-        DefinitionError: it returns something else than findings in the text.
-        Exception: what it raises.
+        CheckFailed: it returns something else than findings in the text.
+        BaseException: what it raises.
     """
-    given: Any = await awaited(f"the check {name_of(check)}", check, text)
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise DefinitionError(f"the check {name_of(check)} returned {type(given).__name__}, not Findings")
-    found = list(given)
-    for one in found:
-        if not isinstance(one, Finding):
-            raise DefinitionError(f"the check {name_of(check)} returned {type(one).__name__}, not Findings")
-        if one.end > len(text):
-            raise DefinitionError(f"the check {name_of(check)} found something behind the text's end")
-    return found
+    return findings_of(check, await awaited(f"the check {name_of(check)}", check, text), text)
 
 
 class _Part:

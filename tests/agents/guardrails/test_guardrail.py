@@ -26,6 +26,7 @@ from callboard import (
     before_remembering,
     handoff,
     hook,
+    links,
     tool,
 )
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
@@ -430,7 +431,7 @@ async def test_where_it_cannot_be_told_whether_a_call_may_run_a_person_is_asked(
 
         agency.subscribe(decide)
         await agency.run("?")
-    assert [one.why for one in asked] == ["broken could not tell whether it may: ValueError"]
+    assert [one.why for one in asked] == ["guardrail broken could not look at the tool call: ValueError"]
 
 
 # -- checks ----------------------------------------------------------------------------------------------------------
@@ -449,28 +450,44 @@ async def test_a_check_may_be_async_and_there_may_be_several() -> None:
 
 @pytest.mark.parametrize("where", ["input", "output", "tool_call", "tool_result", "handoff"])
 @pytest.mark.parametrize("action", ["block", "redact"])
-async def test_a_check_that_raises_ends_the_run_and_the_error_says_nothing_of_the_text(where: Any, action: Any) -> None:
+@pytest.mark.parametrize("kind", [ValueError, DefinitionError, SystemExit])
+async def test_a_check_that_raises_ends_the_run_and_the_error_says_nothing_of_the_text(
+    where: Any, action: Any, kind: type[BaseException]
+) -> None:
     def broken(text: str) -> list[Finding]:
-        raise ValueError(f"cannot read {text}")
+        raise kind(f"cannot read {text}")
 
     script = Script([call("say", text=SECRET), call("delegate_to_B", message=SECRET), SECRET, "done"])
     a = Agent("A", tools=[say], handoffs=[handoff(Agent("B"))], hooks=[Guardrail(broken, on=where, action=action)])
     async with Agency(a, model=scripted(script)) as agency:
         error, _ = await watched(agency, SECRET)
-    assert str(error) == f"guardrail broken could not look at the {where.replace('_', ' ')}: ValueError"
+    assert str(error) == f"guardrail broken could not look at the {where.replace('_', ' ')}: {kind.__name__}"
 
 
-async def test_a_check_that_only_warns_and_raises_is_reported_and_passed_over() -> None:
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+@pytest.mark.parametrize(("where", "action"), [("output", "warn"), ("tool_call", "ask")])
+async def test_a_check_that_need_not_be_heeded_and_raises_is_reported_without_the_text(
+    kind: type[BaseException], where: Any, action: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(text: str) -> list[Finding]:
-        raise ValueError(f"cannot read {text}")
+        raise kind(f"cannot read {text}")
 
-    async with solo(Script(["ok"]), hooks=[Guardrail(broken, on={"output"}, action="warn")]) as agency:
-        answer, events = await watched(agency, SECRET)
+    script = Script([call("say", text=SECRET), "ok"])
+    async with solo(script, tools=[say], hooks=[Guardrail(broken, on=where, action=action)]) as agency:
+
+        def agree(event: RunEvent) -> None:
+            if isinstance(event, ApprovalRequested):
+                agency.approve(event)
+
+        agency.subscribe(agree)
+        answer, events = await watched(agency, "?")
     assert isinstance(answer, Answer)
     assert answer.text == "ok"
     reports = [event.error for event in events if isinstance(event, HookFailed)]
-    assert len(reports) == 1
-    assert SECRET not in reports[0]
+    assert reports
+    assert not any(SECRET in report for report in reports)
+    assert f"could not look at the {where.replace('_', ' ')}: {kind.__name__}" in caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("wrong", ["a text", [1], None, [Finding(0, 99, "too far")]])
@@ -514,6 +531,10 @@ async def test_a_guardrail_is_taken_from_a_live_agent_as_it_was_given() -> None:
         (lambda: PatternCheck("x", "x", longest=0), "longest is 0; expected a number of characters"),
         (lambda: Finding(3, 1, "x"), "not from 3 to 1"),
         (lambda: Finding(0, 1, ""), "needs a kind"),
+        (lambda: Finding(0, cast("Any", "1"), "x"), "from one whole number to another"),
+        (lambda: Finding(0, 1, "x", replacement=cast("Any", 3)), "its replacement a text"),
+        (lambda: Guardrail(cast("Any", links)), "links makes a check, and is none: write links(…)"),
+        (lambda: Guardrail([CODE, cast("Any", PatternCheck)]), "PatternCheck makes a check"),
     ],
 )
 def test_what_cannot_be_a_guardrail_is_refused_where_it_is_made(make: Any, says: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from .....providers.checks import Wish
 from ...errors import DefinitionError
 from ...wishes import define
-from ..findings import Finding
+from ..findings import CheckFailed, Finding
 
 _ESCAPES: Final = "bfnrtu"
 """Letters with which JSON, and code, write another character, behind a backslash."""
@@ -90,7 +90,7 @@ class PatternCheck:
         while (match := self._find.search(text, at)) is not None and match.start() < upto:
             begin, end = match.span()
             if longest is not None and end - begin > longest:
-                raise DefinitionError(f"pattern {self.kind} matched {end - begin} characters; longest is {longest}")
+                raise CheckFailed(f"pattern {self.kind} matched {end - begin} characters; longest is {longest}")
             size = end - begin if self.accept is None else self.accept(match[0])
             if size > 0:
                 found.append(Finding(begin, begin + size, self.kind, self.score, self.replacement))
