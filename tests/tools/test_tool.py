@@ -95,6 +95,26 @@ def test_a_generator_is_no_tool() -> None:
         tool(numbers)
 
 
+class Counter:
+    async def count(self, item: str) -> int:
+        """How many there are."""
+        return len(item)
+
+
+async def test_a_method_is_a_tool_of_an_object_and_not_of_its_class() -> None:
+    with pytest.raises(ToolDefinitionError, match=r"Counter.count is a method, and of no object yet: .*self\.count"):
+        tool(Counter.count)
+    with pytest.raises(ToolDefinitionError, match="is a method, and of no object yet"):
+
+        class Decorated:
+            @tool(risk="safe")
+            async def count(self, number: int, item: str) -> int: ...
+
+    bound = tool(risk="safe")(Counter().count)
+    assert list(bound.spec.parameters["properties"]) == ["item"]
+    assert (await bound.run({"item": "tea"})).text == "3"
+
+
 class Answer(BaseModel):
     text: str
     score: float

@@ -124,7 +124,13 @@ class Shape:
             raise ToolDefinitionError(
                 f"{name_of(function)} does not say what it takes; a tool is made of a function with type hints"
             ) from error
-        for parameter in self._signature.parameters.values():
+        for index, parameter in enumerate(self._signature.parameters.values()):
+            if not index and parameter.name in ("self", "cls") and parameter.annotation is parameter.empty:
+                name = getattr(function, "__name__", "…")
+                raise ToolDefinitionError(
+                    f"{name_of(function)} is a method, and of no object yet: make the tool where there is one, "
+                    f"as in tool(risk=…)(self.{name}) in __init__"
+                )
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
                 raise ToolDefinitionError(
                     f"{name_of(function)}: parameter {parameter.name!r} cannot be passed by name; "
