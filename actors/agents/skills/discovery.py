@@ -175,7 +175,7 @@ def _fitting(
             if each.kind is not each.VAR_KEYWORD and each.kind is not each.POSITIONAL_ONLY
         }
         kinds = {
-            name: hints.get(name, Any if given.annotation is given.empty else _Unknown)
+            name: _at_once(hints.get(name, Any if given.annotation is given.empty else _Unknown))
             for name, given in parameters.items()
         }
         rest = next((each.name for each in parameters.values() if each.kind is each.VAR_POSITIONAL), "")
@@ -196,9 +196,11 @@ def _fitting(
     except (TypeError, ValueError, NameError, PydanticUserError) as error:
         raise DefinitionError(f"the skill {name} does not say what it takes: {named(error)}") from error
     try:
-        read = model.model_validate(dict(settings))
+        read = model.model_validate(dict(settings), extra=None if "extra" in model.model_config else "forbid")
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        # A setting under a wrong name is missing, too: what was written says more.
+        problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
         raise _wrong(name, problem, model.model_fields) from None
     if alone is not None:
         return (read,), {}
@@ -209,6 +211,11 @@ def _fitting(
         return (), said
     first = [each for each in fields if parameters[each].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     return [*(said.pop(each, getattr(read, each)) for each in first), *said.pop(rest, ())], said
+
+
+def _at_once(kind: Any) -> Any:
+    """A type as it is read: what can be iterated over as a list, which pydantic would look at only as that is done."""
+    return list[typing.get_args(kind)] if typing.get_origin(kind) is Iterable else kind  # type: ignore[misc]
 
 
 def _otherwise(value: Any) -> Any:

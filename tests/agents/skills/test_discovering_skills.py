@@ -132,6 +132,21 @@ def clock(zone: str, *, hours: int = 24) -> Skill:
             "the skill c has no setting 'hour'; did you mean 'hours'?",
             ("hour",),
         ),
+        "unknown, and another one missing": (
+            lambda: made_skill(clock, {"zonne": "UTC"}, "c"),
+            "the skill c has no setting 'zonne'; did you mean 'zone'?",
+            ("zonne",),
+        ),
+        "unknown to a model": (
+            lambda: made_skill(mailbox, {"user": "ann", "key": "k" * 20, "kee": "x"}, "m"),
+            "the skill m has no setting 'kee'; did you mean 'key'?",
+            ("kee",),
+        ),
+        "none of a list's": (
+            lambda: find_skill("google", services=["calendar", "maps"]),
+            "the skill google, services.1: expected 'calendar', 'drive' or 'gmail'",
+            ("services", 1),
+        ),
         "of a wrong type": (
             lambda: made_skill(clock, {"zone": "UTC", "hours": "many"}, "c"),
             "the skill c, hours: expected a valid integer",
