@@ -91,6 +91,7 @@ class HookContext:
         event: which one it is.
         request: the request context of the run.
         state: kept for the whole run, for hooks to share.
+        messages: see the table; on ``finalize``: the run's own, in which it was asked, was steered and has answered.
         error: on ``finalize``: why the run failed, or None.
         hands_off: on ``approval``: whether the call is a handoff.
         emit: tells those who listen to the run: called with a class of `RunEvent` and its own fields.

@@ -374,7 +374,8 @@ class RunToday:
         ).answer
         failed = verdict.error if isinstance(verdict, Fail) else None
         try:
-            context = await self._hooked("finalize", answer=answer, error=failed)
+            said = answer.messages[step.before.start :]
+            context = await self._hooked("finalize", answer=answer, error=failed, messages=said)
         except GuardrailTripped as error:
             if event.error is None:
                 self._differs("answer", f"{error}")

@@ -24,7 +24,7 @@ from ..hooks import before_remembering
 from .embedding.embedder import INSTALL, Embedder, Vectors, embedded
 from .embedding.hashing import HashingEmbedder
 from .errors import EmbeddingFailed, MemoryClosed, WrongFact
-from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_new, as_owner, moment, words_of
+from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_owner, as_several, moment, words_of
 from .facts.fusion import REST, fuse
 from .facts.terms import terms
 from .stores.outcomes import unknown
@@ -137,25 +137,42 @@ class Memory:
         return (await self.add_all([new], owner=owner, key=key))[0]
 
     async def add_all(
-        self, facts: Iterable[str | NewFact], *, owner: Owner, key: str = "", replacing: str | None = None
+        self,
+        facts: Iterable[str | NewFact],
+        *,
+        owner: Owner,
+        key: str = "",
+        replacing: str | None = None,
+        in_place_of: str = "",
     ) -> list[Fact]:
         """Remember several facts, all or none of them; see `add`.
 
         Args:
             facts: in the order in which they are kept.
             owner: whose they are.
+            in_place_of: the id of a fact of any kind that is deleted as `erase` does, in the same transaction. Where
+                there is no such fact any more, nothing is added.
             key: what makes all of them once.
             replacing: a source: what the owner has from there, of the kinds that the new ones are of, is deleted as
                 `erase` does, in the same transaction. With a key that is known, nothing is.
 
+        Raises:
+            UnknownFact: the owner has no fact of the id ``in_place_of``.
+            WrongFact: an argument is wrong, or both are to be replaced: a source and a fact.
+
         Returns:
             what is kept: with a key that is known, what was added first.
+        words_of(in_place_of, "in_place_of")
         """
         as_owner(owner)
         words_of(key, "key")
         if replacing is not None:
             words_of(replacing, "replacing")
-        given = [await _looked_at(as_new(fact)) for fact in facts]
+            if in_place_of:
+            if in_place_of and not await self._write(Erase(owner, id=in_place_of)):
+                raise unknown(in_place_of)
+                raise WrongFact("facts are added in place of a source or of one fact, not of both")
+        given = [await _looked_at(fact) for fact in as_several(facts)]
         if not given:
             return []
         now = time.time()
@@ -163,7 +180,9 @@ class Memory:
         vectors = await self._vectors([fact.text for fact in made])
         kinds = tuple(dict.fromkeys(fact.kind for fact in made))
         replaces = None if replacing is None else Erase(owner, replacing, kinds)
-        kept: list[Fact] = await self._write(Add(made, key, vectors, replaces))
+        if in_place_of:
+            replaces = Erase(owner, id=in_place_of)
+        kept: list[Fact] = await self._write(Add(made, key, vectors, replaces, bool(in_place_of)))
         return kept
 
     async def correct(
@@ -246,8 +265,8 @@ class Memory:
         as_owner(owner)
         if source is not None:
             words_of(source, "source")
-        if isinstance(kinds, str):
-            raise WrongFact("kinds are several texts, not one")
+        if isinstance(kinds, str) or not isinstance(kinds, Sequence):
+            raise WrongFact(f"kinds are several texts, not one {type(kinds).__name__}")
         count: int = await self._write(Erase(owner, source, tuple(words_of(kind, "a kind") for kind in kinds)))
         return count
 

@@ -258,13 +258,37 @@ async def test_what_replaces_a_source_deletes_what_came_from_there_of_its_kind_a
     assert texts(await memory.facts(owner=ANN, kind=None)) == ["tea is on the page", "another page's tea"]
 
 
+async def test_what_comes_in_place_of_a_fact_is_added_as_that_is_deleted_and_not_where_it_is_gone(
+    memory: Memory,
+) -> None:
+    draft = await memory.add("a draft", owner=ANN, kind="draft")
+    other = await memory.add("another draft", owner=ANN, kind="draft")
+    (kept,) = await memory.add_all(["tea"], owner=ANN, key="k", in_place_of=draft.id)
+    assert texts(await memory.facts(owner=ANN, kind=None)) == ["another draft", "tea"]
+    with pytest.raises(UnknownFact):
+        await memory.add_all(["milk"], owner=ANN, in_place_of=draft.id)
+    with pytest.raises(UnknownFact):
+        await memory.add_all(["milk"], owner=BOB, in_place_of=other.id)
+    with pytest.raises(WrongFact):
+        await memory.add_all(["milk"], owner=ANN, in_place_of=other.id, replacing="")
+    assert await memory.add_all(["milk"], owner=ANN, key="k", in_place_of=other.id) == [kept], "a key that is known"
+    assert texts(await memory.facts(owner=ANN, kind=None)) == ["tea"], "what it was made of goes all the same"
+    assert await memory.add_all([], owner=ANN, in_place_of=kept.id) == []
+    with pytest.raises(UnknownFact):
+        await memory.add_all([], owner=ANN, in_place_of=kept.id)
+    assert await memory.export(owner=ANN) == []
+
+
 async def test_where_what_replaces_cannot_be_kept_nothing_goes(memory: Memory) -> None:
     await memory.add("old", owner=ANN, source="page")
     wrong: Any = [NewFact("new", "page"), 7]
     for attempt in (
         memory.add_all(wrong, owner=ANN, replacing="page"),
         memory.add_all(["new"], owner=ANN, replacing=wrong),
+        memory.add_all("new", owner=ANN, replacing="page"),
+        memory.add_all(wrong[1], owner=ANN),
         memory.erase(owner=ANN, kinds="fact"),
+        memory.erase(owner=ANN, kinds=wrong[1]),
         memory.erase(owner=ANN, kinds=[wrong]),
     ):
         with pytest.raises(WrongFact):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -146,12 +146,18 @@ class Found(NamedTuple):
     score: float
 
 
-def as_new(given: object) -> NewFact:
-    """What is to be remembered, given as text or as `NewFact`.
+def as_several(given: object) -> list[NewFact]:
+    """What is to be remembered, given as texts or `NewFact`.
 
     Raises:
-        WrongFact: it is neither.
+        WrongFact: they are no several ones, or one of them is neither.
     """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise WrongFact(f"facts are several texts or NewFacts, not one {type(given).__name__}")
+    return [_as_new(one) for one in given]
+
+
+def _as_new(given: object) -> NewFact:
     if isinstance(given, NewFact):
         return given
     if isinstance(given, str):

@@ -152,6 +152,8 @@ class MilvusMemoryStore:
 
     def _add(self, item: Add) -> object:
         kept = self._under(item.facts[0].owner, item.key) or self._there([fact.id for fact in item.facts])
+            if item.replaces is not None and item.in_place and not self._rows(_erased(item.replaces), 1):
+                return unknown(item.replaces.id)
         if not kept:
             if wrong := _too_large(item.facts) or self._wrong_embedder(item.vectors):
                 return wrong
@@ -412,6 +414,8 @@ def _erased(item: Erase) -> str:
     if item.source is not None:
         where += f' and source == "{_hash(item.source)}"'
     if item.kinds:
+    if item.id:
+        where += f' and id == "{item.id if _ID.fullmatch(item.id) else ""}"'
         where += " and kind in [" + ", ".join(f'"{_hash(kind)}"' for kind in item.kinds) + "]"
     return where
 

@@ -25,12 +25,15 @@ class Add(NamedTuple):
             written, and those are the result.
         vectors: one for each fact; None: they are made later (`Embed`).
         replaces: what is deleted in the same transaction, if anything is written.
+        in_place: whether what is replaced has to be there: otherwise nothing is written, and the result is an
+            `UnknownFact`. With a key that is known it is deleted, too.
     """
 
     facts: tuple[Fact, ...]
     key: str = ""
     vectors: Vectors | None = None
     replaces: Erase | None = None
+    in_place: bool = False
 
 
 class Correct(NamedTuple):
@@ -75,11 +78,13 @@ class Erase(NamedTuple):
         owner: whose: all of a user's of a tenant, or those of one agent's only, where one is named.
         source: only those of this source; None for all.
         kinds: only those of these kinds; none for all.
+        id: only the one of this id; empty for all.
     """
 
     owner: Owner
     source: str | None = None
     kinds: tuple[str, ...] = ()
+    id: str = ""
 
 
 class Embed(NamedTuple):

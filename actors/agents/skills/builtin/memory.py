@@ -13,7 +13,7 @@ from .....tools import ToolResult, tool
 from .....tools.errors import ToolError
 from .....tools.threads import in_thread
 from ...caller import Caller
-from ...context import ToolContext
+from ...context import ToolContext, is_replay
 from ...errors import DefinitionError
 from ...hooks import Hook, HookContext
 from ...memory.errors import FactEnded, UnknownFact, WrongFact
@@ -21,6 +21,7 @@ from ...memory.facts.fact import Owner
 from ...memory.facts.origins import as_texts, labels_of
 from ...memory.facts.telling import as_result, question, told, with_told
 from ...memory.memory import Memory
+from ...turns.labels import joined
 from ...wishes import define
 from ..context import SkillContext
 from ..skill import Skill
@@ -155,9 +156,10 @@ class MemorySkill(Skill):
 
     async def _note(self, context: HookContext) -> None:
         owner = self._owner(context.request.caller, context.request.agent)
-        if owner is not None and context.error is None and context.answer is not None:
+        if owner is not None and context.error is None and context.answer is not None and not is_replay():
             assert self._extraction is not None
-            await self._extraction.note(self._opened, context.request, owner, context.answer.messages)
+            labels = joined(context.answer.messages)
+            await self._extraction.note(self._opened, context.request, owner, context.messages, labels)
 
     def _owner(self, caller: Caller, agent: str) -> Owner | None:
         return Owner(caller.user, caller.tenant, agent if self._per_agent else "") if caller.user else None

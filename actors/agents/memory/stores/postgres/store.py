@@ -169,6 +169,8 @@ class PostgresMemoryStore:
         )
         return [(row[0], row[1]) for row in rows]
 
+            if item.replaces is not None and item.in_place:
+                self._erase(item.replaces)
     # -- changes -------------------------------------------------------------------------------------------------------
 
     def _add(self, item: Add) -> object:
@@ -176,8 +178,8 @@ class PostgresMemoryStore:
             return kept
         if wrong := self._wrong_embedder(item.vectors):
             return wrong
-        if item.replaces is not None:
-            self._erase(item.replaces)
+        if item.replaces is not None and not self._erase(item.replaces) and item.in_place:
+            return unknown(item.replaces.id)
         self._insert(item.facts, item.key, item.vectors)
         return list(item.facts)
 
@@ -205,15 +207,16 @@ class PostgresMemoryStore:
             return fact
         return self._set_end(fact, item.at)
 
-    def _erase(self, item: Erase) -> object:
+    def _erase(self, item: Erase) -> int:
         owner = item.owner
         where = 'tenant = %(tenant)s AND "user" = %(user)s'
-        for column, wanted in (("agent", owner.agent or None), ("source", item.source)):
+        for column, wanted in (("agent", owner.agent or None), ("source", item.source), ("id", item.id or None)):
             if wanted is not None:
                 where += f" AND {column} = %({column})s"
         if item.kinds:
             where += " AND kind = ANY (%(kinds)s)"
         values = {
+            "id": item.id,
             "tenant": owner.tenant,
             "user": owner.user,
             "agent": owner.agent,

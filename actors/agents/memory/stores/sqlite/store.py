@@ -115,11 +115,14 @@ class SqliteMemoryStore(SqliteMemoryReader):
         owner = item.facts[0].owner
         number = self._number(owner)
         if number is not None and (kept := self._under(number, item.key)):
+            if item.replaces is not None and item.in_place:
+                self._erase(item.replaces)
             return kept
         if wrong := self._wrong_embedder(item.vectors):
             return wrong
         if item.replaces is not None:
-            self._erase(item.replaces)
+            if not self._erase(item.replaces) and item.in_place:
+                return unknown(item.replaces.id)
             number = self._number(owner)
         if number is None:
             cursor = self._writer.execute("INSERT INTO owners (tenant, user) VALUES (?, ?)", (owner.tenant, owner.user))
@@ -155,13 +158,17 @@ class SqliteMemoryStore(SqliteMemoryReader):
             return fact
         return self._set_end(number, fact, item.at)
 
-    def _erase(self, item: Erase) -> object:
+    def _erase(self, item: Erase) -> int:
         number = self._number(item.owner)
         if number is None:
             return 0
         where = "owner = ?"
         values: list[Any] = [number]
-        for column, wanted in (("agent", item.owner.agent or None), ("source", item.source)):
+        for column, wanted in (
+            ("agent", item.owner.agent or None),
+            ("source", item.source),
+            ("id", item.id or None),
+        ):
             if wanted is not None:
                 where += f" AND {column} = ?"
                 values.append(wanted)
