@@ -33,9 +33,6 @@ from .stores.sqlite import SqliteMemoryStore
 from .stores.store import Add, Change, Correct, Embed, End, Erase, MemoryStore, Place, Query, Reindex, Selection
 from .stores.threads import StoreThread
 
-PAGE: Final = 500
-"""Facts that are read at a time."""
-
 MADE_UP: Final = 256
 """Missing vectors that are made at a time."""
 
@@ -150,30 +147,30 @@ class Memory:
         Args:
             facts: in the order in which they are kept.
             owner: whose they are.
-            in_place_of: the id of a fact of any kind that is deleted as `erase` does, in the same transaction. Where
-                there is no such fact any more, nothing is added.
             key: what makes all of them once.
             replacing: a source: what the owner has from there, of the kinds that the new ones are of, is deleted as
                 `erase` does, in the same transaction. With a key that is known, nothing is.
+            in_place_of: the id of a fact of any kind that is deleted as `erase` does, in the same transaction. Where
+                there is no such fact any more, nothing is added.
+
+        Returns:
+            what is kept: with a key that is known, what was added first.
 
         Raises:
             UnknownFact: the owner has no fact of the id ``in_place_of``.
             WrongFact: an argument is wrong, or both are to be replaced: a source and a fact.
-
-        Returns:
-            what is kept: with a key that is known, what was added first.
-        words_of(in_place_of, "in_place_of")
         """
         as_owner(owner)
         words_of(key, "key")
+        words_of(in_place_of, "in_place_of")
         if replacing is not None:
             words_of(replacing, "replacing")
             if in_place_of:
-            if in_place_of and not await self._write(Erase(owner, id=in_place_of)):
-                raise unknown(in_place_of)
                 raise WrongFact("facts are added in place of a source or of one fact, not of both")
         given = [await _looked_at(fact) for fact in as_several(facts)]
         if not given:
+            if in_place_of and not await self._write(Erase(owner, id=in_place_of)):
+                raise unknown(in_place_of)
             return []
         now = time.time()
         made = tuple(_fact(new, owner, now) for new in given)
@@ -315,7 +312,10 @@ class Memory:
             source: from this source; None for every one.
         """
         when = time.time() if at is None else moment(at, "at")
-        return await self._selected(Selection(as_owner(owner), when, kind, source))
+        found: list[Fact] = await self._read(
+            partial(self._store.select, Selection(as_owner(owner), when, kind, source))
+        )
+        return found
 
     async def export(self, *, owner: Owner) -> list[dict[str, Any]]:
         """All that is kept of an owner, of every kind and also what has ended, as plain data; see `Fact`.
@@ -323,7 +323,8 @@ class Memory:
         Args:
             owner: who sees it.
         """
-        return [fact.as_data() for fact in await self._selected(Selection(as_owner(owner)))]
+        found: list[Fact] = await self._read(partial(self._store.select, Selection(as_owner(owner))))
+        return [fact.as_data() for fact in found]
 
     async def search(
         self, query: str, *, owner: Owner, at: float | None = None, limit: int = 10, kind: str | None = FACT
@@ -409,14 +410,6 @@ class Memory:
                 found, _ = await self._read(look)
         best: list[Found] = found
         return best
-
-    async def _selected(self, selection: Selection) -> list[Fact]:
-        found: list[Fact] = []
-        after: Place | None = None
-        while page := await self._read(partial(self._store.select, selection, after, PAGE)):
-            found += [fact for _, fact in page]
-            after = page[-1][0]
-        return found
 
     async def _vectors(self, texts: list[str]) -> Vectors | None:
         """Their vectors; None where they cannot be had now."""

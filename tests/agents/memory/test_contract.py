@@ -258,6 +258,20 @@ async def test_what_replaces_a_source_deletes_what_came_from_there_of_its_kind_a
     assert texts(await memory.facts(owner=ANN, kind=None)) == ["tea is on the page", "another page's tea"]
 
 
+async def test_what_is_read_while_it_is_replaced_is_all_of_it_as_it_was_or_as_it_is(memory: Memory) -> None:
+    """As many as are read at once elsewhere do not do: a document has thousands of passages."""
+    many = 1_200
+    await memory.add_all([NewFact("0", "page")] * many, owner=ANN)
+    for version in range(1, 6):
+        read, _, exported = await asyncio.gather(
+            memory.facts(owner=ANN),
+            memory.add_all([NewFact(str(version), "page")] * many, owner=ANN, replacing="page"),
+            memory.export(owner=ANN),
+        )
+        for found in (texts(read), [fact["text"] for fact in exported]):
+            assert found in ([str(version - 1)] * many, [str(version)] * many)
+
+
 async def test_what_comes_in_place_of_a_fact_is_added_as_that_is_deleted_and_not_where_it_is_gone(
     memory: Memory,
 ) -> None:

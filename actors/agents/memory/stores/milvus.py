@@ -138,10 +138,9 @@ class MilvusMemoryStore:
         row = self._row(id, owner)
         return None if row is None else _fact_of(row)
 
-    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
-        """See `MemoryStore.select`."""
-        rows = self._rows(f"{_where(selection)} and place > {after or _EMBEDDER}", limit)
-        return [(row["place"], _fact_of(row)) for row in rows]
+    def select(self, selection: Selection) -> list[Fact]:
+        """See `MemoryStore.select`. Nobody writes meanwhile: the memory's one thread is here."""
+        return list(map(_fact_of, self._all(_where(selection))))
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
         """See `MemoryStore.unembedded`."""
@@ -152,9 +151,9 @@ class MilvusMemoryStore:
 
     def _add(self, item: Add) -> object:
         kept = self._under(item.facts[0].owner, item.key) or self._there([fact.id for fact in item.facts])
+        if not kept:
             if item.replaces is not None and item.in_place and not self._rows(_erased(item.replaces), 1):
                 return unknown(item.replaces.id)
-        if not kept:
             if wrong := _too_large(item.facts) or self._wrong_embedder(item.vectors):
                 return wrong
             kept = self._insert(item.facts, item.key, item.vectors)
@@ -414,9 +413,9 @@ def _erased(item: Erase) -> str:
     if item.source is not None:
         where += f' and source == "{_hash(item.source)}"'
     if item.kinds:
+        where += " and kind in [" + ", ".join(f'"{_hash(kind)}"' for kind in item.kinds) + "]"
     if item.id:
         where += f' and id == "{item.id if _ID.fullmatch(item.id) else ""}"'
-        where += " and kind in [" + ", ".join(f'"{_hash(kind)}"' for kind in item.kinds) + "]"
     return where
 
 

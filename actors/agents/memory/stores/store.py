@@ -203,8 +203,8 @@ class MemoryStore(Protocol):
         """A fact that the owner sees."""
         ...
 
-    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
-        """Facts in the order in which they were added, owner by owner, behind a place."""
+    def select(self, selection: Selection) -> list[Fact]:
+        """Facts in the order in which they were added, owner by owner: all as they are at one moment."""
         ...
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:

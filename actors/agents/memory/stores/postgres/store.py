@@ -150,15 +150,11 @@ class PostgresMemoryStore:
         """See `MemoryStore.get`."""
         return self._seen("read", id, owner)
 
-    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
+    def select(self, selection: Selection) -> list[Fact]:
         """See `MemoryStore.select`."""
         where, values = conditions(selection)
-        rows = self._read(
-            f"SELECT {COLUMNS} FROM {{s}}.facts f WHERE {where} AND f.place > %(after)s"
-            " ORDER BY f.place LIMIT %(limit)s",
-            {**values, "after": after or 0, "limit": limit},
-        )
-        return [(row[0], fact_of(row)) for row in rows]
+        rows = self._read(f"SELECT {COLUMNS} FROM {{s}}.facts f WHERE {where} ORDER BY f.place", values)
+        return list(map(fact_of, rows))
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
         """See `MemoryStore.unembedded`."""
@@ -169,12 +165,12 @@ class PostgresMemoryStore:
         )
         return [(row[0], row[1]) for row in rows]
 
-            if item.replaces is not None and item.in_place:
-                self._erase(item.replaces)
     # -- changes -------------------------------------------------------------------------------------------------------
 
     def _add(self, item: Add) -> object:
         if kept := self._under(item.facts[0].owner, item.key) or self._there([fact.id for fact in item.facts]):
+            if item.replaces is not None and item.in_place:
+                self._erase(item.replaces)
             return kept
         if wrong := self._wrong_embedder(item.vectors):
             return wrong
@@ -216,11 +212,11 @@ class PostgresMemoryStore:
         if item.kinds:
             where += " AND kind = ANY (%(kinds)s)"
         values = {
-            "id": item.id,
             "tenant": owner.tenant,
             "user": owner.user,
             "agent": owner.agent,
             "source": item.source,
+            "id": item.id,
             "kinds": list(item.kinds),
         }
         return len(self._run("write", f"DELETE FROM {{s}}.facts WHERE {where} RETURNING 1", values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from ...facts.fact import Fact, Owner
 from ..outcomes import mismatch
@@ -69,20 +69,18 @@ class SqliteMemoryReader:
         fact = None if row is None else fact_of(row)
         return fact if fact is not None and owner.sees(fact.owner) else None
 
-    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
-        """See `MemoryStore.select`."""
+    def select(self, selection: Selection) -> list[Fact]:
+        """See `MemoryStore.select`. One statement, which SQLite answers as of one moment."""
         owners = self._owners(selection.owner)
         if not owners:
             return []
         first, last = span(owners[0][0])[0], span(owners[-1][0])[1]
-        if after is not None:
-            first = max(first, cast(int, after) + 1)
         where, values = conditions(selection)
         rows = self._reader.execute(
-            f"SELECT {COLUMNS} {FROM} WHERE f.place BETWEEN ? AND ? AND {where} ORDER BY f.place LIMIT ?",
-            (first, last, *values, limit),
+            f"SELECT {COLUMNS} {FROM} WHERE f.place BETWEEN ? AND ? AND {where} ORDER BY f.place",
+            (first, last, *values),
         )
-        return [(row[0], fact_of(row)) for row in rows]
+        return list(map(fact_of, rows))
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
         """See `MemoryStore.unembedded`."""
