@@ -15,7 +15,7 @@ from .....tools.threads import in_thread
 from ...caller import Caller
 from ...context import ToolContext, is_replay
 from ...errors import DefinitionError
-from ...hooks import Hook, HookContext
+from ...hooks import SUMMARY, Hook, HookContext
 from ...memory.errors import FactEnded, UnknownFact, WrongFact
 from ...memory.facts.fact import Owner
 from ...memory.facts.origins import as_texts, labels_of
@@ -141,7 +141,7 @@ class MemorySkill(Skill):
     async def _tell(self, context: HookContext) -> None:
         request = context.model_request
         owner = self._owner(context.request.caller, context.request.agent)
-        if request is None or owner is None:
+        if request is None or owner is None or context.why == SUMMARY:  # others will read the summary, too
             return
         known = context.state.get(_TOLD)
         if known is None:

@@ -17,6 +17,7 @@ from ....answer import NO_USAGE
 from ....context import UsageRecord
 from ....errors import AgentError, ContextOverflow, RunFailed, named, said
 from ....events import ContextReduced
+from ....hooks import SUMMARY
 from ....memory.context.strategy import ContextStrategy, DropToolOutput, KeepAll, Window
 from ....memory.context.summary import summary_of
 from ....memory.context.view import ContextView
@@ -143,12 +144,12 @@ async def _summary(session: Session, change: Change) -> Completion:
     assert wanted is not None
     assert model is not None
     request = wanted.by.request(change.after, wanted, change.request.model)
-    request = (await session.hooked("request", model_request=request)).model_request or request
+    request = (await session.hooked("request", model_request=request, why=SUMMARY)).model_request or request
     completion: Any = await model.ask(request)
     if not isinstance(completion, Completion):
         raise RunFailed(f"the model's actor answered {type(completion).__name__}, not a Completion")
     session.bought = completion
-    seen = (await session.hooked("response", model_request=request, completion=completion)).completion
+    seen = (await session.hooked("response", model_request=request, completion=completion, why=SUMMARY)).completion
     return completion if seen is None else replace(seen, usage=completion.usage, cost=completion.cost)
 
 
