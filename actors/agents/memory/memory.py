@@ -83,7 +83,8 @@ class Memory:
         self._hosted = host is not None
         names = ("writer", "reader") if self._store.reads_beside_writes else ("store",)
         self._threads = [
-            StoreThread(self._store, self._closing, self._name, name, runner, self._thread_ended) for name in names
+            StoreThread(self._store, self._closing, self._name, name, runner, self._thread_ended, name != "reader")
+            for name in names
         ]
         self._working = len(self._threads)
         try:

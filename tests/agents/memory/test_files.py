@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from callboard import Memory, MemoryClosed, MemoryUnavailable, Owner, SqliteJournal, SqliteMemoryStore, WrongFact
-from callboard.actors.agents.memory.stores.sqlite import reading
+from callboard.actors.agents.memory.stores import threads
+from callboard.actors.agents.memory.stores.sqlite import reading, store
 from callboard.actors.journal import JsonCodec
+from tests.agents.support import until
 
 from .support import ANN, Words, texts
 
@@ -69,6 +72,41 @@ async def test_nothing_of_what_is_erased_is_left_in_the_file(tmp_path: Path) -> 
         words = (b"swordfish", b"herringmail", b"tunafish", b"annabel", b"acmecorp")
         assert [word for word in words if word in left] == []
         assert texts(await memory.search("stay", owner=Owner("bob"))) == ["the stay"]
+
+
+async def test_what_is_erased_while_somebody_reads_goes_once_they_have_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "CLEANS_UP", 0.01)
+    monkeypatch.setattr(store, "BUSY", 0.01)
+    with Memory(tmp_path / "m.db") as memory:
+        await memory.add("swordfish", owner=ANN)
+        reader = sqlite3.connect(tmp_path / "m.db")
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM facts").fetchone() == (1,)
+        await memory.erase(owner=ANN)
+        await memory.add("herring", owner=ANN)
+        assert b"swordfish" in _bytes(tmp_path), "the reader may look at it"
+        reader.close()
+        await until(lambda: b"swordfish" not in _bytes(tmp_path))
+        assert texts(await memory.facts(owner=ANN)) == ["herring"]
+
+
+async def test_what_a_killed_process_has_erased_goes_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    with Memory(tmp_path / "one" / "m.db") as memory:
+        await memory.add("swordfish", owner=ANN)
+        reader = sqlite3.connect(tmp_path / "one" / "m.db")
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM facts").fetchone() == (1,)
+        await memory.erase(owner=ANN)
+        for name in ("m.db", "m.db-wal"):  # what is there of it when the process is killed
+            shutil.copy(tmp_path / "one" / name, tmp_path / "two" / name)
+        reader.close()
+    assert b"swordfish" in _bytes(tmp_path / "two")
+    with Memory(tmp_path / "two" / "m.db"):
+        await until(lambda: b"swordfish" not in _bytes(tmp_path / "two"))
 
 
 def _bytes(folder: Path) -> bytes:

@@ -108,6 +108,10 @@ class MilvusMemoryStore:
         """See `MemoryStore.write`; each item by itself."""
         return [self._apply[item.__class__](item) for item in batch]
 
+    def clean_up(self) -> bool:
+        """See `MemoryStore.clean_up`. It is the server's affair."""
+        return True
+
     def search(self, query: Query) -> Ranked:
         """See `MemoryStore.search`."""
         owner = query.selection.owner

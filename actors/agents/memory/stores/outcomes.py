@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..errors import EmbedderMismatch, FactEnded, UnknownFact
 from ..facts.fact import Fact
-from .store import Correct
+from .store import Change, Correct, Erase
 
 
 def corrected(old: Fact, change: Correct) -> Fact:
@@ -21,6 +23,11 @@ def corrected(old: Fact, change: Correct) -> Fact:
         old.kind,
         old.id,
     )
+
+
+def erases(batch: Iterable[Change]) -> bool:
+    """Whether changes delete something."""
+    return any(item.__class__ is Erase or getattr(item, "replaces", None) is not None for item in batch)
 
 
 def unknown(id: str) -> UnknownFact:

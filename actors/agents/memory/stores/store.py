@@ -187,6 +187,14 @@ class MemoryStore(Protocol):
         """
         ...
 
+    def clean_up(self) -> bool:
+        """Get rid of what erasing had to leave behind, if anything. Called where writes are, when none waits.
+
+        Returns:
+            whether nothing is left; otherwise it is called again after a while.
+        """
+        ...
+
     def search(self, query: Query) -> Ranked:
         """What fits best by words, and by nearness.
 

@@ -15,7 +15,7 @@ from ...errors import EmbedderMismatch, MemoryUnavailable
 from ...facts.fact import Fact, Owner
 from ...facts.fusion import DEVIATIONS, ENOUGH
 from ...facts.terms import terms
-from ..outcomes import corrected, ended, mismatch, unknown
+from ..outcomes import corrected, ended, erases, mismatch, unknown
 from ..store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Reindex, Selection
 from .rows import COLUMNS, conditions, fact_of, lexeme, tsvector, vector_text, vectors_text
 from .schema import Names, prepare
@@ -78,6 +78,7 @@ class PostgresMemoryStore:
             raise MemoryUnavailable(str(error)) from error
         self._names = Names(schema)
         self._open: dict[str, Connection[Any]] = {}
+        self._erased = False  # and something of it may be left
         self._apply: dict[type[Any], Callable[[Any], object]] = {
             Add: self._add,
             Correct: self._correct,
@@ -114,10 +115,22 @@ class PostgresMemoryStore:
             if self.is_transient(error):
                 self._drop("write")
             raise
-        if any(item.__class__ is Erase or getattr(item, "replaces", None) is not None for item in batch):
-            with suppress(Exception):  # it can wait: nobody finds it any more
-                connection.execute(self._names.script("VACUUM {s}.facts"))
+        if erases(batch):
+            self._erased = True
+            self.clean_up()
         return results
+
+    def clean_up(self) -> bool:
+        """See `MemoryStore.clean_up`."""
+        if self._erased:
+            try:
+                self._connection("write").execute(self._names.script("VACUUM {s}.facts"))
+            except Exception as error:  # it can wait: nobody finds it any more
+                if self.is_transient(error):
+                    self._drop("write")
+            else:
+                self._erased = False
+        return not self._erased
 
     def search(self, query: Query) -> Ranked:
         """See `MemoryStore.search`."""

@@ -15,7 +15,7 @@ from ...embedding.embedder import Vectors
 from ...errors import EmbedderMismatch, MemoryUnavailable
 from ...facts.fact import Fact, Owner
 from ...facts.terms import terms
-from ..outcomes import corrected, ended, mismatch, unknown
+from ..outcomes import corrected, ended, erases, mismatch, unknown
 from ..store import Add, Change, Correct, Embed, End, Erase, Reindex
 from . import schema
 from .reading import SqliteMemoryReader
@@ -50,6 +50,7 @@ class SqliteMemoryStore(SqliteMemoryReader):
             raise MemoryUnavailable(f"cannot open the memory {self._path!r}: a path has no null byte")
         self.reads_beside_writes = self._path != IN_MEMORY
         self._identity: tuple[int, int] | None = None
+        self._erased = False  # and something of it may be left in the log
         self._write: sqlite3.Connection | None = None
         self._apply: dict[type[Any], Callable[[Any], object]] = {
             Add: self._add,
@@ -89,6 +90,7 @@ class SqliteMemoryStore(SqliteMemoryReader):
         connection.execute("PRAGMA secure_delete=ON")
         if self.reads_beside_writes:
             self._identity = _identity(self._path)
+            self._erased = _has_log(self._path)  # whoever wrote it may have been killed before it could clean up
             self._read = schema.connect(self._path, BUSY)
             self._read.execute("PRAGMA query_only=ON")
         else:
@@ -105,9 +107,19 @@ class SqliteMemoryStore(SqliteMemoryReader):
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
             raise
-        if any(item.__class__ is Erase or getattr(item, "replaces", None) is not None for item in batch):
-            self._leave_nothing()
+        if erases(batch):
+            self._erased = True
+            self._clean_up()
         return results
+
+    def clean_up(self) -> bool:
+        """See `MemoryStore.clean_up`. Nobody is waited for: as long as somebody reads what was there before, even in
+        another process, it cannot be done."""
+        if self._erased:
+            self._writer.execute("PRAGMA busy_timeout=0")
+            self._clean_up()
+            self._writer.execute(f"PRAGMA busy_timeout={int(BUSY * 1000)}")
+        return not self._erased
 
     # -- changes -------------------------------------------------------------------------------------------------------
 
@@ -286,11 +298,12 @@ class SqliteMemoryStore(SqliteMemoryReader):
             return mismatch(kept, given)
         return None
 
-    def _leave_nothing(self) -> None:
+    def _clean_up(self) -> None:
         """Write what was erased out of the log, and give its room back. It can wait: nobody finds it any more."""
         with suppress(sqlite3.Error):
             self._writer.executescript("PRAGMA incremental_vacuum")
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            busy, *_ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._erased = bool(busy)
 
     # -- faults and the end --------------------------------------------------------------------------------------------
 
@@ -317,6 +330,12 @@ class SqliteMemoryStore(SqliteMemoryReader):
     def _writer(self) -> sqlite3.Connection:
         assert self._write is not None
         return self._write
+
+
+def _has_log(path: str) -> bool:
+    with suppress(OSError):
+        return os.path.getsize(f"{path}-wal") > 0
+    return False
 
 
 def _identity(path: str) -> tuple[int, int]:
