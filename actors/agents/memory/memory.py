@@ -6,6 +6,7 @@ import atexit
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from ...journal.threaded.healing import GIVES_UP, Closing
 from ...journal.threaded.pending import Pending
 from ...journal.threaded.running import Runner, ThreadRunner, Waits, hosting
 from ..hooks import before_remembering
-from .embedding.embedder import INSTALL, Embedder, Vectors, embedded
+from .embedding.embedder import INSTALL, Embedder, Vectors, as_embedder, embedded
 from .embedding.hashing import HashingEmbedder
 from .errors import EmbeddingFailed, MemoryClosed, WrongFact
 from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_owner, as_several, moment, words_of
@@ -35,6 +36,9 @@ from .stores.threads import StoreThread
 
 MADE_UP: Final = 256
 """Missing vectors that are made at a time."""
+
+TRIES: Final = 3
+"""Times that an embedder may fail on one text alone; then it is not asked for that again in this process."""
 
 DEEPER: Final = 4
 MOST_DEPTH: Final = 50
@@ -70,7 +74,9 @@ class Memory:
             raise ImportError(INSTALL)
         self._store = _store(store)
         self._name = str(self._store)
-        self.embedder: Embedder = HashingEmbedder() if embedder is None else embedder
+        self._embedder: Embedder = HashingEmbedder() if embedder is None else as_embedder(embedder)
+        self._at_once = MADE_UP
+        self._refused: Counter[Place] = Counter()  # how often the embedder has failed on a text alone
         self._ill = False
         self._closing = Closing()
         self._closing.why = "the memory is closed"
@@ -99,6 +105,15 @@ class Memory:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name}{' closed' if self._closing.begun else ''}>"
+
+    @property
+    def embedder(self) -> Embedder:
+        """What makes vectors. Where it is put in another one's place, call `reindex`."""
+        return self._embedder
+
+    @embedder.setter
+    def embedder(self, embedder: Embedder) -> None:
+        self._embedder = as_embedder(embedder)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -277,13 +292,28 @@ class Memory:
             how many were made.
 
         Raises:
-            EmbeddingFailed: the embedder cannot make them now; what was made is kept.
+            EmbeddingFailed: the embedder cannot make them now, or not those of some texts; what was made is kept.
         """
-        await self._write(Reindex(self.embedder.name))
-        made = 0
-        while missing := await self._read(partial(self._store.unembedded, None, MADE_UP)):
-            await self._make_up(missing)
-            made += len(missing)
+        name, rows = await embedded(self._embedder, ["dimensions"])
+        await self._write(Reindex(name, rows.shape[1]))
+        self._at_once = MADE_UP
+        self._refused.clear()
+        made = row = 0
+        failed: EmbeddingFailed | None = None
+        while missing := await self._missing(None):
+            try:
+                await self._make_up(missing)
+            except EmbeddingFailed as error:
+                if len(missing) == 1:
+                    row, failed = row + 1, error
+                    self._refused[missing[0][0]] = TRIES
+                if row == TRIES:  # it is not the texts' fault
+                    raise
+            else:
+                made += len(missing)
+                row = 0
+        if failed is not None:
+            raise EmbeddingFailed(f"no vectors can be made for {len(self._refused)} of the facts: {failed}") from failed
         return made
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -390,7 +420,8 @@ class Memory:
         selection = Selection(owner, time.time() if at is None else moment(at, "at"), kind)
         vectors = await self._vectors([query]) if query.strip() else None
         vector = None if vectors is None else vectors.rows[0]
-        asked = Query(selection, words, vector, self.embedder.name, max(MOST_DEPTH, DEEPER * limit))
+        embedder = "" if vectors is None else vectors.embedder
+        asked = Query(selection, words, vector, embedder, max(MOST_DEPTH, DEEPER * limit))
 
         def look() -> tuple[list[Found], bool]:
             ranked = self._store.search(asked)
@@ -401,8 +432,7 @@ class Memory:
             return [Found(there[place], score) for place, score in best if place in there], ranked.unembedded
 
         found, unembedded = await self._read(look)
-        if unembedded and vector is not None:
-            missing = await self._read(partial(self._store.unembedded, owner, MADE_UP))
+        if unembedded and vector is not None and (missing := await self._missing(owner)):
             try:
                 await self._make_up(missing)
             except EmbeddingFailed as error:
@@ -416,7 +446,8 @@ class Memory:
         """Their vectors; None where they cannot be had now."""
         try:
             parts = [
-                await embedded(self.embedder, texts[start : start + MADE_UP]) for start in range(0, len(texts), MADE_UP)
+                await embedded(self._embedder, texts[start : start + MADE_UP])
+                for start in range(0, len(texts), MADE_UP)
             ]
         except EmbeddingFailed as error:
             self._note_failed(error)
@@ -428,10 +459,23 @@ class Memory:
 
         return Vectors(parts[0].embedder, np.concatenate([part.rows for part in parts]))
 
+    async def _missing(self, owner: Owner | None) -> list[tuple[Place, str]]:
+        """Some facts without a vector whose vectors can be made, as far as is known."""
+        found = await self._read(partial(self._store.unembedded, owner, self._at_once + len(self._refused)))
+        return [one for one in found if self._refused[one[0]] < TRIES][: self._at_once]
+
     async def _make_up(self, missing: Sequence[tuple[Place, str]]) -> None:
-        if missing:
-            vectors = await embedded(self.embedder, [text for _, text in missing])
-            await self._write(Embed(tuple(place for place, _ in missing), vectors))
+        """Make vectors that are missing. Where the embedder fails on several texts, the next time it is given fewer: so
+        one that it does not take keeps the vectors of no others away."""
+        try:
+            vectors = await embedded(self._embedder, [text for _, text in missing])
+        except EmbeddingFailed:
+            if len(missing) == 1:
+                self._refused[missing[0][0]] += 1
+            self._at_once = max(1, len(missing) // 2)
+            raise
+        self._at_once = min(MADE_UP, 2 * self._at_once)
+        await self._write(Embed(tuple(place for place, _ in missing), vectors))
 
     def _note_failed(self, error: EmbeddingFailed) -> None:
         if not self._ill:

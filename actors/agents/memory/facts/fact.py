@@ -199,6 +199,15 @@ def words_of(given: object, name: str) -> str:
     return given
 
 
+def is_storable(text: str) -> bool:
+    """Whether every store keeps a text as it is."""
+    try:
+        _storable(text, "it")
+    except WrongFact:
+        return False
+    return True
+
+
 def _storable(text: str, what: str) -> None:
     if "\0" in text:
         raise WrongFact(f"{what} has a null character, which no store keeps")

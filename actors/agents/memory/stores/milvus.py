@@ -119,10 +119,10 @@ class MilvusMemoryStore:
         by_vector: list[Place] = []
         outstanding = 0
         if query.vector is not None:
-            name, dimensions = self._embedder()
-            if name and name != query.embedder:
-                raise mismatch(name, query.embedder)
-            if dimensions:
+            kept = self._embedder()
+            if wrong := mismatch(kept, (query.embedder, len(query.vector))):
+                raise wrong
+            if kept[1]:
                 by_vector, outstanding = self._nearest(query, where)
         by_text: list[Place] = []
         words = " ".join(dict.fromkeys(query.terms))
@@ -214,7 +214,8 @@ class MilvusMemoryStore:
         return None
 
     def _reindex(self, item: Reindex) -> None:
-        if self._embedder()[0] == item.embedder:
+        kept = self._embedder()
+        if kept[0] and mismatch(kept, (item.embedder, item.dimensions)) is None:
             return
         while rows := self._rows(f"place > {_EMBEDDER} and embedded == true", PAGE):
             self._put([{**row, "embedded": False} for row in rows])
@@ -308,17 +309,15 @@ class MilvusMemoryStore:
         """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
         if vectors is None:
             return None
-        given, size = vectors.embedder, vectors.rows.shape[1]
-        kept, dimensions = self._embedder()
-        if not kept or (kept == given and not dimensions):
+        given = (vectors.embedder, vectors.rows.shape[1])
+        kept = self._embedder()
+        if wrong := mismatch(kept, given):
+            return wrong
+        if not kept[1]:
             if self._client.has_collection(self._vectors):  # made before a crash
                 self._client.drop_collection(self._vectors)
-            self._make_vectors(size)
-            self._put_embedder(given, size)
-        elif kept != given:
-            return mismatch(kept, given)
-        elif dimensions != size:
-            return mismatch(f"{kept} of {dimensions} dimensions", f"{given} of {size} dimensions")
+            self._make_vectors(given[1])
+            self._put_embedder(*given)
         return None
 
     # -- collections ---------------------------------------------------------------------------------------------------

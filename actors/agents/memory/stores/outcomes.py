@@ -41,8 +41,22 @@ def ended(id: str, by: str) -> FactEnded:
     return FactEnded(f"the fact {id!r:.80} has {how}", id, by)
 
 
-def mismatch(kept: str, given: str) -> EmbedderMismatch:
-    """The named error of vectors that are another embedder's."""
+def mismatch(kept: tuple[str, int], given: tuple[str, int]) -> EmbedderMismatch | None:
+    """The named error of vectors that are another embedder's; None if they are not.
+
+    Args:
+        kept: the name of the embedder whose vectors are there, and their dimensions; empty, and 0, where there are none
+            yet.
+        given: the same of the other ones.
+    """
+    if not kept[0] or kept == given or (kept[0] == given[0] and not kept[1]):
+        return None
+    if kept[0] == given[0]:
+        return _mismatch(*(f"{name} of {dimensions} dimensions" for name, dimensions in (kept, given)))
+    return _mismatch(kept[0], given[0])
+
+
+def _mismatch(kept: str, given: str) -> EmbedderMismatch:
     return EmbedderMismatch(
         f"the vectors in this memory are those of the embedder {kept!r}, and cannot be compared with those of"
         f" {given!r}: use that one, or have them made anew with Memory.reindex()",

@@ -100,9 +100,15 @@ class Embed(NamedTuple):
 
 
 class Reindex(NamedTuple):
-    """Have every vector be made anew by this embedder, unless it is its vectors that are there. Its result is None."""
+    """Have every vector be made anew by this embedder, unless it is its vectors that are there. Its result is None.
+
+    Args:
+        embedder: its name.
+        dimensions: of its vectors: if they have changed, it is another one.
+    """
 
     embedder: str
+    dimensions: int
 
 
 Change: TypeAlias = Add | Correct | End | Erase | Embed | Reindex

@@ -139,10 +139,10 @@ class PostgresMemoryStore:
         by_vector: list[Place] = []
         outstanding = 0
         if query.vector is not None:
-            name, dimensions = self._embedder("read")
-            if name is not None and name != query.embedder:
-                raise mismatch(name, query.embedder)
-            if dimensions:
+            kept = self._embedder("read")
+            if wrong := mismatch(kept, (query.embedder, len(query.vector))):
+                raise wrong
+            if kept[1]:
                 values |= {"vector": vector_text(query.vector), "enough": ENOUGH, "deviations": DEVIATIONS}
                 rows = self._read(_BY_VECTOR.replace("<where>", where), values)
                 by_vector = [row[0] for row in rows]
@@ -246,7 +246,8 @@ class PostgresMemoryStore:
         return None
 
     def _reindex(self, item: Reindex) -> None:
-        if self._embedder("write")[0] == item.embedder:
+        kept = self._embedder("write")
+        if kept[0] and mismatch(kept, (item.embedder, item.dimensions)) is None:
             return
         self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = NULL", [item.embedder])
         self._run("write", "UPDATE {s}.facts SET vector = NULL WHERE vector IS NOT NULL")
@@ -305,22 +306,21 @@ class PostgresMemoryStore:
         self._run("write", "UPDATE {s}.facts SET valid_to = %s WHERE id = %s", [until, fact.id])
         return replace(fact, valid_to=until)
 
-    def _embedder(self, on: str) -> tuple[str | None, int | None]:
+    def _embedder(self, on: str) -> tuple[str, int]:
+        """Whose vectors are there, and their dimensions; empty where there are none yet."""
         ((name, dimensions),) = self._run(on, "SELECT embedder, dimensions FROM {s}.memory")
-        return name, dimensions
+        return name or "", dimensions or 0
 
     def _wrong_embedder(self, vectors: Vectors | None) -> EmbedderMismatch | None:
         """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
         if vectors is None:
             return None
-        given, size = vectors.embedder, vectors.rows.shape[1]
-        kept, dimensions = self._embedder("write")
-        if kept is None or (kept == given and not dimensions):
-            self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = %s", [given, size])
-        elif kept != given:
-            return mismatch(kept, given)
-        elif dimensions != size:
-            return mismatch(f"{kept} of {dimensions} dimensions", f"{given} of {size} dimensions")
+        given = (vectors.embedder, vectors.rows.shape[1])
+        kept = self._embedder("write")
+        if wrong := mismatch(kept, given):
+            return wrong
+        if not kept[1]:
+            self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = %s", given)
         return None
 
     # -- connections ---------------------------------------------------------------------------------------------------

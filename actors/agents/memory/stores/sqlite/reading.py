@@ -186,9 +186,9 @@ class SqliteMemoryReader:
         if embedder != self._embedder:
             self._vectors.clear()
             self._embedder = embedder
-        name, dimensions = embedder
-        if name and name != query.embedder:
-            raise mismatch(name, query.embedder)
+        if wrong := mismatch(embedder, (query.embedder, len(query.vector))):
+            raise wrong
+        dimensions = embedder[1]
         if not dimensions:
             return [], 0
         owner = query.selection.owner

@@ -219,8 +219,8 @@ class SqliteMemoryStore(SqliteMemoryReader):
         return None
 
     def _reindex(self, item: Reindex) -> None:
-        kept = self._writer.execute("SELECT name FROM embedder").fetchone()
-        if kept is not None and kept[0] == item.embedder:
+        kept = self._writer.execute("SELECT name, dimensions FROM embedder").fetchone()
+        if kept is not None and mismatch(kept, (item.embedder, item.dimensions)) is None:
             return
         self._writer.execute("DELETE FROM embedder")
         self._writer.execute("INSERT INTO embedder (name, dimensions) VALUES (?, 0)", (item.embedder,))
@@ -283,19 +283,14 @@ class SqliteMemoryStore(SqliteMemoryReader):
         """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
         if vectors is None:
             return None
-        dimensions = vectors.rows.shape[1]
-        row = self._writer.execute("SELECT name, dimensions FROM embedder").fetchone()
-        if row is None:
-            self._writer.execute(
-                "INSERT INTO embedder (name, dimensions) VALUES (?, ?)", (vectors.embedder, dimensions)
-            )
-        elif row[0] == vectors.embedder and not row[1]:
-            self._writer.execute("UPDATE embedder SET dimensions = ?", (dimensions,))
-        elif row != (vectors.embedder, dimensions):
-            kept, given = row[0], vectors.embedder
-            if kept == given:
-                kept, given = f"{kept} of {row[1]} dimensions", f"{given} of {dimensions} dimensions"
-            return mismatch(kept, given)
+        given = (vectors.embedder, vectors.rows.shape[1])
+        kept = self._writer.execute("SELECT name, dimensions FROM embedder").fetchone()
+        if kept is None:
+            self._writer.execute("INSERT INTO embedder (name, dimensions) VALUES (?, ?)", given)
+        elif wrong := mismatch(kept, given):
+            return wrong
+        elif not kept[1]:
+            self._writer.execute("UPDATE embedder SET dimensions = ?", (given[1],))
         return None
 
     def _clean_up(self) -> None:
