@@ -242,6 +242,23 @@ def test_short_messages_and_what_an_assistant_said_are_shown_whole() -> None:
     assert left(ChunkLong(longest=500, tokens=100), *history) == history
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 2_000_000, "漢字" * 200_000, "word " * 200_000], ids=["letters", "han", "words"]
+)
+def test_a_text_of_megabytes_is_cut_soon(text: str) -> None:
+    """The splitter alone takes minutes: the event loop would wait for it."""
+    message = left(ChunkLong(longest=1_000, tokens=2_000), said("user", text))[-1]
+    assert message.text.count("[A part is left out here.]") >= 1
+    assert len(message.text) < 5_000
+
+
+def test_white_space_between_chunks_counts_for_what_is_shown() -> None:
+    text = "".join("  " * level + "- item\n" for level in range(600))
+    view = ChunkLong(longest=1_000, tokens=2_000).apply(ContextView.of([said("user", text)]))
+    (message,) = shown(view.history, view.shape)
+    assert len(message.text) / 4 < 1.1 * view.total < 2_000
+
+
 @given(st.text(max_size=3_000), st.sampled_from((100, 150)))
 @settings(max_examples=60)
 def test_whatever_a_text_is_what_is_shown_of_it_are_pieces_of_it_in_order(text: str, longest: int) -> None:
@@ -292,6 +309,10 @@ def test_what_is_shown_changes_only_once_half_of_the_limit_has_come() -> None:
         (lambda: KeepPriority(recency=-1), "KeepPriority"),
         (lambda: KeepPriority(labels={"user": "much"}), r"KeepPriority\.labels are numbers"),  # type: ignore[dict-item]
         (lambda: ChunkLong(longest=99), r"ChunkLong\.longest is a whole number, at least 100, not 99"),
+        (lambda: ChunkLong(longest=None), r"ChunkLong\.longest is a whole number"),  # type: ignore[arg-type]
+        (lambda: ChunkLong(longest=10**30), r"ChunkLong\.longest is a whole number"),
+        (lambda: Summarize(words=None), r"Summarize\.words is a whole number"),  # type: ignore[arg-type]
+        (lambda: KeepPriority(labels={"user": float("nan")}), r"KeepPriority\.labels are numbers"),
         (lambda: Summarize(words=0), r"Summarize\.words is a whole number, at least 1, not 0"),
         (lambda: Summarize(model=None), "Summarize"),  # type: ignore[arg-type]
         (lambda: Agent("A", context=8_000), "agent A: context is 8000; expected a context strategy"),  # type: ignore[arg-type]

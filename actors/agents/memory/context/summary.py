@@ -47,7 +47,7 @@ class Summarize(ContextStrategy):
 
     def __post_init__(self) -> None:
         define("Summarize", model=(self.model, TEXT), instructions=(self.instructions, TEXT))
-        check_amount("Summarize", "words", self.words)
+        check_amount("Summarize", "words", self.words, optional=False)
         check_amount("Summarize", "tokens", self.tokens)
 
     def apply(self, view: ContextView) -> ContextView:
