@@ -364,6 +364,31 @@ async def test_where_no_summary_can_be_made_the_next_strategy_is_used_and_the_no
     assert answers[-1].text == "answer 6"
 
 
+async def test_a_summary_that_is_longer_than_what_it_is_of_is_none() -> None:
+    model = Summarizer(words(9_000, 1))
+    async with solo(model, context=Summarize(tokens=1_000) | Window(tokens=1_000)) as agency:
+        answers = await ask(agency, *LONG[:6])
+    assert [len(answer.notes) for answer in answers].count(1) == len(model.summaries) > 0
+    assert "no shorter than what it is of" in next(note for answer in answers for note in answer.notes)
+    assert max(map(size, model.requests)) < 4_400
+    assert sum(answer.cost for answer in answers) == pytest.approx(0.01 * len(model.summaries) + 6 * 0.001)
+
+
+async def test_a_question_that_is_longer_than_the_limit_buys_no_summary_at_each_step() -> None:
+    model = Summarizer("They looked.")
+
+    def acting(request: Request) -> Any:
+        answer = model(request)
+        if request.messages[0].text.startswith("Summarize") or len(model.requests) > 20:
+            return answer
+        return call("look", f"c{len(model.requests)}", at=len(model.requests))
+
+    async with solo(acting, context=Summarize(tokens=1_500), tools=[look]) as agency:
+        await agency.run(words(9_000, 1))
+    assert len(model.requests) == 21
+    assert 0 < len(model.summaries) < 8
+
+
 async def test_what_was_summarized_is_summarized_again_with_what_came_since() -> None:
     model = Summarizer("First summary.", "Second summary.")
     async with solo(model, context=Summarize(tokens=1_000)) as agency:

@@ -51,7 +51,7 @@ class ChunkLong(ContextStrategy):
         _splitter(self.longest)
 
     def apply(self, view: ContextView) -> ContextView:
-        excess = view.excess(self.tokens)
+        excess = view.excess(self.tokens, lambda _: False)
         if excess <= 0:
             return view
         shown = [position for unit in view.units() for position in range(unit.start, unit.end)]

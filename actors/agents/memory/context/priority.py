@@ -58,7 +58,7 @@ class KeepPriority(ContextStrategy):
         check_amount("KeepPriority", "tokens", self.tokens)
 
     def apply(self, view: ContextView) -> ContextView:
-        excess = view.excess(self.tokens)
+        excess = view.excess(self.tokens, lambda unit: unit.pinned or self._pins(view, unit))
         if excess <= 0:
             return view
         units = [unit for unit in view.units() if not (unit.pinned or self._pins(view, unit))]

@@ -163,6 +163,8 @@ def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
     settle(session, happened)
     try:
         after = after.summarized(summary_of(outcome.unwrap()))
+        if after.total >= change.before.total:
+            raise RunFailed("the summary is no shorter than what it is of")
     except Exception as error:
         session.shown.failed = (*session.shown.failed, wanted.by)
         note = f"the conversation could not be summarized: {named(error)}"
