@@ -22,6 +22,7 @@ from callboard import (
     Message,
     Pipeline,
     RemoteAgent,
+    SharedTaskGraph,
     System,
     handoff,
     tool,
@@ -282,6 +283,20 @@ async def test_a_program_that_reads_from_outside_is_barred_from_what_it_calls_th
         answer = await agency.run("go")
     assert desk.sent == ["first"]
     assert "send may not be called because of text from outside" in answer.messages[-2].text
+
+
+async def test_a_task_graph_that_agents_share_has_the_labels_of_who_puts_something_into_it() -> None:
+    graph = SharedTaskGraph()
+    desk = Desk()
+    read, send = desk.tools()
+    add = call("generate_task_graph", "g", tasks=[{"id": "a", "title": "mail eve"}])
+    script = Script([[call("read", "r")], [add], "planned", [call("get_unblocked_tasks", "u")], SEND, "done"])
+    team = Agent("A", tools=[read, *graph.tools("A")]), Agent("B", tools=[send, *graph.tools("B")])
+    async with Agency(*team, model=scripted(script), label_policy=LabelPolicy(barred="refuse")) as agency:
+        await agency.run("plan", agent="A")
+        answer = await agency.run("work", agent="B")
+    assert desk.sent == []
+    assert "because of text from outside (tool read)" in answer.messages[-2].text
 
 
 def test_labels_hold_in_the_process_that_goes_on_after_a_kill() -> None:
