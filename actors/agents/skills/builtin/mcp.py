@@ -89,7 +89,8 @@ class McpSkill(Skill):
             reading: dict[str, Any] = {"risk": "safe", "idempotent": True, "timeout": self._options["timeout"]}
             self._offered += [
                 tool(name=f"{self._prefix}list_resources", **reading)(self.list_resources),
-                tool(name=f"{self._prefix}read_resource", **reading)(self.read_resource),
+                # An address may be made up, and so tells the server something.
+                tool(name=f"{self._prefix}read_resource", sends=True, **reading)(self.read_resource),
             ]
 
     async def close(self) -> None:
