@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -114,6 +115,14 @@ async def test_files_are_bounded_one_by_one_and_together(made: Callable[..., Sto
     small = made(max_file=5)
     async with at_work(small):
         assert (await used(small, "storage_read", ADA, path="a")).is_error, "it is larger than may be read"
+
+
+async def test_files_that_are_written_at_once_are_bounded_together_too(made: Callable[..., StorageSkill]) -> None:
+    skill = made(quota=50)
+    async with at_work(skill):
+        writing = [used(skill, "storage_write", ADA, path=f"f{number}", content="x" * 10) for number in range(20)]
+        written = [result for result in await asyncio.gather(*writing) if not result.is_error]
+    assert len(written) == 5
 
 
 @pytest.mark.parametrize(

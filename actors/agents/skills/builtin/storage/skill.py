@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from ......providers.checks import COUNT, TEXT
 from ......tools.errors import FileError, NoSuchPath, ToolError, UnsuitableFile
@@ -97,6 +99,7 @@ class StorageSkill(Skill):
             self._storage = Bucket(bucket, prefix, endpoint)
         self._max_file = max_file
         self._quota = quota
+        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         super().__init__(
             "storage",
             "The files of storage_list belong to the user you work for, and are there in later conversations, too.",
@@ -151,13 +154,14 @@ class StorageSkill(Skill):
         key, data = f"{own}/{_checked(path)}", content.encode("utf-8", "replace")
         if len(data) > self._max_file:
             raise ToolError(f"a file may have {self._max_file:,} bytes; this has {len(data):,}")
-        sizes = await in_thread(lambda: self._storage.sizes(f"{own}/", MOST_FILES))
-        others = sum(size for name, size in sizes.items() if name != key)
-        if others + len(data) > self._quota:
-            raise ToolError(f"all files of a user together may have {self._quota:,} bytes: delete some")
-        if key not in sizes and len(sizes) >= MOST_FILES:
-            raise ToolError(f"a user may have {MOST_FILES:,} files: delete some")
-        await in_thread(lambda: self._storage.put(key, data))
+        async with self._writing.setdefault(own, asyncio.Lock()):  # calls of one step come at once
+            sizes = await in_thread(lambda: self._storage.sizes(f"{own}/", MOST_FILES))
+            others = sum(size for name, size in sizes.items() if name != key)
+            if others + len(data) > self._quota:
+                raise ToolError(f"all files of a user together may have {self._quota:,} bytes: delete some")
+            if key not in sizes and len(sizes) >= MOST_FILES:
+                raise ToolError(f"a user may have {MOST_FILES:,} files: delete some")
+            await in_thread(lambda: self._storage.put(key, data))
         return f"wrote {len(data):,} bytes"
 
     async def delete(self, context: ToolContext, path: str) -> str:
