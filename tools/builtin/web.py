@@ -132,6 +132,8 @@ def _is_public(address: str) -> bool:
             ip = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
         elif ip not in _UNICAST or any(ip in network for network in _NOT_THE_INTERNET):
             return False
+    if isinstance(ip, ipaddress.IPv4Address) and any(ip in network for network in _NOT_THE_INTERNET_OF_IPV4):
+        return False
     return ip.is_global and not ip.is_multicast
 
 
@@ -140,6 +142,9 @@ _UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA gives out; beside 
 # 6to4 (RFC 3056) and Teredo (RFC 4380): an IPv4 address stands in them, and whoever relays may reach it. And the
 # examples' network of RFC 9637, of which older Pythons do not know.
 _NOT_THE_INTERNET = tuple(map(ipaddress.IPv6Network, ("2002::/16", "2001::/32", "3fff::/20")))
+
+# Of IANA's own, among it a cloud's metadata, of which older Pythons think that most of it is public; 6to4's relays.
+_NOT_THE_INTERNET_OF_IPV4 = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
 
 
 async def _text(response: httpx.Response, url: httpx.URL, max_bytes: int) -> str:
