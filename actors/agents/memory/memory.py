@@ -16,6 +16,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from ....providers.checks import COUNT, require
+from ....providers.messages import Labels
 from ...core.base.log import logger_of
 from ...core.mail.future import Future
 from ...journal.threaded.healing import GIVES_UP, Closing
@@ -126,7 +127,7 @@ class Memory:
         key: str = "",
         valid_from: float | None = None,
         valid_to: float | None = None,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | Labels = (),
         metadata: Mapping[str, Any] | None = None,
         kind: str = FACT,
     ) -> Fact:
@@ -207,7 +208,7 @@ class Memory:
         source: str = "",
         key: str = "",
         at: float | None = None,
-        labels: Sequence[str] | None = None,
+        labels: Sequence[str] | Labels | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Fact:
         """Say what is true in place of a fact: that one ends, and stays to be found for the time before.
@@ -240,7 +241,7 @@ class Memory:
             new.text,
             new.source,
             time.time() if new.valid_from is None else new.valid_from,
-            None if labels is None else tuple(new.labels),
+            None if labels is None else new.words,
             None if metadata is None else new.metadata,
             key,
             vectors,
@@ -529,9 +530,7 @@ def _fact(new: NewFact, owner: Owner, now: float) -> Fact:
     since = new.valid_from
     if since is None:
         since = now if new.valid_to is None else min(now, new.valid_to)
-    return Fact(
-        uuid4().hex, new.text, new.source, owner, since, new.valid_to, tuple(new.labels), new.metadata, new.kind
-    )
+    return Fact(uuid4().hex, new.text, new.source, owner, since, new.valid_to, new.words, new.metadata, new.kind)
 
 
 def _at_exit() -> None:

@@ -12,7 +12,8 @@ from .....providers.checks import COUNT, require
 from .....providers.messages import UNLABELLED, Labels
 from ..errors import WrongDocument
 from ..facts.fact import Fact, NewFact, Owner, as_owner
-from ..facts.origins import as_texts, labels_of
+from ..facts.labelling import as_texts
+from ..facts.origins import labels_of
 from ..memory import Memory
 from .chunking import cut
 from .citations import citations, cite, is_cited

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
 
 from .....providers.checks import NAME, TEXT, require
+from .....providers.messages import Labels
 from ..errors import WrongFact
+from .labelling import as_texts
 
 MOST_CHARACTERS: Final = 100_000
 """In one text. What is longer is a document, and wants to be cut."""
@@ -64,7 +66,8 @@ class NewFact:
         source: where it comes from, in a few words: it is shown beside the text.
         valid_from: since when it is true, in seconds since 1970; None for now.
         valid_to: until when; None for as long as nobody says otherwise.
-        labels: words of the application's own about it.
+        labels: words of the application's own about it; or where it is from, and what of it must not go everywhere, as
+            a tool's `ToolContext.labels` says.
         metadata: plain data beside it, which is not searched.
         kind: what it is; a search finds the kind ``fact`` where nothing else is asked for.
 
@@ -76,7 +79,7 @@ class NewFact:
     source: str = ""
     valid_from: float | None = None
     valid_to: float | None = None
-    labels: Sequence[str] = ()
+    labels: Sequence[str] | Labels = ()
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kind: str = FACT
 
@@ -99,6 +102,11 @@ class NewFact:
                 object.__setattr__(self, name, moment(at, name))
         if self.valid_from is not None and self.valid_to is not None and self.valid_to <= self.valid_from:
             raise WrongFact(f"a fact ends before it begins: it is valid from {self.valid_from} to {self.valid_to}")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The labels as texts."""
+        return _labels(self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +226,8 @@ def _storable(text: str, what: str) -> None:
 
 
 def _labels(given: object) -> tuple[str, ...]:
+    if isinstance(given, Labels):
+        given = as_texts(given)
     if isinstance(given, str) or not isinstance(given, Sequence | frozenset | set):
         raise WrongFact(f"labels of a fact are several texts, not {type(given).__name__}")
     labels = tuple(given) if isinstance(given, Sequence) else tuple(sorted(given))

@@ -15,7 +15,7 @@ from ...hooks import before_remembering
 from ...memory.errors import UnknownFact, WrongFact
 from ...memory.facts.extraction import DUE, asked, facts_in, record_of
 from ...memory.facts.fact import Fact, NewFact, Owner
-from ...memory.facts.origins import as_texts
+from ...memory.facts.labelling import as_texts
 from ...memory.memory import Memory
 
 logger = logging.getLogger("callboard")

@@ -18,7 +18,8 @@ from ...errors import DefinitionError
 from ...hooks import SUMMARY, Hook, HookContext
 from ...memory.errors import FactEnded, UnknownFact, WrongFact
 from ...memory.facts.fact import Owner
-from ...memory.facts.origins import as_texts, labels_of
+from ...memory.facts.labelling import as_texts
+from ...memory.facts.origins import labels_of
 from ...memory.facts.telling import as_result, question, told, with_told
 from ...memory.memory import Memory
 from ...turns.labels import joined
