@@ -23,7 +23,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, Protocol
 
+from ....providers.checks import NAME
 from ..errors import DefinitionError, UnknownSkill, named
+from ..wishes import define
 from .skill import Skill
 
 GROUP: Final = "callboard.skills"
@@ -80,8 +82,10 @@ def find_skill(name: str, /, **settings: Any) -> Skill:
 
     Raises:
         UnknownSkill: there is none of that name.
-        DefinitionError: two packages declare one of that name, importing it fails, or the settings do not fit.
+        DefinitionError: that is no name, two packages declare one of it, importing it fails, or the settings do not
+            fit.
     """
+    define("find_skill", name=(name, NAME))
     return made_skill(maker_of(name), settings, name)
 
 

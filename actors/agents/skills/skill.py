@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,10 @@ class Skill(SaysFields):
             description=(self.description, TEXT),
             prompt=(self.prompt, MAYBE_FUNCTION),
         )
+        for name in ("initialize", "close"):
+            method = getattr(self, name)
+            if inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method):
+                raise DefinitionError(f"{whose}: {name} yields, and nobody would go on with it; await in it instead")
         self.scope = as_scopes(self.scope, whose, DefinitionError)
         self.hooks = as_hooks(self.hooks, whose)
         self.handoffs = as_handoffs(self.handoffs, whose)

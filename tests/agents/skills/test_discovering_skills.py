@@ -100,6 +100,8 @@ def test_the_page_lists_the_skills_that_come_with_the_library() -> None:
 def test_a_name_that_is_not_there_or_there_twice_is_refused_by_name(packages: Path) -> None:
     installed(packages, "mine", weather="skills_of_mine:Weather", lost="skills_of_mine:Lost")
     installed(packages, "theirs", weather="skills_of_mine:COURTESY")
+    with pytest.raises(DefinitionError, match="find_skill: name is 3; expected a name"):
+        find_skill(3)  # type: ignore[arg-type]
     with pytest.raises(UnknownSkill, match="no skill is called 'whether'; did you mean 'weather'"):
         find_skill("whether")
     with pytest.raises(DefinitionError, match=r"the skill 'weather' is declared by (mine|theirs) and by (mine|theirs)"):
