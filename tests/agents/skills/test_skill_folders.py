@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -515,6 +516,32 @@ def test_a_damaged_memory_of_trust_trusts_nobody_and_says_so(tmp_path: Path) -> 
         file.write_text(text)
         with pytest.raises(SkillFileError, match="trust anew"):
             SkillTrust(file)
+
+
+def test_a_folder_to_which_a_link_leads_back_is_looked_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "tables")
+    write(tmp_path, "broken", "---\nname: broken\n---\n")
+    (tmp_path / "round").symlink_to(tmp_path)
+    skills = skills_from(tmp_path)
+    assert (list(skills.folders), len(skills.broken), skills.shadowed) == (["tables"], 1, ())
+
+
+def test_half_a_character_in_a_description_reaches_no_model(tmp_path: Path) -> None:
+    write(tmp_path, "tables", '---\nname: tables\ndescription: "half \\ud83d"\n---\n')
+    assert skills_from(tmp_path).instructions.endswith("- tables: half \ufffd")
+
+
+def test_folders_that_are_trusted_at_once_are_all_remembered(tmp_path: Path) -> None:
+    folders = [SkillFolder.read(write(tmp_path / "skills", f"tables-{number}")) for number in range(8)]
+    file = tmp_path / "trust.json"
+    SkillTrust(file).trust(folders[0])
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda folder: SkillTrust(file).trust(folder), folders[1:]))
+        list(threads.map(lambda folder: SkillTrust(file).distrust(folder), folders[::2]))
+    trust = SkillTrust(file)
+    assert [trust.trusts(folder, folder.digest()) for folder in folders] == [False, True] * 4
+    with pytest.raises(DefinitionError, match="SkillTrust: folder is"):
+        trust.trust(tmp_path)  # type: ignore[arg-type]
 
 
 def test_a_team_file_names_folders_of_skills_beside_it(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def script_tool(
 
     async def run(skill: str, path: str, arguments: list[str], digest: str) -> str:
         folder = found(skill)
+        if any("\0" in argument for argument in arguments):
+            raise ToolError("an argument of a script has no zero byte")
         if await in_thread(folder.digest) != digest:
             raise ToolError(f"what is in the skill {skill!r} has changed meanwhile: call it again")
         program = await in_thread(lambda: folder.program(path))

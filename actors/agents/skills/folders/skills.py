@@ -170,9 +170,14 @@ def skill_roots(project: str | os.PathLike[str], home: str | os.PathLike[str] | 
 def _skill_folders(root: Path) -> Iterator[Path]:
     """The folders below a root that have a ``SKILL.md``; what is in such a one belongs to it."""
     pending, looked = [(root, 0)], 0
+    seen: set[Path] = set()
     while pending:
         folder, depth = pending.pop()
         looked += 1
+        place = folder.resolve()
+        if place in seen:  # a link has led back
+            continue
+        seen.add(place)
         if any((folder / name).is_file() for name in FILES):
             yield folder
             continue
