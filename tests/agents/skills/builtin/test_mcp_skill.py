@@ -163,6 +163,10 @@ def _fails(message: str, schema: Any) -> None:
     raise RuntimeError("nobody is there")
 
 
+def _exits(message: str, schema: Any) -> None:
+    raise SystemExit(2)
+
+
 @pytest.mark.parametrize(
     ("elicit", "said"),
     [
@@ -170,6 +174,7 @@ def _fails(message: str, schema: Any) -> None:
         (lambda message, schema: {"name": "bob"}, "hello bob"),
         (lambda message, schema: None, "decline"),
         (_fails, "cancel"),
+        (_exits, "cancel"),
     ],
 )
 async def test_what_the_server_asks_in_the_middle_of_a_call_is_answered_or_declined(elicit: Any, said: str) -> None:
