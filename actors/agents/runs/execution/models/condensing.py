@@ -38,18 +38,18 @@ AFTER_OVERFLOW: Final[ContextStrategy] = DropToolOutput() | Window()
 """What is done once a vendor says that a conversation is too long, where nobody has said anything."""
 
 
-def wanted_change(session: Session, request: Request) -> Change | None:
-    """What the strategy wants before the model is asked; None if nothing.
+def wanted_change(session: Session, strategy: ContextStrategy, request: Request) -> Change | None:
+    """What a strategy wants before the model is asked; None if nothing.
 
     Args:
         session: the run.
+        strategy: its.
         request: what the model would be asked now.
 
     Raises:
         RunFailed: the strategy raised, or what it wants cannot be.
     """
-    strategy = strategy_of(session)
-    if strategy is None or session.shown.own or session.shown.changes >= MOST_CHANGES:
+    if session.shown.own or session.shown.changes >= MOST_CHANGES:
         return None
     turn = session.state.turn
     view = size_of(session).view(turn.history, turn.start, request, session.shown.failed, forced=False)

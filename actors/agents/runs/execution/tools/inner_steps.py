@@ -162,7 +162,7 @@ def _asks_person(session: Session, inner: InnerAtWork) -> bool:
 
 def _barred(session: Session, inner: InnerAtWork, barred: LabelRefused, happened: Happened) -> None:
     """A call is not made, since labelled text may not cause it."""
-    if session.labels.ends(session.prepared):
+    if session.labels.ends:
         happened(session, Interrupted(barred))
     else:
         _record_result(session, inner, ToolResult(f"Refused: {said(barred)}", True), happened)
@@ -225,7 +225,8 @@ def _record_result(
         fails = is_error and not isinstance(inner.tool, AgentFunction)
         content, failed = with_changes(session, session.cells, call, content, fails)
         is_error = is_error or failed
-    content = with_done_before(session, call, content, is_error)
+    if is_error:
+        content = with_done_before(session, call, content)
     changed, session.changed = session.changed, None
     if secrets := secrets_of(session):
         content = secrets.blot_content(content)
