@@ -379,8 +379,8 @@ async def test_a_handle_of_an_agency_that_stopped_says_so(journal: Any) -> None:
         reader = asyncio.create_task(_all(handle))
         waiter = asyncio.create_task(handle.answer())
         await until(lambda: agency._runtime.following._followers)
-    told = await asyncio.gather(reader, return_exceptions=True)
-    assert isinstance(told[0], AgencyClosed) or told[0][-1].type == "ended"  # in memory that is still written down
+    outcome: Any = (await asyncio.gather(reader, return_exceptions=True))[0]
+    assert isinstance(outcome, AgencyClosed) or outcome[-1].type == "ended"  # in memory that is still written down
     with pytest.raises((AgencyClosed, RunCancelled)):  # in memory it ends for good
         await waiter
     for ask in (handle.status, handle.cancel, lambda: agency.handle(handle.id), lambda: _all(handle)):
