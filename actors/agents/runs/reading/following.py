@@ -146,9 +146,9 @@ class Follower:
         self._following.end(self)
         self._timer.cancel()
         for task in (self._task, self._looking):
-            if task is not None and not task.done():
+            if task is not None:
                 task.cancel()
-                with suppress(BaseException):
+                with suppress(BaseException):  # what it ended in was told when it was taken, or concerns nobody now
                     await task
 
     async def _read(self) -> None:
