@@ -34,6 +34,7 @@ from callboard import (
     StepPlan,
     Summarize,
     TextDelta,
+    UnknownAgent,
     Window,
     guardrail,
     hook,
@@ -538,6 +539,14 @@ def _raises(view: ContextView) -> Any:
     raise KeyError("x")
 
 
+def _fails_as_ours_do(view: ContextView) -> Any:
+    raise UnknownAgent("x")
+
+
+def _shaped(view: ContextView, **shape: Any) -> ContextView:
+    return replace(view, shape=view.shape._replace(**shape))
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [
@@ -547,6 +556,18 @@ def _raises(view: ContextView) -> Any:
             lambda view: view.without([Unit(2, 3, 1, False)] if len(view.history) > 2 else []),
             "the context strategy of Solo tears the conversation apart",
         ),
+        (lambda view: view.without(view.units()), "leaves out what is always shown"),
+        (lambda view: _shaped(view, left_out=((0, 10_000),)), "leaves out messages that are not there"),
+        (lambda view: _shaped(view, left_out=((-2, -1),)), "leaves out messages that are not there"),
+        (lambda view: _shaped(view, left_out=(("a", "b"),)), "a shape of something else than positions"),
+        (lambda view: _shaped(view, dropped=(7,)), "a shape of something else than positions"),
+        (lambda view: view.dropping([0]), "drops what is no result of a tool"),
+        (lambda view: view.excerpting([(0, ((1, 99),), 1)]), "shows pieces that are not there"),
+        (lambda view: _shaped(view, summary=5), "returned int as the summary"),
+        (lambda view: replace(view, shape=None), "returned NoneType as the shape"),
+        (lambda view: ContextView.of([Message("user", "x")]).summarized("y"), "a view of another conversation"),
+        (lambda view: replace(view.summarized("y"), wanted=5), "wants int, not a summary"),
+        (_fails_as_ours_do, "the context strategy of Solo raised UnknownAgent: x"),
     ],
 )
 async def test_a_strategy_that_does_what_cannot_be_ends_the_run_by_name(

@@ -15,14 +15,14 @@ from ......providers.messages import Completion, Request
 from .....core.base.send_context import active as active_context
 from ....answer import NO_USAGE
 from ....context import UsageRecord
-from ....errors import AgentError, ContextOverflow, RunFailed, named, said
+from ....errors import ContextOverflow, RunFailed, named, said
 from ....events import ContextReduced
 from ....hooks import SUMMARY
 from ....memory.context.strategy import ContextStrategy, DropToolOutput, KeepAll, Window
 from ....memory.context.summary import summary_of
-from ....memory.context.view import ContextView
+from ....memory.context.view import ContextView, Wanted
 from ....turns.history import problems
-from ....turns.shape import shown
+from ....turns.shape import misshapen, shown
 from ....turns.steps import Condensed
 from ..calling import raised_by
 from ..reports import SummaryArrived
@@ -105,24 +105,37 @@ def _applied(
     session: Session, strategy: ContextStrategy, view: ContextView, request: Request, reason: str
 ) -> Change | None:
     """What a strategy wants, if it wants anything else than is shown."""
+    who = f"the context strategy of {session.prepared.name}"
     try:
         wanted: Any = strategy.apply(view)
-    except AgentError:
-        raise
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # it may be the user's
-        raise raised_by(f"the context strategy of {session.prepared.name}", error) from error
+        raise raised_by(who, error) from error
     if not isinstance(wanted, ContextView):
-        raise RunFailed(
-            f"the context strategy of {session.prepared.name} returned {type(wanted).__name__}, not a ContextView"
-        )
+        raise RunFailed(f"{who} returned {type(wanted).__name__}, not a ContextView")
     if wanted.shape == view.shape:
         return None
-    wrong = problems([message for message in shown(view.history, wanted.shape) if message.role != "system"])
-    if wrong:
-        raise RunFailed(f"the context strategy of {session.prepared.name} tears the conversation apart: {wrong[0]}")
+    if wrong := _wrong(view, wanted):
+        raise RunFailed(f"{who} {wrong}")
     return Change(request, view, wanted, reason)
+
+
+def _wrong(view: ContextView, wanted: ContextView) -> str:
+    """What is wrong with the view that a strategy has made of another one; empty if nothing is."""
+    if wanted.history is not view.history:
+        return "returned a view of another conversation"
+    if wanted.wanted is not None and not isinstance(wanted.wanted, Wanted):
+        return f"wants {type(wanted.wanted).__name__}, not a summary"
+    if wrong := misshapen(view.history, wanted.shape):
+        return wrong
+    torn = problems([message for message in shown(view.history, wanted.shape) if message.role != "system"])
+    if torn:
+        return f"tears the conversation apart: {torn[0]}"
+    hidden = {position for start, end in wanted.shape.left_out for position in range(start, end)}
+    if any(unit.pinned and not hidden.isdisjoint(range(unit.start, unit.end)) for unit in view.units()):
+        return "leaves out what is always shown: a system message, what the run was asked, or the last messages"
+    return ""
 
 
 def carry_out_change(session: Session, change: Change, happened: Happened) -> None:
