@@ -25,6 +25,8 @@ from callboard import (
 )
 from callboard.actors.agents.turns.shape import shown
 from callboard.providers.messages import Labels, Message, Text, ToolCall
+from callboard.providers.tokens import estimate_message
+from callboard.providers.windows import context_window
 
 from .histories import PICTURE, Asked, Fold, conversations
 
@@ -194,6 +196,21 @@ def test_what_is_summarized_again_has_the_summary_before_it() -> None:
     told = strategy.request(again, again.wanted, "").messages[-1].text
     assert "Older things." in told
     assert "question 0" not in told
+
+
+@pytest.mark.parametrize("messages", [40, 4_000], ids=["long", "many"])
+def test_whoever_makes_a_summary_is_shown_as_much_as_it_takes(messages: int) -> None:
+    """It may take less than the model whose conversation it is."""
+    small = "gpt-4"
+    window = context_window(small)
+    assert window == 8_192
+    strategy = Summarize(model=small, tokens=30_000)
+    history = [said("user", f"message {number}", tokens=160_000 // messages) for number in range(messages)]
+    view = strategy.apply(ContextView.of([*history, ASKED], start=messages))
+    assert view.wanted is not None
+    asked = strategy.request(view, view.wanted, "")
+    assert window / 2 < sum(map(estimate_message, asked.messages)) < window - strategy.words
+    assert "message 0" in asked.messages[-1].text
 
 
 # -- chunks of long messages -------------------------------------------------------------------------------------------
