@@ -222,7 +222,7 @@ class Memory:
             labels, metadata: of the new one; None for those of the old one.
 
         Returns:
-            the new one; its owner and kind are those of the old one.
+            the new one; its owner and kind are those of the old one, and so is its end, where that has one.
 
         Raises:
             UnknownFact: the owner has no such fact.

@@ -127,6 +127,16 @@ async def test_a_correction_ends_the_fact_and_leaves_it_to_be_found_for_the_time
     assert (kept.text, kept.valid_to) == ("Ann lives in Rome", NOW + 10)
 
 
+async def test_what_corrects_a_fact_that_has_an_end_has_the_same_one(memory: Memory) -> None:
+    away = await memory.add("Ann is away", owner=ANN, valid_from=NOW, valid_to=NOW + 10)
+    assert (await memory.correct(away.id, "Ann is in Rome", owner=ANN, at=NOW + 3)).valid_to == NOW + 10
+    cat = await memory.add("Ann has a cat", owner=ANN, valid_from=NOW)
+    await memory.forget(cat.id, owner=ANN, at=NOW + 10)
+    await memory.correct(cat.id, "Ann has two cats", owner=ANN, at=NOW + 3)
+    assert await memory.facts(owner=ANN, at=NOW + 10) == [], "what is forgotten stays so"
+    assert texts(await memory.facts(owner=ANN, at=NOW + 9)) == ["Ann is in Rome", "Ann has two cats"]
+
+
 async def test_a_fact_is_corrected_once(memory: Memory) -> None:
     old = await memory.add("Ann lives in Rome", owner=ANN)
     new = await memory.correct(old.id, "Ann lives in Oslo", owner=ANN)

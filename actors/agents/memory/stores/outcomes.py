@@ -17,7 +17,7 @@ def corrected(old: Fact, change: Correct) -> Fact:
         change.source,
         old.owner,
         change.at,
-        None,
+        old.valid_to,
         old.labels if change.labels is None else change.labels,
         old.metadata if change.metadata is None else change.metadata,
         old.kind,
