@@ -175,6 +175,16 @@ def test_a_text_fits_a_schema_or_is_found(text: str, found: list[str]) -> None:
     assert kinds(json_schema(SCHEMA), text) == found
 
 
+def test_nothing_that_a_schema_refers_to_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(*_: object, **__: object) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr("urllib.request.urlopen", fetched)
+    for address in ("http://127.0.0.1:1/schema", "file:///etc/passwd", "#/none"):
+        with pytest.raises(DefinitionError, match="which is not in it"):
+            json_schema({"$ref": address})("1")
+
+
 # -- links -----------------------------------------------------------------------------------------------------------
 
 
