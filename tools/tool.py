@@ -81,7 +81,8 @@ class Tool:
         trusted: nobody outside has a say in what it returns, nor in how it is described; see `LabelPolicy`.
         confidential: as what its results are confidential: one or several texts, or True for ``confidential``.
         sends: what it is called with leaves for somebody outside: with a request, a mail, a message.
-        foreign: somebody outside has described it, so that a model that is offered it has read untrusted text.
+        foreign: somebody outside has described it, so that a model that is offered it has read untrusted text. Its
+            results are from ``foreign tool …``, since it may be called as one of yours is.
         sync: the call blocks.
 
     The three hooks may be ``async``; a plain one runs in the loop and must be quick. Their time counts as the call's.
@@ -152,7 +153,7 @@ class Tool:
         self._signature = signature
         self._sync = sync
         self._slots = None if max_concurrency is None else Slots(max_concurrency)
-        self._known = _Known(description, response, _own_labels(name, trusted, confidential), sends, foreign)
+        self._known = _Known(description, response, _own_labels(name, trusted, confidential, foreign), sends, foreign)
         self._before_call = before_call
         self._on_success = on_success
         self._on_error = on_error
@@ -456,11 +457,11 @@ def check_options(
         raise error(f"{whose} has no option {', '.join(map(repr, unknown))}; there are {', '.join(sorted(there))}")
 
 
-def _own_labels(name: str, trusted: bool, confidential: object) -> Labels | None:
+def _own_labels(name: str, trusted: bool, confidential: object, foreign: bool) -> Labels | None:
     kinds = () if confidential is False else "confidential" if confidential is True else confidential
     try:
         labels = Labels(
-            frozenset() if trusted else frozenset({f"tool {name}"}),
+            frozenset() if trusted else frozenset({f"foreign tool {name}" if foreign else f"tool {name}"}),
             frozenset({kinds}) if isinstance(kinds, str) else kinds,  # type: ignore[arg-type]  # it is looked at there
         )
     except ValueError:

@@ -65,7 +65,7 @@ async def test_a_server_of_ones_own_is_trusted_and_another_is_not(trusted: bool)
         assert tools
         for one in tools:
             assert (one.foreign, one.sends) == (not trusted, not trusted)
-            assert one.labels == (Labels() if trusted else Labels(frozenset({f"tool {one.name}"})))
+            assert one.labels == (Labels() if trusted else Labels(frozenset({f"foreign tool {one.name}"})))
 
 
 async def test_facts_that_code_adds_are_told_with_the_labels_that_it_says(tmp_path: Path) -> None:

@@ -192,6 +192,16 @@ async def test_what_is_confidential_is_not_sent_but_where_it_may_go(confidential
     assert desk.sent == ["x"]
 
 
+async def test_a_tool_from_outside_does_not_pass_for_one_that_is_trusted_by_its_name() -> None:
+    policy = LabelPolicy(trusted=frozenset({"tool read", "description of read"}), barred="refuse")
+    desk = Desk()
+    answer, _ = await desk.run([call("read", "r")], SEND, policy=policy, foreign=True)
+    assert "because of text from outside (foreign tool read)" in answer.messages[-2].text
+    assert desk.sent == []
+    await desk.run([call("read", "r")], SEND, policy=policy)
+    assert desk.sent == ["x"]
+
+
 async def test_a_result_says_other_labels_than_its_tool() -> None:
     @tool(risk="safe", trusted=True)
     def read() -> ToolResult:
