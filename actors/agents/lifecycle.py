@@ -346,7 +346,14 @@ def _for_pool() -> Baggage:
     def baggage(run: RunRequest, agent: PreparedAgent) -> Mapping[str, Any]:
         caller = run.caller
         return {
-            REQUESTER: Requester(run.agent, run.conversation, user=caller.user, tenant=caller.tenant, batch=agent.batch)
+            REQUESTER: Requester(
+                run.agent,
+                run.conversation,
+                user=caller.user,
+                tenant=caller.tenant,
+                batch=agent.batch,
+                caller_key=caller.key,
+            )
         }
 
     return baggage

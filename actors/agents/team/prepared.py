@@ -468,7 +468,7 @@ def _made(tool: Tool | Alike) -> Tool:
 
 def _user(caller: Caller) -> Caller:
     """A caller without what may differ from run to run."""
-    return Caller(caller.user, caller.tenant) if caller.scopes else caller
+    return Caller(caller.user, caller.tenant) if caller.scopes or caller.key else caller
 
 
 def _name(item: Target | str) -> str:
