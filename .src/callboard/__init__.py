@@ -303,6 +303,8 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .actors.serving import ApiKeys as ApiKeys
+    from .actors.serving import Jwt as Jwt
     from .actors.serving import serve as serve
     from .actors.testing import simulate
     from .providers import (
@@ -799,7 +801,7 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
-    ".actors.serving": ("serve",),
+    ".actors.serving": ("ApiKeys", "Jwt", "serve"),
     ".actors.testing": ("simulate",),
     ".providers": (
         "Audio",

@@ -18,6 +18,7 @@ from .config import config
 from .folders import existing
 from .journals.approvals import approvals
 from .journals.journal import journal
+from .keys import keys
 
 FAILED = 1
 BAD_INPUT = 2
@@ -44,6 +45,7 @@ def _version() -> str:
 app = App(name="callboard", help="Supervised actors for LLM agents.", version=_version, result_action="return_value")
 app.command(journal)
 app.command(approvals)
+app.command(keys)
 app.command(config)
 
 

@@ -2,9 +2,11 @@
 
 try:
     from .app import serve
+    from .who.keys import ApiKeys
+    from .who.tokens import Jwt
 except ModuleNotFoundError as error:
     if error.name is None or error.name.startswith("callboard"):
         raise
     raise ImportError("serving needs an optional dependency: pip install 'callboard[serve]'") from error
 
-__all__ = ["serve"]
+__all__ = ["ApiKeys", "Jwt", "serve"]

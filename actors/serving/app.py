@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from .openai.models import get_model, list_models
 from .problems import Problem, problem_of
 from .requests import BODY_LIMIT
 from .server import Authenticate, OnDisconnect, Server
+from .who.keys import ApiKeys
 
 Endpoint: TypeAlias = Callable[[Server, Request], Awaitable[Response]]
 Refusal: TypeAlias = Callable[[Problem], Response]
@@ -27,7 +29,7 @@ Refusal: TypeAlias = Callable[[Problem], Response]
 def serve(
     agency: Agency,
     *,
-    authenticate: Authenticate | None = None,
+    authenticate: Authenticate | Sequence[Authenticate] | None = None,
     body_limit: int = BODY_LIMIT,
     on_disconnect: OnDisconnect = "continue",
     ping: float = 15.0,
@@ -38,8 +40,8 @@ def serve(
 
     Args:
         agency: whom to ask.
-        authenticate: a function of the connection that says who asks, see `Authenticate`; None lets everybody ask, as
-            nobody in particular.
+        authenticate: says who asks: `ApiKeys`, `Jwt`, a function of the connection (see `Authenticate`), or several of
+            them, asked in turn; None lets everybody ask, as nobody in particular.
         body_limit: bytes of a request's body, at most.
         on_disconnect: what becomes of a run whose client has gone, where the request does not say: it goes on, or is
             cancelled.
@@ -50,20 +52,34 @@ def serve(
     """
     if not isinstance(agency, Agency):
         raise DefinitionError(f"serve takes an Agency, not {type(agency).__name__}")
-    server = Server(agency, authenticate, body_limit, on_disconnect, ping)
+    server = Server(agency, _in_turn(authenticate), body_limit, on_disconnect, ping)
     server.check()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        if agency.system is not None:
-            yield
-            return
-        async with agency:
-            yield
+        try:
+            if agency.system is not None:
+                yield
+                return
+            async with agency:
+                yield
+        finally:
+            for one in server.authenticate:
+                if isinstance(one, ApiKeys):
+                    await asyncio.to_thread(one.close)
 
     app = Starlette(routes=routes(server), lifespan=lifespan)
     app.state.server = server
     return app
+
+
+def _in_turn(given: object) -> tuple[Authenticate, ...]:
+    if given is None:
+        return ()
+    several = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if not several:
+        raise DefinitionError("authenticate: nobody is there to say who asks; None lets everybody ask")
+    return several
 
 
 def routes(server: Server) -> list[BaseRoute]:
