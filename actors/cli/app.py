@@ -105,6 +105,43 @@ def chat(team: Path, /, *, folder: Path = Path(), import_from: Path | None = Non
 
 
 @app.command
+def serve(
+    what: str,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    folder: Path = Path(),
+    import_from: Path | None = None,
+    reload: bool = False,
+    drain: float = 30.0,
+    authenticate: str = "",
+    allow_anyone: bool = False,
+) -> int:
+    """Serve a team over HTTP until it is told to stop: SIGTERM and Ctrl-C have what is under way finished.
+
+    Args:
+        what: a team file, an llm.yaml, or module:name of an Agency or of an ASGI application.
+        host: the address to listen on; one that can be reached from elsewhere wants --authenticate.
+        port: the port; 0 for any that is free.
+        workers: processes that serve; more than one need a journal that they share. SIGHUP replaces them one by one.
+        folder: the folder that the team's file tools are confined to.
+        import_from: a folder to look in for the modules that are named.
+        reload: for development: start anew when a file changes.
+        drain: seconds for which runs under way are waited for in the end; other workers go on with the rest.
+        authenticate: module:name of the function that says who asks.
+        allow_anyone: let everybody ask who can reach the address.
+    """
+    from .serve import Wanted, serve
+
+    wanted = Wanted(
+        *(what, host, port, workers, existing(folder), import_from, reload, drain, authenticate, allow_anyone)
+    )
+    return serve(wanted)
+
+
+@app.command
 def init(folder: Path = Path(), /) -> int:
     """Write a small team to start from: team.yaml and the instructions of its two agents.
 

@@ -15,8 +15,12 @@ from starlette.routing import BaseRoute, Route
 
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
+from ..agents.wishes import WAIT, define
 from .openai.chat import chat_completions, refusal
 from .openai.models import get_model, list_models
+from .operations.draining import drained_on_signals
+from .operations.problem_json import problem_json
+from .operations.routes import operations
 from .problems import Problem, problem_of
 from .requests import BODY_LIMIT
 from .server import Authenticate, OnDisconnect, Server
@@ -33,10 +37,12 @@ def serve(
     body_limit: int = BODY_LIMIT,
     on_disconnect: OnDisconnect = "continue",
     ping: float = 15.0,
+    drain: float = 30.0,
 ) -> Starlette:
     """An agency as an ASGI application: for ``uvicorn``, or to be mounted into another one.
 
-    Its lifespan starts the agency, if it was not started, and stops it then.
+    Its lifespan starts the agency, if it was not started, and stops it then: when the process is told to end, runs
+    under way are waited for, and what is left is handed over to whoever has the same journal.
 
     Args:
         agency: whom to ask.
@@ -46,13 +52,15 @@ def serve(
         on_disconnect: what becomes of a run whose client has gone, where the request does not say: it goes on, or is
             cancelled.
         ping: seconds of silence after which a stream says that it lives.
+        drain: seconds for which runs under way are waited for when the process is told to end.
 
     Raises:
         DefinitionError: an argument is wrong, or an agent's name is a path of the server's.
     """
     if not isinstance(agency, Agency):
         raise DefinitionError(f"serve takes an Agency, not {type(agency).__name__}")
-    server = Server(agency, _in_turn(authenticate), body_limit, on_disconnect, ping)
+    define("serve", drain=(drain, WAIT))
+    server = Server(agency, _in_turn(authenticate), body_limit, on_disconnect, ping, drain)
     server.check()
 
     @asynccontextmanager
@@ -62,7 +70,8 @@ def serve(
                 yield
                 return
             async with agency:
-                yield
+                with drained_on_signals(server):
+                    yield
         finally:
             for one in server.authenticate:
                 if isinstance(one, ApiKeys):
@@ -88,6 +97,7 @@ def routes(server: Server) -> list[BaseRoute]:
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
+        *(_route(server, *one, refusal=problem_json) for one in operations()),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
     ]
 
@@ -104,12 +114,15 @@ def _route(server: Server, path: str, endpoint: Endpoint, *methods: str, refusal
 
     async def answered(request: Request) -> Response:
         try:
-            return await endpoint(server, request)
+            response = await endpoint(server, request)
         except Exception as error:
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)
-            return refusal(problem)
+            response = refusal(problem)
+        if server.draining:
+            response.headers["connection"] = "close"
+        return response
 
     return Route(path, answered, methods=list(methods))
 

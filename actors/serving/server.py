@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -27,7 +28,10 @@ OnDisconnect: TypeAlias = Literal["continue", "cancel"]
 """What becomes of a run whose client has gone."""
 
 RESERVED = frozenset(
-    {"v1", "a2a", "ag-ui", "docs", "healthz", "mcp", "metrics", "openapi.json", "readyz", "realtime", ".well-known"}
+    {
+        *("v1", "a2a", "ag-ui", "agency", "docs", "healthz", "mcp", "metrics", "openapi.json", "readyz", "realtime"),
+        ".well-known",
+    }
 )
 """First steps of paths that are not an agent's."""
 
@@ -42,6 +46,7 @@ class Server:
         body_limit: bytes of a request's body, at most.
         on_disconnect: what becomes of a run whose client has gone, where the request does not say.
         ping: seconds of silence after which a stream says that it lives.
+        drain: seconds for which runs under way are waited for when it is told to stop.
     """
 
     agency: Agency
@@ -49,8 +54,11 @@ class Server:
     body_limit: int = BODY_LIMIT
     on_disconnect: OnDisconnect = "continue"
     ping: float = 15.0
+    drain: float = 30.0
     draining: bool = field(default=False, init=False)
     """Whether it has been told to stop: clients that are sent away have not gone by themselves."""
+    leaving: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
+    """What ends once it has stopped, where it was told to."""
     _asking: int = field(default=0, init=False)
 
     async def caller(self, connection: HTTPConnection) -> Caller:

@@ -20,6 +20,9 @@ from .server import Server
 SEND_TIMEOUT: Final = 60.0
 """Seconds for which a client may take nothing: then it has gone."""
 
+COME_BACK: Final = 1_000
+"""Milliseconds after which a client that was cut off because the server stops is to ask another one."""
+
 _PING: Final = b": ping\n\n"
 
 
@@ -30,11 +33,13 @@ class Event(NamedTuple):
         data: its payload, written as JSON; a text is sent as it is.
         id: behind which to go on; empty for none.
         name: of the event; empty for the usual one.
+        retry: milliseconds after which to connect again where the stream ends; None where nothing is said of it.
     """
 
     data: Mapping[str, Any] | str
     id: str = ""
     name: str = ""
+    retry: int | None = None
 
     def encoded(self) -> bytes:
         """The event as it is sent."""
@@ -44,6 +49,8 @@ class Event(NamedTuple):
         about = f"id: {self.id}\n" if self.id else ""
         if self.name:
             about += f"event: {self.name}\n"
+        if self.retry is not None:
+            about += f"retry: {self.retry}\n"
         return f"{about}data: {data}\n\n".encode("utf-8", "replace")
 
 
