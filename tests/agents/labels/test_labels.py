@@ -14,6 +14,7 @@ from callboard import (
     Agency,
     Agent,
     DefinitionError,
+    Handoff,
     Hook,
     HookContext,
     LabelPolicy,
@@ -24,6 +25,7 @@ from callboard import (
     RemoteAgent,
     SharedTaskGraph,
     System,
+    ToolContext,
     handoff,
     tool,
 )
@@ -281,6 +283,35 @@ async def test_who_is_handed_a_task_works_with_the_labels_of_who_asks_and_the_ot
     assert "text from outside (tool read)" in seen["writer"][0]
     first = next(message for message in answer.messages if message.tool_call_id == "1")
     assert first.labels == Labels(), "the writer has read nothing from outside then"
+
+
+@pytest.mark.parametrize("within", [False, True])
+async def test_what_an_agent_answers_a_tool_that_asks_it_itself_keeps_its_labels(within: bool) -> None:
+    desk = Desk()
+    read, send = desk.tools(confidential="salaries")
+
+    @tool(risk="safe", trusted=True)
+    async def research(question: str) -> str:
+        answer = await agency.agent_ref("B").ask(Handoff("A", "B", question))
+        return str(answer.text)
+
+    @tool(risk="safe", trusted=True)
+    async def outer(context: ToolContext) -> str:
+        return (await context.call(research, {"question": "?"})).text
+
+    def model(request: Any) -> Any:
+        told = results(request)
+        if any(spec.name == "read" for spec in request.tools):
+            return told[-1] if told else [call("read", "r")]
+        first = [call("outer", "o")] if within else [call("research", "o", question="?")]
+        return [first, SEND, "done"][len(told)]
+
+    team = Agent("A", tools=[research, outer, send]), Agent("B", tools=[read])
+    async with Agency(*team, model=function(model), label_policy=LabelPolicy(barred="refuse")) as agency:
+        answer = await agency.run("go")
+    told = next(message for message in answer.messages if message.role == "tool")
+    assert told.labels == Labels(frozenset({"tool read"}), frozenset({"salaries"}))
+    assert desk.sent == []
 
 
 async def test_a_program_that_reads_from_outside_is_barred_from_what_it_calls_then() -> None:

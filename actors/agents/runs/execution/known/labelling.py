@@ -27,9 +27,10 @@ class Labelling:
     Attributes:
         policy: what labelled text may cause with the agent, if that is limited.
         told: of what the model is told in the step under way besides the conversation.
+        heard: of what agents have answered whom its tools asked themselves; nobody knows which call tells it.
     """
 
-    __slots__ = ("_directory", "_history", "_run", "_state", "_within", "policy", "told")
+    __slots__ = ("_directory", "_history", "_run", "_state", "_within", "heard", "policy", "told")
 
     def __init__(self, state: ConversationState, run: RunRequest, within: Within, directory: Directory) -> None:
         self._state = state
@@ -39,6 +40,7 @@ class Labelling:
         self._history = LabelsOfHistory()
         self.policy: LabelPolicy | None = None
         self.told = UNLABELLED
+        self.heard = UNLABELLED
 
     def joined(self, call_id: str = "") -> Labels:
         """The labels of what the model was told, or is being told, in the step under way.
@@ -48,7 +50,7 @@ class Labelling:
         """
         state = self._state
         turn = state.turn
-        labels = self._history.of(turn.history) | self.told | (self._run.labels or UNLABELLED)
+        labels = self._history.of(turn.history) | self.told | self.heard | (self._run.labels or UNLABELLED)
         if turn.message is not None:
             labels |= labels_of(turn.message)
         while "/" in call_id and state.inner is not None:

@@ -234,7 +234,7 @@ def _record_result(
         value = content if isinstance(result.value, str) or is_error else result.value
         result = ToolResult(content, is_error, None if is_error else value, from_value=result.from_value)
     labels = result.labels if result.labels is not None else inner.tool.labels
-    result = replace(result, labels=explicit(labels, call.name))
+    result = replace(result, labels=explicit(labels | session.labels.heard, call.name))
     outer = outer_of(call.id)
     came = returned(call.id, result, session.within.made[outer], session.stopwatch.used())
     if secrets:

@@ -108,13 +108,15 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
 
 
 def _labels_of(session: Session, call: ToolCall, result: ToolResult) -> Labels | None:
-    """The labels of a result that are kept: the tool's, unless it said others, and those of what its calls returned."""
-    labels, inner = result.labels, session.state.inner
+    """The labels of a result that are kept: the tool's, unless it said others, and those of what its calls returned and
+    of what agents answered whom it asked."""
+    labels, inner, heard = result.labels, session.state.inner, session.labels.heard
     if labels is None:
         tool = session.prepared.tool(call.name)
-        if tool is None or inner is None:
+        if tool is None or (inner is None and not heard):
             return None if tool is None else tool.own_labels
         labels = tool.labels
+    labels |= heard
     if inner is not None:
         labels |= inner.labels(call.id)
     return explicit(labels, call.name)
