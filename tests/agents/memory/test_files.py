@@ -12,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from callboard import Memory, MemoryClosed, MemoryUnavailable, Owner, SqliteJournal, SqliteMemoryStore, WrongFact
+from callboard import (
+    Memory,
+    MemoryClosed,
+    MemoryFailed,
+    MemoryUnavailable,
+    Owner,
+    SqliteJournal,
+    SqliteMemoryStore,
+    WrongFact,
+)
 from callboard.actors.agents.memory.stores import threads
 from callboard.actors.agents.memory.stores.sqlite import reading, store
 from callboard.actors.journal import JsonCodec
@@ -111,6 +120,52 @@ async def test_what_a_killed_process_has_erased_goes_when_the_file_is_opened_aga
 
 def _bytes(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE facts SET metadata = '{' WHERE id = ?",
+        "UPDATE facts SET metadata = '5' WHERE id = ?",
+        "UPDATE facts SET labels = '5' WHERE id = ?",
+        "UPDATE facts SET labels = '[5]' WHERE id = ?",
+        "UPDATE facts SET text = x'ff' WHERE id = ?",
+        "UPDATE facts SET valid_from = 'soon' WHERE id = ?",
+    ],
+)
+async def test_a_damaged_fact_is_named_and_costs_no_other(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Memory(tmp_path / "m.db") as memory:
+        await memory.add_all(["tea is green", "tea is black"], owner=ANN)
+        bad = await memory.add("tea is white", owner=ANN, key="k")
+    connection = sqlite3.connect(tmp_path / "m.db")
+    connection.execute(damage, (bad.id,))
+    connection.commit()
+    connection.close()
+    with Memory(tmp_path / "m.db") as memory:
+        assert sorted(texts(await memory.search("tea", owner=ANN))) == ["tea is black", "tea is green"]
+        assert len(await memory.export(owner=ANN)) == 2
+        with pytest.raises(MemoryFailed, match=f"the fact '{bad.id}' is damaged"):
+            await memory.get(bad.id, owner=ANN)
+        with pytest.raises(MemoryFailed, match=f"the fact '{bad.id}' is damaged"):
+            await memory.forget(bad.id, owner=ANN)
+        assert f"the fact '{bad.id}' is damaged" in caplog.text
+        assert "white" not in caplog.text
+        assert await memory.erase(owner=ANN) == 3
+
+
+async def test_a_damaged_vector_costs_that_fact_s_nearness_alone(tmp_path: Path) -> None:
+    embedder = Words("felines")
+    with Memory(tmp_path / "m.db", embedder=embedder) as memory:
+        await memory.add("felines", owner=ANN)
+        await memory.add("felines again", owner=ANN)
+    connection = sqlite3.connect(tmp_path / "m.db")
+    connection.execute("UPDATE vectors SET vector = x'00' WHERE place = (SELECT max(place) FROM vectors)")
+    connection.commit()
+    connection.close()
+    with Memory(tmp_path / "m.db", embedder=embedder) as memory:
+        assert sorted(texts(await memory.search("felines", owner=ANN))) == ["felines", "felines again"]
 
 
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:

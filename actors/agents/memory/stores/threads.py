@@ -137,6 +137,8 @@ class StoreThread:
 
 def _failed(what: str, error: Exception) -> MemoryFailed:
     """The named error of what the database's library raised, whose words may repeat a fact's."""
+    if isinstance(error, MemoryFailed):
+        return error
     failed = MemoryFailed(f"{what}: {type(error).__name__}")
     failed.__cause__ = error
     return failed

@@ -9,8 +9,8 @@ from typing import Any, Final
 from ...facts.fact import Fact, Owner
 from ..outcomes import mismatch
 from ..store import Place, Query, Ranked, Selection
-from .rows import COLUMNS, FROM, conditions, fact_of, span
-from .vectors import NEVER, Moments, OwnedVectors, VectorCache
+from .rows import COLUMNS, FROM, conditions, fact_of, facts_of, span
+from .vectors import NEVER, Moments, OwnedVectors, Row, VectorCache, is_whole
 
 LARGE: Final = 10_000
 """Facts beyond which not every word is looked for; see `_telling`."""
@@ -61,7 +61,7 @@ class SqliteMemoryReader:
         """See `MemoryStore.take`."""
         marks = ",".join("?" * len(places))
         rows = self._reader.execute(f"SELECT {COLUMNS} {FROM} WHERE f.place IN ({marks})", places)
-        return {row[0]: fact_of(row) for row in rows}
+        return dict(facts_of(rows))
 
     def get(self, id: str, owner: Owner) -> Fact | None:
         """See `MemoryStore.get`."""
@@ -80,7 +80,7 @@ class SqliteMemoryReader:
             f"SELECT {COLUMNS} {FROM} WHERE f.place BETWEEN ? AND ? AND {where} ORDER BY f.place",
             (first, last, *values),
         )
-        return list(map(fact_of, rows))
+        return [fact for _, fact in facts_of(rows)]
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
         """See `MemoryStore.unembedded`."""
@@ -226,8 +226,8 @@ class SqliteMemoryReader:
             return kept
         before = 0 if kept is None else kept.nbytes
         vectors = kept or OwnedVectors(dimensions, erasures)
-        rows = self._reader.execute(_CHANGED, (NEVER, number, vectors.version))
-        vectors.update(rows.fetchall(), version)
+        changed: list[Row] = self._reader.execute(_CHANGED, (NEVER, number, vectors.version)).fetchall()
+        vectors.update([row for row in changed if is_whole(row, dimensions)], version)
         self._vectors.put(number, vectors, before)
         return vectors
 

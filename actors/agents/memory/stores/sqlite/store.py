@@ -19,7 +19,7 @@ from ..outcomes import corrected, ended, erases, mismatch, unknown
 from ..store import Add, Change, Correct, Embed, End, Erase, Reindex
 from . import schema
 from .reading import SqliteMemoryReader
-from .rows import COLUMNS, FROM, as_json, fact_of
+from .rows import COLUMNS, FROM, as_json, fact_of, facts_of
 
 BUSY: Final = 1.0
 """Seconds that a statement waits for another process's lock; the memory's threads then try again."""
@@ -188,7 +188,8 @@ class SqliteMemoryStore(SqliteMemoryReader):
             where += f" AND kind IN ({','.join('?' * len(item.kinds))})"
             values += item.kinds
         rows = self._writer.execute(f"SELECT place, text FROM facts WHERE {where}", values).fetchall()
-        self._writer.executemany(_UNWORD, [(place, " ".join(terms(text))) for place, text in rows])
+        words = [(place, " ".join(terms(text))) for place, text in rows if isinstance(text, str)]  # or it is damaged
+        self._writer.executemany(_UNWORD, words)
         places = [(place,) for place, _ in rows]
         self._writer.executemany("DELETE FROM vectors WHERE place = ?", places)
         self._writer.executemany("DELETE FROM facts WHERE place = ?", places)
@@ -248,7 +249,7 @@ class SqliteMemoryStore(SqliteMemoryReader):
         rows = self._writer.execute(
             f"SELECT {COLUMNS} {FROM} WHERE f.owner = ? AND f.key = ? AND f.key <> '' ORDER BY f.place", (number, key)
         )
-        return [fact_of(row) for row in rows]
+        return [fact for _, fact in facts_of(rows)]
 
     def _seen(self, id: str, owner: Owner) -> Fact | None:
         """A fact that the owner sees, as it is within the transaction."""
