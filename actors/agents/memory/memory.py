@@ -26,7 +26,7 @@ from ..hooks import before_remembering
 from .embedding.embedder import INSTALL, Embedder, Vectors, as_embedder, embedded
 from .embedding.hashing import HashingEmbedder
 from .errors import EmbeddingFailed, MemoryClosed, WrongFact
-from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_owner, as_several, moment, words_of
+from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_key, as_owner, as_several, kind_of, moment, words_of
 from .facts.fusion import REST, fuse
 from .facts.terms import terms
 from .stores.outcomes import unknown
@@ -40,6 +40,9 @@ MADE_UP: Final = 256
 
 TRIES: Final = 3
 """Times that an embedder may fail on one text alone; then it is not asked for that again in this process."""
+
+MOST_WORDS: Final = 500
+"""Different words that are looked for: PostgreSQL takes seconds for thousands, and then no more."""
 
 DEEPER: Final = 4
 MOST_DEPTH: Final = 50
@@ -178,7 +181,7 @@ class Memory:
             WrongFact: an argument is wrong, or both are to be replaced: a source and a fact.
         """
         as_owner(owner)
-        words_of(key, "key")
+        key = as_key(key)
         words_of(in_place_of, "in_place_of")
         if replacing is not None:
             words_of(replacing, "replacing")
@@ -231,7 +234,7 @@ class Memory:
         """
         as_owner(owner)
         words_of(id, "id")
-        words_of(key, "key")
+        key = as_key(key)
         new = await _looked_at(NewFact(text, source, at, None, labels or (), metadata or {}))
         vectors = await self._vectors([new.text])
         change = Correct(
@@ -344,9 +347,10 @@ class Memory:
             source: from this source; None for every one.
         """
         when = time.time() if at is None else moment(at, "at")
-        found: list[Fact] = await self._read(
-            partial(self._store.select, Selection(as_owner(owner), when, kind, source))
-        )
+        if source is not None:
+            words_of(source, "source")
+        selection = Selection(as_owner(owner), when, kind_of(kind), source)
+        found: list[Fact] = await self._read(partial(self._store.select, selection))
         return found
 
     async def export(self, *, owner: Owner) -> list[dict[str, Any]]:
@@ -364,7 +368,7 @@ class Memory:
         """What fits a question best, by words and by nearness: two rankings, fused by reciprocal rank.
 
         Args:
-            query: words, or a question.
+            query: words, or a question; of its different words the first 500 are looked for.
             owner: who sees it; nothing else is looked at.
             at: what was true at this moment, in seconds since 1970; None for now.
             limit: how many at most.
@@ -417,8 +421,8 @@ class Memory:
         self, query: str, owner: Owner | None, at: float | None, limit: int, kind: str | None
     ) -> list[Found]:
         require(WrongFact, "a search", limit=(limit, COUNT))
-        words = tuple(terms(words_of(query, "query")))
-        selection = Selection(owner, time.time() if at is None else moment(at, "at"), kind)
+        words = tuple(dict.fromkeys(terms(words_of(query, "query"))))[:MOST_WORDS]
+        selection = Selection(owner, time.time() if at is None else moment(at, "at"), kind_of(kind))
         vectors = await self._vectors([query]) if query.strip() else None
         vector = None if vectors is None else vectors.rows[0]
         embedder = "" if vectors is None else vectors.embedder
@@ -512,6 +516,8 @@ class Memory:
 def _store(given: object) -> MemoryStore:
     if isinstance(given, str) and given.startswith(("postgresql://", "postgres://")):
         return PostgresMemoryStore(given)
+    if isinstance(given, str) and "://" in given:
+        raise WrongFact(f"a memory's address begins with postgresql://, not {given.partition('://')[0]:.20}://")
     if isinstance(given, str | Path):
         return SqliteMemoryStore(given)
     if not callable(getattr(given, "prepare", None)):

@@ -320,6 +320,32 @@ async def test_where_what_replaces_cannot_be_kept_nothing_goes(memory: Memory) -
     assert texts(await memory.facts(owner=ANN)) == ["old"]
 
 
+async def test_a_key_may_be_as_long_as_it_likes(memory: Memory) -> None:
+    """Longer than what PostgreSQL finds something by."""
+    key = "".join(chr(0x3400 + number) for number in range(9_000))
+    kept = await memory.add("tea", owner=ANN, key=key)
+    assert await memory.add("milk", owner=ANN, key=key) == kept
+    assert await memory.add("milk", owner=ANN, key=key + "!") != kept
+
+
+async def test_of_a_query_as_long_as_a_book_the_first_words_are_looked_for(memory: Memory) -> None:
+    await memory.add_all(["tea", "milk"], owner=ANN)
+    book = " ".join(f"word{number}" for number in range(50_000))
+    assert texts(await memory.search(f"tea {book}", owner=ANN, limit=1)) == ["tea"]
+
+
+@pytest.mark.parametrize("wrong", [5, b"fact", ["fact"]])
+async def test_what_is_looked_for_wrongly_is_refused(memory: Memory, wrong: Any) -> None:
+    for attempt in (
+        memory.facts(owner=ANN, kind=wrong),
+        memory.facts(owner=ANN, source=wrong),
+        memory.search("tea", owner=ANN, kind=wrong),
+        memory.search_all("tea", kind=wrong),
+    ):
+        with pytest.raises(WrongFact, match="is a text, not"):
+            await attempt
+
+
 async def test_an_export_is_plain_data_and_has_what_has_ended(memory: Memory) -> None:
     fact = await memory.add("Ann lives in Rome", owner=ANN, valid_from=NOW, metadata={"a": [1, None]}, labels=["x"])
     await memory.correct(fact.id, "Ann lives in Oslo", owner=ANN, at=NOW + 1)
@@ -405,7 +431,9 @@ async def test_a_search_that_makes_no_sense_is_refused_by_name(
         await memory.search(given.pop("query"), **given)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"user": 5}, {"user": "a\0"}, {"tenant": None}, {"agent": "\udfff"}])
+@pytest.mark.parametrize(
+    "wrong", [{}, {"user": 5}, {"user": "a\0"}, {"tenant": None}, {"agent": "\udfff"}, {"user": "é" * 251}]
+)
 def test_an_owner_names_somebody_with_text(wrong: dict[str, Any]) -> None:
     with pytest.raises(WrongFact):
         Owner(**wrong)

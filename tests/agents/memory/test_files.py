@@ -9,10 +9,12 @@ import shutil
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from callboard import (
+    DefinitionError,
     Memory,
     MemoryClosed,
     MemoryFailed,
@@ -200,6 +202,14 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path, path: str) -> N
 def test_what_is_no_store_is_refused() -> None:
     with pytest.raises(WrongFact, match="a path, an address or a store, not int"):
         Memory(5)  # type: ignore[arg-type]
+    with pytest.raises(WrongFact, match="address begins with postgresql://, not mysql://"):
+        Memory("mysql://host/facts")
+
+
+@pytest.mark.parametrize("cache", [-1, "much", 1.5, None, True])
+def test_a_store_s_cache_is_a_number_of_bytes(cache: Any) -> None:
+    with pytest.raises(DefinitionError, match="a memory in SQLite: cache is"):
+        SqliteMemoryStore(":memory:", cache=cache)
 
 
 async def test_a_closed_memory_says_so() -> None:

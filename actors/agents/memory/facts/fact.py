@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from .....providers.checks import NAME, TEXT, require
@@ -15,6 +16,12 @@ from .labelling import as_texts
 
 MOST_CHARACTERS: Final = 100_000
 """In one text. What is longer is a document, and wants to be cut."""
+
+MOST_NAME: Final = 500
+"""Bytes of each name of an owner: no more can be found by in PostgreSQL."""
+
+MOST_KEY: Final = 200
+"""Bytes of a key that is kept as it is; of a longer one there is its digest."""
 
 FACT: Final = "fact"
 """The kind of what is remembered, where nothing else is said."""
@@ -34,7 +41,7 @@ class Owner:
             agent; one that names none sees all of the user's.
 
     Raises:
-        WrongFact: something is no text, or nobody is named.
+        WrongFact: something is no text, or too long, or nobody is named.
     """
 
     user: str = ""
@@ -47,6 +54,8 @@ class Owner:
             raise WrongFact("an owner names a user, a tenant or an agent: nobody's facts would be everybody's")
         for name in ("user", "tenant", "agent"):
             _storable(getattr(self, name), f"the {name} of an owner")
+            if (size := len(getattr(self, name).encode())) > MOST_NAME:
+                raise WrongFact(f"the {name} of an owner has {size:,} bytes, and at most {MOST_NAME}")
 
     def sees(self, other: Owner) -> bool:
         """Whether what belongs to ``other`` is found for this owner."""
@@ -182,6 +191,25 @@ def as_owner(given: object) -> Owner:
     if not isinstance(given, Owner):
         raise WrongFact(f"owner is an Owner, not {type(given).__name__}: a memory is asked for one owner's facts")
     return given
+
+
+def as_key(given: object) -> str:
+    """What makes facts once, as it is kept.
+
+    Raises:
+        WrongFact: it is no text.
+    """
+    written = words_of(given, "key").encode()
+    return written.decode() if len(written) <= MOST_KEY else sha256(written).hexdigest()
+
+
+def kind_of(given: object) -> str | None:
+    """Of which kind facts are looked for; None for every kind.
+
+    Raises:
+        WrongFact: it is no text.
+    """
+    return None if given is None else words_of(given, "kind")
 
 
 def moment(given: object, name: str) -> float:

@@ -116,6 +116,7 @@ class MilvusMemoryStore:
         """See `MemoryStore.search`."""
         owner = query.selection.owner
         where = _where(query.selection)
+        query = query._replace(depth=min(query.depth, MOST_FOUND))
         by_vector: list[Place] = []
         outstanding = 0
         if query.vector is not None:
@@ -261,7 +262,7 @@ class MilvusMemoryStore:
 
     def _under(self, owner: Owner, key: str) -> list[dict[str, Any]]:
         """What is kept under a key."""
-        return self._rows(f'owner == "{_whose(owner)}" and key == "{_hash(key)}"') if key else []
+        return self._all(f'owner == "{_whose(owner)}" and key == "{_hash(key)}"') if key else []
 
     def _there(self, ids: list[str]) -> list[dict[str, Any]]:
         """What has been written already, where it was not learned that it was."""

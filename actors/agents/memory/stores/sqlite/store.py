@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from ......providers.checks import AMOUNT, WHOLE, require
 from .....journal.sqlite.backend import PASSING
+from ....errors import DefinitionError
 from ...embedding.embedder import Vectors
 from ...errors import EmbedderMismatch, MemoryUnavailable
 from ...facts.fact import Fact, Owner
@@ -41,9 +43,14 @@ class SqliteMemoryStore(SqliteMemoryReader):
     Args:
         path: the file; ``:memory:`` for none, which is gone with the store.
         cache: bytes of vectors that are kept in memory, of those owners that were asked for last.
+
+    Raises:
+        DefinitionError: the cache is no whole number, or below 0.
     """
 
     def __init__(self, path: str | Path, *, cache: int = 512_000_000) -> None:
+        require(DefinitionError, "a memory in SQLite", cache=(cache, WHOLE))
+        require(DefinitionError, "a memory in SQLite", cache=(cache, AMOUNT))
         super().__init__(cache)
         self._path = IN_MEMORY if str(path) == IN_MEMORY else os.path.abspath(path)
         if "\0" in self._path:
