@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError
 from ..core.base.errors import CallboardError
 from .config import config
 from .folders import existing
-from .journals.approvals import approvals
+from .journals.approvals import approvals, caller_of
 from .journals.journal import journal
 from .keys import keys
 
@@ -70,7 +70,16 @@ def demo(
 
 
 @app.command
-def run(team: Path, request: str, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
+def run(
+    team: Path,
+    request: str,
+    /,
+    *,
+    folder: Path = Path(),
+    import_from: Path | None = None,
+    user: str | None = None,
+    tenant: str = "",
+) -> int:
     """Give a request to a team, and print its answer. How it came about goes to stderr.
 
     Args:
@@ -78,6 +87,8 @@ def run(team: Path, request: str, /, *, folder: Path = Path(), import_from: Path
         request: what to do, in words.
         folder: the folder that the team's file tools are confined to.
         import_from: a folder to look in for the modules that the file names, such as its own.
+        user: whom it is for: whose memory and files the agents have. By default nobody is named.
+        tenant: the customer the user belongs to.
     """
     from .run import run
     from .team import look_in
@@ -85,23 +96,33 @@ def run(team: Path, request: str, /, *, folder: Path = Path(), import_from: Path
     if not request.strip():
         raise EmptyRequest('the request has no words; say what to do: callboard run TEAM.yaml "List every TODO"')
     look_in(import_from)
-    return run(team, request, existing(folder))
+    return run(team, request, existing(folder), caller_of(user, tenant))
 
 
 @app.command
-def chat(team: Path, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
+def chat(
+    team: Path,
+    /,
+    *,
+    folder: Path = Path(),
+    import_from: Path | None = None,
+    user: str | None = None,
+    tenant: str = "",
+) -> int:
     """Talk to a team: @agent speaks to one of them, /help lists the commands, Ctrl-C cancels a run.
 
     Args:
         team: the team file, or an llm.yaml: then one plain agent answers with its models.
         folder: the folder that the team's file tools are confined to.
         import_from: a folder to look in for the modules that the file names, such as its own.
+        user: whom it is for: whose memory and files the agents have. By default nobody is named.
+        tenant: the customer the user belongs to.
     """
     from .chat import chat
     from .team import look_in
 
     look_in(import_from)
-    return chat(team, existing(folder))
+    return chat(team, existing(folder), caller_of(user, tenant))
 
 
 @app.command

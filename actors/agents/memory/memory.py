@@ -71,6 +71,7 @@ class Memory:
     Raises:
         ImportError: the extra is not installed; says how.
         MemoryUnavailable: the store cannot be opened.
+        WrongFact: an argument is of the wrong type.
     """
 
     def __init__(self, store: str | Path | MemoryStore = ":memory:", *, embedder: Embedder | None = None) -> None:
@@ -517,7 +518,7 @@ def _store(given: object) -> MemoryStore:
     if isinstance(given, str) and given.startswith(("postgresql://", "postgres://")):
         return PostgresMemoryStore(given)
     if isinstance(given, str) and "://" in given:
-        raise WrongFact(f"a memory's address begins with postgresql://, not {given.partition('://')[0]:.20}://")
+        raise WrongFact(f"no memory is kept at {given.partition('://')[0]:.20}://…: give it a path, or postgresql://…")
     if isinstance(given, str | Path):
         return SqliteMemoryStore(given)
     if not callable(getattr(given, "prepare", None)):

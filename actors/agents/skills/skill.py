@@ -125,6 +125,7 @@ def in_order(skills: Iterable[Skill]) -> list[Skill]:
     pending = list(given)
     while pending:
         skill = pending.pop(0)
+        skill.check_made()
         if there.setdefault(skill.name, skill) is not skill:
             raise DefinitionError(f"two skills are called {skill.name!r}")
         pending.extend(each for each in skill.requires if isinstance(each, Skill) and there.get(each.name) is not each)

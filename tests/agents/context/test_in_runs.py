@@ -400,6 +400,15 @@ async def test_what_was_summarized_is_summarized_again_with_what_came_since() ->
     assert sum("summary" in text.lower() for text in texts(model.requests[-1])) == 1
 
 
+async def test_each_summary_is_told_of_as_one_also_where_it_says_the_same() -> None:
+    model, told = Summarizer("They talked."), []
+    async with solo(model, context=Summarize(tokens=1_000)) as agency:
+        agency.subscribe(lambda event: told.append(event.summarized) if isinstance(event, ContextReduced) else None)
+        await ask(agency, *LONG)
+    assert told == [True] * len(model.summaries)
+    assert len(told) >= 2
+
+
 async def test_what_is_said_while_a_summary_is_made_is_kept() -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
     answered: list[Request] = []

@@ -51,12 +51,14 @@ class Model:
         self.records: list[str] = []
         self.fails = False
         self.finds: str | None = None
+        self.pause = 0.0
         self.refuses = ""
 
-    def __call__(self, request: Request) -> Any:
+    async def __call__(self, request: Request) -> Any:
         if not request.messages[0].text.startswith("You are given the record"):
             return "I like everything"
         self.records.append(request.messages[1].text)
+        await asyncio.sleep(self.pause)
         if self.fails:
             raise ConnectionError("nobody answers")
         if self.refuses and self.refuses in request.messages[1].text:
@@ -91,6 +93,39 @@ async def test_facts_are_taken_out_of_what_the_user_said_in_a_run(memory: Memory
     assert len(model.records) == 2, "nobody's runs are not looked at"
     assert await memory.search_all("salt", kind=None) == []
     assert len(await memory.export(owner=ANN)) == 2, "of the runs nothing is left"
+
+
+async def test_a_replay_takes_no_facts_and_keeps_nothing(memory: Memory) -> None:
+    model = Model()
+    async with team(memory, model) as agency:
+        await agency.run("I like tea", conversation="c", caller=Caller("ann"))
+        await done(memory)
+        await memory.erase(owner=ANN)
+        assert (await agency.replay("c")).same
+    assert await memory.export(owner=ANN) == []
+    assert len(model.records) == 1
+
+
+async def test_an_agency_that_stops_waits_for_the_facts_of_its_runs(memory: Memory) -> None:
+    model = Model()
+    model.pause = 0.02
+    async with team(memory, model) as agency:
+        for wish in ("tea", "milk"):
+            await agency.run(f"I like {wish}", caller=Caller("ann"))
+    assert texts(await memory.facts(owner=ANN)) == ["tea", "milk"]
+    assert await memory.facts(owner=ANN, kind=DUE) == []
+
+
+def test_an_agency_that_stops_does_not_wait_for_a_model_that_hangs() -> None:
+    async def scenario(sim: Simulation) -> None:
+        model = Model()
+        model.pause = 1000.0
+        with Memory() as memory:
+            async with team(memory, model, system=sim.system) as agency:
+                await agency.run("I like tea", caller=Caller("ann"))
+            assert len(await memory.facts(owner=ANN, kind=DUE)) == 1
+
+    assert simulate(scenario).time < 10
 
 
 async def test_where_the_model_fails_it_is_done_when_the_users_next_run_ends(
@@ -175,7 +210,7 @@ async def test_what_is_erased_while_the_model_thinks_does_not_come_back(memory: 
         if request.model == "small":
             asked.set()
             await go_on.wait()
-        return model(request)
+        return await model(request)
 
     agent = Agent("Clerk", skills=[memory_skill(memory, extract="small")])
     async with Agency(agent, model=function(slow)) as agency:
@@ -199,8 +234,8 @@ async def test_what_a_run_was_asked_is_looked_at_also_where_it_was_steered(memor
         await go_on.wait()
         return "nothing"
 
-    def talk(request: Request) -> Any:
-        return call("look") if request.messages[-1].text == "I like tea" else model(request)
+    async def talk(request: Request) -> Any:
+        return call("look") if request.messages[-1].text == "I like tea" else await model(request)
 
     agent = Agent("Clerk", tools=[look], skills=[memory_skill(memory, extract="small")])
     async with Agency(agent, model=function(talk)) as agency:

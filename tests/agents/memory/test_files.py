@@ -202,7 +202,7 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path, path: str) -> N
 def test_what_is_no_store_is_refused() -> None:
     with pytest.raises(WrongFact, match="a path, an address or a store, not int"):
         Memory(5)  # type: ignore[arg-type]
-    with pytest.raises(WrongFact, match="address begins with postgresql://, not mysql://"):
+    with pytest.raises(WrongFact, match="kept at mysql://…: give it a path, or postgresql://…"):
         Memory("mysql://host/facts")
 
 
@@ -210,6 +210,13 @@ def test_what_is_no_store_is_refused() -> None:
 def test_a_store_s_cache_is_a_number_of_bytes(cache: Any) -> None:
     with pytest.raises(DefinitionError, match="a memory in SQLite: cache is"):
         SqliteMemoryStore(":memory:", cache=cache)
+
+
+@pytest.mark.parametrize("address", ["mysql://ann:secret@host/x", "sqlite:///memory.db"])
+def test_an_address_that_leads_to_no_memory_is_refused_without_what_it_holds(address: str) -> None:
+    with pytest.raises(WrongFact, match=r"give it a path, or postgresql://") as refused:
+        Memory(address)
+    assert "secret" not in str(refused.value)
 
 
 async def test_a_closed_memory_says_so() -> None:

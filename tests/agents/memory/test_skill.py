@@ -134,6 +134,23 @@ async def test_so_many_facts_are_told_as_are_asked_for(memory: Memory) -> None:
         assert "".join(model.told).count("- ") == lines
 
 
+async def test_where_fewer_facts_fit_the_newest_others_are_told(memory: Memory) -> None:
+    owner = Owner("ann", "acme")
+    await memory.add_all(["Ann lives in Rome", "Ann has a dog", "Ann drinks tea"], owner=owner)
+    await memory.add("A page about qxz", owner=owner, labels=["untrusted: web"])
+    model = Asked()
+    async with agency(memory, model, facts=3) as team:
+        await team.run("qqq", caller=ANN)
+        assert [line.split('"')[1] for line in model.told[0].splitlines()[2:-1]] == [
+            "Ann drinks tea",
+            "Ann has a dog",
+            "Ann lives in Rome",
+        ]
+        everything = json.loads((await team.run('recall {"query": ""}', caller=ANN)).text)
+        assert [fact["text"] for fact in everything][:2] == ["A page about qxz", "Ann drinks tea"]
+        assert json.loads((await team.run('recall {"query": ""}', caller=BOB)).text) == []
+
+
 async def test_of_what_is_not_true_any_more_the_model_is_told_nothing(memory: Memory) -> None:
     owner = Owner("ann", "acme")
     gone = await memory.add("Ann has a cat", owner=owner)
@@ -267,6 +284,6 @@ async def test_hooks_for_memory_see_what_is_remembered_and_a_guardrail_refuses_i
         (fact,) = await memory.facts(owner=owner)
         await team.run(f'correct_fact {{"id": "{fact.id}", "text": "the code is 4711, still"}}', caller=ANN)
         refused = await team.run('remember {"text": "the password is swordfish"}', caller=ANN)
-        assert "guardrail refuse refused (memory): no passwords" in refused.text
+        assert refused.text == "Error (ToolError): guardrail refuse refused (memory): no passwords"
     assert texts(await memory.facts(owner=owner)) == ["the code is ****, still"]
     assert texts(await memory.search("code 4711", owner=owner)) == ["the code is ****, still"]

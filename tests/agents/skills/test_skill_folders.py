@@ -308,8 +308,8 @@ async def test_a_model_is_shown_the_catalogue_then_the_body_then_what_stands_bes
     write(tmp_path, "pdf-forms", PDF, references__fields_md="the fields")
     script = Script(
         [
-            call("load_skill", name="pdf-forms"),
-            call("read_skill_file", name="pdf-forms", path="references/fields.md"),
+            call("load_skill", skill="pdf-forms"),
+            call("read_skill_file", skill="pdf-forms", path="references/fields.md"),
             "filled in",
         ]
     )
@@ -331,14 +331,14 @@ async def test_nothing_outside_of_a_skills_folder_is_read(tmp_path: Path) -> Non
     (folder / "link.md").symlink_to(tmp_path / "secret.txt")
     (folder / "folder").symlink_to(tmp_path)
     skill = skills_from(folder)
-    assert (await used(skill, "read_skill_file", name="x", path="a.md")).text == "mine"
+    assert (await used(skill, "read_skill_file", skill="x", path="a.md")).text == "mine"
     for path in (
         "../secret.txt",
         str(tmp_path / "secret.txt"),
         "link.md",
         "folder/secret.txt",
     ):
-        result = await used(skill, "read_skill_file", name="x", path=path)
+        result = await used(skill, "read_skill_file", skill="x", path=path)
         assert result.is_error
         assert isinstance(result.error, OutsideFolder)
         assert "secret" not in result.text.replace("secret.txt", "")
@@ -348,11 +348,11 @@ async def test_what_is_gone_broken_since_or_no_text_is_an_error_that_the_model_c
     folder = write(tmp_path, "x")
     (folder / "picture.png").write_bytes(b"\x89PNG\xff")
     skill = skills_from(tmp_path)
-    assert "there is no skill 'y'; there are: x" in (await used(skill, "load_skill", name="y")).text
-    assert "does not exist" in (await used(skill, "read_skill_file", name="x", path="none.md")).text
-    assert "is no text" in (await used(skill, "read_skill_file", name="x", path="picture.png")).text
+    assert "there is no skill 'y'; there are: x" in (await used(skill, "load_skill", skill="y")).text
+    assert "does not exist" in (await used(skill, "read_skill_file", skill="x", path="none.md")).text
+    assert "is no text" in (await used(skill, "read_skill_file", skill="x", path="picture.png")).text
     (folder / "SKILL.md").write_text("broken")
-    assert "cannot be loaded any more" in (await used(skill, "load_skill", name="x")).text
+    assert "cannot be loaded any more" in (await used(skill, "load_skill", skill="x")).text
 
 
 # -- scripts -----------------------------------------------------------------------------------------------------------
@@ -508,6 +508,15 @@ def test_a_folder_with_a_link_that_leads_out_or_with_what_is_no_file_cannot_be_t
     os.mkfifo(folder / "pipe")
     with pytest.raises(SkillFileError, match="'pipe' is no file"):
         SkillTrust().trust(skill)
+
+
+async def test_a_model_is_told_why_no_script_of_a_folder_can_run_and_not_where_it_lies(tmp_path: Path) -> None:
+    folder = write(tmp_path, "x", "", scripts__hello_py=HELLO)
+    (folder / "l").symlink_to("/etc/hostname")
+    skill = skills_from(tmp_path, trust=SkillTrust())
+    refused = await used(skill, "run_skill_script", skill="x", path="scripts/hello.py")
+    said = "Error (ToolError): no script of the skill 'x' can be run: 'l' is a link that leads out of it"
+    assert refused.text == said
 
 
 def test_a_damaged_memory_of_trust_trusts_nobody_and_says_so(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -22,6 +23,10 @@ MOST_NAME: Final = 500
 
 MOST_KEY: Final = 200
 """Bytes of a key that is kept as it is; of a longer one there is its digest."""
+
+_MEANT: Final = re.compile(r"\s*(untrusted|confidential)\s*(?::.*)?", re.DOTALL | re.IGNORECASE)
+_SAYS: Final = re.compile(r"(untrusted|confidential): \S.*", re.DOTALL)
+"""A label that is of whatever the text gets into; of what only looks like one nobody would know."""
 
 FACT: Final = "fact"
 """The kind of what is remembered, where nothing else is said."""
@@ -75,8 +80,8 @@ class NewFact:
         source: where it comes from, in a few words: it is shown beside the text.
         valid_from: since when it is true, in seconds since 1970; None for now.
         valid_to: until when; None for as long as nobody says otherwise.
-        labels: words of the application's own about it; or where it is from, and what of it must not go everywhere, as
-            a tool's `ToolContext.labels` says.
+        labels: words of the application's own about it; or where it is from (``untrusted: the source``), and what of it
+            must not go everywhere (``confidential: the kind``), as a tool's `ToolContext.labels` says.
         metadata: plain data beside it, which is not searched.
         kind: what it is; a search finds the kind ``fact`` where nothing else is asked for.
 
@@ -263,6 +268,8 @@ def _labels(given: object) -> tuple[str, ...]:
         if not isinstance(label, str) or not label:
             raise WrongFact("labels of a fact are texts, and none of them is empty")
         _storable(label, "a label of a fact")
+        if (meant := _MEANT.fullmatch(label)) is not None and _SAYS.fullmatch(label) is None:
+            raise WrongFact(f"the label {label!r:.80} would say nothing: write '{meant[1].lower()}: …'")
     return labels
 
 

@@ -22,6 +22,9 @@ logger = logging.getLogger("callboard")
 
 _SOURCE: Final = "extraction of run "
 
+ENDING: Final = 5.0
+"""Seconds for which an agency that stops waits for facts to be taken out: half of what a skill may take to close."""
+
 MOST_FAILURES: Final = 3
 """Runs that cannot be worked on one after the other, after which it is left for another time: it is not the run's fault
 then. Of fewer, the others' facts are taken out all the same."""
@@ -78,6 +81,15 @@ class Extraction:
             task = asyncio.create_task(self._work(memory, owner, pool))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def ended(self) -> None:
+        """Wait until nothing is due any more, but not for long: what is left is done when the user's next run ends."""
+        tasks = [*self._tasks]
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=ENDING)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _work(self, memory: Memory, owner: Owner, pool: ActorRef[Any]) -> None:
         try:

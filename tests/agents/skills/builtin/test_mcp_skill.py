@@ -100,6 +100,38 @@ async def test_a_model_calls_the_servers_tools_and_reads_its_resources() -> None
     assert read == "tea is old"
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_what_a_server_says_and_is_asked_is_from_outside_unless_it_is_trusted(trusted: bool) -> None:
+    @tool(risk="safe", trusted=True, confidential="salaries")
+    def salary() -> str:
+        """What somebody earns."""
+        return "7"
+
+    @tool(risk="risky", trusted=True)
+    def erase() -> str:
+        """Erase all."""
+        return "erased"
+
+    steps: list[Any] = [
+        call("erase"),
+        call("salary"),
+        call("read_resource", uri="book://tea"),
+        call("add", a=1, b=2),
+        "done",
+    ]
+    skill = McpSkill(server=made(), trusted=trusted)
+    agent = Agent("A", tools=[salary, erase], skills=[skill])
+    async with Agency(agent, model=scripted(Script(steps)), label_policy=LabelPolicy(barred="refuse")) as agency:
+        answer = await agency.run("?")
+    said = [message.text for message in answer.messages if message.role == "tool"]
+    if trusted:
+        assert said == ["erased", "7", "tea is old", "3"]
+    else:
+        assert "erase may not be called because of text from outside (description of add" in said[0]
+        assert "read_resource sends to somebody outside what may be confidential (salaries)" in said[2]
+        assert "add may not be called because of text from outside" in said[3]
+
+
 async def test_a_program_lists_resources_and_prompts_and_has_them() -> None:
     async with McpServer(made()) as server:
         assert await server.resources() == [

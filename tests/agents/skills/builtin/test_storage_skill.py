@@ -125,6 +125,17 @@ async def test_files_that_are_written_at_once_are_bounded_together_too(made: Cal
     assert len(written) == 5
 
 
+async def test_an_error_names_a_file_as_its_user_does(folder: Callable[..., StorageSkill]) -> None:
+    skill = folder()
+    async with at_work(skill):
+        await used(skill, "storage_write", ADA, path="a/b.md", content="x")
+        for path in ("a", "a/b.md/c"):
+            refused = await used(skill, "storage_write", ADA, path=path, content="x")
+            assert refused.is_error
+            assert f"'{path}'" in refused.text
+            assert owned_by(ADA) not in refused.text
+
+
 @pytest.mark.parametrize(
     "path", ["", "/", "..", "../x", "a/../b", "a//b", ".", "a\\b", "a\nb", "a\0b", "x" * 201, "é/" * 300]
 )

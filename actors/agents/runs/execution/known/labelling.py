@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ......providers.messages import UNLABELLED, Labels, ToolCall
+from ......tools.tool import Tool
 from ....agent import Agent
 from ....errors import LabelRefused
 from ....guardrails.labels import LabelPolicy
@@ -85,14 +88,37 @@ class Labelling:
             targets: agents, of which those on other machines count.
         """
         policy = self.policy
-        if policy is None:
-            return ""
-        outside = [target for target in targets if self._directory.host_of(target)]
-        return next(filter(None, (policy.reason(target, "safe", True, self.joined()) for target in outside)), "")
+        return "" if policy is None else _why_not_to(policy, self._directory, targets, self.joined())
 
     def _why(self, prepared: PreparedAgent, policy: LabelPolicy, call: ToolCall) -> str:
         inner = self._within.calls.get(call.id)
         tool = prepared.tool(call.name) if inner is None else inner.tool
-        if tool is not None:
-            return policy.reason(call.name, tool.risk, tool.sends, self.joined(call.id))
-        return self.why_not_to(*prepared.targets_of(call))
+        return reason(policy, self._directory, prepared, call, tool, self.joined(call.id))
+
+
+def reason(
+    policy: LabelPolicy,
+    directory: Directory,
+    prepared: PreparedAgent,
+    call: ToolCall,
+    tool: Tool | None,
+    labels: Labels,
+) -> str:
+    """Why a policy bars a call; empty where it does not.
+
+    Args:
+        policy: it.
+        directory: who is in the agency.
+        prepared: the agent that calls.
+        call: of a tool, or of a handoff.
+        tool: the one that is called; None for a handoff.
+        labels: of what the model was told.
+    """
+    if tool is not None:
+        return policy.reason(call.name, tool.risk, tool.sends, labels)
+    return _why_not_to(policy, directory, prepared.targets_of(call), labels)
+
+
+def _why_not_to(policy: LabelPolicy, directory: Directory, targets: Iterable[str], labels: Labels) -> str:
+    outside = [target for target in targets if directory.host_of(target)]
+    return next(filter(None, (policy.reason(target, "safe", True, labels) for target in outside)), "")

@@ -192,10 +192,12 @@ def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
         session.context.usage.append(
             UsageRecord(session.run.agent, bought.model, bought.provider, bought.usage, bought.cost)
         )
-    _record(session, change, after, event, happened)
+    _record(session, change, after, event, happened, made=after is not change.before)
 
 
-def _record(session: Session, change: Change, after: ContextView, event: Condensed, happened: Happened) -> None:
+def _record(
+    session: Session, change: Change, after: ContextView, event: Condensed, happened: Happened, made: bool = False
+) -> None:
     before = change.before
     if event.shape is not before.shape or event.cost or event.usage is not NO_USAGE:
         session.emit(
@@ -204,7 +206,7 @@ def _record(session: Session, change: Change, after: ContextView, event: Condens
             before=before.tokens,
             after=after.tokens,
             left_out=len(after.history) - after.shown,
-            summarized=event.shape.summary != before.shape.summary,
+            summarized=made or event.shape.summary != before.shape.summary,  # a new one may say the same
             usage=event.usage,
             cost=event.cost,
             reason=change.reason,

@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
@@ -135,7 +137,8 @@ class StorageSkill(Skill):
             path: as storage_list shows it.
         """
         key = f"{owned_by(context.caller)}/{_checked(path)}"
-        content = await in_thread(lambda: self._storage.get(key, self._max_file))
+        with _said_without(owned_by(context.caller)):
+            content = await in_thread(lambda: self._storage.get(key, self._max_file))
         if content is None:
             raise NoSuchPath(f"there is no file {path!r:.200}")
         try:
@@ -161,7 +164,8 @@ class StorageSkill(Skill):
                 raise ToolError(f"all files of a user together may have {self._quota:,} bytes: delete some")
             if key not in sizes and len(sizes) >= MOST_FILES:
                 raise ToolError(f"a user may have {MOST_FILES:,} files: delete some")
-            await in_thread(lambda: self._storage.put(key, data))
+            with _said_without(own):
+                await in_thread(lambda: self._storage.put(key, data))
         return f"wrote {len(data):,} bytes"
 
     async def delete(self, context: ToolContext, path: str) -> str:
@@ -171,9 +175,20 @@ class StorageSkill(Skill):
             path: as storage_list shows it.
         """
         key = f"{owned_by(context.caller)}/{_checked(path)}"
-        if not await in_thread(lambda: self._storage.delete(key)):
+        with _said_without(owned_by(context.caller)):
+            there = await in_thread(lambda: self._storage.delete(key))
+        if not there:
             raise NoSuchPath(f"there is no file {path!r:.200}")
         return "deleted"
+
+
+@contextmanager
+def _said_without(own: str) -> Iterator[None]:
+    """Have errors name files as their user does."""
+    try:
+        yield
+    except FileError as error:
+        raise type(error)(str(error).replace(f"{own}/", "")) from None
 
 
 def owned_by(caller: Caller) -> str:
