@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import threading
 import time
 from collections import Counter
@@ -20,6 +18,7 @@ from ....providers.messages import Labels
 from ...core.base.log import logger_of
 from ...core.mail.future import Future
 from ...journal.threaded.healing import GIVES_UP, Closing
+from ...journal.threaded.open_here import closed, is_open, opened
 from ...journal.threaded.pending import Pending
 from ...journal.threaded.running import Runner, ThreadRunner, Waits, hosting
 from ..hooks import before_remembering
@@ -49,8 +48,6 @@ MOST_DEPTH: Final = 50
 """Each ranking that is fused has so many times what is wanted, and at least so many."""
 
 logger = logger_of()
-_open: set[Memory] = set()
-_inherited: list[Memory] = []  # of the parent, in a forked process: kept, so that nothing is ended for it
 
 
 class Memory:
@@ -83,8 +80,7 @@ class Memory:
         self._at_once = MADE_UP
         self._refused: Counter[Place] = Counter()  # how often the embedder has failed on a text alone
         self._ill = False
-        self._closing = Closing()
-        self._closing.why = "the memory is closed"
+        self._closing = Closing("memory")
         self._lock = threading.Lock()
         runner: Callable[[Waits[None], str], Runner] = ThreadRunner
         host = hosting.get()
@@ -104,7 +100,7 @@ class Memory:
             self._store.close()
             raise
         if not self._hosted:
-            _open.add(self)
+            opened(self, self._forked)
         for thread in self._threads:
             thread.runner.start()
 
@@ -398,7 +394,7 @@ class Memory:
 
     def close(self) -> None:
         """Write what waits to be written, and let go of the store. Any thread; twice is fine."""
-        if not self._hosted and self not in _open:  # closed before, or the parent's of this process
+        if not self._hosted and not is_open(self):  # closed before, or the parent's of this process
             return
         with self._lock:
             if not self._closing.begun:
@@ -408,7 +404,7 @@ class Memory:
         for thread in self._threads:
             if not thread.runner.is_current():
                 thread.runner.join(3 * GIVES_UP)
-        _open.discard(self)
+        closed(self)
 
     def __enter__(self) -> Memory:
         return self
@@ -509,8 +505,7 @@ class Memory:
         self._store.close()
 
     def _forked(self) -> None:
-        self._closing.why = "the memory belongs to the process that this one was forked from: open one here"
-        self._closing.begun = True
+        self._closing.forked()
         self._store.forked()
 
 
@@ -538,20 +533,3 @@ def _fact(new: NewFact, owner: Owner, now: float) -> Fact:
     if since is None:
         since = now if new.valid_to is None else min(now, new.valid_to)
     return Fact(uuid4().hex, new.text, new.source, owner, since, new.valid_to, new.words, new.metadata, new.kind)
-
-
-def _at_exit() -> None:
-    for memory in list(_open):
-        memory.close()
-
-
-def _after_fork() -> None:
-    for memory in _open:
-        memory._forked()
-    _inherited.extend(_open)
-    _open.clear()
-
-
-atexit.register(_at_exit)  # the memories' threads are still there then
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -20,12 +20,13 @@ from typing import Any, Final, cast
 
 from .....providers.checks import NAME, require
 from ..embedding.embedder import Vectors
-from ..errors import EmbedderMismatch, MemoryUnavailable, WrongFact
+from ..errors import MemoryUnavailable, WrongFact
 from ..facts.fact import Fact, Owner
 from ..facts.fusion import DEVIATIONS, ENOUGH
 from ..facts.terms import terms
+from .changing import ChangingStore
 from .outcomes import corrected, ended, mismatch, unknown
-from .store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Reindex, Selection
+from .store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Selection
 
 INSTALL: Final = "Milvus needs an optional dependency: pip install 'callboard[milvus]'"
 MOST_BYTES: Final = 65_000
@@ -44,7 +45,7 @@ _EMBEDDER: Final = 0
 """The place of the row that says whose vectors there are. Those of facts are above it."""
 
 
-class MilvusMemoryStore:
+class MilvusMemoryStore(ChangingStore):
     """See `MemoryStore`. Facts in two collections of a Milvus server, or of a file (Milvus Lite).
 
     One process at a time may write: of two that add under one key, or correct one fact, at the same moment, both would.
@@ -75,20 +76,9 @@ class MilvusMemoryStore:
         self._facts, self._vectors = f"{collection}_facts", f"{collection}_vectors"
         self._opened: Any = None
         self._last = 0
-        self._apply: dict[type[Any], Callable[[Any], object]] = {
-            Add: self._add,
-            Correct: self._correct,
-            End: self._end,
-            Erase: self._erase,
-            Embed: self._embed,
-            Reindex: self._reindex,
-        }
 
     def __str__(self) -> str:
         return f"{re.sub('//.*@', '//…@', self._uri)}, {self._facts}"
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self}>"
 
     def prepare(self) -> None:
         """See `MemoryStore.prepare`."""
@@ -106,7 +96,7 @@ class MilvusMemoryStore:
 
     def write(self, batch: Sequence[Change]) -> list[object]:
         """See `MemoryStore.write`; each item by itself."""
-        return [self._apply[item.__class__](item) for item in batch]
+        return [self._apply(item) for item in batch]
 
     def clean_up(self) -> bool:
         """See `MemoryStore.clean_up`. It is the server's affair."""
@@ -120,7 +110,7 @@ class MilvusMemoryStore:
         by_vector: list[Place] = []
         outstanding = 0
         if query.vector is not None:
-            kept = self._embedder()
+            kept = self._kept_embedder()
             if wrong := mismatch(kept, (query.embedder, len(query.vector))):
                 raise wrong
             if kept[1]:
@@ -214,15 +204,11 @@ class MilvusMemoryStore:
         self._put([{**row, "embedded": True} for row in rows])
         return None
 
-    def _reindex(self, item: Reindex) -> None:
-        kept = self._embedder()
-        if kept[0] and mismatch(kept, (item.embedder, item.dimensions)) is None:
-            return
+    def _forget_vectors(self) -> None:
         while rows := self._rows(f"place > {_EMBEDDER} and embedded == true", PAGE):
             self._put([{**row, "embedded": False} for row in rows])
         if self._client.has_collection(self._vectors):
             self._client.drop_collection(self._vectors)
-        self._put_embedder(item.embedder, 0)
 
     # -- rows ----------------------------------------------------------------------------------------------------------
 
@@ -297,29 +283,17 @@ class MilvusMemoryStore:
         fit = fit[: query.depth]
         return [place for place, _ in fit], sum(like > floor for _, like in fit)
 
-    def _embedder(self) -> tuple[str, int]:
-        """Whose vectors are there, and their dimensions; empty where there are none yet."""
+    def _kept_embedder(self) -> tuple[str, int]:
         rows = self._rows(f"place == {_EMBEDDER}", 1)
         return (rows[0]["data"]["embedder"], rows[0]["data"]["dimensions"]) if rows else ("", 0)
 
-    def _put_embedder(self, name: str, dimensions: int) -> None:
-        row = dict.fromkeys(_HASHED, "") | {"valid_from": 0.0, "valid_to": 0.0, "embedded": True, "terms": ""}
-        self._put([{**row, "place": _EMBEDDER, "data": {"embedder": name, "dimensions": dimensions}}])
-
-    def _wrong_embedder(self, vectors: Vectors | None) -> EmbedderMismatch | None:
-        """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
-        if vectors is None:
-            return None
-        given = (vectors.embedder, vectors.rows.shape[1])
-        kept = self._embedder()
-        if wrong := mismatch(kept, given):
-            return wrong
-        if not kept[1]:
+    def _keep_embedder(self, name: str, dimensions: int) -> None:
+        if dimensions:
             if self._client.has_collection(self._vectors):  # made before a crash
                 self._client.drop_collection(self._vectors)
-            self._make_vectors(given[1])
-            self._put_embedder(*given)
-        return None
+            self._make_vectors(dimensions)
+        row = dict.fromkeys(_HASHED, "") | {"valid_from": 0.0, "valid_to": 0.0, "embedded": True, "terms": ""}
+        self._put([{**row, "place": _EMBEDDER, "data": {"embedder": name, "dimensions": dimensions}}])
 
     # -- collections ---------------------------------------------------------------------------------------------------
 

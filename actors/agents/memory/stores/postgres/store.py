@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from .....journal.errors import JournalUnavailable
 from .....journal.postgres.connect import connect, is_transient, parameters, shown
 from ...embedding.embedder import Vectors
-from ...errors import EmbedderMismatch, MemoryUnavailable
+from ...errors import MemoryUnavailable
 from ...facts.fact import Fact, Owner
 from ...facts.fusion import DEVIATIONS, ENOUGH
 from ...facts.terms import terms
+from ..changing import ChangingStore
 from ..outcomes import corrected, ended, erases, mismatch, unknown
-from ..store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Reindex, Selection
+from ..store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Selection
 from .rows import COLUMNS, conditions, fact_of, lexeme, tsvector, vector_text, vectors_text
-from .schema import Names, prepare
+from .schema import MemoryTables
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -53,7 +54,7 @@ FROM fits WHERE likeness > 0 ORDER BY likeness DESC, place LIMIT %(depth)s
 """
 
 
-class PostgresMemoryStore:
+class PostgresMemoryStore(ChangingStore):
     """See `MemoryStore`. Facts in a schema of a PostgreSQL database with pgvector, which any number of processes on any
     machines may share. It holds two connections: one that writes, one that reads.
 
@@ -76,23 +77,12 @@ class PostgresMemoryStore:
             self._given = parameters(url)
         except JournalUnavailable as error:
             raise MemoryUnavailable(str(error)) from error
-        self._names = Names(schema)
+        self._tables = MemoryTables(schema)
         self._open: dict[str, Connection[Any]] = {}
         self._erased = False  # and something of it may be left
-        self._apply: dict[type[Any], Callable[[Any], object]] = {
-            Add: self._add,
-            Correct: self._correct,
-            End: self._end,
-            Erase: self._erase,
-            Embed: self._embed,
-            Reindex: self._reindex,
-        }
 
     def __str__(self) -> str:
-        return f"{shown(self._given)}, schema {self._names.schema}"
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self}>"
+        return f"{shown(self._given)}, schema {self._tables.schema}"
 
     def prepare(self) -> None:
         """See `MemoryStore.prepare`."""
@@ -100,7 +90,7 @@ class PostgresMemoryStore:
 
         try:
             with connect(self._given) as connection:
-                prepare(connection, self._names)
+                self._tables.prepare(connection)
         except psycopg.Error as error:
             raise MemoryUnavailable(f"the memory in {self} cannot be opened: {str(error).strip()}") from error
 
@@ -109,8 +99,8 @@ class PostgresMemoryStore:
         connection = self._connection("write")
         try:
             with connection.transaction():
-                self._run("write", "SELECT pg_advisory_xact_lock(%s)", [self._names.lock])
-                results = [self._apply[item.__class__](item) for item in batch]
+                self._run("write", "SELECT pg_advisory_xact_lock(%s)", [self._tables.lock])
+                results = [self._apply(item) for item in batch]
         except Exception as error:
             if self.is_transient(error):
                 self._drop("write")
@@ -124,7 +114,7 @@ class PostgresMemoryStore:
         """See `MemoryStore.clean_up`."""
         if self._erased:
             try:
-                self._connection("write").execute(self._names.script("VACUUM {s}.facts"))
+                self._connection("write").execute(self._tables.script("VACUUM {s}.facts"))
             except Exception as error:  # it can wait: nobody finds it any more
                 if self.is_transient(error):
                     self._drop("write")
@@ -245,13 +235,6 @@ class PostgresMemoryStore:
         )
         return None
 
-    def _reindex(self, item: Reindex) -> None:
-        kept = self._embedder("write")
-        if kept[0] and mismatch(kept, (item.embedder, item.dimensions)) is None:
-            return
-        self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = NULL", [item.embedder])
-        self._run("write", "UPDATE {s}.facts SET vector = NULL WHERE vector IS NOT NULL")
-
     # -- within --------------------------------------------------------------------------------------------------------
 
     def _insert(self, facts: Sequence[Fact], key: str, vectors: Vectors | None) -> None:
@@ -277,7 +260,7 @@ class PostgresMemoryStore:
             for fact, vector in zip(facts, made, strict=True)
         ]
         with self._connection("write").cursor() as cursor:
-            cursor.executemany(self._names.query(_INSERT), rows)
+            cursor.executemany(self._tables.query(_INSERT), rows)
 
     def _under(self, owner: Owner, key: str) -> list[Fact]:
         """What is kept under a key."""
@@ -311,17 +294,14 @@ class PostgresMemoryStore:
         ((name, dimensions),) = self._run(on, "SELECT embedder, dimensions FROM {s}.memory")
         return name or "", dimensions or 0
 
-    def _wrong_embedder(self, vectors: Vectors | None) -> EmbedderMismatch | None:
-        """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
-        if vectors is None:
-            return None
-        given = (vectors.embedder, vectors.rows.shape[1])
-        kept = self._embedder("write")
-        if wrong := mismatch(kept, given):
-            return wrong
-        if not kept[1]:
-            self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = %s", given)
-        return None
+    def _kept_embedder(self) -> tuple[str, int]:
+        return self._embedder("write")
+
+    def _keep_embedder(self, name: str, dimensions: int) -> None:
+        self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = %s", [name, dimensions or None])
+
+    def _forget_vectors(self) -> None:
+        self._run("write", "UPDATE {s}.facts SET vector = NULL WHERE vector IS NOT NULL")
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
@@ -330,7 +310,7 @@ class PostgresMemoryStore:
 
     def _run(self, on: str, text: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """What a statement gives. A connection that is at fault is dropped; what writes does so at the transaction."""
-        query = self._names.query(text) if arguments else self._names.script(text)
+        query = self._tables.query(text) if arguments else self._tables.script(text)
         try:
             cursor = self._connection(on).execute(query, arguments or None)
             return cursor.fetchall() if cursor.description else []
