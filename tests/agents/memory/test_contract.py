@@ -14,7 +14,7 @@ import pytest
 
 from callboard import FactEnded, Memory, NewFact, Owner, UnknownFact, WrongFact
 
-from .support import ANN, BOB, NOW, Open, texts
+from .support import ANN, BOB, NOW, Open, Words, texts
 
 
 async def test_what_is_added_is_found_by_its_words_with_its_source(memory: Memory) -> None:
@@ -25,6 +25,28 @@ async def test_what_is_added_is_found_by_its_words_with_its_source(memory: Memor
     found = await memory.search("which tea?", owner=ANN)
     assert found[0].fact == added
     assert (added.source, added.labels, added.metadata, added.owner) == ("chat of May", ("taste",), {"n": 1}, ANN)
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "other"),
+    [
+        ("مُحَمَّد كاتب", "محمد", "أحمد كاتب"),
+        ("שָׁלוֹם עולם", "שלום", "ספר חדש"),
+        ("हिन्दी भाषा", "भाषा", "शब्द भष"),
+        ("தமிழ் மொழி", "தமிழ்", "தழம"),
+        ("မြန်မာ စာ", "မြန်မာ", "မန"),
+        ("Łódź, Málaga", "malaga", "mal aga"),
+    ],
+    ids=["Arabic", "Hebrew", "Hindi", "Tamil", "Burmese", "Spanish"],
+)
+async def test_words_of_every_script_are_found_whole_with_and_without_their_points(
+    opened: Open, text: str, query: str, other: str
+) -> None:
+    embedder = Words("x")
+    embedder.fails = True
+    memory = opened(embedder=embedder)
+    await memory.add_all([other, text], owner=ANN)
+    assert texts(await memory.search(query, owner=ANN))[:1] == [text]
 
 
 async def test_the_fact_with_more_of_the_rarer_words_comes_first(memory: Memory) -> None:
