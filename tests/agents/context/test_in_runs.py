@@ -365,6 +365,24 @@ async def test_where_no_summary_can_be_made_the_next_strategy_is_used_and_the_no
     assert answers[-1].text == "answer 6"
 
 
+async def test_a_summary_that_cannot_be_made_is_not_bought_again_at_each_step() -> None:
+    model = Summarizer("")
+
+    def acting(request: Request) -> Any:
+        answer = model(request)
+        if request.messages[0].text.startswith("Summarize") or len(model.requests) > 20:
+            return answer
+        return call("look", f"c{len(model.requests)}", at=len(model.requests))
+
+    async with solo(acting, context=Summarize(tokens=400), tools=[look]) as agency:
+        await agency.run("go")
+        assert 1 < len(model.summaries) < 14
+        model.replies = ["They looked."]
+        model.requests.clear()
+        await agency.run("go", conversation="another")
+    assert len(texts(model.requests[-1])) < 15, "another conversation does not suffer from it"
+
+
 async def test_a_summary_that_is_longer_than_what_it_is_of_is_none() -> None:
     model = Summarizer(words(9_000, 1))
     async with solo(model, context=Summarize(tokens=1_000) | Window(tokens=1_000)) as agency:

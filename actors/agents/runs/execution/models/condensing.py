@@ -180,6 +180,7 @@ def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
             raise RunFailed("the summary is no shorter than what it is of")
     except Exception as error:
         session.shown.failed = (*session.shown.failed, wanted.by)
+        size_of(session).failed(wanted.by)
         note = f"the conversation could not be summarized: {named(error)}"
         after = change.before
         event = Condensed(after.shape, used=session.stopwatch.used(), notes=(note,))
