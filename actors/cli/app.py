@@ -139,6 +139,7 @@ def serve(
     drain: float = 30.0,
     authenticate: str = "",
     allow_anyone: bool = False,
+    webhooks: str = "",
 ) -> int:
     """Serve a team over HTTP until it is told to stop: SIGTERM and Ctrl-C have what is under way finished.
 
@@ -153,11 +154,12 @@ def serve(
         drain: seconds for which runs under way are waited for in the end; other workers go on with the rest.
         authenticate: module:name of the function that says who asks.
         allow_anyone: let everybody ask who can reach the address.
+        webhooks: module:name of the Webhooks that runs in the background may name, to be told of their end.
     """
     from .serve import Wanted, serve
 
     wanted = Wanted(
-        *(what, host, port, workers, existing(folder), import_from, reload, drain, authenticate, allow_anyone)
+        *(what, host, port, workers, existing(folder), import_from, reload, drain, authenticate, allow_anyone, webhooks)
     )
     return serve(wanted)
 

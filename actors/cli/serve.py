@@ -20,6 +20,7 @@ from ..core.base.errors import CallboardError
 from .team import durable, look_in, running
 
 try:
+    from ..serving import Webhooks
     from ..serving import serve as as_application
     from ..serving.operations.draining import LINGER, drain
     from ..serving.operations.supervisor import Supervisor
@@ -51,6 +52,7 @@ class Wanted:
         drain: seconds for which runs under way are waited for.
         authenticate: module:name of the function that says who asks; empty for none.
         allow_anyone: whether others than this machine may ask without saying who they are.
+        webhooks: module:name of the `Webhooks` that runs may name; empty for none.
     """
 
     what: str
@@ -63,6 +65,7 @@ class Wanted:
     drain: float
     authenticate: str
     allow_anyone: bool
+    webhooks: str
 
     @property
     def file(self) -> Path | None:
@@ -139,7 +142,8 @@ async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Callable[[Hurried]
 
 def _application(wanted: Wanted, agency: Agency) -> Any:
     who = function_of(wanted.authenticate) if wanted.authenticate else None
-    return as_application(agency, authenticate=who, drain=wanted.drain)
+    webhooks = imported(wanted.webhooks) if wanted.webhooks else None
+    return as_application(agency, authenticate=who, drain=wanted.drain, webhooks=webhooks)
 
 
 def _named(wanted: Wanted) -> Any:
@@ -174,6 +178,8 @@ def _check(wanted: Wanted) -> None:
         raise CannotServe(f"--drain is a number of seconds, not {wanted.drain}")
     if wanted.reload and wanted.workers > 1:
         raise CannotServe("--reload is for development, with one worker: leave one of --reload and --workers out")
+    if wanted.webhooks and not isinstance(imported(wanted.webhooks), Webhooks):
+        raise CannotServe(f"--webhooks {wanted.webhooks} is no Webhooks(hosts, secret)")
     if wanted.file is not None:
         kept = durable(wanted.file, wanted.folder)
         known = bool(wanted.authenticate and function_of(wanted.authenticate))

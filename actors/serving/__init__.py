@@ -2,6 +2,7 @@
 
 try:
     from .app import serve
+    from .operations.webhooks import Webhooks
     from .who.keys import ApiKeys
     from .who.tokens import Jwt
 except ModuleNotFoundError as error:
@@ -9,4 +10,4 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("serving needs an optional dependency: pip install 'callboard[serve]'") from error
 
-__all__ = ["ApiKeys", "Jwt", "serve"]
+__all__ = ["ApiKeys", "Jwt", "Webhooks", "serve"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from .openai.models import get_model, list_models
 from .operations.draining import drained_on_signals
 from .operations.problem_json import problem_json
 from .operations.routes import operations
+from .operations.webhooks import Deliveries, Webhooks
 from .problems import Problem, problem_of
 from .requests import BODY_LIMIT
 from .server import Authenticate, OnDisconnect, Server
@@ -38,6 +39,7 @@ def serve(
     on_disconnect: OnDisconnect = "continue",
     ping: float = 15.0,
     drain: float = 30.0,
+    webhooks: Webhooks | None = None,
 ) -> Starlette:
     """An agency as an ASGI application: for ``uvicorn``, or to be mounted into another one.
 
@@ -53,6 +55,7 @@ def serve(
             cancelled.
         ping: seconds of silence after which a stream says that it lives.
         drain: seconds for which runs under way are waited for when the process is told to end.
+        webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
 
     Raises:
         DefinitionError: an argument is wrong, or an agent's name is a path of the server's.
@@ -62,22 +65,28 @@ def serve(
     define("serve", drain=(drain, WAIT))
     server = Server(agency, _in_turn(authenticate), body_limit, on_disconnect, ping, drain)
     server.check()
+    if not isinstance(webhooks, Webhooks | None):
+        raise DefinitionError(f"webhooks are Webhooks(hosts, secret), or None, not {type(webhooks).__name__}")
+    deliveries = None if webhooks is None else Deliveries(agency, webhooks)
+    if deliveries is not None:
+        server.also_waited_for.append(deliveries.over)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
-            if agency.system is not None:
+            async with AsyncExitStack() as stack:
+                if agency.system is None:
+                    await stack.enter_async_context(agency)
+                    stack.enter_context(drained_on_signals(server))
+                if deliveries is not None:
+                    await stack.enter_async_context(deliveries.running())
                 yield
-                return
-            async with agency:
-                with drained_on_signals(server):
-                    yield
         finally:
             for one in server.authenticate:
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(routes=routes(server), lifespan=lifespan)
+    app = Starlette(routes=routes(server, deliveries), lifespan=lifespan)
     app.state.server = server
     return app
 
@@ -91,13 +100,13 @@ def _in_turn(given: object) -> tuple[Authenticate, ...]:
     return several
 
 
-def routes(server: Server) -> list[BaseRoute]:
+def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
     """The routes of a server, those that are asked most first."""
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
-        *(_route(server, *one, refusal=problem_json) for one in operations()),
+        *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
     ]
 

@@ -59,6 +59,8 @@ class Server:
     """Whether it has been told to stop: clients that are sent away have not gone by themselves."""
     leaving: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
     """What ends once it has stopped, where it was told to."""
+    also_waited_for: list[Callable[[], Awaitable[object]]] = field(default_factory=list, init=False, repr=False)
+    """What is waited for besides runs when it drains."""
     _asking: int = field(default=0, init=False)
 
     async def caller(self, connection: HTTPConnection) -> Caller:

@@ -222,7 +222,7 @@ class _Names:
         self.asked: list[str] = []
         monkeypatch.setattr("socket.getaddrinfo", self._look_up)
         # All of them are this machine's; the first counts as public, all others as private.
-        monkeypatch.setattr("callboard.tools.builtin.web._is_public", lambda address: address == "127.0.0.1")
+        monkeypatch.setattr("callboard.tools.builtin.addresses.is_public", lambda address: address == "127.0.0.1")
 
     def _look_up(self, host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         self.asked.append(host)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -45,8 +45,14 @@ async def _drain(server: Server, hurried: Callable[[], bool]) -> None:
 
 
 async def _over(server: Server) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + server.drain
     await asyncio.sleep(min(LINGER, server.drain))
-    await server.agency.drained(server.drain - LINGER)
+    await server.agency.drained(until - loop.time())
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(until):
+            for wait in server.also_waited_for:
+                await wait()
 
 
 @contextmanager

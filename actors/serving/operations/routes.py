@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from .conversations import (
 )
 from .health import healthz, readyz
 from .runs import cancel_run, get_run, run_events, start_run
+from .webhooks import Deliveries
 
 Operation: TypeAlias = tuple[str, Callable[[Server, Request], Awaitable[Response]], str]
 """A path, what answers there, and the method."""
@@ -29,12 +31,16 @@ _APPROVAL = "/agency/approvals/{approval}"
 _CONVERSATION = "/agency/conversations/{agent}/{conversation}"
 
 
-def operations() -> list[Operation]:
-    """The endpoints that watch over an agency, and those for its runs, approvals and conversations."""
+def operations(deliveries: Deliveries | None) -> list[Operation]:
+    """The endpoints that watch over an agency, and those for its runs, approvals and conversations.
+
+    Args:
+        deliveries: tells webhooks of the end of runs; None where there are none.
+    """
     return [
         ("/healthz", healthz, "GET"),
         ("/readyz", readyz, "GET"),
-        ("/agency/runs", start_run, "POST"),
+        ("/agency/runs", partial(start_run, deliveries=deliveries), "POST"),
         (_RUN, get_run, "GET"),
         (f"{_RUN}/events", run_events, "GET"),
         (f"{_RUN}/cancel", cancel_run, "POST"),

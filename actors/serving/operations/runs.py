@@ -3,39 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any, Final
+from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ...agents.errors import AgencyClosed, AgentError
+from ...agents.errors import AgencyClosed, AgentError, UnknownRun
 from ...agents.runs.handle import RunHandle
 from ...journal.errors import JournalError
-from ..problems import problem_of, refuse
-from ..runs import KEY, Asked, begin
+from ..problems import Refused, problem_of, refuse
+from ..runs import KEY, Asked, begin, run_of
 from ..server import Server
 from ..sse import COME_BACK, Event, EventStream
 from ..streams import RESUME
 from . import plain
 from .problem_json import body_of, problem_body, query_of
+from .webhooks import Deliveries
 
 _OVER: Final = ("ended", "failed")
 
 
-async def start_run(server: Server, request: Request) -> Response:
-    """Have a run made in the background: 202, and where it is found."""
+async def start_run(server: Server, request: Request, deliveries: Deliveries | None) -> Response:
+    """Have a run made in the background: 202, and where it is found. A ``webhook`` is told of its end."""
     caller = await server.caller(request)
     query_of(request)
-    fields = await body_of(server, request, "agent", "input", "conversation", "when_busy")
-    body = fields.given
+    fields = await body_of(server, request, "agent", "input", "conversation", "when_busy", "webhook")
     agent = server.agent(fields.text("agent", server.agency.entry))
     question = fields.get("input", (str, list), "a text, or a list of messages", ...)
     options = {"conversation": fields.text("conversation"), "when_busy": fields.text("when_busy", "queue")}
-    asked = Asked(agent, caller, question, body, request.headers.get(KEY, ""), options=options)
-    handle = await begin(server, asked)
+    asked = Asked(agent, caller, question, fields.given, request.headers.get(KEY, ""), options=options)
+    webhook = fields.text("webhook")
+    if webhook is None:
+        handle = await begin(server, asked)
+    else:
+        handle = await _begin_telling(server, asked, webhook, deliveries)
     about = {"id": handle.id, "agent": handle.agent, "conversation": handle.conversation}
     return JSONResponse(about, 202, {"location": f"/agency/runs/{handle.id}", "callboard-run": handle.id})
+
+
+async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries: Deliveries | None) -> RunHandle:
+    """Have a run made whose end a webhook is told of: written down before the run is."""
+    if deliveries is None:
+        raise refuse(400, "webhook_not_allowed", "webhook: none is told of runs here", "webhook")
+    run = run_of(asked) if asked.key else f"run-{uuid4().hex}"
+    if asked.key:
+        with suppress(UnknownRun):  # asked for before, with its webhook
+            await server.agency.handle(run, caller=asked.caller)
+            return await begin(server, asked)
+    await deliveries.expect(run, webhook)
+    try:
+        handle = await begin(server, replace(asked, options={**(asked.options or {}), "run_id": run}))
+    except (AgentError, JournalError, Refused):
+        await deliveries.withdraw(run)
+        raise
+    finally:
+        deliveries.begin(run)  # also where whoever asks has gone: the run may be there
+    return handle
 
 
 async def get_run(server: Server, request: Request) -> Response:
