@@ -16,12 +16,17 @@ from starlette.routing import BaseRoute, Route
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.wishes import WAIT, define
+from .limits.door import Door
+from .limits.entrance import entrance
+from .limits.limit import RequestLimit
 from .openai.chat import chat_completions, refusal
 from .openai.models import get_model, list_models
 from .operations.draining import drained_on_signals
 from .operations.problem_json import problem_json
 from .operations.routes import operations
 from .operations.webhooks import Deliveries, Webhooks
+from .payments.payments import Payments
+from .payments.till import Till
 from .problems import Problem, problem_of
 from .requests import BODY_LIMIT
 from .server import Authenticate, OnDisconnect, Server
@@ -35,6 +40,9 @@ def serve(
     agency: Agency,
     *,
     authenticate: Authenticate | Sequence[Authenticate] | None = None,
+    limits: Sequence[RequestLimit] = (),
+    payments: Payments | None = None,
+    cors: Sequence[str] = (),
     body_limit: int = BODY_LIMIT,
     on_disconnect: OnDisconnect = "continue",
     ping: float = 15.0,
@@ -50,6 +58,9 @@ def serve(
         agency: whom to ask.
         authenticate: says who asks: `ApiKeys`, `Jwt`, a function of the connection (see `Authenticate`), or several of
             them, asked in turn; None lets everybody ask, as nobody in particular.
+        limits: how many requests a key, a user, a tenant or an address may make.
+        payments: how what has a price is paid for, and that it is recorded; see `pricing`.
+        cors: origins whose pages may ask it from a browser, each by its name; by default none.
         body_limit: bytes of a request's body, at most.
         on_disconnect: what becomes of a run whose client has gone, where the request does not say: it goes on, or is
             cancelled.
@@ -63,11 +74,14 @@ def serve(
     if not isinstance(agency, Agency):
         raise DefinitionError(f"serve takes an Agency, not {type(agency).__name__}")
     define("serve", drain=(drain, WAIT))
-    server = Server(agency, _in_turn(authenticate), body_limit, on_disconnect, ping, drain)
+    asked, door, till = _in_turn(authenticate), _door(limits), _till(agency, payments)
+    server = Server(agency, asked, door, till, body_limit, on_disconnect, ping, drain)
     server.check()
     if not isinstance(webhooks, Webhooks | None):
         raise DefinitionError(f"webhooks are Webhooks(hosts, secret), or None, not {type(webhooks).__name__}")
     deliveries = None if webhooks is None else Deliveries(agency, webhooks)
+    if till is not None:
+        server.also_waited_for.append(till.over)
     if deliveries is not None:
         server.also_waited_for.append(deliveries.over)
 
@@ -80,13 +94,18 @@ def serve(
                     stack.enter_context(drained_on_signals(server))
                 if deliveries is not None:
                     await stack.enter_async_context(deliveries.running())
+                for kept in (door, till):
+                    if kept is not None:
+                        stack.push_async_callback(kept.close)
+                if till is not None:
+                    till.start()
                 yield
         finally:
             for one in server.authenticate:
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(routes=routes(server, deliveries), lifespan=lifespan)
+    app = Starlette(routes=routes(server, deliveries), lifespan=lifespan, middleware=entrance(cors))
     app.state.server = server
     return app
 
@@ -98,6 +117,23 @@ def _in_turn(given: object) -> tuple[Authenticate, ...]:
     if not several:
         raise DefinitionError("authenticate: nobody is there to say who asks; None lets everybody ask")
     return several
+
+
+def _door(limits: object) -> Door | None:
+    if not isinstance(limits, list | tuple):
+        raise DefinitionError(f"limits are several RequestLimits, not {type(limits).__name__}")
+    return Door(limits) if limits else None
+
+
+def _till(agency: Agency, payments: Payments | None) -> Till | None:
+    if payments is None:
+        for name, agent in agency.agents.items():
+            if agent.price is not None or any(tool.price is not None for tool in agent.all_tools):
+                raise DefinitionError(f"agent {name} or a tool of it has a price: say how it is taken, payments=…")
+        return None
+    if not isinstance(payments, Payments):
+        raise DefinitionError(f"payments are Payments, not {type(payments).__name__}")
+    return Till(agency, payments)
 
 
 def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:

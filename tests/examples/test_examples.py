@@ -190,6 +190,7 @@ PRINTS = {
         "text None",
         "order True {'type': 'ephemeral'}",
     ],
+    "priced_agent.py": ["cb_laptop_", "401", "here it is", "401", "Poet 0.05 {'draw': 1} 0.002"],
     "prompt_run.py": [
         "step 1: ['put -> milk is in the basket']",
         "In the basket: - bread, - milk",

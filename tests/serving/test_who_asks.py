@@ -88,7 +88,14 @@ async def test_the_body_of_whoever_has_not_said_who_they_are_is_not_read() -> No
         sent.append(message)
 
     for path in ("/v1/chat/completions", "/Helper/chat/completions"):
-        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "root_path": ""}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": [],
+            "query_string": b"",
+            "root_path": "",
+        }
         await app({**scope, "raw_path": path.encode(), "http_version": "1.1", "scheme": "http"}, receive, send)
     assert [message["status"] for message in sent if "status" in message] == [401, 401]
 

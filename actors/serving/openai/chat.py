@@ -20,7 +20,7 @@ from ...agents.rendering.openai_shape import as_response
 from ...agents.runs.handle import RunHandle
 from ..problems import Problem, refuse
 from ..requests import read_json
-from ..runs import KEY, Asked, answer_of, begin, leaving
+from ..runs import KEY, Asked, answer_of, begin, headers_of, leaving
 from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
 from ..streams import RESUME, Place, events_of
@@ -70,13 +70,13 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
         return _streamed(server, handle, place, when_left, include_usage)
     asked, notes = read(server, body, agent)
     about = Asked(
-        asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, _options(body, asked)
+        asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, _options(body, asked), request
     )
     handle = await begin(server, about)
     if stream:
         return _streamed(server, handle, Place(handle.id), when_left, include_usage)
     answer = await answer_of(server, request, handle)
-    return JSONResponse(whole(answer, notes), headers={"callboard-run": handle.id})
+    return JSONResponse(whole(answer, notes), headers=await headers_of(server, handle))
 
 
 def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wanted, tuple[str, ...]]:

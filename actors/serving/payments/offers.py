@@ -1,0 +1,92 @@
+"""What a request is to pay, and what it brings: the headers of x402, version 2."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from ....tools.pricing import as_price
+from ...agents.agency import Agency
+from ..problems import Problem, Refused
+from .payments import Payments
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+HEADER: Final = "payment-signature"
+"""Where a request has its payment."""
+
+
+class Offers:
+    """The prices of an agency's agents and tools, and the payments that are offered for them.
+
+    Args:
+        agency: whose.
+        payments: how they are taken.
+    """
+
+    def __init__(self, agency: Agency, payments: Payments) -> None:
+        self._agency = agency
+        self._payments = payments
+        agents = agency.agents.items()
+        self.prices = {name: as_price(agent.price) for name, agent in agents if agent.price is not None}
+        """US dollars of an answer, of the agents that have a price."""
+        self.calls: Mapping[str, Mapping[str, Decimal]] = {
+            name: {tool.name: as_price(tool.price) for tool in agent.all_tools if tool.price is not None}
+            for name, agent in agents
+        }
+        """US dollars of a call, by agent and tool."""
+
+    async def read(self, agent: str, connection: HTTPConnection | None) -> dict[str, Any]:
+        """The payment that a request brings, with what it has to be like, as plain data.
+
+        Args:
+            agent: who is asked.
+            connection: the request; None where nobody can have sent a payment.
+
+        Raises:
+            Refused: it brings none, or one that is for something else.
+        """
+        from x402.schemas import PaymentPayload
+
+        given = connection.headers.getlist(HEADER) if connection is not None else []
+        if not given:
+            raise await self.wanted(agent, f"agent {agent} answers who pays: see the header payment-required")
+        requirements = await self._payments.wanted(self.prices[agent])
+        try:
+            plain = json.loads(base64.b64decode(given[0], validate=True))
+            payload = PaymentPayload.model_validate(plain)
+            if payload.x402_version != 2 or not payload.payload or len(given) > 1:
+                raise ValueError
+        except (ValueError, TypeError, RecursionError):
+            message = f"{HEADER} is no payment: send one PaymentPayload of x402, version 2, in base64"
+            raise await self.wanted(agent, message, "payment_invalid") from None
+        if not self._payments.fits(requirements, payload):
+            message = "the payment is for something else than what is asked: see the header payment-required"
+            raise await self.wanted(agent, message, "payment_invalid")
+        kept = {"payload": payload, "requirements": requirements}
+        return {name: one.model_dump(by_alias=True, exclude_none=True, mode="json") for name, one in kept.items()}
+
+    async def wanted(self, agent: str, message: str, code: str = "payment_required") -> Refused:
+        """The refusal of who has not paid, with what a payment has to be like."""
+        from x402.schemas import PaymentRequired, ResourceInfo
+
+        price = self.prices.get(agent)
+        if price is None:
+            return Refused(Problem(402, code, message))
+        url = f"/{agent}/chat/completions"
+        wanted = PaymentRequired(
+            error=message,
+            resource=ResourceInfo(url=url, description=self._agency.agents[agent].description or None),
+            accepts=[await self._payments.wanted(price)],
+        )
+        plain = wanted.model_dump(by_alias=True, exclude_none=True, mode="json")
+        return Refused(Problem(402, code, message, headers={"payment-required": coded(plain)}))
+
+
+def coded(plain: Mapping[str, Any]) -> str:
+    """Plain data as a header has it."""
+    return base64.b64encode(json.dumps(plain).encode()).decode()
