@@ -9,12 +9,14 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
+from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .limits.door import Door
 from .limits.entrance import entrance
@@ -28,6 +30,10 @@ from .operations.webhooks import Deliveries, Webhooks
 from .payments.payments import Payments
 from .payments.till import Till
 from .problems import Problem, problem_of
+from .published.functions import http_function
+from .published.info import agent_info, list_agents
+from .published.openapi import openapi
+from .published.routes import own_route, routes_of
 from .requests import BODY_LIMIT
 from .server import Authenticate, OnDisconnect, Server
 from .who.keys import ApiKeys
@@ -69,7 +75,8 @@ def serve(
         webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
 
     Raises:
-        DefinitionError: an argument is wrong, or an agent's name is a path of the server's.
+        DefinitionError: an argument is wrong, an agent's name is a path of the server's, or the function of a skill's
+            route takes what is in no request.
     """
     if not isinstance(agency, Agency):
         raise DefinitionError(f"serve takes an Agency, not {type(agency).__name__}")
@@ -77,6 +84,9 @@ def serve(
     asked, door, till = _in_turn(authenticate), _door(limits), _till(agency, payments)
     server = Server(agency, asked, door, till, body_limit, on_disconnect, ping, drain)
     server.check()
+    for agent in agency.agents.values():
+        for _, route in routes_of(agent):
+            http_function(route)
     if not isinstance(webhooks, Webhooks | None):
         raise DefinitionError(f"webhooks are Webhooks(hosts, secret), or None, not {type(webhooks).__name__}")
     deliveries = None if webhooks is None else Deliveries(agency, webhooks)
@@ -105,7 +115,12 @@ def serve(
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(routes=routes(server, deliveries), lifespan=lifespan, middleware=entrance(cors))
+    app = Starlette(
+        routes=routes(server, deliveries),
+        lifespan=lifespan,
+        middleware=entrance(cors),
+        exception_handlers={HTTPException: _nothing_there},
+    )
     app.state.server = server
     return app
 
@@ -143,8 +158,21 @@ def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
+        _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
+        _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
+        _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
+        _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
     ]
+
+
+async def _nothing_there(request: Request, error: Exception) -> Response:
+    """Tell in the shape of what was meant that nothing is at a path, or that it knows another method."""
+    assert isinstance(error, HTTPException)
+    codes = {404: "unknown_path", 405: "method_not_allowed"}
+    message = f"{request.method} {request.url.path[:200]!r}: {error.detail}; see GET /openapi.json"
+    problem = Problem(error.status_code, codes.get(error.status_code, "refused"), message, headers=error.headers or {})
+    return (refusal if request.url.path.startswith("/v1/") else problem_json)(problem)
 
 
 def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
