@@ -386,6 +386,12 @@ PRINTS = {
         "there are orders, product",
     ],
     "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
+    "mounted.py": [
+        "{'shop': 'open'}",
+        "{'chat_completions': '/agents/Clerk/chat/completions'}",
+        "Until six.",
+    ],
+    "served_agency.py": ["['Clerk']", "Until six.", "Good day."],
     "metrics.py": [
         "checkout took None",
         "checkout took ValueError",
