@@ -18,6 +18,8 @@ from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
+from .ag_ui.endpoint import refusal as ag_ui_refusal
+from .ag_ui.endpoint import run_agent
 from .limits.door import Door
 from .limits.entrance import entrance
 from .limits.limit import RequestLimit
@@ -160,6 +162,7 @@ def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
+        _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
         _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
