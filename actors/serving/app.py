@@ -36,6 +36,7 @@ from .published.functions import http_function
 from .published.info import agent_info, list_agents
 from .published.openapi import openapi
 from .published.routes import own_route, routes_of
+from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
 from .server import Authenticate, OnDisconnect, Server
 from .who.keys import ApiKeys
@@ -118,7 +119,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries),
+        routes=[*realtime(server, cors), *routes(server, deliveries)],
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},

@@ -391,6 +391,7 @@ PRINTS = {
         "{'chat_completions': '/agents/Clerk/chat/completions'}",
         "Until six.",
     ],
+    "realtime.py": ["Until six."],
     "served_agency.py": ["['Clerk']", "Until six.", "Good day."],
     "metrics.py": [
         "checkout took None",
