@@ -149,7 +149,7 @@ async def test_strangers_see_and_change_nothing() -> None:
             client.headers.update(as_(stranger))
             listed = (await client.get("/agency/conversations")).json()
             assert listed == {"conversations": [], "next": None}
-            for method, path, body in (
+            asked: list[tuple[str, str, Any]] = [
                 ("GET", f"/agency/runs/{run}", None),
                 ("GET", f"/agency/runs/{run}/events", None),
                 ("POST", f"/agency/runs/{run}/cancel", {}),
@@ -159,8 +159,9 @@ async def test_strangers_see_and_change_nothing() -> None:
                 ("POST", "/agency/conversations/A/c/rewind", {"to": 0}),
                 ("POST", "/agency/conversations/A/c/steer", {"input": "x"}),
                 ("POST", "/agency/runs", {"input": "x", "conversation": "c"}),
-            ):
-                answer = await client.request(method, path, **({} if body is None else {"json": body}))
+            ]
+            for method, path, body in asked:
+                answer = await client.request(method, path, json=body)
                 if answer.status_code == 202:  # it is refused once its turn comes
                     answer = await client.post(f"/agency/runs/{answer.json()['id']}/cancel", json={})
                 assert answer.status_code in (200, 403), (stranger, method, path, answer.text)
