@@ -399,6 +399,12 @@ PRINTS = {
         "__main__.Checkout: 3 processed, 1 failed, 0 waiting",
         "half of them took at most 0.01 s: True",
     ],
+    "operations.py": [
+        "pay {'amount': 50}",
+        "['accepted', 'started', 'completed', 'approval_asked', 'approval_decided', 'tools_started', 'tool_returned', "
+        "'completed', 'ended']",
+        "Done: paid 40.",
+    ],
     "token_counter.py": ["8 tokens to send", "7 tokens came back"],
     "task_graph.py": [
         "3 tasks: 2 ready, 1 blocked",
