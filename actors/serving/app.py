@@ -21,8 +21,10 @@ from ..agents.wishes import WAIT, define
 from .limits.door import Door
 from .limits.entrance import entrance
 from .limits.limit import RequestLimit
-from .openai.chat import chat_completions, refusal
+from .openai.chat import chat_completions
+from .openai.errors import refusal
 from .openai.models import get_model, list_models
+from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
 from .operations.problem_json import problem_json
 from .operations.routes import operations
@@ -161,6 +163,8 @@ def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
+        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
+        *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
         _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
         _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
     ]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ....providers.messages import Request as Wanted
 from ....providers.wire.fields import WrongField
@@ -18,13 +19,16 @@ from ....providers.wire.openai_chat import from_payload
 from ...agents.answer import Answer
 from ...agents.rendering.openai_shape import as_response
 from ...agents.runs.handle import RunHandle
+from ..answers import Json
 from ..problems import Problem, refuse
 from ..requests import read_json
 from ..runs import KEY, Asked, answer_of, begin, headers_of, leaving
 from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
 from ..streams import RESUME, Place, events_of
-from .chunks import Chunks, error_body
+from .chunks import Chunks
+from .errors import error_body
+from .formats import as_json, output_type
 
 _AGENTS_OWN: Final = (
     "max_tokens",
@@ -44,11 +48,6 @@ _QUIET: Final = frozenset(
 """Fields that are taken without a word."""
 
 
-def refusal(problem: Problem) -> Response:
-    """The answer to a request that is not served."""
-    return JSONResponse(error_body(problem), problem.status, problem.all_headers)
-
-
 async def chat_completions(server: Server, request: Request, agent: str | None) -> Response:
     """Ask an agent.
 
@@ -64,19 +63,25 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     include_usage = isinstance(options, Mapping) and options.get("include_usage") is True
     when_left = leaving(server, request)
     resumed = request.headers.get(RESUME, "")
+    form = output_type(body.get("response_format"), "response_format", nested="json_schema")
+
+    def sent(handle: RunHandle, place: Place) -> Response:
+        made = Chunks(handle.id, handle.agent, include_usage=include_usage, form=form)
+        return _streamed(server, handle, place, when_left, made)
+
     if stream and resumed:
         place = Place.read(resumed)
-        handle = await server.agency.handle(place.run, caller=caller)
-        return _streamed(server, handle, place, when_left, include_usage)
+        return sent(await server.agency.handle(place.run, caller=caller), place)
     asked, notes = read(server, body, agent)
-    about = Asked(
-        asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, _options(body, asked), request
-    )
+    options = {**_options(body, asked), "output_type": form}
+    about = Asked(asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, options, request)
     handle = await begin(server, about)
     if stream:
-        return _streamed(server, handle, Place(handle.id), when_left, include_usage)
+        return sent(handle, Place(handle.id))
     answer = await answer_of(server, request, handle)
-    return JSONResponse(whole(answer, notes), headers=await headers_of(server, handle))
+    if form is not None:
+        answer = replace(answer, text=as_json(answer.text))
+    return Json(whole(answer, notes), headers=await headers_of(server, handle))
 
 
 def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wanted, tuple[str, ...]]:
@@ -85,8 +90,9 @@ def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wa
     Raises:
         Refused: it is wrong; says which field and what was expected.
     """
+    given = {field: value for field, value in body.items() if field != "response_format"}
     try:
-        asked = from_payload(body)
+        asked = from_payload(given)
     except WrongField as error:
         where, _, _ = str(error).partition(":")
         raise refuse(400, "invalid_request", str(error), where) from None
@@ -95,15 +101,17 @@ def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wa
     name = agent if agent is not None else server.agent(asked.model or server.agency.entry)
     if body.get("n") not in (None, 1):
         raise refuse(400, "unsupported", "n: an agent gives one answer", "n")
-    if asked.tool_choice not in ("auto", ""):
-        raise refuse(400, "unsupported", "tool_choice: which tools are called is the agent's affair", "tool_choice")
     notes = [
         f"{field} is the agent's own affair: left out"
         for field in _AGENTS_OWN
         if getattr(asked, field) not in (None, ())
     ]
+    if asked.tool_choice not in ("auto", "none", ""):
+        notes.append("tool_choice is the agent's own affair: left out")
     notes += [f"{field} is not known: left out" for field in asked.extra if field not in _QUIET]
-    return Wanted(asked.messages, name, asked.tools, response_schema=asked.response_schema), tuple(notes)
+    if asked.extra.get("tools"):
+        raise refuse(400, "unsupported", "tools: expected functions; the agent has all others itself", "tools")
+    return Wanted(asked.messages, name, asked.tools if asked.tool_choice != "none" else ()), tuple(notes)
 
 
 def _options(body: Mapping[str, Any], asked: Wanted) -> dict[str, Any]:
@@ -122,9 +130,7 @@ def whole(answer: Answer, notes: tuple[str, ...]) -> dict[str, Any]:
     return {**as_response(answer), "callboard": {**about, "notes": [*notes, *answer.notes], "cost": answer.cost}}
 
 
-def _streamed(server: Server, handle: RunHandle, place: Place, left: OnDisconnect, include_usage: bool) -> Response:
-    made = Chunks(handle.id, handle.agent, include_usage=include_usage)
-
+def _streamed(server: Server, handle: RunHandle, place: Place, left: OnDisconnect, made: Chunks) -> Response:
     async def events() -> AsyncGenerator[Event]:
         failed = False
 
