@@ -18,7 +18,6 @@ from ..agents.errors import AgentError
 from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import RunText
 from ..agents.runs.reading.progress import RunRecord
-from .payments.till import Bill
 from .problems import Problem, Refused, problem_of, refuse
 from .server import OnDisconnect, Server
 
@@ -66,7 +65,7 @@ async def begin(server: Server, asked: Asked) -> RunHandle:
         _look_for_price(server, asked.agent)
     if till is None or not till.records(asked.agent):
         return await _begun(server, asked, options, run_of(asked) if asked.key else "")
-    bill = Bill(asked.agent, asked.caller, asked.connection)
+    bill = till.bill(asked.agent, asked.caller, asked.connection)
     if not till.takes(asked.agent):
         handle = await _begun(server, asked, options, run_of(asked) if asked.key else "")
         await till.note(bill, handle.id)
