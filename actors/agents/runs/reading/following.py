@@ -192,7 +192,7 @@ class Follower:
         self._arrived.ring()
 
     def give(self, record: Record) -> None:
-        """The next record of the stream. Whoever is slow to take them has no more of them kept, and reads them later."""
+        """The next record of the stream. For whoever is slow to take them no more are kept: they are read later."""
         if record.version <= self._version:
             return
         if self._behind or record.version > self._version + 1 or len(self._records) >= PAGE:
