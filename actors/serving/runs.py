@@ -71,7 +71,7 @@ async def begin(server: Server, asked: Asked) -> RunHandle:
         await till.note(bill, handle.id)
         till.watch(handle.id)
         return handle
-    run = options.get("run_id") or (run_of(asked) if asked.key else await till.run_of(bill))
+    run = options.get("run_id") or (run_of(asked) if asked.key else await till.run_of(bill, fingerprint(asked)))
     await till.take(bill, run)
     try:
         return await _begun(server, asked, options, run)

@@ -9,6 +9,7 @@ for again: a payment has one nonce, and whoever settles it takes it once.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -94,15 +95,21 @@ class Till:
 
     # -- before a run --------------------------------------------------------------------------------------------------
 
-    async def run_of(self, bill: Bill) -> str:
+    async def run_of(self, bill: Bill, asked: str = "") -> str:
         """The id of the run that a payment is for, where the request has no key: the same for the same payment.
+
+        Args:
+            bill: which has the payment.
+            asked: a digest of what is asked, without which nobody can tell the id: a payment is for all to see, once it
+                is settled, and who asks may be nobody in particular.
 
         Raises:
             Refused: it has no payment.
         """
         assert bill.what is not None
         offer = await self._offers.read(bill.what, bill.connection)
-        return f"pay-{marks_of(offer['payload'])[0][:40]}"
+        mark = f"{marks_of(offer['payload'])[0]}/{asked}"
+        return f"pay-{hashlib.sha256(mark.encode()).hexdigest()[:40]}"
 
     async def take(self, bill: Bill, run: str) -> None:
         """See that a run is paid for that is about to be begun, or was begun already by the same request.
@@ -151,7 +158,7 @@ class Till:
             await held.append("paid", about, keys=keys, labels=_labels(bill))
         except KeyTaken:
             self._held.pop(run, None)
-            journal_of(self._agency).forget(held.stream.name)
+            await held.forget(journal_of(self._agency))
             message = "the payment was used for another request: sign one for each"
             raise await self._offers.wanted(bill.what, message, "payment_used") from None
         except BaseException:
@@ -232,7 +239,7 @@ class Till:
         try:
             answer = await (await self._agency.handle(run)).answer()
         except UnknownRun:
-            await held.append("void", {"why": "the run was never begun"})
+            await held.forget(journal_of(self._agency))  # and the payment is good for another request
         except OutcomeUnknown:
             raise
         except RunError as error:
