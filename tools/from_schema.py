@@ -35,7 +35,7 @@ class SchemaSignature(OpenSignature):
     @functools.cached_property
     def _validator(self) -> Validator | None:
         try:
-            return _validator(self.parameters)
+            return validator_of(self.parameters)
         except ToolDefinitionError as error:
             logger.warning("arguments are not checked here: %s", error)
             return None
@@ -90,7 +90,7 @@ def tool_from_schema(
         raise ToolDefinitionError(f"tool {name!r}: handler is a function of the arguments, not {handler!r:.80}")
     require(ToolDefinitionError, f"tool {name!r}", description=(description, TEXT))
     try:
-        _validator(schema)
+        validator_of(schema)
     except ToolDefinitionError as error:
         raise ToolDefinitionError(f"tool {name!r}: {error}") from error
     context = _context_of(handler)
@@ -99,7 +99,7 @@ def tool_from_schema(
     return Tool(signature, name=name, description=description, sync=sync, **options)
 
 
-def _validator(schema: Mapping[str, Any]) -> Validator:
+def validator_of(schema: Mapping[str, Any]) -> Validator:
     """What checks against a schema, by the draft that it names.
 
     Raises:

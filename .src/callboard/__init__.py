@@ -196,6 +196,7 @@ if TYPE_CHECKING:
         guardrail,
         hook,
     )
+    from .actors.agents.json_schema import JsonSchema
     from .actors.agents.memory.context.chunking import ChunkLong
     from .actors.agents.memory.context.priority import KeepPriority
     from .actors.agents.memory.context.strategy import ContextStrategy, DropToolOutput, KeepAll, Window
@@ -464,6 +465,7 @@ _HOMES = {
     ".actors.agents.skills.builtin.memory": ("memory_skill",),
     ".actors.agents.memory.stores.store": ("MemoryStore",),
     ".actors.agents.memory.stores.sqlite": ("SqliteMemoryStore",),
+    ".actors.agents.json_schema": ("JsonSchema",),
     ".actors.agents.memory.memory": ("Memory",),
     ".actors.agents.memory.facts.fact": (
         "Fact",
@@ -1063,6 +1065,7 @@ __all__ = [
     "JournalError",
     "JournalUnavailable",
     "JsonCodec",
+    "JsonSchema",
     "KeepAll",
     "KeepPriority",
     "KeyTaken",

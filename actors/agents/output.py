@@ -2,7 +2,8 @@
 
 What a journal keeps of a type is an expression in JSON, made of the places where classes are defined
 (``module:qualname``) and of arrays: ``["of", origin, argument…]``, ``["|", member…]``, ``["literal", value…]`` and
-``["annotated", type, metadata…]``. To make the type again, classes are looked up where they are in memory already.
+``["annotated", type, metadata…]``; of a `JsonSchema` it keeps the schema. To make the type again, classes are looked up
+where they are in memory already.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from enum import Enum
 from itertools import chain
 from typing import Any, Final, Generic, NewType
 
+from .json_schema import JsonSchema
+
 logger = logging.getLogger("callboard")
+
+_BY_SCHEMA: Final = "json schema"
+"""Stands where the name of a type stands, of an answer that must fit a JSON schema."""
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 _OPEN: Final = frozenset({"builtins", "collections", "collections.abc", "typing"})
@@ -32,21 +38,29 @@ class Output:
     """The type a final answer must fit.
 
     Args:
-        type: any type pydantic can make an adapter of.
+        type: any type pydantic can make an adapter of, or a `JsonSchema`.
     """
 
     __slots__ = ("_adapter", "schema", "type")
 
     def __init__(self, type: Any) -> None:
-        from pydantic import TypeAdapter
+        from pydantic import AfterValidator, TypeAdapter
 
         self.type = type
-        self._adapter: TypeAdapter[Any] = TypeAdapter(type)
-        self.schema: Mapping[str, Any] = self._adapter.json_schema()
+        self._adapter: TypeAdapter[Any]
+        self.schema: Mapping[str, Any]
+        if isinstance(type, JsonSchema):
+            self._adapter = TypeAdapter(typing.Annotated[Any, AfterValidator(type.check)])
+            self.schema = type.schema
+        else:
+            self._adapter = TypeAdapter(type)
+            self.schema = self._adapter.json_schema()
 
     @property
     def recorded(self) -> tuple[str, str]:
         """How the type is made, and its schema as JSON text: what a journal keeps of it."""
+        if isinstance(self.type, JsonSchema):
+            return _BY_SCHEMA, json.dumps(self.schema, sort_keys=True)
         try:
             described = _described(self.type)
             name = described if isinstance(described, str) else json.dumps(described)
@@ -61,7 +75,11 @@ class Output:
         Nothing is imported for it, and nothing called but pydantic: a journal must not be able to have code run.
         """
         try:
-            kind = _made(json.loads(name) if name.startswith("[") else name)
+            kind: Any
+            if name == _BY_SCHEMA:
+                kind = JsonSchema(json.loads(schema))
+            else:
+                kind = _made(json.loads(name) if name.startswith("[") else name)
             output = cls(kind)
         except _NotMade as wrong:
             return None, f"{_shown(name)}, which cannot be made here: {wrong}"
@@ -77,7 +95,7 @@ class Output:
         Raises:
             pydantic.ValidationError: it does not fit.
         """
-        return self._adapter.validate_json(_unfenced(text))
+        return self._adapter.validate_json(unfenced(text))
 
     def partial(self, text: str) -> Any:
         """What there is of a text that is not whole yet, as the type: what has not come has its default.
@@ -85,6 +103,10 @@ class Output:
         Raises:
             Exception: it does not fit yet.
         """
+        if isinstance(self.type, JsonSchema):
+            from pydantic_core import from_json
+
+            return from_json(_opened(text), allow_partial="trailing-strings")
         return self._adapter.validate_json(_opened(text), experimental_allow_partial="trailing-strings")
 
     def restored(self, kept: Any, text: str) -> Any:
@@ -299,7 +321,8 @@ def _opened(text: str) -> str:
     return text.partition("\n")[2] if text.startswith("```") else text
 
 
-def _unfenced(text: str) -> str:
+def unfenced(text: str) -> str:
+    """A text without the Markdown fence around it, if it has one."""
     text = text.strip()
     if text.startswith("```") and text.endswith("```"):
         text = text[3:-3]

@@ -93,14 +93,19 @@ class StreamHistory:
         return cut(self.state.turn)
 
     def snapshot(self, messages: int, owner: tuple[str, str] | None = None) -> Snapshot:
-        """What another conversation begins with that has so many messages of this one."""
+        """What another conversation begins with that has so many messages of this one. With all of them, calls that
+        wait for the caller's results wait for them there, too."""
+        turn = self.state.turn
+        history = self.messages[:messages]
+        if messages >= len(self.messages) and turn.message is not None and turn.phase == "ended" and not turn.steering:
+            history = (*turn.history, turn.message, *(result for result in turn.results if result is not None))
         steps = tuple((step.start, step.end) for step in self.steps if step.end <= messages)
         began = self.state.caller or NOBODY
         prompt, shapes = self.state.prompt, self.state.shapes
         if messages < len(self.messages):
             prompt, shapes = prompt.before(messages), kept_before(shapes, messages)
         whose = Caller(began.user, began.tenant)
-        return Snapshot(self.messages[:messages], owner, None, steps, whose, prompt.changes.as_tuple(), shapes)
+        return Snapshot(history, owner, None, steps, whose, prompt.changes.as_tuple(), shapes)
 
     def up_to(self, step: int) -> int:
         """How many messages of the history there are up to and including a step of this stream, counted from 1; with

@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Final, Generic, Literal, TypeAlias
 
+from ....providers.messages import Message
 from ...core.base.send_context import active as active_context
 from ...core.mail.future import Future
 from ...journal.store import Record, at_hand
@@ -59,6 +60,7 @@ class RunHandle(Generic[V_co]):
         self._version = 0
         self._accepted = False
         self._metadata: Mapping[str, Any] | None = None
+        self._messages: tuple[Message, ...] = ()
         self._outcome: Outcome | None = None
 
     def __repr__(self) -> str:
@@ -136,6 +138,17 @@ class RunHandle(Generic[V_co]):
         if self._metadata is None:
             raise gone(self.id)
         return self._metadata
+
+    async def question(self) -> tuple[Message, ...]:
+        """What the run was asked, by whoever asked first.
+
+        Raises:
+            UnknownRun: its conversation was released.
+            AgencyClosed: the agency has stopped.
+            JournalError: the conversation cannot be read.
+        """
+        await self.metadata()
+        return self._messages
 
     async def stream(self, *, after: str = "") -> AsyncGenerator[RunRecord | RunText]:
         """The run as a stream that can be gone on with: its records as `events` has them, and before the record of
@@ -219,7 +232,7 @@ class RunHandle(Generic[V_co]):
 
     def _keep_outcome_of(self, entry: Entry) -> None:
         """Whoever holds the handle has the outcome, also where the journal does not keep it for long."""
-        self._metadata = entry.run.metadata
+        self._metadata, self._messages = entry.run.metadata, entry.run.messages
 
         def keep(_: Future[Answer]) -> None:
             if entry.final and self._outcome is None:
@@ -272,7 +285,7 @@ class RunHandle(Generic[V_co]):
         except Exception as error:
             raise unfit(self._stream, error) from error
         if type(event) is Accepted and event.run.id == self.id:
-            self._accepted, self._metadata = True, event.run.metadata
+            self._accepted, self._metadata, self._messages = True, event.run.metadata, event.run.messages
         elif type(event) is Ended and event.run == self.id:
             outcome = self._state.outcome_of(self.id)
             if outcome is not None:

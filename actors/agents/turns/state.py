@@ -14,7 +14,7 @@ from ..caller import Caller
 from .arrivals import Hearing, hearing, replaced
 from .history import History, repaired
 from .inner import InnerCalled, InnerCalls, InnerDecided, InnerRecord, InnerReturned
-from .loop.machine import Turn, advance, closed
+from .loop.machine import Turn, advance, closed, reopened
 from .outcome import Outcome, brief, outcome_of
 from .records import (
     Accepted,
@@ -263,7 +263,7 @@ class ConversationState:
         """It concerns whoever said it."""
 
     def _snapshot(self, event: Snapshot) -> None:
-        self.turn = Turn("ended", History(event.history))
+        self.turn = reopened(event.history)
         self.owner = event.owner
         self.caller = event.caller
         if event.prompt:

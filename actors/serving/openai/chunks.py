@@ -90,8 +90,7 @@ class Chunks:
             )
         yield self._chunk({}, "tool_calls" if data["tool_calls"] else "stop")
         if self._include_usage:
-            used = data["usage"]
-            usage = write_usage(Usage(used["input_tokens"], used["output_tokens"]))
+            usage = write_usage(Usage(**data["usage"]))
             yield {**self._head, "choices": [], "usage": usage}
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

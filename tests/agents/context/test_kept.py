@@ -170,4 +170,5 @@ async def test_the_records_of_a_run_say_what_is_not_shown_any_more_and_what_its_
     for data in made:
         assert data["summary"].endswith(" end")
         assert 2 * len(data["summary"].split()) - 2 >= data["left_out"] > 0
-        assert (data["cost"], data["usage"]) == (COST, {"input_tokens": 100, "output_tokens": 10})
+        used = data["usage"]
+        assert (data["cost"], used["input_tokens"], used["output_tokens"]) == (COST, 100, 10)

@@ -42,7 +42,11 @@ def test_a_fork_at_any_step_is_valid_and_goes_on_and_the_original_stays(acts: li
                 ]
                 answer = await tell(agency, "hi", forked)
                 assert answer.text == "to hi"
-                assert answer.messages[: len(view.messages)] == view.messages or view.owner is not None
+                if view.owner is None:
+                    # of a call that waits for the caller it is said later what became of it
+                    shown = zip(answer.messages, view.messages, strict=False)
+                    assert all(now == then for now, then in shown if then.role != "tool" or not then.is_error)
+                    assert len(answer.messages) >= len(view.messages)
                 assert problems(answer.messages) == []
                 again = await agency.conversation(forked)
                 assert [one.number for one in again.steps] == list(range(1, len(view.steps) + 2))

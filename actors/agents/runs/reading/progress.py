@@ -127,7 +127,13 @@ def _calls(calls: tuple[ToolCall, ...]) -> list[dict[str, str]]:
 
 
 def _usage(usage: Usage) -> dict[str, int]:
-    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
 
 
 def _accepted(event: Accepted) -> Mapping[str, Any]:

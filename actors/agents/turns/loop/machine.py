@@ -174,6 +174,17 @@ def cut(turn: Turn) -> tuple[Message, ...]:
     return (*turn.history, *with_results(turn.message, turn.results, NOT_RUN), *turn.steering)
 
 
+def reopened(messages: tuple[Message, ...]) -> Turn:
+    """The turn of a conversation that has these messages: calls at their end that have no result wait for it."""
+    place = next((place for place in reversed(range(len(messages))) if messages[place].role != "tool"), -1)
+    if place >= 0 and (calls := messages[place].tool_calls):
+        given = {result.tool_call_id: result for result in messages[place + 1 :]}
+        results = tuple(given.get(call.id) for call in calls)
+        if None in results:
+            return Turn("ended", History(messages[:place]), message=messages[place], results=results)
+    return Turn("ended", History(messages))
+
+
 def closed(turn: Turn) -> Turn:
     """The turn if it ended here."""
     history = turn.history
