@@ -14,8 +14,10 @@ from starlette.routing import BaseRoute, Route
 
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
-from .openai.chat import chat_completions, refusal
+from .openai.chat import chat_completions
+from .openai.errors import refusal
 from .openai.models import get_model, list_models
+from .openai.responses.routes import OF_AGENTS, ROUTES
 from .problems import Problem, problem_of
 from .requests import BODY_LIMIT
 from .server import Authenticate, OnDisconnect, Server
@@ -73,6 +75,8 @@ def routes(server: Server) -> list[BaseRoute]:
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
+        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
+        *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
     ]
 
 

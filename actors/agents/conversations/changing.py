@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from typing import Final
 
+from ....providers.messages import Message
 from ...core.base.errors import CoreError
 from ...journal.errors import EventNotReadable, JournalError, StreamOwned
 from ...journal.store import Header, Journal, at_hand
+from ..caller import Caller
 from ..errors import ConversationBusy, DefinitionError
 from ..runs.reading.folding import header_of
 from ..runs.runtime.messages import Release, Rewind
 from ..runs.runtime.runtime import AgencyRuntime
+from ..turns.history import repaired
 from ..turns.records import Cancel, GiveUp, Snapshot
-from .reading import Lineage, read_lineage
+from .reading import METADATA, Lineage, read_lineage
 
 PATIENCE: Final = 10.0
 """Seconds for which another process is given the time to let go of a conversation."""
@@ -25,6 +29,23 @@ PASSES: Final = 3
 FIRST_LOOK: Final = 0.02
 LAST_LOOK: Final = 0.5
 """Seconds between two looks at what another process has; each wait is twice the one before."""
+
+
+async def begin(
+    runtime: AgencyRuntime,
+    agent: str,
+    conversation: str,
+    messages: tuple[Message, ...],
+    caller: Caller,
+    metadata: dict[str, str],
+) -> str:
+    """Begin a conversation with what was said before; see `Agency.begin`."""
+    labels = {"agent": agent, "conversation": conversation, "user": caller.user, "tenant": caller.tenant}
+    if metadata:
+        labels[METADATA] = json.dumps(metadata)
+    snapshot = Snapshot(repaired(messages), caller=Caller(caller.user, caller.tenant))
+    await _begin(runtime.journal, f"{agent}/{conversation}", snapshot, {k: v for k, v in labels.items() if v})
+    return conversation
 
 
 async def fork(runtime: AgencyRuntime, agent: str, conversation: str, at: int | None, to: str) -> str:

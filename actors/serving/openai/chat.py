@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -24,7 +25,9 @@ from ..runs import KEY, Asked, answer_of, begin, leaving
 from ..server import OnDisconnect, Server
 from ..sse import Event, streamed
 from ..streams import RESUME, Place, events_of
-from .chunks import Chunks, error_body
+from .chunks import Chunks
+from .errors import error_body
+from .formats import as_json, output_type
 
 _AGENTS_OWN: Final = (
     "max_tokens",
@@ -44,11 +47,6 @@ _QUIET: Final = frozenset(
 """Fields that are taken without a word."""
 
 
-def refusal(problem: Problem) -> Response:
-    """The answer to a request that is not served."""
-    return JSONResponse(error_body(problem), problem.status, problem.all_headers)
-
-
 async def chat_completions(server: Server, request: Request, agent: str | None) -> Response:
     """Ask an agent.
 
@@ -64,18 +62,24 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     include_usage = isinstance(options, Mapping) and options.get("include_usage") is True
     when_left = leaving(server, request)
     resumed = request.headers.get(RESUME, "")
+    form = output_type(body.get("response_format"), "response_format", nested="json_schema")
+
+    def sent(handle: RunHandle, place: Place) -> Response:
+        made = Chunks(handle.id, handle.agent, include_usage=include_usage, form=form)
+        return _streamed(server, handle, place, when_left, made)
+
     if stream and resumed:
         place = Place.read(resumed)
-        handle = await server.agency.handle(place.run, caller=caller)
-        return _streamed(server, handle, place, when_left, include_usage)
+        return sent(await server.agency.handle(place.run, caller=caller), place)
     asked, notes = read(server, body, agent)
-    about = Asked(
-        asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, _options(body, asked)
-    )
+    options = {**_options(body, asked), "output_type": form}
+    about = Asked(asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, options)
     handle = await begin(server, about)
     if stream:
-        return _streamed(server, handle, Place(handle.id), when_left, include_usage)
+        return sent(handle, Place(handle.id))
     answer = await answer_of(server, request, handle)
+    if form is not None:
+        answer = replace(answer, text=as_json(answer.text))
     return JSONResponse(whole(answer, notes), headers={"callboard-run": handle.id})
 
 
@@ -85,8 +89,9 @@ def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wa
     Raises:
         Refused: it is wrong; says which field and what was expected.
     """
+    given = {field: value for field, value in body.items() if field != "response_format"}
     try:
-        asked = from_payload(body)
+        asked = from_payload(given)
     except WrongField as error:
         where, _, _ = str(error).partition(":")
         raise refuse(400, "invalid_request", str(error), where) from None
@@ -95,15 +100,17 @@ def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wa
     name = agent if agent is not None else server.agent(asked.model or server.agency.entry)
     if body.get("n") not in (None, 1):
         raise refuse(400, "unsupported", "n: an agent gives one answer", "n")
-    if asked.tool_choice not in ("auto", ""):
-        raise refuse(400, "unsupported", "tool_choice: which tools are called is the agent's affair", "tool_choice")
     notes = [
         f"{field} is the agent's own affair: left out"
         for field in _AGENTS_OWN
         if getattr(asked, field) not in (None, ())
     ]
+    if asked.tool_choice not in ("auto", "none", ""):
+        notes.append("tool_choice is the agent's own affair: left out")
     notes += [f"{field} is not known: left out" for field in asked.extra if field not in _QUIET]
-    return Wanted(asked.messages, name, asked.tools, response_schema=asked.response_schema), tuple(notes)
+    if asked.extra.get("tools"):
+        raise refuse(400, "unsupported", "tools: expected functions; the agent has all others itself", "tools")
+    return Wanted(asked.messages, name, asked.tools if asked.tool_choice != "none" else ()), tuple(notes)
 
 
 def _options(body: Mapping[str, Any], asked: Wanted) -> dict[str, Any]:
@@ -122,9 +129,7 @@ def whole(answer: Answer, notes: tuple[str, ...]) -> dict[str, Any]:
     return {**as_response(answer), "callboard": {**about, "notes": [*notes, *answer.notes], "cost": answer.cost}}
 
 
-def _streamed(server: Server, handle: RunHandle, place: Place, left: OnDisconnect, include_usage: bool) -> Response:
-    made = Chunks(handle.id, handle.agent, include_usage=include_usage)
-
+def _streamed(server: Server, handle: RunHandle, place: Place, left: OnDisconnect, made: Chunks) -> Response:
     async def events() -> AsyncIterator[Event]:
         failed = False
 
