@@ -294,6 +294,45 @@ async def test_a_response_branches_off_one_of_a_conversation_which_goes_on() -> 
             await client.responses.create(model="A", input="x", conversation="conv_nope")
 
 
+async def test_items_are_added_to_a_conversation_that_nobody_has_answered_in() -> None:
+    call: Any = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+    result: Any = {"type": "function_call_output", "call_id": "c", "output": "red"}
+    async with served(Agency(Agent("A"), model=model(echo))) as it, it.openai() as client:
+        conversation = await client.conversations.create()
+        items = client.conversations.items
+        await items.create(conversation.id, items=[{"role": "user", "content": "a"}, call])
+        await items.create(conversation.id, items=[result])
+        kinds = [item.type async for item in items.list(conversation.id, order="asc")]
+        assert kinds == ["message", "function_call", "function_call_output"]
+        *_, last = listed = [item async for item in items.list(conversation.id, order="asc")]
+        with pytest.raises(openai.BadRequestError, match="only the last item"):
+            await items.delete(listed[0].id or "", conversation_id=conversation.id)
+        await items.delete(last.id or "", conversation_id=conversation.id)
+        await client.conversations.update(conversation.id, metadata={"a": "b"})
+        assert (await client.conversations.retrieve(conversation.id)).metadata == {"a": "b"}
+        answer = await client.responses.create(model="A", input=[result], tools=[LOOK], conversation=conversation.id)
+        assert answer.output_text == "3: red"
+        with pytest.raises(openai.BadRequestError, match="an agent has answered here"):
+            await items.create(conversation.id, items=[{"role": "user", "content": "a"}])
+
+
+async def test_of_two_who_add_items_at_once_none_is_lost() -> None:
+    async with served(Agency(Agent("A"), model=model(echo))) as it, it.openai() as client:
+        conversation = await client.conversations.create()
+
+        async def add(number: int) -> bool:
+            said: Any = {"role": "user", "content": str(number)}
+            try:
+                await client.conversations.items.create(conversation.id, items=[said])
+            except openai.ConflictError:
+                return False
+            return True
+
+        added = sum(await asyncio.gather(*[add(number) for number in range(10)]))
+        assert added >= 1
+        assert len([item async for item in client.conversations.items.list(conversation.id)]) == added
+
+
 async def test_what_is_anothers_is_not_given() -> None:
     async def who(connection: Any) -> Caller:
         return Caller(connection.headers["authorization"].removeprefix("Bearer "))

@@ -17,6 +17,7 @@ from ..runs.reading.folding import header_of
 from ..runs.runtime.messages import Release, Rewind
 from ..runs.runtime.runtime import AgencyRuntime
 from ..turns.history import repaired
+from ..turns.loop.machine import reopened
 from ..turns.records import Cancel, GiveUp, Snapshot
 from .reading import METADATA, Lineage, read_lineage
 
@@ -38,13 +39,17 @@ async def begin(
     messages: tuple[Message, ...],
     caller: Caller,
     metadata: dict[str, str],
+    over: int,
 ) -> str:
     """Begin a conversation with what was said before; see `Agency.begin`."""
     labels = {"agent": agent, "conversation": conversation, "user": caller.user, "tenant": caller.tenant}
-    if metadata:
+    labels = {name: label for name, label in labels.items() if label}
+    if metadata or over:
         labels[METADATA] = json.dumps(metadata)
-    snapshot = Snapshot(repaired(messages), caller=Caller(caller.user, caller.tenant))
-    await _begin(runtime.journal, f"{agent}/{conversation}", snapshot, {k: v for k, v in labels.items() if v})
+    turn = reopened(messages)
+    waiting = () if turn.message is None else (turn.message, *(result for result in turn.results if result is not None))
+    snapshot = Snapshot((*repaired(turn.history), *waiting), caller=Caller(caller.user, caller.tenant))
+    await _begin(runtime.journal, f"{agent}/{conversation}", snapshot, labels, over)
     return conversation
 
 
@@ -69,18 +74,23 @@ async def fork(runtime: AgencyRuntime, agent: str, conversation: str, at: int | 
     return to
 
 
-async def _begin(journal: Journal, name: str, snapshot: Snapshot, labels: dict[str, str]) -> None:
-    """Write the first event of a stream that must not be there yet."""
+async def _begin(journal: Journal, name: str, snapshot: Snapshot, labels: dict[str, str], over: int = 0) -> None:
+    """Write the first event of a stream that must not be there yet, or have so many events."""
     agent, _, conversation = name.partition("/")
-    taken = DefinitionError(f"{agent} has a conversation {conversation!r:.200} already; give the new one another id")
-    if await header_of(journal, name) is not None:
+    taken: Exception = DefinitionError(
+        f"{agent} has a conversation {conversation!r:.200} already; give the new one another id"
+    )
+    if over:
+        taken = ConversationBusy(f"conversation {conversation!r:.200} of {agent} is not what it was: look at it again")
+    header = await header_of(journal, name)
+    if (0 if header is None else header.version) != over:
         raise taken
     try:
         stream = await at_hand(journal.open(name))
     except StreamOwned:
         raise taken from None
     try:
-        if stream.version:
+        if stream.version != over:
             raise taken
         await at_hand(stream.append((snapshot,), unfinished=False, labels=labels))
     finally:

@@ -152,7 +152,7 @@ async def read_conversation(journal: Journal, agent: str, conversation: str) -> 
         first.version,
         header.created_at if header is not None else 0.0,
         header.updated_at if header is not None else 0.0,
-        first.messages[: first.base],
+        first.began_with,
         json.loads(header.labels.get(METADATA, "{}")) if header is not None else {},
     )
 

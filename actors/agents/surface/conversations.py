@@ -105,6 +105,7 @@ class Conversations(Part):
         agent: Agent | str | None = None,
         caller: Caller | None = None,
         metadata: Mapping[str, str] | None = None,
+        over: int = 0,
     ) -> str:
         """Begin a conversation in which nobody is asked anything yet. `run` begins one by itself.
 
@@ -114,11 +115,13 @@ class Conversations(Part):
             agent: whose; the first agent's by default.
             caller: whom it belongs to.
             metadata: what else is to be known of it, see `ConversationView.metadata`.
+            over: the version of the conversation of this id, begun likewise, in whose place it comes; 0 for none.
 
         Returns:
             its id.
 
         Raises:
+            ConversationBusy: that has another version by now: somebody was asked in it, or has begun it over, too.
             DefinitionError: ``to`` is taken or cannot be an id, or an argument is of the wrong shape or type.
             NotAllowed: the caller has no scope for the agent.
         """
@@ -133,7 +136,10 @@ class Conversations(Part):
         known = dict(metadata or {})
         if not all(isinstance(one, str) for one in (*known, *known.values())):
             raise DefinitionError("metadata is a mapping of texts to texts")
-        return await changing.begin(self._runtime, name, to or self._runtime.new_id(), said, whose, known)
+        check_type(over, int, "over", "the version of a conversation")
+        if over:
+            await self._check_whose(name, str(to), caller)
+        return await changing.begin(self._runtime, name, to or self._runtime.new_id(), said, whose, known, over)
 
     @ends_with_agency
     async def fork(

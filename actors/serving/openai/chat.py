@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ....providers.messages import Request as Wanted
 from ....providers.wire.fields import WrongField
@@ -19,6 +19,7 @@ from ....providers.wire.openai_chat import from_payload
 from ...agents.answer import Answer
 from ...agents.rendering.openai_shape import as_response
 from ...agents.runs.handle import RunHandle
+from ..answers import Json
 from ..problems import Problem, refuse
 from ..requests import read_json
 from ..runs import KEY, Asked, answer_of, begin, leaving
@@ -80,7 +81,7 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     answer = await answer_of(server, request, handle)
     if form is not None:
         answer = replace(answer, text=as_json(answer.text))
-    return JSONResponse(whole(answer, notes), headers={"callboard-run": handle.id})
+    return Json(whole(answer, notes), headers={"callboard-run": handle.id})
 
 
 def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wanted, tuple[str, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from ..answers import Json
 from ..problems import Problem
 
 _KINDS: Final = {
@@ -31,4 +32,4 @@ def error_body(problem: Problem) -> dict[str, Any]:
 
 def refusal(problem: Problem) -> Response:
     """The answer to a request that is not served."""
-    return JSONResponse(error_body(problem), problem.status, problem.all_headers)
+    return Json(error_body(problem), problem.status, problem.all_headers)

@@ -8,15 +8,17 @@ A conversation belongs to one agent: the one whose response is the first in it.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 
+from .....providers.messages import Message
 from ....agents.caller import Caller
 from ....agents.conversations.view import ConversationView
 from ....agents.errors import DefinitionError, UnknownConversation
+from ...answers import Json
 from ...problems import refuse
 from ...requests import read_json
 from ...server import Server
@@ -29,34 +31,30 @@ from .resource import ABOUT, ADDED, PREFIX
 async def create(server: Server, request: Request) -> HttpResponse:
     """Begin a conversation."""
     caller = await server.caller(request)
-    body = await read_json(request, server.body_limit)
-    unknown = body.keys() - {"items", "metadata"}
-    if unknown:
-        name = min(unknown)
-        raise refuse(400, "invalid_request", f"{name:.80}: expected items and metadata", f"{name:.80}")
+    body = await _body(server, request, "items", "metadata")
     messages = messages_of(body.get("items"), "items")
     id = f"conv_{uuid.uuid4().hex}"
     await server.agency.begin(messages, to=id, caller=caller, metadata=metadata_of(body))
     view = await server.agency.conversation(id, caller=caller)
-    return JSONResponse(_written(view))
+    return Json(_written(view))
 
 
 async def retrieve(server: Server, request: Request) -> HttpResponse:
     """A conversation."""
-    return JSONResponse(_written(await _found(server, request)))
+    return Json(_written(await _found(server, request)))
 
 
 async def delete(server: Server, request: Request) -> HttpResponse:
     """Forget a conversation with all that was said in it; a response under way is cancelled."""
     view = await _found(server, request)
     await server.agency.release(view.id, agent=view.agent)
-    return JSONResponse({"id": view.id, "object": "conversation.deleted", "deleted": True})
+    return Json({"id": view.id, "object": "conversation.deleted", "deleted": True})
 
 
 async def list_items(server: Server, request: Request) -> HttpResponse:
     """What was said in a conversation."""
     items = await _items(server, await _found(server, request))
-    return JSONResponse(page(items, request, newest_first=True))
+    return Json(page(items, request, newest_first=True))
 
 
 async def retrieve_item(server: Server, request: Request) -> HttpResponse:
@@ -64,15 +62,72 @@ async def retrieve_item(server: Server, request: Request) -> HttpResponse:
     wanted = request.path_params["item"]
     for item in await _items(server, await _found(server, request)):
         if item["id"] == wanted:
-            return JSONResponse(item)
+            return Json(item)
     raise refuse(404, "unknown_item", f"there is no item {wanted!r:.100} in the conversation", "item_id")
 
 
-async def refuse_change(server: Server, request: Request) -> HttpResponse:
-    """What is wrong with changing what was said."""
-    await _found(server, request)
-    said = "what was said is changed by nobody here: give items as the input of the next response, or begin another one"
-    raise refuse(400, "unsupported", said)
+async def update(server: Server, request: Request) -> HttpResponse:
+    """Give a conversation other metadata."""
+    caller, view = await _unasked(server, request)
+    body = await _body(server, request, "metadata")
+    await _begin_over(server, caller, view, view.began_with, metadata_of(body))
+    return Json(_written(await _found(server, request)))
+
+
+async def add_items(server: Server, request: Request) -> HttpResponse:
+    """Say more in a conversation."""
+    caller, view = await _unasked(server, request)
+    body = await _body(server, request, "items")
+    before = len(input_items(view.began_with, view.id))
+    messages = (*view.began_with, *messages_of(body.get("items"), "items"))
+    if len(messages) == len(view.began_with):
+        raise refuse(400, "invalid_request", "items: expected a list with at least one item", "items")
+    await _begin_over(server, caller, view, messages, view.metadata)
+    added = input_items(messages, view.id)[before:]
+    ends = {"first_id": added[0]["id"], "last_id": added[-1]["id"]} if added else {"first_id": None, "last_id": None}
+    return Json({"object": "list", "data": added, **ends, "has_more": False})
+
+
+async def delete_item(server: Server, request: Request) -> HttpResponse:
+    """Take back the last item of a conversation."""
+    caller, view = await _unasked(server, request)
+    items = input_items(view.began_with, view.id)
+    wanted = request.path_params["item"]
+    if wanted not in [item["id"] for item in items]:
+        raise refuse(404, "unknown_item", f"there is no item {wanted!r:.100} in the conversation", "item_id")
+    if items[-1]["id"] != wanted:
+        raise refuse(400, "unsupported", "item_id: only the last item can be taken back", "item_id")
+    await _begin_over(server, caller, view, messages_of(items[:-1], "items"), view.metadata)
+    return Json(_written(await _found(server, request)))
+
+
+async def _unasked(server: Server, request: Request) -> tuple[Caller, ConversationView]:
+    """A conversation in which nobody was asked anything yet: it can still be changed."""
+    caller = await server.caller(request)
+    view = await find(server, request.path_params["conversation"], caller, "conversation_id")
+    if view.runs:
+        said = "an agent has answered here: give items as the input of the next response, or begin another conversation"
+        raise refuse(400, "unsupported", said)
+    return caller, view
+
+
+async def _begin_over(
+    server: Server,
+    caller: Caller,
+    view: ConversationView,
+    messages: tuple[Message, ...],
+    metadata: Mapping[str, str],
+) -> None:
+    await server.agency.begin(
+        messages, to=view.id, agent=view.agent, caller=caller, metadata=metadata, over=view.version
+    )
+
+
+async def _body(server: Server, request: Request, *fields: str) -> dict[str, Any]:
+    body = await read_json(request, server.body_limit)
+    for name in sorted(body.keys() - set(fields))[:1]:
+        raise refuse(400, "invalid_request", f"{name:.80}: expected {' and '.join(fields)}", f"{name:.80}")
+    return body
 
 
 async def settle(server: Server, conversation: str, agent: str, caller: Caller) -> ConversationView:
@@ -90,7 +145,7 @@ async def settle(server: Server, conversation: str, agent: str, caller: Caller) 
         raise refuse(400, "conversation_of_another_agent", said, "conversation")
     agency = server.agency
     try:
-        await agency.begin(view.messages, to=conversation, agent=agent, caller=caller, metadata=view.metadata)
+        await agency.begin(view.began_with, to=conversation, agent=agent, caller=caller, metadata=view.metadata)
     except DefinitionError:  # somebody else did it this moment
         return await agency.conversation(conversation, agent=agent, caller=caller)
     await agency.release(conversation, agent=view.agent)

@@ -11,13 +11,13 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 
 from .....providers.messages import Message
 from ....agents.caller import Caller
 from ....agents.errors import AgentError
 from ....agents.runs.handle import RunHandle
+from ...answers import Json
 from ...problems import Problem, Refused, refuse
 from ...requests import read_json
 from ...runs import KEY, Asked, answer_of, begin, leaving, run_of
@@ -138,7 +138,7 @@ async def _before(
 
 
 def _answered(response: Response) -> HttpResponse:
-    return JSONResponse(response.written(), headers={"callboard-run": response.run})
+    return Json(response.written(), headers={"callboard-run": response.run})
 
 
 async def _let_go(server: Server, handle: RunHandle, response: Response) -> None:
@@ -196,7 +196,7 @@ async def delete(server: Server, request: Request) -> HttpResponse:
         said = f"the response is part of conversation {handle.conversation:.100}: delete that"
         raise refuse(400, "part_of_conversation", said, "response_id")
     await server.agency.release(handle.conversation, agent=handle.agent)
-    return JSONResponse({"id": response.id, "object": "response", "deleted": True})
+    return Json({"id": response.id, "object": "response", "deleted": True})
 
 
 async def list_input(server: Server, request: Request) -> HttpResponse:
@@ -205,7 +205,7 @@ async def list_input(server: Server, request: Request) -> HttpResponse:
     messages = await handle.question()
     if (await handle.metadata())[ABOUT][ADDED]:
         messages = messages[1:]
-    return JSONResponse(page(input_items(messages, f"{response.run}_in"), request, newest_first=True))
+    return Json(page(input_items(messages, f"{response.run}_in"), request, newest_first=True))
 
 
 async def _found(server: Server, request: Request) -> tuple[RunHandle, Response]:

@@ -21,12 +21,12 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/v1/responses/{response}/input_items", endpoints.list_input),
     ("POST", "/v1/conversations", conversations.create),
     ("GET", "/v1/conversations/{conversation}", conversations.retrieve),
-    ("POST", "/v1/conversations/{conversation}", conversations.refuse_change),
+    ("POST", "/v1/conversations/{conversation}", conversations.update),
     ("DELETE", "/v1/conversations/{conversation}", conversations.delete),
     ("GET", "/v1/conversations/{conversation}/items", conversations.list_items),
-    ("POST", "/v1/conversations/{conversation}/items", conversations.refuse_change),
+    ("POST", "/v1/conversations/{conversation}/items", conversations.add_items),
     ("GET", "/v1/conversations/{conversation}/items/{item}", conversations.retrieve_item),
-    ("DELETE", "/v1/conversations/{conversation}/items/{item}", conversations.refuse_change),
+    ("DELETE", "/v1/conversations/{conversation}/items/{item}", conversations.delete_item),
 )
 """Method, path, and what answers."""
 
