@@ -111,8 +111,8 @@ class ResponseEvents:
             id = self.response.item_id("rs" if letter == "r" else "msg", self.voided, done)
             item = reasoning_item(id, "", "incomplete") if letter == "r" else message_item(id, "", "incomplete")
             item["summary" if letter == "r" else "content"] = []
-            done = {"type": "response.output_item.done", "output_index": index, "item": item}
-            yield {**done, "sequence_number": number + 1}
+            event: dict[str, Any] = {"type": "response.output_item.done", "output_index": index, "item": item}
+            yield {**event, "sequence_number": number + 1}
         self.voided += 1
 
     def anew(self) -> Iterator[dict[str, Any]]:
