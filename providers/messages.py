@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -144,7 +145,7 @@ class Labels:
 
     def __or__(self, other: Labels) -> Labels:
         """Those of both."""
-        if other == self or not (other.untrusted or other.confidential):
+        if not (other.untrusted or other.confidential) or other == self:
             return self
         return Labels(self.untrusted | other.untrusted, self.confidential | other.confidential)
 
@@ -154,6 +155,12 @@ class Labels:
 
 UNLABELLED = Labels()
 """Of text that is trusted and not confidential."""
+
+
+@lru_cache(1024)
+def labels_of_tool(name: str) -> Labels:
+    """The labels of a tool's results where nobody has said any."""
+    return Labels(frozenset({f"tool {name}"}))
 
 
 @dataclass(frozen=True, slots=True)

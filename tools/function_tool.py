@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from copy import copy
 from types import FrameType, FunctionType
-from typing import Any, Final, NamedTuple, Unpack, get_origin, overload
+from typing import Any, Final, NamedTuple, Unpack, final, get_origin, overload
 
 from ..providers.checks import FLAG, MAYBE_FUNCTION, require
 from ..providers.messages import ToolSpec
@@ -50,7 +50,7 @@ class FunctionTool(Tool):
 
     @property
     def context(self) -> type[CallContext] | None:
-        wanted = super().context
+        wanted = self._signature.context
         if wanted is not None and self._place is not None:
             raise ToolDefinitionError(
                 f"tool {self.name!r} runs in a process of its own, where its call's {wanted.__name__} cannot follow"
@@ -69,12 +69,12 @@ class FunctionTool(Tool):
         except (ToolDefinitionError, PydanticUserError, TypeError, ValueError, AttributeError):
             return ANYTHING  # an annotation that nobody needs for the call itself
 
-    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
+    def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Coroutine[Any, Any, Any]:
         if self._place is None:
-            return await super()._call(bound, context, invocation)
+            return super()._call(bound, context, invocation)
         from .processes import in_process
 
-        return await in_process(self._place, self.function, bound.values, invocation)
+        return in_process(self._place, self.function, bound.values, invocation)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -103,6 +103,7 @@ class FunctionTool(Tool):
         return made
 
 
+@final
 class Alike(NamedTuple):
     """A tool that is not made yet: of many that are offered few are called. 0.1 µs, and the tool takes 0.7.
 

@@ -69,7 +69,8 @@ class ToolResult:
     def returned(cls, value: Any) -> ToolResult:
         """The result of a call that returned ``value``: a part, the bytes of a picture or a PDF, or a list or tuple
         with such in it, is shown to the model as what it is; all else is written as text."""
-        return cls(parts_of(value) or render(value), value=value, from_value=True)
+        content = value if type(value) is str else parts_of(value) or render(value)
+        return cls(content, value=value, from_value=True)
 
     @property
     def text(self) -> str:

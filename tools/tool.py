@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
 from ..providers.checks import COUNT, FLAG, MAYBE_FUNCTION, SOME_SECONDS, TEXT, TOOL_NAME, one_of, require
-from ..providers.messages import Labels, ToolSpec
+from ..providers.messages import Labels, ToolSpec, labels_of_tool
 from .calls.invocation import Invocation
 from .calls.slots import Slots
 from .context import CallContext
@@ -81,7 +81,8 @@ class Tool:
         trusted: nobody outside has a say in what it returns, nor in how it is described; see `LabelPolicy`.
         confidential: as what its results are confidential: one or several texts, or True for ``confidential``.
         sends: what it is called with leaves for somebody outside: with a request, a mail, a message.
-        foreign: somebody outside has described it, so that a model that is offered it has read untrusted text.
+        foreign: somebody outside has described it, so that a model that is offered it has read untrusted text. Its
+            results are from ``foreign tool …``, since it may be called as one of yours is.
         sync: the call blocks.
 
     The three hooks may be ``async``; a plain one runs in the loop and must be quick. Their time counts as the call's.
@@ -152,7 +153,7 @@ class Tool:
         self._signature = signature
         self._sync = sync
         self._slots = None if max_concurrency is None else Slots(max_concurrency)
-        self._known = _Known(description, response, _labels(name, trusted, confidential), sends, foreign)
+        self._known = _Known(description, response, _own_labels(name, trusted, confidential, foreign), sends, foreign)
         self._before_call = before_call
         self._on_success = on_success
         self._on_error = on_error
@@ -177,7 +178,13 @@ class Tool:
     @property
     def labels(self) -> Labels:
         """Where its results are from, and what of them must not go everywhere."""
-        return self._known.labels
+        own = self._known.own_labels
+        return labels_of_tool(self.name) if own is None else own
+
+    @property
+    def own_labels(self) -> Labels | None:
+        """Its `labels`, where results of a tool do not have them anyway; None otherwise."""
+        return self._known.own_labels
 
     @property
     def sends(self) -> bool:
@@ -323,7 +330,8 @@ class Tool:
                     f"{self.name!r} takes a {wanted.__name__}, and {given}: run(…, context={wanted.__name__}(…))"
                 )
             invoke = partial(invoke, context)
-        return await settled(await in_thread(invoke, invocation) if self._sync else invoke())
+        value = await in_thread(invoke, invocation) if self._sync else invoke()
+        return await value if inspect.isawaitable(value) else value
 
     def _as_result(self, value: Any) -> ToolResult:
         if isinstance(value, ToolResult):
@@ -390,18 +398,18 @@ class _Known:
     of some twenty attributes: two more would make it twice as large.
 
     Attributes:
-        labels, sends, foreign: where its results are from, its arguments go, and its description is from.
+        own_labels, sends, foreign: where its results are from, its arguments go, and its description is from.
         spec: what the model is told.
         adapter: what checks the return value.
         returned: what programs get.
     """
 
-    __slots__ = ("adapter", "description", "foreign", "labels", "response", "returned", "sends", "spec")
+    __slots__ = ("adapter", "description", "foreign", "own_labels", "response", "returned", "sends", "spec")
 
-    def __init__(self, description: str, response: Any, labels: Labels, sends: bool, foreign: bool) -> None:
+    def __init__(self, description: str, response: Any, own_labels: Labels | None, sends: bool, foreign: bool) -> None:
         self.description = description
         self.response = response
-        self.labels = labels
+        self.own_labels = own_labels
         self.sends = sends
         self.foreign = foreign
         self.spec: ToolSpec | None = None
@@ -449,17 +457,18 @@ def check_options(
         raise error(f"{whose} has no option {', '.join(map(repr, unknown))}; there are {', '.join(sorted(there))}")
 
 
-def _labels(name: str, trusted: bool, confidential: object) -> Labels:
+def _own_labels(name: str, trusted: bool, confidential: object, foreign: bool) -> Labels | None:
     kinds = () if confidential is False else "confidential" if confidential is True else confidential
     try:
-        return Labels(
-            frozenset() if trusted else frozenset({f"tool {name}"}),
+        labels = Labels(
+            frozenset() if trusted else frozenset({f"foreign tool {name}" if foreign else f"tool {name}"}),
             frozenset({kinds}) if isinstance(kinds, str) else kinds,  # type: ignore[arg-type]  # it is looked at there
         )
     except ValueError:
         raise ToolDefinitionError(
             f"tool {name!r}: confidential is True or False, a text, or several, not {confidential!r:.80}"
         ) from None
+    return None if labels == labels_of_tool(name) else labels
 
 
 def _levels(approval: object, name: str) -> frozenset[Autonomy]:

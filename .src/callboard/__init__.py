@@ -304,6 +304,9 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .actors.serving import ApiKeys as ApiKeys
+    from .actors.serving import Jwt as Jwt
+    from .actors.serving import Webhooks as Webhooks
     from .actors.serving import serve as serve
     from .actors.testing import simulate
     from .providers import (
@@ -801,7 +804,7 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
-    ".actors.serving": ("serve",),
+    ".actors.serving": ("ApiKeys", "Jwt", "Webhooks", "serve"),
     ".actors.testing": ("simulate",),
     ".providers": (
         "Audio",

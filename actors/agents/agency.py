@@ -164,6 +164,17 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         return self._lifecycle.system
 
     @property
+    def journal(self) -> Journal:
+        """Where its runs are kept. Given as an address it is opened by the start."""
+        return self._runtime.journal
+
+    @property
+    def durable(self) -> bool:
+        """Whether its runs outlive the process, and other processes may share them: it has a file's or a database's
+        journal."""
+        return not isinstance(self._given[3], MemoryJournal | None)
+
+    @property
     def pool(self) -> ActorRef[Any] | None:
         """The actor that answers the agents' requests, a pool if nothing else was given; None until it is started, and
         where every agent has a model of its own.
@@ -222,7 +233,8 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         return self._lifecycle.stop_on_signals(drain, signals)
 
     async def drained(self, seconds: float) -> bool:
-        """Wait until no run is under way, for so many seconds at most; returns whether that came about in time."""
+        """Wait until no run is under way, for so many seconds at most; returns whether that came about in time. With a
+        journal of one's own runs that wait for a person are not waited for."""
         return await self._lifecycle.drained(seconds)
 
     # -- runs ----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...tools.scopes import ADMIN, OWNER
@@ -22,6 +22,8 @@ class Caller:
         tenant: the customer the user belongs to.
         scopes: what the user may do: names of the application's own, and ``admin`` for everything. ``owner`` makes
             the caller an owner of every agent.
+        key: the name of the key by which the user asks, for budgets of it; never the key itself. It says nothing of who
+            asks: one user is the same by whichever key.
 
     Raises:
         DefinitionError: something is no text.
@@ -30,12 +32,15 @@ class Caller:
     user: str = ""
     tenant: str = ""
     scopes: frozenset[str] = frozenset()
+    key: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.user, str) or not isinstance(self.tenant, str):
             raise DefinitionError(
                 f"a caller's user and tenant are texts, not {self.user!r:.80} and {self.tenant!r:.80}"
             )
+        if not isinstance(self.key, str):
+            raise DefinitionError(f"the name of a caller's key is a text, not {type(self.key).__name__}")
         scopes: object = self.scopes
         given = tuple(scopes) if isinstance(scopes, Iterable) and not isinstance(scopes, str) else (None,)
         if not all(isinstance(scope, str) for scope in given):

@@ -24,6 +24,15 @@ class SaysFields:
         super().__init_subclass__(**options)
         cls._of_class |= {name for name in cls._fields if name in vars(cls)}
 
+    def check_made(self) -> None:
+        """Look whether a class of one's own has had this made, before anything else asks it.
+
+        Raises:
+            DefinitionError: its ``__init__`` does not call ours.
+        """
+        if not vars(self).keys() >= {*self._fields}:
+            raise DefinitionError(f"{type(self).__name__}.__init__ has to call super().__init__(…)")
+
     def check_class_fields(self) -> None:
         """Look at the fields that a class says which is itself a dataclass.
 

@@ -88,11 +88,15 @@ class TemplateError(PromptError):
         path: the file, as it is called in its folder; or the folder. Empty where it is read from a journal, which
             keeps the text.
         line: the line, counted from 1; 0 when no line is to blame.
+
+    Attributes:
+        problem: the message without the place.
     """
 
     def __init__(self, message: str, *, path: str = "", line: int = 0) -> None:
         where = f"{path}, line {line}: " if line else f"{path}: " if path else ""
         super().__init__(where + message)
+        self.problem = message
         self.path = path
         self.line = line
 
@@ -108,11 +112,15 @@ class SkillFileError(DefinitionError):
         message: what is wrong, and what was expected.
         path: the file or the folder. Empty where it is read from a journal, which keeps the text.
         line: the line, counted from 1; 0 when no line is to blame.
+
+    Attributes:
+        problem: the message without the place.
     """
 
     def __init__(self, message: str, *, path: str = "", line: int = 0) -> None:
         where = f"{path}, line {line}: " if line else f"{path}: " if path else ""
         super().__init__(where + message)
+        self.problem = message
         self.path = path
         self.line = line
 

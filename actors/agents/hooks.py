@@ -79,6 +79,10 @@ MEMORY_HOOKS: Final = "callboard.memory_hooks"
 """Under this key of the baggage stands what calls an agent's hooks for ``memory``, where it has any."""
 
 
+SUMMARY: Final = "summary"
+"""Why a model is asked where it is not for the next step: see `HookContext.why`."""
+
+
 def _nobody(event: type[RunEvent], **fields: Any) -> None:
     """Nobody listens."""
 
@@ -91,6 +95,9 @@ class HookContext:
         event: which one it is.
         request: the request context of the run.
         state: kept for the whole run, for hooks to share.
+        messages: see the table; on ``finalize``: the run's own, in which it was asked, was steered and has answered.
+        why: see the table; on ``request`` and ``response``: ``summary`` where a model is asked for a summary of the
+            conversation (`Summarize`), empty where it is asked for the next step.
         error: on ``finalize``: why the run failed, or None.
         hands_off: on ``approval``: whether the call is a handoff.
         emit: tells those who listen to the run: called with a class of `RunEvent` and its own fields.

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...providers.checks import LIST
 from ..core.base.errors import CoreError
@@ -22,6 +22,7 @@ from ..journal.store import Journal
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable, DefinitionError
 from .runs.coordination.recovery import recover
+from .runs.runtime.register import Entry
 from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from ...providers.config.llmfile import LlmConfig
     from ...providers.pool.dispatch.usage import OnUsage
 
+
+LOOK: Final = 0.5
+"""Seconds between two looks at whether a run has come to wait for a person."""
 
 PoolMaker: TypeAlias = Callable[[Iterable[str]], ChildSpec]
 """Makes a pool that serves the models of these names."""
@@ -249,7 +253,8 @@ class Lifecycle:
         return stopped
 
     async def drained(self, seconds: float) -> bool:
-        """Wait until no run is under way.
+        """Wait until no run is under way. Those that wait for a person are not waited for where a journal keeps them:
+        that may take days, and whoever goes on with them asks again.
 
         Args:
             seconds: how long at most.
@@ -264,16 +269,20 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         register = self._runtime.register
-        while roots := [entry for entry in register.open() if not entry.run.parent]:
+        while roots := [entry for entry in register.open() if not entry.run.parent and not self._waits(entry)]:
             left = deadline - loop.time()
             if left <= 0:
                 return False
             ended = asyncio.Event()
             roots[0].reply.add_done_callback(partial(_set, ended))
             with suppress(TimeoutError):
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(min(left, LOOK)):
                     await ended.wait()
         return True
+
+    def _waits(self, entry: Entry) -> bool:
+        """Whether a run waits for a person, and goes on doing so without this process."""
+        return self._runtime.shared and entry.session is not None and bool(entry.session.stopwatch.paused)
 
 
 def _signal(given: Any) -> signal.Signals:
@@ -346,7 +355,14 @@ def _for_pool() -> Baggage:
     def baggage(run: RunRequest, agent: PreparedAgent) -> Mapping[str, Any]:
         caller = run.caller
         return {
-            REQUESTER: Requester(run.agent, run.conversation, user=caller.user, tenant=caller.tenant, batch=agent.batch)
+            REQUESTER: Requester(
+                run.agent,
+                run.conversation,
+                user=caller.user,
+                tenant=caller.tenant,
+                batch=agent.batch,
+                caller_key=caller.key,
+            )
         }
 
     return baggage

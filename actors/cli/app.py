@@ -16,8 +16,9 @@ from cyclopts import App, CycloptsError
 from ..core.base.errors import CallboardError
 from .config import config
 from .folders import existing
-from .journals.approvals import approvals
+from .journals.approvals import approvals, caller_of
 from .journals.journal import journal
+from .keys import keys
 
 FAILED = 1
 BAD_INPUT = 2
@@ -44,6 +45,7 @@ def _version() -> str:
 app = App(name="callboard", help="Supervised actors for LLM agents.", version=_version, result_action="return_value")
 app.command(journal)
 app.command(approvals)
+app.command(keys)
 app.command(config)
 
 
@@ -68,7 +70,16 @@ def demo(
 
 
 @app.command
-def run(team: Path, request: str, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
+def run(
+    team: Path,
+    request: str,
+    /,
+    *,
+    folder: Path = Path(),
+    import_from: Path | None = None,
+    user: str | None = None,
+    tenant: str = "",
+) -> int:
     """Give a request to a team, and print its answer. How it came about goes to stderr.
 
     Args:
@@ -76,6 +87,8 @@ def run(team: Path, request: str, /, *, folder: Path = Path(), import_from: Path
         request: what to do, in words.
         folder: the folder that the team's file tools are confined to.
         import_from: a folder to look in for the modules that the file names, such as its own.
+        user: whom it is for: whose memory and files the agents have. By default nobody is named.
+        tenant: the customer the user belongs to.
     """
     from .run import run
     from .team import look_in
@@ -83,23 +96,72 @@ def run(team: Path, request: str, /, *, folder: Path = Path(), import_from: Path
     if not request.strip():
         raise EmptyRequest('the request has no words; say what to do: callboard run TEAM.yaml "List every TODO"')
     look_in(import_from)
-    return run(team, request, existing(folder))
+    return run(team, request, existing(folder), caller_of(user, tenant))
 
 
 @app.command
-def chat(team: Path, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
+def chat(
+    team: Path,
+    /,
+    *,
+    folder: Path = Path(),
+    import_from: Path | None = None,
+    user: str | None = None,
+    tenant: str = "",
+) -> int:
     """Talk to a team: @agent speaks to one of them, /help lists the commands, Ctrl-C cancels a run.
 
     Args:
         team: the team file, or an llm.yaml: then one plain agent answers with its models.
         folder: the folder that the team's file tools are confined to.
         import_from: a folder to look in for the modules that the file names, such as its own.
+        user: whom it is for: whose memory and files the agents have. By default nobody is named.
+        tenant: the customer the user belongs to.
     """
     from .chat import chat
     from .team import look_in
 
     look_in(import_from)
-    return chat(team, existing(folder))
+    return chat(team, existing(folder), caller_of(user, tenant))
+
+
+@app.command
+def serve(
+    what: str,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    folder: Path = Path(),
+    import_from: Path | None = None,
+    reload: bool = False,
+    drain: float = 30.0,
+    authenticate: str = "",
+    allow_anyone: bool = False,
+    webhooks: str = "",
+) -> int:
+    """Serve a team over HTTP until it is told to stop: SIGTERM and Ctrl-C have what is under way finished.
+
+    Args:
+        what: a team file, an llm.yaml, or module:name of an Agency or of an ASGI application.
+        host: the address to listen on; one that can be reached from elsewhere wants --authenticate.
+        port: the port; 0 for any that is free.
+        workers: processes that serve; more than one need a journal that they share. SIGHUP replaces them one by one.
+        folder: the folder that the team's file tools are confined to.
+        import_from: a folder to look in for the modules that are named.
+        reload: for development: start anew when a file changes.
+        drain: seconds for which runs under way are waited for in the end; other workers go on with the rest.
+        authenticate: module:name of the function that says who asks.
+        allow_anyone: let everybody ask who can reach the address.
+        webhooks: module:name of the Webhooks that runs in the background may name, to be told of their end.
+    """
+    from .serve import Wanted, serve
+
+    wanted = Wanted(
+        *(what, host, port, workers, existing(folder), import_from, reload, drain, authenticate, allow_anyone, webhooks)
+    )
+    return serve(wanted)
 
 
 @app.command

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from ...providers.messages import Usage
 from ..agents.agency import Agency
+from ..agents.caller import Caller
 from ..agents.events import (
     ApprovalRequested,
     CompletionFinished,
@@ -22,7 +24,7 @@ from ..agents.events import (
     RunStarted,
     TextDelta,
 )
-from ..agents.rendering.flow import arguments_in_words, dollars
+from ..agents.rendering.flow import arguments_in_words, dollars, harmless
 from ..core.base.errors import CallboardError
 from .flow import Flow, make_console
 from .say import COMMANDS, Do, Mistake, Say, understand
@@ -32,28 +34,33 @@ from .tree import lines
 CONVERSATION = "chat"
 
 
-def chat(team_file: Path, folder: Path) -> int:
+def chat(team_file: Path, folder: Path, caller: Caller | None) -> int:
     """Talk to a team until the input ends.
 
     Args:
         team_file: the team file, or one with only the sections about models.
         folder: what the team's file tools are confined to.
+        caller: who talks; None for nobody named.
 
     Raises:
         ConfigError: the file is wrong.
     """
-    return asyncio.run(_chat(team_file, folder))
+    return asyncio.run(_chat(team_file, folder, caller))
 
 
-async def _chat(team_file: Path, folder: Path) -> int:
+async def _chat(team_file: Path, folder: Path, caller: Caller | None) -> int:
     async with running(team_file, folder) as agency:
-        await _Chat(agency, _keyboard(list(agency.agents))).run()
+        await _Chat(agency, _keyboard(list(agency.agents)), caller).run()
     return 0
 
 
 class _Chat:
-    def __init__(self, agency: Agency, read: Read) -> None:
+    def __init__(self, agency: Agency, read: Read, caller: Caller | None) -> None:
         self.agency = agency
+        self.caller = caller
+        self.conversation = CONVERSATION
+        if caller is not None:  # each has their own, also in a journal that several have
+            self.conversation += "".join(f"-{quote(name, safe='')}" for name in (caller.tenant, caller.user) if name)
         self.names = list(agency.agents)
         self.read = read
         self.console = make_console()
@@ -100,7 +107,9 @@ class _Chat:
 
     async def _talk(self, say: Say) -> None:
         self.flow.begin()
-        events = self.agency.run_streaming(say.text, agent=say.agent, conversation=CONVERSATION)
+        events = self.agency.run_streaming(
+            say.text, agent=say.agent, conversation=self.conversation, caller=self.caller
+        )
         try:
             async with aclosing(events):
                 async for event in events:
@@ -129,6 +138,8 @@ class _Chat:
 
     async def _decide(self, event: ApprovalRequested) -> None:
         self.console.print(f"{event.agent} wants {event.tool}: {arguments_in_words(event.arguments)}", style="yellow")
+        if event.why:
+            self.console.print(f"why: {harmless(event.why)}", style="yellow", soft_wrap=True)
         try:
             said = (await self.read("allow? yes, edit, or no and why> ", "")).strip()
             word, _, rest = said.partition(" ")

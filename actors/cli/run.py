@@ -6,18 +6,20 @@ import asyncio
 import sys
 from pathlib import Path
 
+from ..agents.caller import Caller
 from ..agents.events import ApprovalRequested, RunEvent
 from .flow import Flow, make_console, total
 from .team import running
 
 
-def run(team_file: Path, request: str, folder: Path) -> int:
+def run(team_file: Path, request: str, folder: Path, caller: Caller | None) -> int:
     """Ask a team, print its answer.
 
     Args:
         team_file: the team file, or one with only the sections about models.
         request: what to ask its first agent.
         folder: what the team's file tools are confined to.
+        caller: whom it is for; None for nobody named.
 
     Returns:
         0; a run without an answer raises.
@@ -25,10 +27,10 @@ def run(team_file: Path, request: str, folder: Path) -> int:
     Raises:
         CallboardError: the file is wrong, or the run ended without an answer.
     """
-    return asyncio.run(_run(team_file, request, folder))
+    return asyncio.run(_run(team_file, request, folder, caller))
 
 
-async def _run(team_file: Path, request: str, folder: Path) -> int:
+async def _run(team_file: Path, request: str, folder: Path, caller: Caller | None) -> int:
     console = make_console(stderr=True)
     flow = Flow(console, asyncio.get_running_loop().time)
     async with running(team_file, folder) as agency:
@@ -43,7 +45,7 @@ async def _run(team_file: Path, request: str, folder: Path) -> int:
                 asyncio.get_running_loop().call_soon(agency.deny, event, reason)
 
         agency.subscribe(look)
-        answer = await agency.run(request)
+        answer = await agency.run(request, caller=caller)
     console.print(total(answer), style="dim")
     sys.stdout.write(answer.text.rstrip("\n") + "\n")
     return 0

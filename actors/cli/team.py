@@ -50,6 +50,15 @@ def says_only_models(file: Path) -> bool:
     return any(difflib.get_close_matches(name, models, 1) for name in data)
 
 
+def durable(team_file: Path, folder: Path) -> bool:
+    """Whether a file names a journal, that several processes may share.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    return not says_only_models(team_file) and "journal" in load_team(team_file, default_tools(folder)).options
+
+
 @asynccontextmanager
 async def running(team_file: Path, folder: Path) -> AsyncIterator[Agency]:
     """Start the team of a file, or one plain agent with the models of a file that has no agents; ``callboard tree``

@@ -2,9 +2,12 @@
 
 try:
     from .app import serve
+    from .operations.webhooks import Webhooks
+    from .who.keys import ApiKeys
+    from .who.tokens import Jwt
 except ModuleNotFoundError as error:
     if error.name is None or error.name.startswith("callboard"):
         raise
     raise ImportError("serving needs an optional dependency: pip install 'callboard[serve]'") from error
 
-__all__ = ["serve"]
+__all__ = ["ApiKeys", "Jwt", "Webhooks", "serve"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from starlette.requests import HTTPConnection
@@ -13,18 +14,24 @@ from starlette.requests import HTTPConnection
 from ..agents.agency import Agency
 from ..agents.caller import NOBODY, Caller
 from ..agents.errors import DefinitionError
-from .problems import refuse
+from .problems import SOON, Problem, Refused, refuse
 from .requests import BODY_LIMIT
 
 Authenticate: TypeAlias = Callable[[HTTPConnection], "Caller | Awaitable[Caller | None] | None"]
-"""Says who asks, by the headers of a request; None where it is nobody who may. It may be async, and raises `Refused` to
-say what is wrong."""
+"""Says who asks, by the headers of a request; None where it is nobody whom it knows. It may be async, and raises
+`Refused` to say what is wrong. `ApiKeys` and `Jwt` are such."""
+
+MOST_ASKING: Final = 1_000
+"""Requests that wait at once to hear who asks: those above are sent away before anything of them is read."""
 
 OnDisconnect: TypeAlias = Literal["continue", "cancel"]
 """What becomes of a run whose client has gone."""
 
 RESERVED = frozenset(
-    {"v1", "a2a", "ag-ui", "docs", "healthz", "mcp", "metrics", "openapi.json", "readyz", "realtime", ".well-known"}
+    {
+        *("v1", "a2a", "ag-ui", "agency", "docs", "healthz", "mcp", "metrics", "openapi.json", "readyz", "realtime"),
+        ".well-known",
+    }
 )
 """First steps of paths that are not an agent's."""
 
@@ -35,19 +42,26 @@ class Server:
 
     Args:
         agency: whom to ask.
-        authenticate: says who asks; None where everybody may, as nobody in particular.
+        authenticate: say who asks, in turn; empty where everybody may, as nobody in particular.
         body_limit: bytes of a request's body, at most.
         on_disconnect: what becomes of a run whose client has gone, where the request does not say.
         ping: seconds of silence after which a stream says that it lives.
+        drain: seconds for which runs under way are waited for when it is told to stop.
     """
 
     agency: Agency
-    authenticate: Authenticate | None = None
+    authenticate: tuple[Authenticate, ...] = ()
     body_limit: int = BODY_LIMIT
     on_disconnect: OnDisconnect = "continue"
     ping: float = 15.0
+    drain: float = 30.0
     draining: bool = field(default=False, init=False)
     """Whether it has been told to stop: clients that are sent away have not gone by themselves."""
+    leaving: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
+    """What ends once it has stopped, where it was told to."""
+    also_waited_for: list[Callable[[], Awaitable[object]]] = field(default_factory=list, init=False, repr=False)
+    """What is waited for besides runs when it drains."""
+    _asking: int = field(default=0, init=False)
 
     async def caller(self, connection: HTTPConnection) -> Caller:
         """Who asks.
@@ -55,14 +69,25 @@ class Server:
         Raises:
             Refused: nobody who may.
         """
-        if self.authenticate is None:
-            return NOBODY
-        found = self.authenticate(connection)
-        if inspect.isawaitable(found):
-            found = await found
-        if found is None:
-            raise unauthorized("give the key or token that you were given as `Authorization: Bearer …`")
-        return found
+        return await self._found(connection) if self.authenticate else NOBODY
+
+    async def _found(self, connection: HTTPConnection) -> Caller:
+        if self._asking >= MOST_ASKING:
+            message = "too many ask at once who have not said who they are: come back"
+            raise Refused(Problem(503, "overloaded", message, retry_after=SOON))
+        self._asking += 1
+        try:
+            for authenticate in self.authenticate:
+                found = authenticate(connection)
+                if inspect.isawaitable(found):
+                    found = await found
+                if isinstance(found, Caller):
+                    return found
+                if found is not None:
+                    raise TypeError(f"what says who asks returns a Caller or None, not {type(found).__name__}")
+        finally:
+            self._asking -= 1
+        raise unauthorized()
 
     def agent(self, name: str) -> str:
         """The agent of a name, as a path has it.
@@ -79,15 +104,19 @@ class Server:
         """Look whether the agency can be served.
 
         Raises:
-            DefinitionError: an agent has a name that is a path of the server's.
+            DefinitionError: an agent has a name that is a path of the server's; or who asks is to be said by what is no
+                function.
         """
+        for authenticate in self.authenticate:
+            if not callable(authenticate):
+                raise DefinitionError(f"authenticate is a function, or several, not {type(authenticate).__name__}")
         for name in self.agency.agents:
             if name in RESERVED:
                 raise DefinitionError(f"an agent that is served cannot be called {name!r}: that path is the server's")
 
 
-def unauthorized(message: str) -> Exception:
-    """The refusal of somebody who did not say who they are, or not credibly."""
-    refused = refuse(401, "unauthorized", message)
-    refused.problem.headers["www-authenticate"] = "Bearer"  # type: ignore[index]
-    return refused
+def unauthorized() -> Refused:
+    """The refusal of somebody who did not say who they are, or not credibly: it is the same whatever was wrong, as
+    whoever guesses must not learn how near they are."""
+    message = "give the key or token that you were given, and that is still good, as `Authorization: Bearer …`"
+    return Refused(Problem(401, "unauthorized", message, headers={"www-authenticate": "Bearer"}))

@@ -1,18 +1,29 @@
-"""Answers that come piece by piece, as server-sent events: each has an id behind which whoever was cut off goes on."""
+"""Answers that come piece by piece, as server-sent events: each has an id behind which whoever was cut off goes on.
+
+The format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream. It is written here,
+and not by sse-starlette, because that opens a scope for each event: 20 chunks took 580 µs of CPU with it where
+starlette's plain stream takes 340.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from sse_starlette.event import ServerSentEvent
-from sse_starlette.sse import EventSourceResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from .server import Server
 
 SEND_TIMEOUT: Final = 60.0
 """Seconds for which a client may take nothing: then it has gone."""
+
+COME_BACK: Final = 1_000
+"""Milliseconds after which a client that was cut off because the server stops is to ask another one."""
+
+_PING: Final = b": ping\n\n"
 
 
 class Event(NamedTuple):
@@ -22,29 +33,98 @@ class Event(NamedTuple):
         data: its payload, written as JSON; a text is sent as it is.
         id: behind which to go on; empty for none.
         name: of the event; empty for the usual one.
+        retry: milliseconds after which to connect again where the stream ends; None where nothing is said of it.
     """
 
     data: Mapping[str, Any] | str
     id: str = ""
     name: str = ""
+    retry: int | None = None
 
     def encoded(self) -> bytes:
         """The event as it is sent."""
         data = self.data if isinstance(self.data, str) else json.dumps(self.data, separators=(",", ":"))
-        return ServerSentEvent(data, event=self.name or None, id=self.id or None, sep="\n").encode()
+        if "\n" in data or "\r" in data:
+            data = "\ndata: ".join(data.splitlines() or [""])
+        about = f"id: {self.id}\n" if self.id else ""
+        if self.name:
+            about += f"event: {self.name}\n"
+        if self.retry is not None:
+            about += f"retry: {self.retry}\n"
+        return f"{about}data: {data}\n\n".encode("utf-8", "replace")
 
 
-def streamed(server: Server, events: AsyncIterator[Event], headers: Mapping[str, str] | None = None) -> Any:
-    """The answer to a request for a stream. Whoever is slow to read is waited for, and nothing piles up meanwhile.
+class EventStream(Response):
+    """The answer to a request for a stream. Whoever is slow to read is waited for, and nothing piles up meanwhile; who
+    goes has the events closed.
 
     Args:
         server: whose it is.
-        events: what to send; closed where the client goes.
+        events: what to send.
         headers: that the answer has besides.
     """
 
-    async def written() -> AsyncIterator[bytes]:
-        async for event in events:
-            yield event.encoded()
+    media_type = "text/event-stream"
 
-    return EventSourceResponse(written(), headers=headers, sep="\n", ping=server.ping, send_timeout=SEND_TIMEOUT)
+    def __init__(self, server: Server, events: AsyncGenerator[Event], headers: Mapping[str, str] | None = None) -> None:
+        self.status_code = 200
+        self.background = None
+        self._every = server.ping
+        self._events = events
+        self._sending = 0
+        """How many pieces are being sent: the client has not taken all that was before them."""
+        self._last = 0.0
+        """When a piece was begun to be sent, by the event loop's time."""
+        self._left = False
+        self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+
+        def give_up() -> None:
+            self._left = True
+            task.cancel()
+
+        async def leave() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            give_up()
+
+        self._last = loop.time()
+        leaving = loop.create_task(leave())
+        pinging = loop.create_task(self._ping(send, give_up)) if self._every else None
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            async for event in self._events:
+                await self._sent(send, event.encoded())
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except asyncio.CancelledError:
+            if not self._left or task.uncancel() > 0:
+                raise
+        finally:
+            for one in (leaving, pinging):
+                if one is not None:
+                    one.cancel()
+            await self._events.aclose()
+
+    async def _sent(self, send: Send, piece: bytes) -> None:
+        self._last = asyncio.get_running_loop().time()
+        self._sending += 1
+        try:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            self._sending -= 1
+
+    async def _ping(self, send: Send, give_up: Callable[[], object]) -> None:
+        """Send a sign of life where there is silence, and give up who takes nothing."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._every)
+            silent = loop.time() - self._last
+            if self._sending and silent > SEND_TIMEOUT:
+                give_up()
+                return
+            if not self._sending and silent >= self._every:
+                await self._sent(send, _PING)

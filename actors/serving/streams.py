@@ -10,14 +10,14 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ..agents.errors import AgentError
+from ..agents.errors import AgencyClosed, AgentError
 from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import KINDS, Cursor, RunText
 from ..agents.runs.reading.progress import RunRecord
 from .problems import Problem, Refused, problem_of, refuse
 from .runs import problem_of_end, watched
 from .server import OnDisconnect, Server
-from .sse import Event
+from .sse import COME_BACK, Event
 
 RESUME: Final = "last-event-id"
 """The header that says which event came last."""
@@ -98,6 +98,8 @@ async def events_of(
     except TextBegunAnew:
         message = "the model was asked again and says something else: what came of this answer is void; ask for the run"
         yield Event(failed(Problem(409, "answer_changed", message, run=handle.id)))
+    except AgencyClosed as error:
+        yield Event(failed(problem_of(error, handle.id)), retry=COME_BACK)
     except (AgentError, Refused) as error:
         yield Event(failed(problem_of(error, handle.id)))
 

@@ -348,14 +348,7 @@ class HttpProvider(Provider):
 
     def _counted_in(self, body: Any, name: str) -> int:
         """The count of tokens that a vendor's own endpoint answered, under `name`. Raises `MalformedResponse`."""
-        try:
-            found = fields.mapping(body, "the body").get(name)
-            if found is not None:
-                return fields.count(found, name)
-            problem = f"a count without {name}"
-        except fields.WrongField as wrong:
-            problem = str(wrong)
-        raise failures.malformed(problem, provider=self.spec.name)
+        return failures.read_by(_count, body, name, provider=self.spec.name)
 
     async def _close(self) -> None:
         transport, self._transport = self._transport, None
@@ -367,3 +360,10 @@ def embeddings_headed(made: Embeddings, headers: Mapping[str, str], notes: list[
     """Embeddings with what their response's headers say, and what had to be changed."""
     request_id = failures.request_id(headers) or made.request_id
     return replace(made, request_id=request_id, limits=rate_limits(headers), notes=(*notes, *made.notes))
+
+
+def _count(body: Any, name: str) -> int:
+    found = fields.mapping(body, "the body").get(name)
+    if found is None:
+        raise fields.WrongField(f"a count without {name}")
+    return fields.count(found, name)

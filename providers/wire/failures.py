@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import (
     AuthenticationFailed,
@@ -38,6 +38,8 @@ from ..errors import (
 from . import fields
 from .limits import rate_limits, retry_after, retry_info
 from .secrets import public, shortened
+
+T = TypeVar("T")
 
 # By the error's own `code`, `type` or reason, where that says more than the status.
 _EXACT: dict[str, type[ProviderError]] = {
@@ -218,6 +220,19 @@ def malformed(what: str, *, provider: str = "", status: int | None = None, reque
     """The error for an answer that is not the protocol; `what` says what was found."""
     who = f"{provider} answered with " if provider else "the answer is "
     return MalformedResponse(who + what, provider=provider, status=status, request_id=request_id)
+
+
+def read_by(read: Callable[..., T], *given: Any, provider: str) -> T:
+    """What `read` makes of what it is given, of an answer.
+
+    Raises:
+        MalformedResponse: it raised `WrongField`. Nothing of the answer is in a cause of it.
+    """
+    try:
+        return read(*given)
+    except fields.WrongField as wrong:
+        problem = str(wrong)
+    raise malformed(problem, provider=provider)
 
 
 def cut(*, provider: str, request_id: str = "") -> StreamCut:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..checks import MOST_TOKENS
+
+T = TypeVar("T")
 
 
 class WrongField(ValueError):
@@ -224,3 +226,27 @@ def blank(value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(blank(item) or (type(item) is int and item == 0) for item in value.values())
     return value is None or value == "" or (isinstance(value, list | tuple) and not value)
+
+
+def ours_of(rest: dict[str, Any], name: str, read: Callable[[Mapping[str, Any], str], T | None]) -> tuple[T, ...]:
+    """What is ours of a list of objects; what is the vendor's own stays in `rest`.
+
+    Args:
+        rest: what has the list.
+        name: under which.
+        read: what is made of one that stands at a place; None where it is the vendor's own.
+
+    Raises:
+        WrongField: it is no list of objects, or `read` raises it.
+    """
+    ours: list[T] = []
+    theirs: list[Any] = []
+    for number, given in enumerate(mappings(rest.pop(name, None), name)):
+        made = read(given, f"{name}[{number}]")
+        if made is None:
+            theirs.append(given)
+        else:
+            ours.append(made)
+    if theirs:
+        rest[name] = theirs
+    return tuple(ours)

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from ..embeddings import EmbeddingRequest, Embeddings
 from ..messages import Usage
 from . import fields
-from .failures import from_event, malformed
+from .failures import from_event, malformed, read_by
 
 PATH = "/embeddings"
 Encoding: TypeAlias = Literal["float", "base64"]
@@ -79,7 +79,7 @@ def from_response(body: Any, *, count: int, provider: str = "") -> Embeddings:
     check_lengths(vectors, provider)
     return Embeddings(
         vectors,
-        Usage(_read_tokens(body.get("usage"), provider)),
+        Usage(read_by(_tokens, body.get("usage"), provider=provider)),
         model=fields.name(body.get("model")),
         provider=provider,
         request_id=fields.name(body.get("id")),
@@ -116,14 +116,10 @@ def check_lengths(vectors: tuple[tuple[float, ...], ...], provider: str) -> None
         raise malformed(f"embeddings of different lengths: {sorted(lengths)}", provider=provider)
 
 
-def _read_tokens(usage: Any, provider: str) -> int:
-    try:
-        given = fields.mapping(usage, "usage")
-        asked, total = (fields.count(given.get(name), f"usage.{name}") for name in ("prompt_tokens", "total_tokens"))
-        return asked or total
-    except fields.WrongField as wrong:
-        problem = str(wrong)
-    raise malformed(problem, provider=provider)
+def _tokens(usage: Any) -> int:
+    given = fields.mapping(usage, "usage")
+    asked, total = (fields.count(given.get(name), f"usage.{name}") for name in ("prompt_tokens", "total_tokens"))
+    return asked or total
 
 
 def _read_vector(value: Any, provider: str) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..messages import Message, Part, ToolSpec
+from ..messages import Message, Part, ToolSpec, Usage
 from . import fields
 from .state import Kept, beside, check_each, kept, restored, theirs, with_state
 
@@ -96,3 +96,39 @@ def read_function(function: Mapping[str, Any], at: str) -> ToolSpec:
     about = fields.text(function.get("description"), f"{at}.description")
     schema = fields.mapping(function.get("parameters"), f"{at}.parameters")
     return ToolSpec(name, about, schema, fields.flag(function.get("strict"), f"{at}.strict", False))
+
+
+def read_usage(value: Any, asked: str, answered: str) -> Usage:
+    """Usage; what is missing is 0.
+
+    Args:
+        value: it, as the protocol writes it.
+        asked, answered: how the protocol's names for tokens of the request and of the answer begin.
+
+    Raises:
+        WrongField: it is not the protocol.
+    """
+    usage = fields.mapping(value, "usage")
+    given = fields.mapping(usage.get(f"{asked}_tokens_details"), f"usage.{asked}_tokens_details")
+    made = fields.mapping(usage.get(f"{answered}_tokens_details"), f"usage.{answered}_tokens_details")
+    return Usage(
+        fields.count(usage.get(f"{asked}_tokens"), f"usage.{asked}_tokens"),
+        fields.count(usage.get(f"{answered}_tokens"), f"usage.{answered}_tokens"),
+        fields.count(given.get("cached_tokens"), f"usage.{asked}_tokens_details.cached_tokens"),
+        fields.count(given.get("cache_write_tokens"), f"usage.{asked}_tokens_details.cache_write_tokens"),
+        fields.count(made.get("reasoning_tokens"), f"usage.{answered}_tokens_details.reasoning_tokens"),
+    )
+
+
+def write_usage(usage: Usage, asked: str, answered: str) -> dict[str, Any]:
+    """Usage as the protocol writes it; see `read_usage`."""
+    return {
+        f"{asked}_tokens": usage.input_tokens,
+        f"{answered}_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        f"{asked}_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        f"{answered}_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }

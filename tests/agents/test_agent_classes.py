@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from callboard import Agency, Agent, RequestContext
+from callboard import Agency, Agent, RequestContext, Skill
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.testing.doubles.models import Script
 
@@ -41,6 +41,28 @@ def test_what_an_instance_is_given_goes_before_what_its_class_says() -> None:
     assert (senior.name, senior.model, list(senior.tools), senior.description) == ("Senior", "large", [], "Adds up.")
     brief: Agent = Senior("Senior", "Be brief.")
     assert brief.instructions == "Be brief."
+
+
+def test_a_class_whose_init_does_not_call_ours_is_named() -> None:
+    class Lazy(Agent):
+        name = "Lazy"
+
+        def __init__(self) -> None:
+            self.number = 1
+
+    class Shelf(Skill):
+        name = "shelf"
+
+        def __init__(self) -> None:
+            self.books = 3
+
+    for make, name in (
+        (lambda: Agency(Lazy()), "Lazy"),
+        (lambda: Agent("A", skills=[Shelf()]), "Shelf"),
+        (lambda: Agent("A", skills=[Skill("reader", requires=[Shelf()])]), "Shelf"),
+    ):
+        with pytest.raises(DefinitionError, match=rf"{name}\.__init__ has to call super"):
+            make()
 
 
 def test_a_class_that_has_an_init_of_its_own_calls_that_of_agents() -> None:

@@ -17,7 +17,7 @@ from tests.providers.pool.scripted import Script, endpoint
 
 from .support import function
 
-ADA, BOB = Caller("ada", "acme"), Caller("bob", "acme")
+ADA, BOB = Caller("ada", "acme", key="laptop"), Caller("bob", "acme")
 NOON = datetime(2030, 3, 1, 12, tzinfo=UTC).timestamp()
 MIDNIGHT = NOON + 43_200
 
@@ -47,7 +47,10 @@ def agent(**options: Any) -> Agent:
         ({"requests": 1}, "1 of 1 requests"),
     ],
 )
-@pytest.mark.parametrize("account", [("user", "acme/ada"), ("user", "*"), ("tenant", "acme"), ("tenant", "*")])
+@pytest.mark.parametrize(
+    "account",
+    [("user", "acme/ada"), ("user", "*"), ("tenant", "acme"), ("tenant", "*"), ("caller_key", "laptop")],
+)
 async def test_who_has_nothing_left_is_told_when_to_come_back_and_nothing_is_begun(
     account: tuple[Any, str], limits: dict[str, Any], said: str
 ) -> None:

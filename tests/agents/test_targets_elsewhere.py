@@ -50,6 +50,23 @@ async def test_a_remote_agent_that_has_too_much_to_do_is_asked_again_when_it_say
     assert [later - asked[0] for later in asked] == [0, 7, 9]
 
 
+async def test_half_a_character_reaches_a_target_elsewhere_as_what_stands_for_one() -> None:
+    sent: list[bytes] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content)
+        return completion() if len(sent) == 1 else httpx.Response(200, json={"text": "done"})
+
+    transport = httpx.MockTransport(serve)
+    for target in (
+        RemoteAgent("Far", "https://far.example/v1", transport=transport),
+        WebhookTarget("Hook", "https://far.example/hook", transport=transport),
+    ):
+        async with Agency(target) as agency:
+            assert (await agency.run("half \ud83d, whole \ud83d\ude00")).text
+    assert ["half \ufffd, whole 😀" in content.decode() for content in sent] == [True, True]
+
+
 @virtual_time
 async def test_a_remote_agent_that_stays_busy_is_given_up_by_name() -> None:
     remote, asked = far([httpx.Response(429, text="busy")] * http_target.ATTEMPTS)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Limits, Request, tool
+from callboard import Agency, Agent, Guardrail, Limits, PatternCheck, Request, tool
 from tests.durable.support import call, eventually, function, results
 
 from .bookkeeper import Program
@@ -190,6 +190,25 @@ async def test_a_run_that_waits_for_more_is_given_it(place: Place, tmp_path: Pat
             done = await asyncio.to_thread(callboard, *more, cwd=tmp_path)
             assert done.out == "approved more of A/c; it has been taken\n", done
             assert (await run).text == "done"
+
+
+async def test_the_list_says_why_a_person_is_asked(place: Place, tmp_path: Path) -> None:
+    @tool(risk="safe")
+    def write(to: str) -> str:
+        """Write."""
+        return "written"
+
+    rivals = Guardrail(PatternCheck("rival", "rival"), on="tool_call", action="ask", name="rivals")
+    agent = Agent("A", "a", tools=[write], hooks=[rivals])
+    with place.journal() as journal:
+        async with Agency(agent, model=function(lambda _: call("write", to="the rival")), journal=journal) as agency:
+            run = await agency.start_run("write", conversation="c")
+            await eventually(lambda: agency.approvals, "the approval")
+            listed = await asyncio.to_thread(callboard, "approvals", "list", place.address, cwd=tmp_path)
+            assert listed.out.rstrip().endswith("(guardrail rivals found rival)"), listed
+            plain = await asyncio.to_thread(callboard, "approvals", "list", place.address, "--json", cwd=tmp_path)
+            assert json.loads(plain.out)[0]["why"] == "guardrail rivals found rival"
+            await run.cancel()
 
 
 def test_a_conversation_that_cannot_be_read_hides_no_other(place: Place, paid: Path, tmp_path: Path) -> None:

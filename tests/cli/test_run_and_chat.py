@@ -131,6 +131,32 @@ def test_a_risky_call_is_approved_in_the_chat(folder: Path) -> None:
     assert (folder / "work" / "out.md").exists()
 
 
+def test_a_request_and_a_chat_are_for_the_user_who_is_named(folder: Path) -> None:
+    team = "skills: {storage: {settings: {folder: work}}}\nagents: {A: {skills: [storage]}}\njournal: team.db\n"
+    (folder / "team.yaml").write_text(team, encoding="utf-8")
+    ann = ("--user", "ann", "--tenant", "acme")
+    run = ("run", "team.yaml", "list the storage")
+    nobody = callboard(*run, cwd=folder)
+    assert "whose files these are is not known" in nobody.out, nobody
+    (write,) = [callboard("chat", "team.yaml", *ann, cwd=folder, typed='storage_write path "a.md" content "tea"\n')]
+    assert "wrote 3 bytes" in write.out, write
+    assert "a.md (3 bytes)" in callboard(*run, *ann, cwd=folder).out
+    assert "(there are no files)" in callboard(*run, "--user", "ann", cwd=folder).out
+    assert_refused(callboard(*run, "--tenant", "acme", cwd=folder), "give both")
+    shown = callboard("show", "team.db", cwd=folder).out
+    assert "A/chat-acme-ann" in shown
+    assert "ann of acme" in shown
+
+
+def test_who_is_asked_in_the_chat_is_told_why(folder: Path) -> None:
+    labelled = (folder / "team.yaml").read_text(encoding="utf-8") + "label_policy: {}\n"
+    (folder / "labelled.yaml").write_text(labelled, encoding="utf-8")
+    done = talk(folder, ASK, "no", team="labelled.yaml")
+    assert 'Developer wants Write: path="out.md"' in done.out
+    assert "why: Write may not be called because of text from outside (tool Grep)" in done.out
+    assert not (folder / "work" / "out.md").exists()
+
+
 def test_a_risky_call_is_denied_in_the_chat_with_a_reason_that_the_model_is_told(folder: Path) -> None:
     done = talk(folder, ASK, "no, I keep that file", team="careful.yaml")
     assert "I keep that file" in done.out

@@ -23,7 +23,7 @@ def model(request: Request) -> str | list[ToolCall]:
     """Stands for a vendor's model: it loads the skill, does as it says, and tells the result."""
     said = [message.text for message in request.messages if message.role == "tool"]
     if not said:
-        return [ToolCall("call-1", "load_skill", '{"name": "word-count"}')]
+        return [ToolCall("call-1", "load_skill", '{"skill": "word-count"}')]
     if len(said) == 1:
         arguments = {"skill": "word-count", "path": "scripts/count.py", "arguments": [TEXT]}
         return [ToolCall("call-2", "run_skill_script", json.dumps(arguments))]

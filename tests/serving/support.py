@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import uvicorn
 from openai import AsyncOpenAI
+from starlette.applications import Starlette
 
 from callboard import Agency
 from callboard.actors import Actor, ChildSpec
@@ -65,11 +66,13 @@ class Served:
     Attributes:
         url: where, without a path.
         server: uvicorn's.
+        app: what it serves.
     """
 
-    def __init__(self, url: str, server: uvicorn.Server) -> None:
+    def __init__(self, url: str, server: uvicorn.Server, app: Starlette) -> None:
         self.url = url
         self.server = server
+        self.app = app
 
     def openai(self, path: str = "/v1", **options: Any) -> AsyncOpenAI:
         """OpenAI's own client, which asks once."""
@@ -91,7 +94,8 @@ def speaker(
 @asynccontextmanager
 async def served(agency: Agency, **options: Any) -> AsyncIterator[Served]:
     """Serve an agency at a port that is free, until the end of the block."""
-    config = uvicorn.Config(serve(agency, **options), port=0, log_level="warning", timeout_graceful_shutdown=1)
+    app = serve(agency, **options)
+    config = uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
     task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -100,7 +104,7 @@ async def served(agency: Agency, **options: Any) -> AsyncIterator[Served]:
             if task.done():
                 task.result()
             await asyncio.sleep(0.005)
-        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", server)
+        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", server, app)
     finally:
         server.should_exit = True
         await task

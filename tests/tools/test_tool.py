@@ -108,7 +108,9 @@ async def test_a_method_is_a_tool_of_an_object_and_not_of_its_class() -> None:
 
         class Decorated:
             @tool(risk="safe")
-            async def count(self, number: int, item: str) -> int: ...
+            async def count(self, number: int, item: str) -> int:
+                """How many there are."""
+                return number
 
     bound = tool(risk="safe")(Counter().count)
     assert list(bound.spec.parameters["properties"]) == ["item"]

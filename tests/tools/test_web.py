@@ -160,7 +160,8 @@ async def test_addresses_of_private_networks_are_refused_before_anything_is_sent
             result = await public_only.run({"url": f"http://{host}:{port}/secret"})
             assert isinstance(result.error, FetchFailed), host
         assert not web.asked
-    for host in ("10.0.0.1", "192.168.1.1", "169.254.169.254", "172.16.0.1", "100.64.0.1", "[fd00::1]", "224.0.0.1"):
+    private = ["10.0.0.1", "192.168.1.1", "169.254.169.254", "172.16.0.1", "100.64.0.1", "[fd00::1]", "224.0.0.1"]
+    for host in [*private, "192.0.0.192", "192.0.0.8", "192.88.99.1", "[::ffff:192.0.0.192]", "[64:ff9b::c000:c0]"]:
         result = await public_only.run({"url": f"http://{host}/"})
         assert "private network" in result.content, host
 
@@ -221,7 +222,7 @@ class _Names:
         self.asked: list[str] = []
         monkeypatch.setattr("socket.getaddrinfo", self._look_up)
         # All of them are this machine's; the first counts as public, all others as private.
-        monkeypatch.setattr("callboard.tools.builtin.web._is_public", lambda address: address == "127.0.0.1")
+        monkeypatch.setattr("callboard.tools.builtin.addresses.is_public", lambda address: address == "127.0.0.1")
 
     def _look_up(self, host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         self.asked.append(host)

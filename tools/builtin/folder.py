@@ -72,6 +72,18 @@ class Entry:
     size: int = 0
 
 
+def existing(root: str | os.PathLike[str]) -> Path:
+    """The place of a folder; where it is itself a link, of its target at this moment.
+
+    Raises:
+        NoSuchPath: it does not exist or is no folder.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise NoSuchPath(f"the folder {str(root)!r} does not exist")
+    return folder.resolve()
+
+
 class Folder:
     """A root folder, and what may be done within it.
 
@@ -87,12 +99,9 @@ class Folder:
     def __init__(self, root: str | os.PathLike[str], *, absolute: bool = False) -> None:
         if os.open not in os.supports_dir_fd or not hasattr(os, "O_NOFOLLOW"):
             raise FileError("confined file tools need a POSIX system")
-        given = Path(root)
-        if not given.is_dir():
-            raise NoSuchPath(f"the folder {str(root)!r} does not exist")
-        self.root = given.resolve()
+        self.root = existing(root)
         # Absolute paths may name the root either way.
-        self._prefixes = tuple(dict.fromkeys((str(self.root), os.path.abspath(given))))
+        self._prefixes = tuple(dict.fromkeys((str(self.root), os.path.abspath(root))))
         self._shown = [str(self.root).rstrip("/")] if absolute else []
 
     @contextmanager

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..errors import InvalidArguments, NoSuchPath, OutsideFolder, ToolError
+from ..errors import InvalidArguments, OutsideFolder, ToolError
 from ..function_tool import tool
 from ..tool import Tool, ToolOptions
+from .folder import existing
 from .process import checked_output, clean_environment, run_process
 
 Reading: TypeAlias = Literal["status", "diff", "log", "show", "blame", "branch", "tag", "ls-files", "shortlog"]
@@ -72,10 +73,7 @@ def git_tool(
     Raises:
         NoSuchPath: the folder does not exist.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise NoSuchPath(f"the folder {str(root)!r} does not exist")
-    folder = folder.resolve()
+    folder = existing(root)
     environment = {
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
         "GIT_CONFIG_NOSYSTEM": "1",

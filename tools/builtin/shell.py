@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
-from ..errors import NoSuchPath
 from ..function_tool import tool
 from ..threads import in_thread
 from ..tool import Tool
+from .folder import existing
 from .launcher import launcher
 from .process import checked_output, clean_environment, run_process
 
@@ -38,10 +37,7 @@ def bash_tool(
     Raises:
         NoSuchPath: the folder does not exist.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise NoSuchPath(f"the folder {str(root)!r} does not exist")
-    folder = folder.resolve()
+    folder = existing(root)
     longest = timeout
 
     # Its own limit stops a command first, so that the model sees what it printed; the tool's is the safety net.

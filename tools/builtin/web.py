@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import socket
 import ssl
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from ..errors import FetchFailed
 from ..function_tool import tool
 from ..threads import in_thread
 from ..tool import Tool
+from .addresses import check_peer, pinned
 from .readable import html_to_text
 
 if TYPE_CHECKING:
@@ -76,9 +75,9 @@ async def _fetch(client: httpx.AsyncClient, url: str, max_bytes: int, private: b
     try:
         target = httpx.URL(url)
         for _ in range(_REDIRECTS + 1):
-            request = await _pinned(client, target, private)
+            request = await pinned(client, "GET", target, private)
             async with aclosing(await client.send(request, stream=True)) as response:
-                _check_peer(response, target, private)
+                check_peer(response, target, private)
                 if response.has_redirect_location:
                     target = target.join(response.headers["location"])
                     continue
@@ -88,58 +87,6 @@ async def _fetch(client: httpx.AsyncClient, url: str, max_bytes: int, private: b
     except httpx.HTTPError as error:
         raise FetchFailed(f"{url}: {error or type(error).__name__}") from error
     raise FetchFailed(f"{url}: more than {_REDIRECTS} redirects")
-
-
-async def _pinned(client: httpx.AsyncClient, url: httpx.URL, private: bool) -> httpx.Request:
-    """A request to the address that was checked, so that the name cannot resolve to another one meanwhile."""
-    if url.scheme not in ("http", "https") or not url.host:
-        raise FetchFailed(f"{str(url)!r} is not an http or https address")
-    if url.userinfo:
-        raise FetchFailed("an address must not hold a user name or password")
-    port = url.port or (443 if url.scheme == "https" else 80)
-    try:
-        found = await in_thread(lambda: socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError):
-        raise FetchFailed(f"the host {url.host!r} is not known") from None
-    # IPv4 first: many machines know IPv6 addresses that they cannot reach.
-    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
-    for address in addresses:
-        if not private and not _is_public(address):
-            raise FetchFailed(f"{url.host!r} is an address of a private network, which may not be fetched from here")
-    return client.build_request(
-        "GET",
-        url.copy_with(host=addresses[0]),
-        headers={"host": url.netloc.decode("ascii")},
-        extensions={"sni_hostname": url.raw_host.decode("ascii")},
-    )
-
-
-def _check_peer(response: httpx.Response, url: httpx.URL, private: bool) -> None:
-    """Refuse an answer that came from elsewhere than was checked: what lies on the way may have led it there."""
-    stream = response.extensions.get("network_stream")
-    peer = stream.get_extra_info("server_addr") if stream is not None else None
-    if not private and peer is not None and not _is_public(str(peer[0])):
-        raise FetchFailed(f"{url.host!r} was answered from a private network, which may not be fetched from here")
-
-
-def _is_public(address: str) -> bool:
-    """Whether an address is one of the internet's, wherever a translator on the way may carry it on to."""
-    ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.split("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        elif ip in _NAT64:  # what an IPv6-only network makes of IPv4 addresses: it reaches the one in its last bits
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-        elif ip not in _UNICAST or any(ip in network for network in _NOT_THE_INTERNET):
-            return False
-    return ip.is_global and not ip.is_multicast
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052; 64:ff9b:1::/48 (RFC 8215) is a network's own affair
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA gives out; beside it ::/96, which also stands for IPv4
-# 6to4 (RFC 3056) and Teredo (RFC 4380): an IPv4 address stands in them, and whoever relays may reach it. And the
-# examples' network of RFC 9637, of which older Pythons do not know.
-_NOT_THE_INTERNET = tuple(map(ipaddress.IPv6Network, ("2002::/16", "2001::/32", "3fff::/20")))
 
 
 async def _text(response: httpx.Response, url: httpx.URL, max_bytes: int) -> str:

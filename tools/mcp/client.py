@@ -13,7 +13,7 @@ from ...actors.core.base.errors import ActorCrashed, ActorDead, SystemClosed
 from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.ref import ActorRef
 from ...actors.core.system import System
-from ...providers.messages import Audio, File, Image, Message, Part, Text, shown
+from ...providers.messages import Audio, File, Image, Labels, Message, Part, Text, shown
 from ..errors import McpCallLost, McpUnavailable, MissingExtra, ToolError
 from ..from_schema import SchemaSignature
 from ..result import NOTHING, ToolResult
@@ -145,7 +145,7 @@ class McpServer:
         ]
 
     async def get_prompt(self, name: str, **arguments: str) -> list[Message]:
-        """A prompt, filled in: messages to begin a conversation with.
+        """A prompt, filled in: messages to begin a conversation with, text from outside unless the server is trusted.
 
         Args:
             name: as `prompts` tells it.
@@ -155,7 +155,8 @@ class McpServer:
             ToolError: the server has none of that name, or an argument is missing.
         """
         made = await self._call(Read("get_prompt", name, arguments))
-        return [Message(each.role, (_part(each.content),)) for each in made.messages]
+        labels = None if self._trusted else Labels(frozenset({f"prompt {name}"}))
+        return [Message(each.role, (_part(each.content),), labels=labels) for each in made.messages]
 
     def _connected(self) -> ActorRef[McpClient]:
         if self._ref is None:

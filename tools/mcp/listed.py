@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from ...actors.core.base.foreign import awaited, is_ours
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +57,16 @@ def answering(elicit: Elicit) -> Callable[[Any, Any], Awaitable[Any]]:
         schema = getattr(params, "requested_schema", None)
         if schema is None:
             return mcp_types.ElicitResult(action="decline")
+        task = asyncio.current_task()
         try:
-            given = elicit(params.message, schema)
-            content = await given if inspect.isawaitable(given) else given
+            content = await awaited("what answers an MCP server's questions", elicit, params.message, schema)
             if content is None:
                 return mcp_types.ElicitResult(action="decline")
             return mcp_types.ElicitResult(action="accept", content=dict(content))
-        except Exception as error:
+        except BaseException as error:
+            # SystemExit too: raised in a task it would end the loop, and every other actor with it.
+            if is_ours(error, task):
+                raise
             logger.warning("what answers the MCP server's questions failed", exc_info=error)
             return mcp_types.ElicitResult(action="cancel")
 

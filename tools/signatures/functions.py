@@ -69,7 +69,7 @@ class FunctionSignature:
 
     @property
     def context(self) -> type[CallContext] | None:
-        return self.shape.built(self._function).context
+        return (self.shape.ready or self.shape.built(self._function)).context
 
     @property
     def is_async(self) -> bool:
@@ -77,15 +77,17 @@ class FunctionSignature:
         return inspect.iscoroutinefunction(source_of(self._function))
 
     def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
-        from pydantic import ValidationError
-
-        built = self.shape.built(self._function)
+        built = self.shape.ready or self.shape.built(self._function)
         try:
             if isinstance(arguments, str):
                 values = built.adapter.validate_json(arguments.strip() or "{}")
             else:
                 values = built.adapter.validate_python(dict(arguments))
-        except ValidationError as error:
+        except ValueError as error:
+            from pydantic import ValidationError  # not before: each call would pay for it
+
+            if not isinstance(error, ValidationError):
+                raise
             raise InvalidArguments(explained(name, error, built.schema)) from None
         return Bound(values, functools.partial(self._function, **values))
 
@@ -105,17 +107,18 @@ class Shape:
         hints: its type hints, where they are known already.
 
     Attributes:
+        ready: see `built`; None as long as nobody has asked for it.
         made: for whoever makes something of such functions, to keep it beside, by its name.
 
     Raises:
         ToolDefinitionError: see `FunctionSignature`.
     """
 
-    __slots__ = ("__weakref__", "_built", "_documentation", "_hints", "_signature", "_text", "made")
+    __slots__ = ("__weakref__", "_documentation", "_hints", "_signature", "_text", "made", "ready")
 
     def __init__(self, function: Callable[..., Any], hints: dict[str, Any] | None) -> None:
         self._hints = hints
-        self._built: _Built | None = None
+        self.ready: _Built | None = None
         self._documentation: Documentation | None = None
         self.made: dict[str, Any] = {}
         try:
@@ -154,9 +157,9 @@ class Shape:
         Raises:
             ToolDefinitionError: an annotation cannot be resolved or has no schema.
         """
-        if self._built is None:
-            self._built = self._build(function)
-        return self._built
+        if self.ready is None:
+            self.ready = self._build(function)
+        return self.ready
 
     def _build(self, function: Callable[..., Any]) -> _Built:
         from pydantic import ConfigDict, PydanticUserError, TypeAdapter

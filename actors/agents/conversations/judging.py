@@ -16,7 +16,7 @@ from ....providers.messages import Message, Request, ToolCall, shown
 from ...core.base.send_context import SendContext
 from ...core.base.send_context import active as active_context
 from ..context import KEY, REPLAY, RequestContext, UsageRecord
-from ..errors import GuardrailTripped, LimitReached, named, said
+from ..errors import GuardrailTripped, LabelRefused, LimitReached, named, said
 from ..handoffs.call import offer_of, read_call
 from ..handoffs.limits import check_chain
 from ..hooks import HookContext, HookEvent, reason_to_ask, run_hooks
@@ -48,6 +48,7 @@ from ..turns.steps import (
 )
 from .findings import Findings
 from .history import Run
+from .labelled import REFUSED, LabelsToday
 from .view import DifferenceKind
 
 NO_TOOL: Final = "no tool is called"
@@ -92,6 +93,7 @@ class RunToday:
         self._state: dict[str, Any] = {}
         self._over_limit = False
         self._verdict: Finish | Fail | None = None
+        self._labels = LabelsToday(runtime.directory, request)
         self._send_context = SendContext(None, {KEY: self._context, REPLAY: True})
 
     async def _hooked(self, event: HookEvent, **fields: Any) -> HookContext:
@@ -138,6 +140,8 @@ class RunToday:
             await self._handed_off(step)
         elif type(event) is Interrupted and isinstance(event.error, GuardrailTripped) and step.before.message:
             await self._refused(step)
+        elif type(event) is Interrupted and isinstance(event.error, LabelRefused) and step.before.message:
+            self._barred(step.before, step.before.message)
         recorded = step.commands[-1] if step.commands else None
         if isinstance(recorded, Finish | Fail):
             self._verdict = recorded
@@ -252,7 +256,7 @@ class RunToday:
         )
         following = list(takewhile(lambda later: type(later) not in (Completed, CompletionFailed, Ended), after))
         for call in message.tool_calls:
-            self._called(call, following, step.before.history)
+            self._called(call, message, following, step.before.history)
 
     def _checked(self, event: Completed) -> None:
         problem = ""
@@ -268,7 +272,7 @@ class RunToday:
             text = problem or "it fits the requested type now, and did not then: " + recorded
             self._differs("completion", text)
 
-    def _called(self, call: ToolCall, following: Sequence[Any], history: Sequence[Message]) -> None:
+    def _called(self, call: ToolCall, message: Message, following: Sequence[Any], history: Sequence[Message]) -> None:
         """How a call would be treated now, and was then."""
         prepared, rules = self._prepared, self._rules
         handed = any(type(one) is HandoffReturned and one.call_id == call.id for one in following)
@@ -279,9 +283,9 @@ class RunToday:
             return
         handoff = call.name in rules.delegates or call.name in rules.transfers
         tool = prepared.tool(call.name)
-        needed = (rules.needs_approval(call) or self._reason_to_ask(call, history)) and not prepared.is_harmless(
-            call, history
-        )
+        barred = self._labels.of(prepared, call, message, history)
+        needed = rules.needs_approval(call) or barred.asks or self._reason_to_ask(call, history)
+        needed = needed and not prepared.is_harmless(call, history)
         text, kind = "", _CALL
         if handoff or handed:
             kind = _HANDOFF
@@ -294,7 +298,7 @@ class RunToday:
         elif tool is None:
             if result is None or not shown(result.content).startswith(NO_TOOL):
                 text = f"no tool is called {call.name!r} any more"
-        elif differs := _waiting_differs(call, needed, asked):
+        elif differs := _waiting_differs(call, needed, asked) or barred.differs(call, result, asked):
             text = differs
         elif result is not None and not result.is_error and (wrong := _misfit(tool, call)):
             text = f"the arguments of {call.name} do not fit any more: {wrong}"
@@ -323,7 +327,7 @@ class RunToday:
         if call.name in self._prepared.agents:
             return  # functions decide, and are not called
         why = await self._refusal(call, step.before)
-        refused = event.content.startswith("Refused: ")
+        refused = event.content.startswith(REFUSED)
         if why and not refused:
             self._differs("handoff", why)
         elif refused and not why:
@@ -344,7 +348,9 @@ class RunToday:
                 check_chain(request.chain, request.tasks, changed, self._runtime.handoff_limits)
         except Exception as error:  # also what a history filter raises
             return said(error)
-        return ""
+        assert turn.message is not None
+        barred = self._labels.of(prepared, call, turn.message, turn.history)
+        return barred.why if barred.refuses and call.id not in turn.approved else ""
 
     async def _refused(self, step: ReplayStep) -> None:
         """A guardrail refused a call or a handoff then: does one now?"""
@@ -363,6 +369,12 @@ class RunToday:
                 return
         self._differs("call", "a guardrail refused it then, and none does now")
 
+    def _barred(self, turn: Turn, message: Message) -> None:
+        """Labels ended the run then: do they now?"""
+        calls = [self._labels.of(self._prepared, call, message, turn.history) for call in message.tool_calls]
+        if not any(barred.refuses for barred in calls):
+            self._differs("call", "labels barred it then, and would not now")
+
     async def ended(self, step: ReplayStep, ran: Run | None) -> None:
         """Compare the run's end, of which the history has what is kept."""
         event: Ended = step.event
@@ -374,7 +386,8 @@ class RunToday:
         ).answer
         failed = verdict.error if isinstance(verdict, Fail) else None
         try:
-            context = await self._hooked("finalize", answer=answer, error=failed)
+            said = answer.messages[step.before.start :]
+            context = await self._hooked("finalize", answer=answer, error=failed, messages=said)
         except GuardrailTripped as error:
             if event.error is None:
                 self._differs("answer", f"{error}")

@@ -164,8 +164,9 @@ def checks_of(given: object, whose: str) -> tuple[Any, ...]:
 
 def _makes_checks(given: object) -> bool:
     """Whether something is one of our functions, such as `links`: what they return are checks."""
-    ours = isinstance(given, FunctionType) and given.__module__.startswith(f"{__package__}.")
-    return ours and "<locals>" not in given.__qualname__
+    if not isinstance(given, FunctionType) or not given.__module__.startswith(f"{__package__}."):
+        return False
+    return "<locals>" not in given.__qualname__
 
 
 def findings_of(check: object, given: object, text: str) -> list[Finding]:

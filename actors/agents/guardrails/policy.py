@@ -11,7 +11,7 @@ from ....providers.checks import LIST
 from ..errors import DefinitionError
 from ..wishes import Misread
 from .findings import Check
-from .guardrail import Guardrail
+from .guardrail import ACTIONS, WHERE, Guardrail
 from .judge import ModelJudge
 from .patterns.injection import prompt_injections
 from .patterns.numbers import card_numbers, email_addresses, ibans, phone_numbers
@@ -58,7 +58,7 @@ def guardrail_from_config(
         MissingExtra: a package that a check needs is not installed.
     """
     if not isinstance(data, Mapping):
-        raise Misread(f"a guardrail is a mapping of find, on and action, not {data!r:.80}")
+        raise Misread(f"a guardrail is a mapping of find, where and action, not {data!r:.80}")
     for field in data:
         if field not in _FIELDS:
             raise Misread(f"a guardrail has no {field!r:.80}{_hint(str(field), _FIELDS)}", str(field))
@@ -68,10 +68,17 @@ def guardrail_from_config(
     made: list[Check] = []
     for index, written in enumerate(find):
         made += _made(written, checks, "find", index)
-    options: dict[str, Any] = {"action": data["action"]} if "action" in data else {}
+    options: dict[str, Any] = {}
+    if "action" in data:
+        if data["action"] not in ACTIONS:
+            raise Misread(f"expected one of {', '.join(ACTIONS)}, not {data['action']!r:.80}", "action")
+        options["action"] = data["action"]
     if "where" in data:
         if not LIST.fits(data["where"]):
             raise Misread(f"expected a list of places, not {data['where']!r:.80}", "where")
+        for index, one in enumerate(data["where"]):
+            if one not in WHERE:
+                raise Misread(f"it cannot look on {one!r:.80}; there are {', '.join(WHERE)}", "where", index)
         options["on"] = tuple(data["where"])
     return Guardrail(made, name=name, **options)
 

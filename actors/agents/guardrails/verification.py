@@ -68,7 +68,7 @@ def json_schema(schema: Mapping[str, Any]) -> _Schema:
     the model is asked again; this is for what must not pass.
 
     Args:
-        schema: a JSON schema.
+        schema: a JSON schema. What it refers to is in it: nothing is fetched.
 
     Raises:
         DefinitionError: it is none.
@@ -83,6 +83,7 @@ class _Schema:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         from jsonschema import exceptions, validators
+        from referencing import Registry
 
         if not isinstance(schema, Mapping):
             raise DefinitionError(f"json_schema takes a JSON schema as a mapping, not {schema!r:.80}")
@@ -91,14 +92,19 @@ class _Schema:
             kind.check_schema(schema)
         except exceptions.SchemaError as error:
             raise DefinitionError(f"json_schema: that is no schema: {error.message:.200}") from None
-        self._validator = kind(schema)
+        self._validator = kind(schema, registry=Registry())  # an empty one of our own: the default fetches references
 
     def __call__(self, text: str) -> Iterable[Finding]:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return [Finding(0, len(text), "text that is no JSON")]
-        fits = self._validator.is_valid(value)
+        from referencing.exceptions import Unresolvable
+
+        try:
+            fits = self._validator.is_valid(value)
+        except Unresolvable as error:
+            raise DefinitionError(f"json_schema: it refers to {error.ref!r:.200}, which is not in it") from None
         return [] if fits else [Finding(0, len(text), "JSON that does not fit the schema")]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from ....providers.checks import SOME_SECONDS, TEXT
+from ....providers.wire.fitting.letters import mended
 from ....providers.wire.limits import retry_after
 from ....providers.wire.secrets import blot
 from ..errors import AgentUnavailable, DefinitionError
@@ -150,8 +151,9 @@ class HttpTarget:
 
 
 def as_json(payload: Mapping[str, object]) -> bytes:
-    """An object as it goes out."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    """An object as it goes out. Half a character (a lone surrogate), which has no form there, becomes U+FFFD."""
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return str(mended(text)).encode()
 
 
 def host_of(url: str) -> str:

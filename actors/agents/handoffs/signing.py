@@ -32,7 +32,7 @@ def sign_webhook(secret: str, message_id: str, body: bytes, *, now: float | None
         now: seconds since 1970; by default the clock's.
 
     Raises:
-        DefinitionError: the secret is none.
+        DefinitionError: the secret is none, or the body is not bytes.
     """
     at = str(int(time.time() if now is None else now))
     signature = _signature(key_of(secret), message_id, at, body)
@@ -53,7 +53,7 @@ def verify_webhook(secret: str, headers: Mapping[str, str], body: bytes, *, now:
 
     Raises:
         WebhookRefused: it does not, something is missing, or it was signed more than five minutes ago, or ahead.
-        DefinitionError: the secret is none.
+        DefinitionError: the secret is none, or the body is not bytes.
     """
     key = key_of(secret)
     if not key:
@@ -100,5 +100,7 @@ def key_of(secret: str) -> bytes:
 
 
 def _signature(key: bytes, message_id: str, at: str, body: bytes) -> str:
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise DefinitionError(f"a webhook's body is its bytes as they came, not of type {type(body).__name__}")
     signed = b".".join((message_id.encode("utf-8", "replace"), at.encode(), body))
     return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,16 +14,18 @@ from typing import Any, Final
 from uuid import uuid4
 
 from ....providers.checks import COUNT, require
+from ....providers.messages import Labels
 from ...core.base.log import logger_of
 from ...core.mail.future import Future
 from ...journal.threaded.healing import GIVES_UP, Closing
+from ...journal.threaded.open_here import closed, is_open, opened
 from ...journal.threaded.pending import Pending
 from ...journal.threaded.running import Runner, ThreadRunner, Waits, hosting
 from ..hooks import before_remembering
-from .embedding.embedder import INSTALL, Embedder, Vectors, embedded
+from .embedding.embedder import INSTALL, Embedder, Vectors, as_embedder, embedded
 from .embedding.hashing import HashingEmbedder
 from .errors import EmbeddingFailed, MemoryClosed, WrongFact
-from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_new, as_owner, moment, words_of
+from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_key, as_owner, as_several, kind_of, moment, words_of
 from .facts.fusion import REST, fuse
 from .facts.terms import terms
 from .stores.outcomes import unknown
@@ -33,19 +34,20 @@ from .stores.sqlite import SqliteMemoryStore
 from .stores.store import Add, Change, Correct, Embed, End, Erase, MemoryStore, Place, Query, Reindex, Selection
 from .stores.threads import StoreThread
 
-PAGE: Final = 500
-"""Facts that are read at a time."""
-
 MADE_UP: Final = 256
 """Missing vectors that are made at a time."""
+
+TRIES: Final = 3
+"""Times that an embedder may fail on one text alone; then it is not asked for that again in this process."""
+
+MOST_WORDS: Final = 500
+"""Different words that are looked for: PostgreSQL takes seconds for thousands, and then no more."""
 
 DEEPER: Final = 4
 MOST_DEPTH: Final = 50
 """Each ranking that is fused has so many times what is wanted, and at least so many."""
 
 logger = logger_of()
-_open: set[Memory] = set()
-_inherited: list[Memory] = []  # of the parent, in a forked process: kept, so that nothing is ended for it
 
 
 class Memory:
@@ -66,6 +68,7 @@ class Memory:
     Raises:
         ImportError: the extra is not installed; says how.
         MemoryUnavailable: the store cannot be opened.
+        WrongFact: an argument is of the wrong type.
     """
 
     def __init__(self, store: str | Path | MemoryStore = ":memory:", *, embedder: Embedder | None = None) -> None:
@@ -73,10 +76,11 @@ class Memory:
             raise ImportError(INSTALL)
         self._store = _store(store)
         self._name = str(self._store)
-        self.embedder: Embedder = HashingEmbedder() if embedder is None else embedder
+        self._embedder: Embedder = HashingEmbedder() if embedder is None else as_embedder(embedder)
+        self._at_once = MADE_UP
+        self._refused: Counter[Place] = Counter()  # how often the embedder has failed on a text alone
         self._ill = False
-        self._closing = Closing()
-        self._closing.why = "the memory is closed"
+        self._closing = Closing("memory")
         self._lock = threading.Lock()
         runner: Callable[[Waits[None], str], Runner] = ThreadRunner
         host = hosting.get()
@@ -86,7 +90,8 @@ class Memory:
         self._hosted = host is not None
         names = ("writer", "reader") if self._store.reads_beside_writes else ("store",)
         self._threads = [
-            StoreThread(self._store, self._closing, self._name, name, runner, self._thread_ended) for name in names
+            StoreThread(self._store, self._closing, self._name, name, runner, self._thread_ended, name != "reader")
+            for name in names
         ]
         self._working = len(self._threads)
         try:
@@ -95,12 +100,21 @@ class Memory:
             self._store.close()
             raise
         if not self._hosted:
-            _open.add(self)
+            opened(self, self._forked)
         for thread in self._threads:
             thread.runner.start()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name}{' closed' if self._closing.begun else ''}>"
+
+    @property
+    def embedder(self) -> Embedder:
+        """What makes vectors. Where it is put in another one's place, call `reindex`."""
+        return self._embedder
+
+    @embedder.setter
+    def embedder(self, embedder: Embedder) -> None:
+        self._embedder = as_embedder(embedder)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -113,7 +127,7 @@ class Memory:
         key: str = "",
         valid_from: float | None = None,
         valid_to: float | None = None,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | Labels = (),
         metadata: Mapping[str, Any] | None = None,
         kind: str = FACT,
     ) -> Fact:
@@ -137,7 +151,13 @@ class Memory:
         return (await self.add_all([new], owner=owner, key=key))[0]
 
     async def add_all(
-        self, facts: Iterable[str | NewFact], *, owner: Owner, key: str = "", replacing: str | None = None
+        self,
+        facts: Iterable[str | NewFact],
+        *,
+        owner: Owner,
+        key: str = "",
+        replacing: str | None = None,
+        in_place_of: str = "",
     ) -> list[Fact]:
         """Remember several facts, all or none of them; see `add`.
 
@@ -147,23 +167,36 @@ class Memory:
             key: what makes all of them once.
             replacing: a source: what the owner has from there, of the kinds that the new ones are of, is deleted as
                 `erase` does, in the same transaction. With a key that is known, nothing is.
+            in_place_of: the id of a fact of any kind that is deleted as `erase` does, in the same transaction. Where
+                there is no such fact any more, nothing is added.
 
         Returns:
             what is kept: with a key that is known, what was added first.
+
+        Raises:
+            UnknownFact: the owner has no fact of the id ``in_place_of``.
+            WrongFact: an argument is wrong, or both are to be replaced: a source and a fact.
         """
         as_owner(owner)
-        words_of(key, "key")
+        key = as_key(key)
+        words_of(in_place_of, "in_place_of")
         if replacing is not None:
             words_of(replacing, "replacing")
-        given = [await _looked_at(as_new(fact)) for fact in facts]
+            if in_place_of:
+                raise WrongFact("facts are added in place of a source or of one fact, not of both")
+        given = [await _looked_at(fact) for fact in as_several(facts)]
         if not given:
+            if in_place_of and not await self._write(Erase(owner, id=in_place_of)):
+                raise unknown(in_place_of)
             return []
         now = time.time()
         made = tuple(_fact(new, owner, now) for new in given)
         vectors = await self._vectors([fact.text for fact in made])
         kinds = tuple(dict.fromkeys(fact.kind for fact in made))
         replaces = None if replacing is None else Erase(owner, replacing, kinds)
-        kept: list[Fact] = await self._write(Add(made, key, vectors, replaces))
+        if in_place_of:
+            replaces = Erase(owner, id=in_place_of)
+        kept: list[Fact] = await self._write(Add(made, key, vectors, replaces, bool(in_place_of)))
         return kept
 
     async def correct(
@@ -175,7 +208,7 @@ class Memory:
         source: str = "",
         key: str = "",
         at: float | None = None,
-        labels: Sequence[str] | None = None,
+        labels: Sequence[str] | Labels | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Fact:
         """Say what is true in place of a fact: that one ends, and stays to be found for the time before.
@@ -189,7 +222,7 @@ class Memory:
             labels, metadata: of the new one; None for those of the old one.
 
         Returns:
-            the new one; its owner and kind are those of the old one.
+            the new one; its owner and kind are those of the old one, and so is its end, where that has one.
 
         Raises:
             UnknownFact: the owner has no such fact.
@@ -198,7 +231,7 @@ class Memory:
         """
         as_owner(owner)
         words_of(id, "id")
-        words_of(key, "key")
+        key = as_key(key)
         new = await _looked_at(NewFact(text, source, at, None, labels or (), metadata or {}))
         vectors = await self._vectors([new.text])
         change = Correct(
@@ -208,7 +241,7 @@ class Memory:
             new.text,
             new.source,
             time.time() if new.valid_from is None else new.valid_from,
-            None if labels is None else tuple(new.labels),
+            None if labels is None else new.words,
             None if metadata is None else new.metadata,
             key,
             vectors,
@@ -246,8 +279,8 @@ class Memory:
         as_owner(owner)
         if source is not None:
             words_of(source, "source")
-        if isinstance(kinds, str):
-            raise WrongFact("kinds are several texts, not one")
+        if isinstance(kinds, str) or not isinstance(kinds, Sequence):
+            raise WrongFact(f"kinds are several texts, not one {type(kinds).__name__}")
         count: int = await self._write(Erase(owner, source, tuple(words_of(kind, "a kind") for kind in kinds)))
         return count
 
@@ -260,13 +293,28 @@ class Memory:
             how many were made.
 
         Raises:
-            EmbeddingFailed: the embedder cannot make them now; what was made is kept.
+            EmbeddingFailed: the embedder cannot make them now, or not those of some texts; what was made is kept.
         """
-        await self._write(Reindex(self.embedder.name))
-        made = 0
-        while missing := await self._read(partial(self._store.unembedded, None, MADE_UP)):
-            await self._make_up(missing)
-            made += len(missing)
+        name, rows = await embedded(self._embedder, ["dimensions"])
+        await self._write(Reindex(name, rows.shape[1]))
+        self._at_once = MADE_UP
+        self._refused.clear()
+        made = row = 0
+        failed: EmbeddingFailed | None = None
+        while missing := await self._missing(None):
+            try:
+                await self._make_up(missing)
+            except EmbeddingFailed as error:
+                if len(missing) == 1:
+                    row, failed = row + 1, error
+                    self._refused[missing[0][0]] = TRIES
+                if row == TRIES:  # it is not the texts' fault
+                    raise
+            else:
+                made += len(missing)
+                row = 0
+        if failed is not None:
+            raise EmbeddingFailed(f"no vectors can be made for {len(self._refused)} of the facts: {failed}") from failed
         return made
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -296,7 +344,11 @@ class Memory:
             source: from this source; None for every one.
         """
         when = time.time() if at is None else moment(at, "at")
-        return await self._selected(Selection(as_owner(owner), when, kind, source))
+        if source is not None:
+            words_of(source, "source")
+        selection = Selection(as_owner(owner), when, kind_of(kind), source)
+        found: list[Fact] = await self._read(partial(self._store.select, selection))
+        return found
 
     async def export(self, *, owner: Owner) -> list[dict[str, Any]]:
         """All that is kept of an owner, of every kind and also what has ended, as plain data; see `Fact`.
@@ -304,7 +356,8 @@ class Memory:
         Args:
             owner: who sees it.
         """
-        return [fact.as_data() for fact in await self._selected(Selection(as_owner(owner)))]
+        found: list[Fact] = await self._read(partial(self._store.select, Selection(as_owner(owner))))
+        return [fact.as_data() for fact in found]
 
     async def search(
         self, query: str, *, owner: Owner, at: float | None = None, limit: int = 10, kind: str | None = FACT
@@ -312,7 +365,7 @@ class Memory:
         """What fits a question best, by words and by nearness: two rankings, fused by reciprocal rank.
 
         Args:
-            query: words, or a question.
+            query: words, or a question; of its different words the first 500 are looked for.
             owner: who sees it; nothing else is looked at.
             at: what was true at this moment, in seconds since 1970; None for now.
             limit: how many at most.
@@ -341,7 +394,7 @@ class Memory:
 
     def close(self) -> None:
         """Write what waits to be written, and let go of the store. Any thread; twice is fine."""
-        if not self._hosted and self not in _open:  # closed before, or the parent's of this process
+        if not self._hosted and not is_open(self):  # closed before, or the parent's of this process
             return
         with self._lock:
             if not self._closing.begun:
@@ -351,7 +404,7 @@ class Memory:
         for thread in self._threads:
             if not thread.runner.is_current():
                 thread.runner.join(3 * GIVES_UP)
-        _open.discard(self)
+        closed(self)
 
     def __enter__(self) -> Memory:
         return self
@@ -365,11 +418,12 @@ class Memory:
         self, query: str, owner: Owner | None, at: float | None, limit: int, kind: str | None
     ) -> list[Found]:
         require(WrongFact, "a search", limit=(limit, COUNT))
-        words = tuple(terms(words_of(query, "query")))
-        selection = Selection(owner, time.time() if at is None else moment(at, "at"), kind)
+        words = tuple(dict.fromkeys(terms(words_of(query, "query"))))[:MOST_WORDS]
+        selection = Selection(owner, time.time() if at is None else moment(at, "at"), kind_of(kind))
         vectors = await self._vectors([query]) if query.strip() else None
         vector = None if vectors is None else vectors.rows[0]
-        asked = Query(selection, words, vector, self.embedder.name, max(MOST_DEPTH, DEEPER * limit))
+        embedder = "" if vectors is None else vectors.embedder
+        asked = Query(selection, words, vector, embedder, max(MOST_DEPTH, DEEPER * limit))
 
         def look() -> tuple[list[Found], bool]:
             ranked = self._store.search(asked)
@@ -380,8 +434,7 @@ class Memory:
             return [Found(there[place], score) for place, score in best if place in there], ranked.unembedded
 
         found, unembedded = await self._read(look)
-        if unembedded and vector is not None:
-            missing = await self._read(partial(self._store.unembedded, owner, MADE_UP))
+        if unembedded and vector is not None and (missing := await self._missing(owner)):
             try:
                 await self._make_up(missing)
             except EmbeddingFailed as error:
@@ -391,19 +444,12 @@ class Memory:
         best: list[Found] = found
         return best
 
-    async def _selected(self, selection: Selection) -> list[Fact]:
-        found: list[Fact] = []
-        after: Place | None = None
-        while page := await self._read(partial(self._store.select, selection, after, PAGE)):
-            found += [fact for _, fact in page]
-            after = page[-1][0]
-        return found
-
     async def _vectors(self, texts: list[str]) -> Vectors | None:
         """Their vectors; None where they cannot be had now."""
         try:
             parts = [
-                await embedded(self.embedder, texts[start : start + MADE_UP]) for start in range(0, len(texts), MADE_UP)
+                await embedded(self._embedder, texts[start : start + MADE_UP])
+                for start in range(0, len(texts), MADE_UP)
             ]
         except EmbeddingFailed as error:
             self._note_failed(error)
@@ -415,10 +461,23 @@ class Memory:
 
         return Vectors(parts[0].embedder, np.concatenate([part.rows for part in parts]))
 
+    async def _missing(self, owner: Owner | None) -> list[tuple[Place, str]]:
+        """Some facts without a vector whose vectors can be made, as far as is known."""
+        found = await self._read(partial(self._store.unembedded, owner, self._at_once + len(self._refused)))
+        return [one for one in found if self._refused[one[0]] < TRIES][: self._at_once]
+
     async def _make_up(self, missing: Sequence[tuple[Place, str]]) -> None:
-        if missing:
-            vectors = await embedded(self.embedder, [text for _, text in missing])
-            await self._write(Embed(tuple(place for place, _ in missing), vectors))
+        """Make vectors that are missing. Where the embedder fails on several texts, the next time it is given fewer: so
+        one that it does not take keeps the vectors of no others away."""
+        try:
+            vectors = await embedded(self._embedder, [text for _, text in missing])
+        except EmbeddingFailed:
+            if len(missing) == 1:
+                self._refused[missing[0][0]] += 1
+            self._at_once = max(1, len(missing) // 2)
+            raise
+        self._at_once = min(MADE_UP, 2 * self._at_once)
+        await self._write(Embed(tuple(place for place, _ in missing), vectors))
 
     def _note_failed(self, error: EmbeddingFailed) -> None:
         if not self._ill:
@@ -446,14 +505,15 @@ class Memory:
         self._store.close()
 
     def _forked(self) -> None:
-        self._closing.why = "the memory belongs to the process that this one was forked from: open one here"
-        self._closing.begun = True
+        self._closing.forked()
         self._store.forked()
 
 
 def _store(given: object) -> MemoryStore:
     if isinstance(given, str) and given.startswith(("postgresql://", "postgres://")):
         return PostgresMemoryStore(given)
+    if isinstance(given, str) and "://" in given:
+        raise WrongFact(f"no memory is kept at {given.partition('://')[0]:.20}://…: give it a path, or postgresql://…")
     if isinstance(given, str | Path):
         return SqliteMemoryStore(given)
     if not callable(getattr(given, "prepare", None)):
@@ -472,23 +532,4 @@ def _fact(new: NewFact, owner: Owner, now: float) -> Fact:
     since = new.valid_from
     if since is None:
         since = now if new.valid_to is None else min(now, new.valid_to)
-    return Fact(
-        uuid4().hex, new.text, new.source, owner, since, new.valid_to, tuple(new.labels), new.metadata, new.kind
-    )
-
-
-def _at_exit() -> None:
-    for memory in list(_open):
-        memory.close()
-
-
-def _after_fork() -> None:
-    for memory in _open:
-        memory._forked()
-    _inherited.extend(_open)
-    _open.clear()
-
-
-atexit.register(_at_exit)  # the memories' threads are still there then
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    return Fact(uuid4().hex, new.text, new.source, owner, since, new.valid_to, new.words, new.metadata, new.kind)

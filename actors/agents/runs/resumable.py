@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
 
 from ..errors import DefinitionError, UnknownRun
 from ..events import RunEvent
@@ -32,34 +30,24 @@ async def resumable(runtime: AgencyRuntime, stream: str, run: str, after: str) -
         JournalError: the conversation cannot be read.
     """
     cursor = Cursor.read(after)
-    records: deque[RunRecord] = deque()
     arrived = asyncio.Event()
-
-    async def look() -> None:
-        progress = Progress(run)
-        async with aclosing(runtime.following.follow(runtime.journal, stream)) as following:
-            async for record in following:
-                seen = progress.see(record)
-                if seen is not None:
-                    records.append(seen)
-                    arrived.set()
-                if progress.over:
-                    return
 
     def heard(event: RunEvent) -> None:
         if event.run == run:
             arrived.set()
 
     behind = not cursor.position  # whether the place to begin at was passed
+    progress = Progress(run)
     live = _Live(runtime.register, run, cursor)
+    follower = runtime.following.begin(runtime.journal, stream, arrived)
     unsubscribe = runtime.bus.subscribe(heard, run)
-    looking = asyncio.get_running_loop().create_task(look(), name=f"stream of run {run}")
-    looking.add_done_callback(lambda _: arrived.set())
     try:
         while True:
             arrived.clear()
-            while records:
-                record = records.popleft()
+            for kept in follower.take():
+                record = progress.see(kept)
+                if record is None:
+                    continue
                 if behind:
                     for piece in _before(record, cursor):
                         yield piece
@@ -71,8 +59,7 @@ async def resumable(runtime: AgencyRuntime, stream: str, run: str, after: str) -
                 live.see(record)
                 if record.type == "ended":
                     return
-            if looking.done():
-                await looking
+            if follower.gone:
                 raise gone(run)
             if behind:
                 for piece in live.more():
@@ -80,9 +67,7 @@ async def resumable(runtime: AgencyRuntime, stream: str, run: str, after: str) -
             await arrived.wait()
     finally:
         unsubscribe()
-        looking.cancel()
-        with suppress(BaseException):
-            await looking
+        await follower.aclose()
 
 
 def _before(record: RunRecord, cursor: Cursor) -> Iterator[RunText]:

@@ -25,6 +25,7 @@ from ..turns.records import Cancel, Decision, GiveUp, RunRequest
 from ..turns.state import ConversationState
 from .conversation import Conversation
 from .coordination.recovery import close_run, take_up_abandoned
+from .execution.handoffs.delegation import labels_of_answer
 from .reading.folding import read
 from .runtime.messages import AddAgent, Idle, Posted, Release, Rewind, TakeUp
 from .runtime.register import unavailable
@@ -238,7 +239,11 @@ async def _answered(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> Ans
     run = handed_over(runtime, agent, handoff)
     entry = runtime.register.submit(run)
     try:
-        return await entry.reply
+        answer = await entry.reply
+        asking = runtime.register.get(run.parent)
+        if asking is not None and asking.session is not None:
+            asking.session.labels.heard |= labels_of_answer(answer)
+        return answer
     except asyncio.CancelledError:
         # Not waited for, as a caller of `run` does: the actor may be going down, and it is what has to hear of it.
         entry.renew()

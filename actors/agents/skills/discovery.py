@@ -20,10 +20,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import SimpleNamespace
+from types import SimpleNamespace, UnionType
 from typing import Any, Final, Protocol
 
+from ....providers.checks import NAME
+from ....tools.scopes import as_scopes
 from ..errors import DefinitionError, UnknownSkill, named
+from ..wishes import define
 from .skill import Skill
 
 GROUP: Final = "callboard.skills"
@@ -76,12 +79,14 @@ def find_skill(name: str, /, **settings: Any) -> Skill:
 
     Args:
         name: its.
-        settings: what it is made with; checked by pydantic.
+        settings: what it is made with; checked by pydantic. Each may be given a ``scope``: who may use it.
 
     Raises:
         UnknownSkill: there is none of that name.
-        DefinitionError: two packages declare one of that name, importing it fails, or the settings do not fit.
+        DefinitionError: that is no name, two packages declare one of it, importing it fails, or the settings do not
+            fit.
     """
+    define("find_skill", name=(name, NAME))
     return made_skill(maker_of(name), settings, name)
 
 
@@ -128,6 +133,13 @@ def made_skill(maker: Any, settings: Mapping[str, Any], name: str, folder: Path 
         kind = "a class" if isinstance(maker, type) else f"a value of type {type(maker).__name__}"
         also = "a class of skills will do, and a function that is annotated to return one"
         raise DefinitionError(f"expected a Skill; {name} is {kind}; {also}")
+    scope = None
+    if "scope" in settings and not _takes(maker, "scope"):
+        try:
+            scope = as_scopes(settings["scope"], f"the skill {name}", DefinitionError)
+        except DefinitionError as error:
+            raise WrongSettings(str(error), "scope") from None
+        settings = {key: value for key, value in settings.items() if key != "scope"}
     several, named_ones = _fitting(maker, settings, name, folder)
     try:
         made = maker(*several, **named_ones)
@@ -137,7 +149,22 @@ def made_skill(maker: Any, settings: Mapping[str, Any], name: str, folder: Path 
         raise DefinitionError(f"the skill {name} cannot be made: {named(error)}") from error
     if not isinstance(made, Skill):
         raise DefinitionError(f"expected a Skill; {name} makes a value of type {type(made).__name__}")
+    if scope is not None:
+        made.scope = scope
     return made
+
+
+def _takes(maker: Any, setting: str) -> bool:
+    """Whether what makes a skill has a setting of that name itself, or a model that has."""
+    from pydantic import BaseModel
+
+    try:
+        parameters = inspect.signature(maker).parameters
+    except (TypeError, ValueError):
+        return False
+    hints = _hints(getattr(maker, "__init__", None) if isinstance(maker, type) else maker)
+    models = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)]
+    return setting in parameters or any(setting in model.model_fields for model in models)
 
 
 def _makes_skills(maker: Any) -> bool:
@@ -175,7 +202,7 @@ def _fitting(
             if each.kind is not each.VAR_KEYWORD and each.kind is not each.POSITIONAL_ONLY
         }
         kinds = {
-            name: _at_once(hints.get(name, Any if given.annotation is given.empty else _Unknown))
+            name: _as_read(hints.get(name, Any if given.annotation is given.empty else _Unknown), settings.get(name))
             for name, given in parameters.items()
         }
         rest = next((each.name for each in parameters.values() if each.kind is each.VAR_POSITIONAL), "")
@@ -213,9 +240,15 @@ def _fitting(
     return [*(said.pop(each, getattr(read, each)) for each in first), *said.pop(rest, ())], said
 
 
-def _at_once(kind: Any) -> Any:
-    """A type as it is read: what can be iterated over as a list, which pydantic would look at only as that is done."""
-    return list[typing.get_args(kind)] if typing.get_origin(kind) is Iterable else kind  # type: ignore[misc]
+def _as_read(kind: Any, given: Any) -> Any:
+    """A type as a setting is read by it: what can be iterated over as a list, which pydantic would look at only as that
+    is done; and without functions, where none is given, so that an error says of what is left what is wrong."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Iterable:
+        return list[parts]  # type: ignore[valid-type]
+    if origin in (typing.Union, UnionType) and not callable(given):
+        return typing.Union[tuple(one for one in parts if typing.get_origin(one) is not Callable)]  # noqa: UP007
+    return kind
 
 
 def _otherwise(value: Any) -> Any:

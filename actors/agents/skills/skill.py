@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,10 @@ class Skill(SaysFields):
             description=(self.description, TEXT),
             prompt=(self.prompt, MAYBE_FUNCTION),
         )
+        for name in ("initialize", "close"):
+            method = getattr(self, name)
+            if inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method):
+                raise DefinitionError(f"{whose}: {name} yields, and nobody would go on with it; await in it instead")
         self.scope = as_scopes(self.scope, whose, DefinitionError)
         self.hooks = as_hooks(self.hooks, whose)
         self.handoffs = as_handoffs(self.handoffs, whose)
@@ -120,6 +125,7 @@ def in_order(skills: Iterable[Skill]) -> list[Skill]:
     pending = list(given)
     while pending:
         skill = pending.pop(0)
+        skill.check_made()
         if there.setdefault(skill.name, skill) is not skill:
             raise DefinitionError(f"two skills are called {skill.name!r}")
         pending.extend(each for each in skill.requires if isinstance(each, Skill) and there.get(each.name) is not each)

@@ -6,7 +6,9 @@ from ...core.mail.future import Future
 from ..caller import Caller
 from ..events import ApprovalRequested
 from ..runs.coordination.elsewhere import decide_anywhere, waiting_anywhere
+from ..runs.runtime.approvals import may_decide
 from ..runs.runtime.closing import ends_with_agency
+from ..runs.validation import check_type
 from ..turns.rules import Limits
 from .part import Part
 
@@ -20,10 +22,22 @@ class Approvals(Part):
         return self._runtime.approvals.waiting
 
     @ends_with_agency
-    async def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
+    async def pending_approvals(self, *, caller: Caller | None = None) -> tuple[ApprovalRequested, ...]:
         """The calls that wait for a person, in this process and in all that share its journal. Those of this process
-        come first, as `approvals` has them; of the others ``at`` is 0."""
-        return await waiting_anywhere(self._runtime)
+        come first, as `approvals` has them; of the others ``at`` is 0.
+
+        Args:
+            caller: only those that this one may decide; None for the application itself, which may all.
+
+        Raises:
+            AgencyClosed: the agency is not running, or stopped meanwhile.
+            JournalError: the journal cannot be read.
+        """
+        check_type(caller, Caller | None, "caller", "a Caller, or None for the application itself")
+        found = await waiting_anywhere(self._runtime)
+        if caller is None:
+            return found
+        return tuple(one for one in found if may_decide(caller, one.caller, one.approvers, one.owner))
 
     def approve(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from ....providers.checks import made_as
 from ....tools import Tool
 from ...core.refs.ref import ActorRef
 from ..agent import Agent
@@ -20,6 +21,7 @@ from ..skills.skill import Skill
 from ..team import changes
 from ..team.description import AgentDescription, describe
 from ..team.directory import Flow, check_flows
+from ..wishes import define
 from .part import Part
 
 
@@ -239,7 +241,9 @@ class Members(Part):
 
         Raises:
             UnknownAgent: nobody has that name.
+            DefinitionError: the caller is none.
         """
+        define("skill_available", caller=(caller, made_as(Caller).or_none()))
         member = self._directory.agents[self._directory.name_of(agent)]
         there = {skill.name: skill for skill in member.all_skills}
         pending = [name]

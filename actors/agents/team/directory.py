@@ -332,6 +332,7 @@ class Directory:
                     hidden[known.name] = False
                 continue
             agent = as_agent(target)
+            agent.check_made()
             host = getattr(target, "host", "")
             if not self._policy.allows_host(host):
                 raise DefinitionError(f"{agent.name} is at {host:.80}, where the handoff policy allows nobody")

@@ -318,7 +318,7 @@ class PreparedAgent:
     def tool(self, name: str) -> Tool | None:
         """The tool of a name, if there is one."""
         found = self.tools.get(name)
-        if isinstance(found, Alike):
+        if type(found) is Alike:
             found = self.tools[name] = found.made()
         return found
 
@@ -424,10 +424,10 @@ class PreparedAgent:
         self,
         history: Sequence[Message],
         context: RequestContext,
-        external: tuple[ToolSpec, ...] = (),
-        schema: Mapping[str, Any] | None = None,
-        model: str = "",
-        shown: Sequence[Message] | None = None,
+        external: tuple[ToolSpec, ...],
+        schema: Mapping[str, Any] | None,
+        model: str,
+        shown: Sequence[Message],
     ) -> Request:
         """What the model is asked next.
 
@@ -437,7 +437,7 @@ class PreparedAgent:
             external: tools the caller runs.
             schema: the JSON schema the final answer must fit.
             model: the model's name where the agent names none.
-            shown: what of the history the model is shown; None for all of it.
+            shown: what of the history the model is shown.
         """
         system = self._system
         if system is None:
@@ -454,7 +454,7 @@ class PreparedAgent:
         if rendered is not None and rendered.offered is not None:
             specs = tuple(spec for spec in specs if spec.name in rendered.offered)
         return Request(
-            self.messages(system, history if shown is None else shown),
+            (*system, *shown) if rendered is None else self.messages(system, shown),
             named if isinstance(named, str) and named else model,
             specs,
             response_schema=schema,
@@ -468,7 +468,7 @@ def _made(tool: Tool | Alike) -> Tool:
 
 def _user(caller: Caller) -> Caller:
     """A caller without what may differ from run to run."""
-    return Caller(caller.user, caller.tenant) if caller.scopes else caller
+    return Caller(caller.user, caller.tenant) if caller.scopes or caller.key else caller
 
 
 def _name(item: Target | str) -> str:

@@ -10,9 +10,8 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from ....providers.messages import UNLABELLED, Labels, Part, shown
+from ....providers.messages import UNLABELLED, Labels, Part, labels_of_tool, shown
 from ....tools.result import CUT, ToolResult, render
-from .labels import of_tool
 
 Form: TypeAlias = Literal["text", "json", "none", "said", "value"]
 
@@ -137,7 +136,7 @@ class InnerCalls:
         for result in self._returned:
             if outer_of(result.call_id) == outer:
                 name = self._calls[result.call_id].called.name
-                labels |= result.labels if result.labels is not None else of_tool(name)
+                labels |= result.labels if result.labels is not None else labels_of_tool(name)
         return labels
 
     def done_before(self, outer: str, told: Collection[str], interrupted: Collection[str]) -> str:

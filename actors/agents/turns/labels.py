@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ....providers.messages import UNLABELLED, Labels, Message
+from ....providers.messages import UNLABELLED, Labels, Message, labels_of_tool
 
 
 def labels_of(message: Message) -> Labels:
     """The labels of a message: its own, or what its role says."""
     if message.labels is not None:
         return message.labels
-    return of_tool(message.name or "") if message.role == "tool" else UNLABELLED
+    return labels_of_tool(message.name or "") if message.role == "tool" else UNLABELLED
 
 
 def explicit(labels: Labels, name: str) -> Labels | None:
     """The labels of a tool's result as they are kept: None for those that it has anyway."""
-    return None if labels == of_tool(name) else labels
-
-
-def of_tool(name: str) -> Labels:
-    """The labels of a tool's results where nobody has said any."""
-    return Labels(frozenset({f"tool {name}"}))
+    usual = labels_of_tool(name)
+    return None if labels is usual or labels == usual else labels
 
 
 def joined(messages: Iterable[Message]) -> Labels:

@@ -57,6 +57,32 @@ ShapeChange: TypeAlias = tuple[int, Shape]
 """A shape, with how many messages the history had when it was decided."""
 
 
+def misshapen(history: Sequence[Message], shape: object) -> str:
+    """What is wrong with a shape that somebody has made for a history; empty if nothing is."""
+    if not isinstance(shape, Shape):
+        return f"returned {type(shape).__name__} as the shape"
+    try:
+        if not _ordered(shape.left_out, len(history)):
+            return "leaves out messages that are not there, or not in order"
+        if any(history[position].role != "tool" or position < 0 for position in shape.dropped):
+            return "drops what is no result of a tool"
+        for position, spans in shape.excerpts:
+            if position < 0 or not _ordered(spans, len(history[position].text)):
+                return "shows pieces that are not there, or not in order"
+    except (IndexError, TypeError, ValueError):
+        return "returned a shape of something else than positions"
+    return "" if isinstance(shape.summary, str) else f"returned {type(shape.summary).__name__} as the summary"
+
+
+def _ordered(spans: Sequence[Span], length: int) -> bool:
+    at = 0
+    for start, end in spans:
+        if not at <= start < end <= length:
+            return False
+        at = end
+    return True
+
+
 def kept_before(changes: Sequence[ShapeChange], messages: int) -> tuple[ShapeChange, ...]:
     """The shapes that are left where a history is cut to so many messages."""
     return tuple(change for change in changes if change[0] <= messages)

@@ -179,30 +179,40 @@ class ConversationState:
 
     def stepped(self, turn: Turn, commands: Commands, happened: Input) -> None:
         """The state after an input that the caller has put through the machine itself."""
+        kind = type(happened)
         if turn.message is None and self.started:
             self.started = NOTHING
-        decided = type(happened) is Decided or type(happened) is Raised
-        if self.approvals is not None and (decided or (turn.message is None and turn.phase != "held")):
-            left = {} if turn.message is None else dict(self.approvals)
-            left.pop(getattr(happened, "call_id", ""), None)
-            self.approvals = left or None
-        if self.inner is not None and (turn.message is None or type(happened) is ToolReturned):
+        if self.approvals is not None:
+            decided = kind is Decided or kind is Raised
+            if decided or (turn.message is None and turn.phase != "held"):
+                left = {} if turn.message is None else dict(self.approvals)
+                left.pop(getattr(happened, "call_id", ""), None)
+                self.approvals = left or None
+        if self.inner is not None and (turn.message is None or kind is ToolReturned):
             self._inner_over("" if turn.message is None else getattr(happened, "call_id", ""))
         self.turn = turn
-        if type(happened) is Begin and self.prompt.changes:
-            self.prompt = self.prompt.begun(turn.start)
         if turn.phase == "ended" and commands:
             last = commands[-1]
             self.verdict = last if type(last) is Finish or type(last) is Fail else None
-        if type(happened) is not Spent:  # no step further: a call that spends and kills the process would never end
+        if kind is not Spent:  # no step further: a call that spends and kills the process would never end
             self.resumed = 0
-        if type(happened) is Condensed and happened.shape != self.shape:
-            self.shapes += ((len(turn.history), happened.shape),)
-        if type(happened) is Interrupted and happened.rollback:
-            self.rollback = True
+        also = _STEPPED.get(kind)
+        if also is not None:
+            also(self, turn, happened)
         used = getattr(happened, "used", 0.0)
         if used > self.used:
             self.used = used
+
+    def _turn_begun(self, turn: Turn, happened: Begin) -> None:
+        if self.prompt.changes:
+            self.prompt = self.prompt.begun(turn.start)
+
+    def _turn_condensed(self, turn: Turn, happened: Condensed) -> None:
+        if happened.shape != self.shape:
+            self.shapes += ((len(turn.history), happened.shape),)
+
+    def _turn_interrupted(self, turn: Turn, happened: Interrupted) -> None:
+        self.rollback = self.rollback or happened.rollback
 
     def _accepted(self, event: Accepted) -> None:
         run = event.run
@@ -342,3 +352,10 @@ _APPLIED: dict[type[Any], Callable[[ConversationState, Any], None]] = {
     Snapshot: ConversationState._snapshot,
     Ended: ConversationState._ended,
 }
+
+_STEPPED: dict[type[Any], Callable[[ConversationState, Turn, Any], None]] = {
+    Begin: ConversationState._turn_begun,
+    Condensed: ConversationState._turn_condensed,
+    Interrupted: ConversationState._turn_interrupted,
+}
+"""What else an input changes than the turn."""

@@ -52,7 +52,7 @@ def show(journal: str, /, *, user: str | None = None, tenant: str = "", json: bo
     from ...journal.errors import JournalError
     from .stores import opened, plain
 
-    by = _caller(user, tenant)
+    by = caller_of(user, tenant)
     unreadable: list[JournalError] = []
 
     async def found() -> list[ApprovalRequested]:
@@ -95,7 +95,7 @@ def approve(
         tenant: the customer the user belongs to.
         json: print what came of it as JSON.
     """
-    return _decide(journal, approval, True, arguments, "", _caller(user, tenant), json, _limits(limits))
+    return _decide(journal, approval, True, arguments, "", caller_of(user, tenant), json, _limits(limits))
 
 
 @approvals.command
@@ -119,7 +119,7 @@ def deny(
         tenant: the customer the user belongs to.
         json: print what came of it as JSON.
     """
-    return _decide(journal, approval, False, None, reason, _caller(user, tenant), json)
+    return _decide(journal, approval, False, None, reason, caller_of(user, tenant), json)
 
 
 def _decide(
@@ -153,7 +153,12 @@ def _decide(
     return 0
 
 
-def _caller(user: str | None, tenant: str) -> Caller | None:
+def caller_of(user: str | None, tenant: str) -> Caller | None:
+    """Whom a command is for; None for nobody named.
+
+    Raises:
+        TenantWithoutUser: only a tenant is named.
+    """
     from ...agents.caller import Caller
 
     if user is None and tenant:
@@ -182,7 +187,8 @@ def _line(request: ApprovalRequested) -> str:
         until = f"until {datetime.fromtimestamp(request.expires_at).astimezone():%Y-%m-%d %H:%M:%S %Z}"
     arguments = arguments_in_words(request.arguments)
     call = f"{request.tool}({arguments})" if request.tool else f"waits for more: {arguments}"
-    return f"{request.approval}  {request.agent}/{request.conversation}  {call}  {whose}, {until}"
+    why = f"  ({request.why})" if request.why else ""
+    return f"{request.approval}  {request.agent}/{request.conversation}  {call}  {whose}, {until}{why}"
 
 
 def _shown(request: ApprovalRequested) -> dict[str, object]:
@@ -197,6 +203,7 @@ def _shown(request: ApprovalRequested) -> dict[str, object]:
         "user": request.caller.user,
         "tenant": request.caller.tenant,
         "expires_at": request.expires_at,
+        "why": request.why,
     }
 
 

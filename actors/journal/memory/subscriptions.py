@@ -25,10 +25,10 @@ class Subscription:
         self._position = after
         self._prefix = prefix
         self._queue: deque[Record] = deque()
-        self._behind = True  # what comes next is in the streams, not in the queue
         self._future: asyncio.Future[None] | None = None
         kept = worker.kept
         with kept.lock:
+            self._behind = after < kept.position  # what comes next is in the streams, not in the queue
             number = kept.unique = kept.unique + 1
             subscriptions = kept.subscriptions
             subscriptions[number] = weakref.ref(self, lambda _: subscriptions.pop(number, None))

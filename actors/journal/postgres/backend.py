@@ -36,7 +36,7 @@ from ..errors import (
 from ..store import Header
 from .connect import configure, connect, is_batchs_own, is_transient, parameters, shown
 from .listener import Listener
-from .schema import Names, prepare
+from .schema import JournalTables
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -90,7 +90,7 @@ class PostgresBackend:
 
     def __init__(self, url: str, schema: str) -> None:
         self._given = parameters(url)
-        self._names = Names(schema)
+        self._tables = JournalTables(schema)
         self._writer: Connection[Any] | None = None
         self._pool: ConnectionPool[Connection[Any]] | None = None
         self._id = uuid4().hex
@@ -100,7 +100,7 @@ class PostgresBackend:
         self._listener: Listener | None = None
 
     def __str__(self) -> str:
-        return f"{shown(self._given)}, schema {self._names.schema}"
+        return f"{shown(self._given)}, schema {self._tables.schema}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
@@ -111,11 +111,11 @@ class PostgresBackend:
 
         try:
             with connect(self._given) as connection:
-                prepare(connection, self._names)
+                self._tables.prepare(connection)
         except psycopg.Error as error:
             words = str(error).strip()
             raise JournalUnavailable(
-                f"the journal in the schema {self._names.schema} of {shown(self._given)} cannot be opened: {words}"
+                f"the journal in the schema {self._tables.schema} of {shown(self._given)} cannot be opened: {words}"
             ) from error
 
     def write(self, batch: Sequence[Write]) -> list[object]:
@@ -125,7 +125,7 @@ class PostgresBackend:
             # It keeps its number until its outcome is known, so that the server can tell whether it has been done.
             self._number += 1
             self._attempt = attempt
-        arguments = [self._names.lock, self._names.channel, self._id, self._number, *_columns(attempt)]
+        arguments = [self._tables.lock, self._tables.channel, self._id, self._number, *_columns(attempt)]
         try:
             ((answers,),) = self._on_writer(_WRITE, arguments)
         except Exception as error:
@@ -233,7 +233,7 @@ class PostgresBackend:
 
     def leave(self, worker: str) -> None:
         """See `Backend.leave`."""
-        self._on_writer(_LEAVE, {"worker": worker, "lock": self._names.lock, "channel": self._names.channel})
+        self._on_writer(_LEAVE, {"worker": worker, "lock": self._tables.lock, "channel": self._tables.channel})
 
     def is_transient(self, error: Exception) -> bool:
         """See `Backend.is_transient`."""
@@ -245,7 +245,7 @@ class PostgresBackend:
     def watch(self, changed: Callable[[], None]) -> float:
         """See `Backend.watch`."""
         if self._listener is None:
-            self._listener = Listener(self._given, self._names, lambda process: self._heard(process, changed))
+            self._listener = Listener(self._given, self._tables, lambda process: self._heard(process, changed))
         return POLL
 
     def close(self) -> None:
@@ -271,7 +271,7 @@ class PostgresBackend:
             self._writer = connect(self._given)
             self._process = self._writer.info.backend_pid
         try:
-            cursor = self._writer.execute(self._names.query(text), arguments)
+            cursor = self._writer.execute(self._tables.query(text), arguments)
             return cursor.fetchall() if cursor.description else []
         except Exception as error:
             if not is_batchs_own(error):
@@ -303,7 +303,7 @@ class PostgresBackend:
                 open=True,
             )
         with pool.connection() as connection:
-            cursor = connection.execute(self._names.query(text), arguments)
+            cursor = connection.execute(self._tables.query(text), arguments)
             return cursor.fetchall() if cursor.description else []
 
 

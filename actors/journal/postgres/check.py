@@ -22,7 +22,7 @@ from ..problems import (
     unreadable,
 )
 from .connect import connect, parameters, shown
-from .schema import Names, kept_version
+from .schema import JournalTables
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -78,9 +78,9 @@ def check(
     Raises:
         JournalUnavailable: it cannot be reached, there is no journal, or one of a newer library.
     """
-    with _opened(url, schema) as (connection, names), connection.transaction():
+    with _opened(url, schema) as (connection, tables), connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return [finding.problem for finding in _look(connection, names, codec, fold)]
+        return [finding.problem for finding in _look(connection, tables, codec, fold)]
 
 
 def repair(
@@ -99,14 +99,14 @@ def repair(
     Raises:
         JournalUnavailable: as `check` does.
     """
-    with _opened(url, schema) as (connection, names), connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [names.lock])
-        found = list(_look(connection, names, codec, fold))
-        damaged = put_right(found, lambda statement, values: connection.execute(names.query(statement), values))
+    with _opened(url, schema) as (connection, tables), connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [tables.lock])
+        found = list(_look(connection, tables, codec, fold))
+        damaged = put_right(found, lambda statement, values: connection.execute(tables.query(statement), values))
         if codec is not None:
-            connection.execute(names.script("UPDATE {s}.streams SET damaged = '' WHERE damaged <> ''"))
+            connection.execute(tables.script("UPDATE {s}.streams SET damaged = '' WHERE damaged <> ''"))
         for stream, text in damaged.items():
-            connection.execute(names.query("UPDATE {s}.streams SET damaged = %s WHERE name = %s"), [text, stream])
+            connection.execute(tables.query("UPDATE {s}.streams SET damaged = %s WHERE name = %s"), [text, stream])
         return [finding.problem for finding in found]
 
 
@@ -116,16 +116,18 @@ def vacuum(url: str, *, schema: str = "callboard") -> None:
     Raises:
         JournalUnavailable: as `check` does.
     """
-    with _opened(url, schema) as (connection, names):
+    with _opened(url, schema) as (connection, tables):
         for table in ("streams", "events", "snapshots", "keys", "posts", "workers", "batches", "journal"):
-            connection.execute(names.script(f"VACUUM (ANALYZE) {{s}}.{table}"))
+            connection.execute(tables.script(f"VACUUM (ANALYZE) {{s}}.{table}"))
 
 
-def _look(connection: Connection[Any], names: Names, codec: Codec | None, fold: Fold | None) -> Iterator[Finding]:
+def _look(
+    connection: Connection[Any], tables: JournalTables, codec: Codec | None, fold: Fold | None
+) -> Iterator[Finding]:
     broken: set[str] = set()  # a part of them is missing
 
     def rows(text: str) -> list[tuple[Any, ...]]:
-        return connection.execute(names.script(text)).fetchall()
+        return connection.execute(tables.script(text)).fetchall()
 
     for stream, version, last, count in rows(_VERSIONS):
         if count != last:
@@ -152,16 +154,16 @@ def _look(connection: Connection[Any], names: Names, codec: Codec | None, fold: 
         text = f"the key {key} belongs to a stream that does not exist"
         yield Finding(Problem(stream, text, KEY), (_DROP_KEY, (key,)))
     if codec is not None:
-        yield from unreadable(_rows(connection, names, "event"), codec.decode, fold, broken)
+        yield from unreadable(_rows(connection, tables, "event"), codec.decode, fold, broken)
         drop = "DELETE FROM {s}.snapshots WHERE stream = %s"
-        yield from undecodable(_rows(connection, names, "snapshot"), codec.decode, "snapshot", drop)
-        yield from undecodable(_rows(connection, names, "post"), codec.decode, "post")
+        yield from undecodable(_rows(connection, tables, "snapshot"), codec.decode, "snapshot", drop)
+        yield from undecodable(_rows(connection, tables, "post"), codec.decode, "post")
 
 
-def _rows(connection: Connection[Any], names: Names, kind: str) -> Iterator[tuple[Any, ...]]:
+def _rows(connection: Connection[Any], tables: JournalTables, kind: str) -> Iterator[tuple[Any, ...]]:
     with connection.cursor(f"callboard_{kind}s") as cursor:
         cursor.itersize = _PAGE
-        yield from cursor.execute(names.script(_KEPT[kind]))
+        yield from cursor.execute(tables.script(_KEPT[kind]))
 
 
 def require(url: str, *, schema: str = "callboard") -> None:
@@ -175,15 +177,15 @@ def require(url: str, *, schema: str = "callboard") -> None:
 
 
 @contextmanager
-def _opened(url: str, schema: str) -> Iterator[tuple[Connection[Any], Names]]:
-    given, names = parameters(url), Names(schema)
+def _opened(url: str, schema: str) -> Iterator[tuple[Connection[Any], JournalTables]]:
+    given, tables = parameters(url), JournalTables(schema)
     import psycopg
 
     try:
         with connect(given) as connection:
-            if kept_version(connection, names) is None:
+            if tables.kept_version(connection) is None:
                 raise JournalUnavailable(f"{shown(given)} has no journal in the schema {schema}")
-            yield connection, names
+            yield connection, tables
     except psycopg.Error as error:
         raise JournalUnavailable(
             f"the journal in the schema {schema} of {shown(given)}: {str(error).strip()}"

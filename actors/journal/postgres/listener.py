@@ -9,7 +9,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from .connect import connect
-from .schema import Names
+from .schema import JournalTables
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -23,18 +23,18 @@ class Listener:
 
     Args:
         given: what libpq is told.
-        names: whose notifications.
+        tables: whose notifications.
         changed: called on the thread with the server's process that has written; with 0 after a time without hearing.
     """
 
-    def __init__(self, given: dict[str, Any], names: Names, changed: Callable[[int], None]) -> None:
+    def __init__(self, given: dict[str, Any], tables: JournalTables, changed: Callable[[int], None]) -> None:
         self._given = given
-        self._channel = names.channel
+        self._channel = tables.channel
         self._changed = changed
         self._over = Event()
         self._lock = Lock()
         self._connection: Connection[Any] | None = None
-        self._thread = Thread(target=self._run, name=f"callboard-journal-listener {names.schema}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"callboard-journal-listener {tables.schema}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

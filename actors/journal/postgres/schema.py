@@ -18,10 +18,10 @@ A batch is one call of one function, in a transaction of its own:
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import JournalUnavailable
+from .tables import Tables
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -333,76 +333,25 @@ $$;
 """
 
 
-class Names:
-    """What a journal is called on the server.
+class JournalTables(Tables):
+    """A journal's.
 
-    Args:
-        schema: the schema that holds its tables.
+    Attributes:
+        channel: on which writers say that something has been committed.
     """
+
+    what = "journal"
+    version = VERSION
+    known_by = ("events", "journal", "streams")
+    made_by = TABLES + FUNCTIONS
+    refused = JournalUnavailable
 
     def __init__(self, schema: str) -> None:
-        if not schema or "\0" in schema or len(schema.encode()) > 63:
-            raise ValueError(f"a schema's name has 1 to 63 bytes: {schema!r}")
-        digest = sha256(f"callboard journal {schema}".encode()).digest()
-        self.schema = schema
-        self.quoted = '"' + schema.replace('"', '""') + '"'
-        self.lock = int.from_bytes(digest[:8], "big", signed=True)
-        self.channel = "callboard_" + digest[:16].hex()
+        super().__init__(schema)
+        self.channel = "callboard_" + self._digest[:16].hex()
 
-    def query(self, text: str) -> bytes:
-        """A statement with parameters on this journal's tables, which the text calls ``{s}.events`` and so on."""
-        return text.replace("{s}", self.quoted.replace("%", "%%")).encode()
-
-    def script(self, text: str) -> bytes:
-        """The same of statements without parameters."""
-        return text.replace("{s}", self.quoted).replace("{version}", str(VERSION)).encode()
-
-
-def prepare(connection: Connection[Any], names: Names) -> None:
-    """Make the tables, where they are not there yet. Several processes may do so at once.
-
-    Raises:
-        JournalUnavailable: a newer library has made them, or they are no journal's.
-    """
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [names.lock])
-        version = kept_version(connection, names)
-        if version is None:
-            there = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [names.schema]).fetchone()
-            if there is None:
-                connection.execute(names.script("CREATE SCHEMA {s}"))
-            connection.execute(names.script(TABLES + FUNCTIONS))
-    # What came of the last batch of writers that are no more.
-    connection.execute(names.script("DELETE FROM {s}.batches WHERE at < clock_timestamp() - interval '7 days'"))
-    connection.execute(names.script("DELETE FROM {s}.workers WHERE until < clock_timestamp() - interval '1 day'"))
-
-
-def kept_version(connection: Connection[Any], names: Names) -> int | None:
-    """The version of the tables that are there.
-
-    Returns:
-        None where there are none.
-
-    Raises:
-        JournalUnavailable: a newer library has made them, or they are no journal's.
-    """
-    tables = {
-        name
-        for (name,) in connection.execute(
-            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relname IN ('journal', 'streams', 'events')",
-            [names.schema],
-        )
-    }
-    if not tables:
-        return None
-    if len(tables) < 3:
-        raise JournalUnavailable(f"the schema {names.schema} has tables that are no journal's: {sorted(tables)}")
-    row = connection.execute(names.script("SELECT version FROM {s}.journal")).fetchone()
-    version = 0 if row is None else int(row[0])
-    if version > VERSION:
-        raise JournalUnavailable(
-            f"the journal in the schema {names.schema} was made by a newer library: its tables are of version"
-            f" {version}, this one knows version {VERSION}"
-        )
-    return version
+    def prepare(self, connection: Connection[Any]) -> None:
+        """See `Tables.prepare`; and delete what came of the last batch of writers that are no more."""
+        super().prepare(connection)
+        connection.execute(self.script("DELETE FROM {s}.batches WHERE at < clock_timestamp() - interval '7 days'"))
+        connection.execute(self.script("DELETE FROM {s}.workers WHERE until < clock_timestamp() - interval '1 day'"))

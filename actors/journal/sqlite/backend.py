@@ -13,28 +13,11 @@ from typing import Any, Final
 
 from ..backend import Acquire, Acquired, Append, Delete, Discard, KeepSnapshot, Leave, Prune, Release, Write
 from ..codec import Encoded
-from ..errors import JournalError, JournalUnavailable, KeyTaken, StreamConflict, StreamFenced, StreamOwned, wrong_header
+from ..errors import JournalError, KeyTaken, StreamConflict, StreamFenced, StreamOwned, wrong_header
 from . import schema
+from .files import BUSY, connect, identity, inherit, is_passing, transaction
 from .ownership import Presence, boot_id, is_current, now, workers
 from .reading import SqliteReader, as_json, not_in
-
-BUSY: Final = 1.0
-"""Seconds that a statement waits for another process's lock; the journal's threads then try again."""
-
-PASSING: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
-    }
-)
-"""Faults of the disk, of the machine, and of those who share the file."""
 
 POLL: Final = 0.25
 """Seconds after which what other processes have written is looked for."""
@@ -51,7 +34,6 @@ _INSERT: Final = "INSERT INTO events (stream, version, type, schema, data, metad
 _LAST: Final = "SELECT ifnull(max(version), 0) FROM events WHERE stream = ?"
 
 _DELETING: Final = frozenset({Delete, Prune})
-_inherited: set[tuple[int, int]] = set()  # files that the parent of this forked process had open
 
 
 class SqliteBackend(SqliteReader):
@@ -63,9 +45,7 @@ class SqliteBackend(SqliteReader):
     """
 
     def __init__(self, path: str | Path, synchronous: str) -> None:
-        self._path = os.path.abspath(path)
-        if "\0" in self._path:
-            raise JournalUnavailable(f"cannot open the journal {self._path!r}: a path has no null byte")
+        self._path = schema.JOURNAL.absolute(path)
         self._synchronous = synchronous
         super().__init__(Presence(Path(f"{self._path}-workers")))
         self._identity: tuple[int, int] | None = None
@@ -85,36 +65,23 @@ class SqliteBackend(SqliteReader):
 
     def prepare(self) -> None:
         """See `Backend.prepare`."""
-        with suppress(OSError):
-            if _identity(self._path) in _inherited:
-                raise JournalUnavailable(
-                    f"the process that this one was forked from had {self._path} open, and SQLite cannot open it here "
-                    "again: open it after the fork only, or start processes by spawn"
-                )
         schema.prepare(self._path)
-        self._identity = _identity(self._path)
-        self._write = schema.connect(self._path, BUSY)
+        self._identity = identity(self._path)
+        self._write = connect(self._path, BUSY)
         self._write.execute(f"PRAGMA synchronous={self._synchronous}")
-        self._read = schema.connect(self._path, BUSY)
+        self._read = connect(self._path, BUSY)
         self._read.execute("PRAGMA query_only=ON")
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def write(self, batch: Sequence[Write]) -> list[object]:
         """See `Backend.write`."""
-        writer = self._writer
         apply = self._apply
         self._rows.clear()
         self._at = time.time()
-        writer.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._writer):
             results = [apply[item.__class__](item) for item in batch]
             self._flush()
-            writer.execute("COMMIT")
-        except BaseException:
-            if writer.in_transaction:
-                writer.execute("ROLLBACK")
-            raise
         if any(item.drop if item.__class__ is Append else item.__class__ in _DELETING for item in batch):
             self._vacuum()
         return results
@@ -337,9 +304,7 @@ class SqliteBackend(SqliteReader):
 
     def is_transient(self, error: Exception) -> bool:
         """See `Backend.is_transient`."""
-        if isinstance(error, sqlite3.Error):
-            return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in PASSING
-        return isinstance(error, OSError)  # of the workers' files
+        return is_passing(error) or isinstance(error, OSError)  # of the workers' files
 
     def reconnect(self) -> None:
         """See `Backend.reconnect`. A connection to a file does not break."""
@@ -353,20 +318,14 @@ class SqliteBackend(SqliteReader):
         self._presence.leave()
 
     def forked(self) -> None:
-        """See `Backend.forked`. SQLite's locks are the parent's, but SQLite here believes that it has them."""
+        """See `Backend.forked`."""
         self._presence.forked()
-        if self._identity is not None:
-            _inherited.add(self._identity)
+        inherit(self._identity)
 
     @property
     def _writer(self) -> sqlite3.Connection:
         assert self._write is not None
         return self._write
-
-
-def _identity(path: str) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
 
 
 def _conflict(stream: str, expected: int | None, actual: int) -> StreamConflict:

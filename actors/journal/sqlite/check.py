@@ -28,6 +28,7 @@ from ..problems import (
     unreadable,
 )
 from . import schema
+from .files import OPENING, connect, transaction
 from .ownership import Presence, workers
 
 _EVENTS: Final = "SELECT stream, version, type, schema, data FROM events ORDER BY stream, version"
@@ -72,13 +73,13 @@ def repair(path: str | Path, codec: Codec | None = None, fold: Fold | None = Non
         if faults:
             with suppress(sqlite3.DatabaseError):  # as far as it goes
                 connection.execute("REINDEX")
-        connection.execute("BEGIN IMMEDIATE")
-        found = list(_look(connection, codec, fold))
-        damaged = put_right(found, connection.execute)
-        if codec is not None:
-            connection.execute("UPDATE streams SET damaged = '' WHERE damaged <> ''")
-        connection.executemany("UPDATE streams SET damaged = ? WHERE name = ?", [(v, k) for k, v in damaged.items()])
-        connection.execute("COMMIT")
+        with transaction(connection):
+            found = list(_look(connection, codec, fold))
+            damaged = put_right(found, connection.execute)
+            if codec is not None:
+                connection.execute("UPDATE streams SET damaged = '' WHERE damaged <> ''")
+            changes = [(text, stream) for stream, text in damaged.items()]
+            connection.executemany("UPDATE streams SET damaged = ? WHERE name = ?", changes)
         return [*faults, *(finding.problem for finding in found)]
 
 
@@ -206,7 +207,7 @@ def _opened(path: str | Path) -> Iterator[sqlite3.Connection]:
     path = os.path.abspath(path)
     if not os.path.isfile(path):
         raise JournalUnavailable(f"there is no journal {path}")
-    connection = schema.connect(path, schema.BUSY)
+    connection = connect(path, OPENING)
     connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")  # which is no JSON
     try:
         schema.require(connection, path)

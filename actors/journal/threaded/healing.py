@@ -35,21 +35,30 @@ class Faulty(Protocol):
 class Closing:
     """Whether the journal is being closed, and how long that may take.
 
+    Args:
+        what: is closed, for those who come later: a journal, or what else has a store on threads.
+
     Attributes:
         begun: whether it is.
         why: what those are told who come later.
     """
 
-    __slots__ = ("_give_up_at", "begun", "why")
+    __slots__ = ("_give_up_at", "_what", "begun", "why")
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self.begun = False
-        self.why = "the journal is closed"
+        self.why = f"the {what} is closed"
         self._give_up_at = 0.0
 
     def begin(self) -> None:
         """From here on nothing is waited for longer than `GIVES_UP`. Who waits has to be woken."""
         self._give_up_at = time.monotonic() + GIVES_UP
+        self.begun = True
+
+    def forked(self) -> None:
+        """In a forked process nothing can be done with what is the parent's, nor waited for."""
+        self.why = f"the {self._what} belongs to the process that this one was forked from: open one here"
         self.begun = True
 
     def check(self) -> None:

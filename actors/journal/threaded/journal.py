@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,15 +15,13 @@ from ..store import Header, Post, Record, Retention, Stream
 from .handle import Handle, Opening
 from .healing import GIVES_UP, Closing
 from .inbox import read
+from .open_here import closed, is_open, opened
 from .pending import Pending
 from .reader import Follow, Page, Reader
 from .reading import encode, record
 from .running import Runner, ThreadRunner, Waits, hosting
 from .subscriptions import Subscription
 from .writer import Writer
-
-_open: set[ThreadedJournal] = set()
-_inherited: list[ThreadedJournal] = []  # of the parent, in a forked process: kept, so that nothing is ended for it
 
 
 class ThreadedJournal:
@@ -51,7 +47,7 @@ class ThreadedJournal:
         self._backend = backend
         self._codec = codec
         self._handles: WeakValueDictionary[str, Handle] = WeakValueDictionary()
-        self._closing = Closing()
+        self._closing = Closing("journal")
         self._lock = threading.Lock()
         runner: Callable[[Waits[None], str], Runner] = ThreadRunner
         host = hosting.get()
@@ -67,7 +63,7 @@ class ThreadedJournal:
             raise
         self._hosted = host is not None
         if not self._hosted:
-            _open.add(self)
+            opened(self, self._forked)
         self._reader.runner.start()
         self._writer.runner.start()
 
@@ -175,7 +171,7 @@ class ThreadedJournal:
 
     def close(self) -> None:
         """See `Journal.close`. Where the database is at fault, it goes on trying for 5 seconds."""
-        if not self._hosted and self not in _open:  # closed before, or the parent's of this process
+        if not self._hosted and not is_open(self):  # closed before, or the parent's of this process
             return
         with self._lock:
             if not self._closing.begun:
@@ -190,7 +186,7 @@ class ThreadedJournal:
         """The writer's last act."""
         if self._reader.runner.join(GIVES_UP):
             self._backend.close()
-        _open.discard(self)
+        closed(self)
 
     def __enter__(self) -> ThreadedJournal:
         return self
@@ -226,8 +222,7 @@ class ThreadedJournal:
         return [record(self._codec, kept) for kept in self._backend.read(stream, after, None, limit)]
 
     def _forked(self) -> None:
-        self._closing.why = "the journal belongs to the process that this one was forked from: open one here"
-        self._closing.begun = True
+        self._closing.forked()
         self._backend.forked()
 
 
@@ -252,20 +247,3 @@ class _Pruning(Pending):
 
     def finish(self, outcome: object) -> None:
         super().finish(self._found if isinstance(outcome, int) else outcome)
-
-
-def _at_exit() -> None:
-    for journal in list(_open):
-        journal.close()
-
-
-def _after_fork() -> None:
-    for journal in _open:
-        journal._forked()
-    _inherited.extend(_open)
-    _open.clear()
-
-
-atexit.register(_at_exit)  # the journals' threads are still there then
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
@@ -24,7 +24,7 @@ from ..problems import Problem, refuse
 from ..requests import read_json
 from ..runs import KEY, Asked, answer_of, begin, leaving
 from ..server import OnDisconnect, Server
-from ..sse import Event, streamed
+from ..sse import Event, EventStream
 from ..streams import RESUME, Place, events_of
 from .chunks import Chunks
 from .errors import error_body
@@ -131,7 +131,7 @@ def whole(answer: Answer, notes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _streamed(server: Server, handle: RunHandle, place: Place, left: OnDisconnect, made: Chunks) -> Response:
-    async def events() -> AsyncIterator[Event]:
+    async def events() -> AsyncGenerator[Event]:
         failed = False
 
         def told(problem: Problem) -> Any:
@@ -145,5 +145,4 @@ def _streamed(server: Server, handle: RunHandle, place: Place, left: OnDisconnec
         if not failed:
             yield Event("[DONE]")
 
-    response: Response = streamed(server, events(), {"callboard-run": handle.id})
-    return response
+    return EventStream(server, events(), {"callboard-run": handle.id})

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -39,6 +40,7 @@ class Chunks:
     def __init__(self, run: str, model: str, *, include_usage: bool = False, form: JsonSchema | None = None) -> None:
         self._form = form
         self._head = {"id": f"chatcmpl-{run}", "object": "chat.completion.chunk", "created": 0, "model": model}
+        self._around: list[str] = []
         self._include_usage = include_usage
         self._last = ""
         """The text of the last completion."""
@@ -47,7 +49,7 @@ class Chunks:
         self._begun = False
         """Whether there was text in the completion under way."""
 
-    def take(self, item: RunRecord | RunText) -> Iterator[dict[str, Any]]:
+    def take(self, item: RunRecord | RunText) -> Iterator[dict[str, Any] | str]:
         """The chunks that an item of the stream leads to.
 
         Raises:
@@ -56,7 +58,7 @@ class Chunks:
         if isinstance(item, RunText):
             yield from self._text(item)
         elif item.type == "accepted":
-            self._head["created"] = int(item.at)
+            self._head["created"], self._around = int(item.at), []
             yield self._chunk({"role": "assistant", "content": ""})
         elif item.type == "completed":
             yield from self._completed(item.data)
@@ -80,7 +82,7 @@ class Chunks:
         self._said = self._said or bool(text)
         self._begun = False
 
-    def _text(self, item: RunText) -> Iterator[dict[str, Any]]:
+    def _text(self, item: RunText) -> Iterator[dict[str, Any] | str]:
         if self._form is not None and item.kind == "text":
             return
         if item.restarted and (item.kind == "text" or self._begun):
@@ -90,9 +92,9 @@ class Chunks:
             return
         text = BETWEEN + item.text if self._said and not self._begun else item.text
         self._begun = True
-        yield self._chunk({"content": text})
+        yield self._content(text)
 
-    def _end(self, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def _end(self, data: Mapping[str, Any]) -> Iterator[dict[str, Any] | str]:
         text = data["text"]
         if text and text != self._last:  # of another agent, or a hook's
             text = text if self._form is None else as_json(text)
@@ -106,6 +108,13 @@ class Chunks:
         if self._include_usage:
             usage = write_usage(Usage(**data["usage"]))
             yield {**self._head, "choices": [], "usage": usage}
+
+    def _content(self, text: str) -> str:
+        """A chunk of text as JSON: of the many chunks of a stream nothing but that is written anew."""
+        if not self._around:
+            self._around = json.dumps(self._chunk({"content": ""}), separators=(",", ":")).split('"content":""')
+        before, after = self._around
+        return f'{before}"content":{json.dumps(text)}{after}'
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         return {

@@ -82,8 +82,10 @@ def complete(
     Not a coroutine: an actor that is killed before it answers would leave one that nobody awaited.
     """
     if callable(reply) and not isinstance(reply, Exception):
-        if inspect.iscoroutinefunction(reply):
-            return partial(_later, reply, request, number, usage, cost)
+        called = getattr(type(reply), "__call__", None)  # noqa: B004
+        if inspect.iscoroutinefunction(reply) or inspect.iscoroutinefunction(called):
+            later = cast("Callable[[Request], Awaitable[Reply]]", reply)
+            return partial(_later, later, request, number, usage, cost)
         return _completion(cast("Reply", reply(request)), number, usage, cost)
     return _completion(reply, number, usage, cost)
 

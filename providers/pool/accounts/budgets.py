@@ -19,7 +19,7 @@ _NO_USAGE = Usage()
 _ROUNDING = 1.0 + 1e-9
 _NO_DOLLARS = 1e-12
 """What adding and taking off may leave of nothing."""
-_MANY = ("user", "tenant")
+_MANY = ("user", "tenant", "caller_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class Budgets:
         self.clock = clock
         self.spending = Spending(self.lasts)
         self.unsaved: dict[float, dict[str, float]] = {}
-        """What was booked here and is not kept anywhere yet, by the hour (seconds since 1970 at which it began) and by
-        account; see `keeping`."""
+        """What was booked here and is not kept anywhere yet, by the minute (seconds since 1970 at which it began) and
+        by account; see `keeping`."""
         self.kept = False
         """Whether it is kept at all."""
         self.sending: list[dict[str, Any]] = []
@@ -236,7 +236,7 @@ class Budgets:
 
     def save(self, amounts: Mapping[str, float], at: float) -> None:
         """Have what was spent at a time kept."""
-        unsaved = self.unsaved.setdefault(at // 3600 * 3600.0, {})
+        unsaved = self.unsaved.setdefault(at // 60 * 60.0, {})
         for account, amount in amounts.items():
             unsaved[account] = unsaved.get(account, 0.0) + amount
 

@@ -113,7 +113,7 @@ class Keeper:
             if not budgets.unsaved:
                 await self._catch_up()
                 return
-            # By the hour in which it was spent: by now it may be the next one, or the clock be another.
+            # By the minute in which it was spent: by now it may be the next one, or the clock be another.
             events = [{"id": uuid4().hex, "at": at, "spent": amounts} for at, amounts in budgets.unsaved.items()]
             budgets.unsaved, budgets.sending = {}, events
             try:
@@ -213,7 +213,8 @@ def take_in(spending: Spending, events: Iterable[Any], now: float) -> None:
         if "totals" in event:
             totals: Mapping[str, Any] = event["totals"]
             kept: dict[str, Any] = {
-                period: {name: _amounts(sums) for name, sums in _by_name(totals[period]).items()} for period in PERIODS
+                period: {name: _amounts(sums) for name, sums in _by_name(totals.get(period, {})).items()}
+                for period in PERIODS
             }
             spending.replace({"total": _amounts(totals["total"]), **kept})
         elif checks.AMOUNT.fits(event["at"]) and event["at"] < _LATEST:
@@ -227,7 +228,7 @@ _LATEST: Final = 253_402_300_800.0
 
 
 def _by_name(sums: Any) -> Mapping[str, Mapping[str, Any]]:
-    """Return the sums by hour, day or month; before several of them were kept, it was the name and the sums of one."""
+    """Return the sums by the period's name; before several of them were kept, it was the name and the sums of one."""
     return {sums[0]: sums[1]} if isinstance(sums, list | tuple) else sums
 
 

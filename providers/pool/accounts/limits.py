@@ -13,7 +13,7 @@ from .cost import Price
 from .periods import PERIODS, Period
 from .stats import Measure
 
-BudgetScope: TypeAlias = Literal["pool", "provider", "model", "agent", "key", "user", "tenant"]
+BudgetScope: TypeAlias = Literal["pool", "provider", "model", "agent", "key", "user", "tenant", "caller_key"]
 COUNTED: tuple[Literal["tokens", "requests"], ...] = ("tokens", "requests")
 """What is counted besides dollars, where a budget limits it; under ``tokens:`` before the account's name."""
 
@@ -23,13 +23,14 @@ class Budget:
     """A limit on spending.
 
     Args:
-        scope: what is limited: the whole pool, one provider (endpoint), model, agent, key, user or tenant.
+        scope: what is limited: the whole pool, one provider (endpoint), model, agent, key of a provider, user, tenant,
+            or key by which users ask (``caller_key``).
         name: which one; empty for ``pool``. A model has the name under which its endpoint knows it, aliases resolved; a
             user who belongs to a tenant is ``tenant/user``; in the names themselves ``/`` is ``%2F`` and ``%`` is
             ``%25``, and somebody called ``*`` is ``%2A``. ``*`` stands for each one that has no budget of its own.
         dollars: US dollars; nothing is sent that would take more than what is left, with what is promised to requests
             in flight taken off. Infinite by default.
-        period: the hour, day or month, by the calendar in UTC, that it is for; None: for ever.
+        period: the minute, hour, day or month, by the calendar in UTC, that it is for; None: for ever.
         unpriced: what to count for models whose price nobody knows. With None they are refused where dollars are
             limited; `FREE` lets them pass.
         tokens: input and output tokens, likewise; None for any number. They are counted while there is such a budget.

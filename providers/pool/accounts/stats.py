@@ -188,7 +188,7 @@ class BudgetStats:
 
     Args:
         account: whose, as in `PoolStats.spent`. A budget of ``*`` is one for each account that has spent anything.
-        period: the hour, day or month that it is for, which is the current one; None: for ever.
+        period: the minute, hour, day or month that it is for, which is the current one; None: for ever.
         limit: US dollars, tokens or requests.
         spent: of them.
         reserved: promised to requests in flight.

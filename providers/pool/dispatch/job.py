@@ -36,6 +36,7 @@ class Requester:
         endpoint: the one endpoint, or group, to use; empty for any.
         user, tenant: for whom, for budgets and statistics.
         batch: it may wait for the pool's batch window and go out together with others, at a batch's price.
+        caller_key: the name of the key by which the user asked, where there is one; no provider's.
     """
 
     agent: str = ""
@@ -45,6 +46,7 @@ class Requester:
     user: str = ""
     tenant: str = ""
     batch: bool = False
+    caller_key: str = ""
 
     def __post_init__(self) -> None:
         if type(self.priority) is not int:  # one that is no number would break the order of all that wait
@@ -59,6 +61,8 @@ class Requester:
         if user:
             user = _STAR if user == "*" else _escaped(user)
             accounts.append(f"user:{_escaped(tenant)}/{user}" if tenant else f"user:{user}")
+        if self.caller_key:
+            accounts.append(f"caller_key:{_STAR if self.caller_key == '*' else self.caller_key}")
         return accounts
 
 

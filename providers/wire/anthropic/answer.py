@@ -7,7 +7,7 @@ from typing import Any
 
 from ...messages import Completion, FinishReason, Message, Usage
 from .. import fields
-from ..failures import from_event, malformed
+from ..failures import from_event, read_by
 from ..state import kept, with_state
 from .blocks import ORIGIN, answer_blocks, read_answer
 
@@ -37,11 +37,7 @@ def from_response(body: Any, *, provider: str = "", origin: str = ORIGIN) -> Com
     """
     if isinstance(body, Mapping) and (body.get("type") == "error" or body.get("error")):
         raise from_event(body.get("error"), provider=provider)
-    try:
-        return completion_of(body, provider, origin)
-    except fields.WrongField as wrong:
-        problem = str(wrong)
-    raise malformed(problem, provider=provider)
+    return read_by(completion_of, body, provider, origin, provider=provider)
 
 
 def completion_of(body: Any, provider: str, origin: str) -> Completion:

@@ -234,7 +234,7 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
     names: dict[str, str] = {}
     for number, turn in enumerate(turns):
         messages += _read_turn(turn, f"messages[{number}]", names)
-    tools = _read_tools(rest)
+    tools = fields.ours_of(rest, "tools", _read_tool)
     choice = fields.mapping(rest.pop("tool_choice", None), "tool_choice")
     kind = fields.text(choice.get("type"), "tool_choice.type") or "auto"
     chosen = fields.text(choice.get("name"), "tool_choice.name")
@@ -260,27 +260,18 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
     )
 
 
-def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
-    """The tools of one's own; those of the vendor, and what only the vendor understands, stay in `rest`."""
-    own: list[ToolSpec] = []
-    theirs: list[Any] = []
-    for number, tool in enumerate(fields.mappings(rest.pop("tools", None), "tools")):
-        at = f"tools[{number}]"
-        kind = fields.text(tool.get("type"), f"{at}.type")
-        known = ("type", "name", "description", "input_schema", "strict", "cache_control")
-        if kind not in ("", "custom") or fields.rest(tool, *known):
-            theirs.append(tool)
-            continue
-        name = fields.text(tool.get("name"), f"{at}.name")
-        if not name:
-            raise fields.WrongField(f"{at}.name: expected the tool's name")
-        about = fields.text(tool.get("description"), f"{at}.description")
-        schema = fields.mapping(tool.get("input_schema"), f"{at}.input_schema")
-        strict = fields.flag(tool.get("strict"), f"{at}.strict", False)
-        own.append(ToolSpec(name, about, schema, strict, read_mark(tool, at)))
-    if theirs:
-        rest["tools"] = theirs
-    return tuple(own)
+def _read_tool(tool: Mapping[str, Any], at: str) -> ToolSpec | None:
+    kind = fields.text(tool.get("type"), f"{at}.type")
+    known = ("type", "name", "description", "input_schema", "strict", "cache_control")
+    if kind not in ("", "custom") or fields.rest(tool, *known):
+        return None
+    name = fields.text(tool.get("name"), f"{at}.name")
+    if not name:
+        raise fields.WrongField(f"{at}.name: expected the tool's name")
+    about = fields.text(tool.get("description"), f"{at}.description")
+    schema = fields.mapping(tool.get("input_schema"), f"{at}.input_schema")
+    strict = fields.flag(tool.get("strict"), f"{at}.strict", False)
+    return ToolSpec(name, about, schema, strict, read_mark(tool, at))
 
 
 def _read_thinking(rest: dict[str, Any]) -> tuple[str | None, int | None, Mapping[str, Any] | None]:

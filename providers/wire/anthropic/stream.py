@@ -8,7 +8,7 @@ from typing import Any
 
 from ...messages import Completion, Delta
 from .. import fields
-from ..failures import cut, from_event, malformed
+from ..failures import cut, from_event, read_by
 from ..pieces import pieces
 from .answer import REASONS, completion_of, to_response, write_usage
 from .blocks import ORIGIN, answer_blocks
@@ -101,11 +101,7 @@ class Assembler:
         if isinstance(event, Mapping) and event.get("type") == "error":
             id = fields.name(event.get("request_id"))
             raise from_event(event.get("error"), provider=self._provider, request_id=id)
-        try:
-            return self._fed(fields.mapping(event, "an event"))
-        except fields.WrongField as wrong:
-            problem = str(wrong)
-        raise malformed(problem, provider=self._provider)
+        return read_by(self._fed, event, provider=self._provider)
 
     @property
     def finished(self) -> bool:
@@ -115,7 +111,8 @@ class Assembler:
     def end(self) -> None:
         """The stream has ended in good order; this protocol says so in `feed`, too."""
 
-    def _fed(self, event: Mapping[str, Any]) -> list[Delta]:
+    def _fed(self, given: Any) -> list[Delta]:
+        event = fields.mapping(given, "an event")
         kind = fields.text(event.get("type"), "an event's type")
         if kind == "content_block_delta":
             return self._delta(event)
@@ -214,8 +211,5 @@ class Assembler:
         if not self.finished:
             raise cut(provider=self._provider, request_id=fields.name(self._body.get("id")))
         content = [block.whole() for block in self._blocks]
-        try:
-            return completion_of({**self._body, "content": content, "usage": self._usage}, self._provider, self._origin)
-        except fields.WrongField as wrong:
-            problem = str(wrong)
-        raise malformed(problem, provider=self._provider)
+        body = {**self._body, "content": content, "usage": self._usage}
+        return read_by(completion_of, body, self._provider, self._origin, provider=self._provider)

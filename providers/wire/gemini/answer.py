@@ -7,7 +7,7 @@ from typing import Any
 
 from ...messages import Completion, Delta, FinishReason, Usage
 from .. import fields
-from ..failures import cut, from_event, malformed
+from ..failures import cut, from_event, malformed, read_by
 from ..pieces import pieces
 from .parts import appended, read_answer, spoken_parts
 
@@ -108,16 +108,13 @@ class Assembler:
         """
         if isinstance(chunk, Mapping) and chunk.get("error"):
             raise from_event(chunk["error"], provider=self._provider, request_id=self._id)
-        try:
-            return self._fed(fields.mapping(chunk, "body"))
-        except fields.WrongField as wrong:
-            problem = str(wrong)
-        raise malformed(problem, provider=self._provider)
+        return read_by(self._fed, chunk, provider=self._provider)
 
     def end(self) -> None:
         """The stream has ended in good order; this protocol has no word for that."""
 
-    def _fed(self, chunk: Mapping[str, Any]) -> list[Delta]:
+    def _fed(self, given: Any) -> list[Delta]:
+        chunk = fields.mapping(given, "body")
         self._id = self._id or fields.name(chunk.get("responseId"))
         self._model = self._model or fields.name(chunk.get("modelVersion"))
         if chunk.get("usageMetadata") is not None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from ...errors import ProviderError
 from ...messages import Completion, FinishReason, Usage
-from .. import fields
-from ..failures import from_event, malformed
+from .. import fields, openai_parts
+from ..failures import from_event, read_by
 from .messages import ORIGIN, read_answer, write_answer
 
 FINISH: dict[str, FinishReason] = {
@@ -38,6 +38,7 @@ BROKEN = frozenset(
 )
 """Reasons to finish that are the vendor's trouble: what came is no answer."""
 
+_TOKENS = ("prompt", "completion")
 _KNOWN = ("id", "object", "created", "model", "choices", "usage")
 
 
@@ -49,21 +50,21 @@ def from_response(body: Any, *, provider: str = "", origin: str = ORIGIN) -> Com
     """
     if (type(body) is dict or isinstance(body, Mapping)) and body.get("error"):
         raise from_event(body["error"], provider=provider)
-    try:
-        answer = fields.mapping(body, "body")
-        choices = fields.mappings(answer.get("choices"), "choices")
-        if not choices:
-            raise fields.WrongField("JSON without choices")
-        choice = choices[0]
-        error = choice.get("error")
-        if not error and (choice.get("message") is None or choice.get("finish_reason") is None):
-            raise fields.WrongField("a choice without a message or a finish reason")
-        if error:
-            raise from_event(error, provider=provider)
-        return completion_of(answer, choice, provider, origin)
-    except fields.WrongField as wrong:
-        problem = str(wrong)
-    raise malformed(problem, provider=provider)
+    return read_by(_completion, body, provider, origin, provider=provider)
+
+
+def _completion(body: Any, provider: str, origin: str) -> Completion:
+    answer = fields.mapping(body, "body")
+    choices = fields.mappings(answer.get("choices"), "choices")
+    if not choices:
+        raise fields.WrongField("JSON without choices")
+    choice = choices[0]
+    error = choice.get("error")
+    if error:
+        raise from_event(error, provider=provider)
+    if choice.get("message") is None or choice.get("finish_reason") is None:
+        raise fields.WrongField("a choice without a message or a finish reason")
+    return completion_of(answer, choice, provider, origin)
 
 
 def completion_of(answer: Mapping[str, Any], choice: Mapping[str, Any], provider: str, origin: str) -> Completion:
@@ -84,7 +85,7 @@ def completion_of(answer: Mapping[str, Any], choice: Mapping[str, Any], provider
     return Completion(
         message,
         _finish(reason, bool(message.tool_calls), refused),
-        read_usage(answer.get("usage")),
+        openai_parts.read_usage(answer.get("usage"), *_TOKENS),
         model=fields.name(answer.get("model")),
         provider=provider,
         request_id=id,
@@ -123,33 +124,6 @@ FINISH_WORDS: Mapping[str, str] = {"pause": "stop"}
 """Reasons that the protocol has no word for."""
 
 
-def read_usage(value: Any) -> Usage:
-    """Usage as the protocol writes it; what is missing is 0.
-
-    Raises:
-        WrongField: it is not the protocol.
-    """
-    usage = fields.mapping(value, "usage")
-    prompt = fields.mapping(usage.get("prompt_tokens_details"), "usage.prompt_tokens_details")
-    output = fields.mapping(usage.get("completion_tokens_details"), "usage.completion_tokens_details")
-    return Usage(
-        fields.count(usage.get("prompt_tokens"), "usage.prompt_tokens"),
-        fields.count(usage.get("completion_tokens"), "usage.completion_tokens"),
-        fields.count(prompt.get("cached_tokens"), "usage.prompt_tokens_details.cached_tokens"),
-        fields.count(prompt.get("cache_write_tokens"), "usage.prompt_tokens_details.cache_write_tokens"),
-        fields.count(output.get("reasoning_tokens"), "usage.completion_tokens_details.reasoning_tokens"),
-    )
-
-
 def write_usage(usage: Usage) -> dict[str, Any]:
     """Usage as the protocol writes it."""
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }
+    return openai_parts.write_usage(usage, *_TOKENS)

@@ -263,7 +263,7 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
     return Request(
         messages=tuple(read_message(message, f"messages[{n}]", names) for n, message in enumerate(given)),
         model=fields.text(rest.pop("model", None), "model"),
-        tools=_read_tools(rest),
+        tools=fields.ours_of(rest, "tools", _read_tool),
         tool_choice=fields.text(choice, "tool_choice"),
         max_tokens=limit if limit is not None else older,
         stop=(stop,) if isinstance(stop, str) else fields.texts(stop, "stop"),
@@ -276,22 +276,13 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
     )
 
 
-def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
-    """The tools of one's own; those that only the vendor understands stay in `rest`."""
-    own: list[ToolSpec] = []
-    theirs: list[Any] = []
-    for number, tool in enumerate(fields.mappings(rest.pop("tools", None), "tools")):
-        at = f"tools[{number}]"
-        kind = fields.text(tool.get("type"), f"{at}.type")
-        function = fields.mapping(tool.get("function"), f"{at}.function")
-        more = fields.rest(function, "name", "description", "parameters", "strict")
-        if kind not in ("", "function") or more or fields.rest(tool, "type", "function"):
-            theirs.append(tool)
-            continue
-        own.append(read_function(function, f"{at}.function"))
-    if theirs:
-        rest["tools"] = theirs
-    return tuple(own)
+def _read_tool(tool: Mapping[str, Any], at: str) -> ToolSpec | None:
+    kind = fields.text(tool.get("type"), f"{at}.type")
+    function = fields.mapping(tool.get("function"), f"{at}.function")
+    more = fields.rest(function, "name", "description", "parameters", "strict")
+    if kind not in ("", "function") or more or fields.rest(tool, "type", "function"):
+        return None
+    return read_function(function, f"{at}.function")
 
 
 def read_message(message: Mapping[str, Any], at: str, names: dict[str, str]) -> Message:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...messages import Completion, Delta
 from .. import fields
-from ..failures import cut, from_event, malformed
+from ..failures import cut, from_event, read_by
 from ..pieces import pieces
 from .answer import completion_of, to_response
 from .calls import Calls
@@ -87,11 +87,7 @@ class Assembler:
         if (type(chunk) is dict or isinstance(chunk, Mapping)) and chunk.get("error"):
             id = fields.name(self._body.get("id"))
             raise from_event(chunk["error"], provider=self._provider, request_id=id)
-        try:
-            return self._fed(fields.mapping(chunk, "a chunk"))
-        except fields.WrongField as wrong:
-            problem = str(wrong)
-        raise malformed(problem, provider=self._provider)
+        return read_by(self._fed, chunk, provider=self._provider)
 
     @property
     def finished(self) -> bool:
@@ -102,7 +98,8 @@ class Assembler:
         """The stream has ended in good order (``[DONE]``). Some vendors give no other reason."""
         self._ended = True
 
-    def _fed(self, chunk: Mapping[str, Any]) -> list[Delta]:
+    def _fed(self, given: Any) -> list[Delta]:
+        chunk = fields.mapping(given, "a chunk")
         body = self._body
         for key, value in chunk.items():
             if value is not None and key not in body and key not in _EACH and not fields.blank(value):
@@ -250,11 +247,7 @@ class Assembler:
         if self._calls:
             message["tool_calls"] = self._calls.written()
         choice = {**self._choice, "message": message, "finish_reason": reason or ""}
-        try:
-            return completion_of(self._body, choice, self._provider, self._origin)
-        except fields.WrongField as wrong:
-            problem = str(wrong)
-        raise malformed(problem, provider=self._provider)
+        return read_by(completion_of, self._body, choice, self._provider, self._origin, provider=self._provider)
 
 
 def _joined(before: Any, value: Any, key: str) -> Any:

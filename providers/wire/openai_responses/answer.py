@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...messages import Completion, FinishReason, Message, Usage
-from .. import fields
-from ..failures import from_event, malformed
+from ...messages import Completion, FinishReason, Message
+from .. import fields, openai_parts
+from ..failures import from_event, read_by
 from .items import ORIGIN, answer_items, read_answer
 
+_TOKENS = ("input", "output")
 _INCOMPLETE: dict[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 _KNOWN = frozenset(
@@ -33,14 +34,11 @@ def from_response(body: Any, *, provider: str = "", origin: str = ORIGIN) -> Com
     """
     if isinstance(body, Mapping) and body.get("error"):
         raise from_event(body["error"], provider=provider)
-    try:
-        return _completion(fields.mapping(body, "body"), provider, origin)
-    except fields.WrongField as wrong:
-        problem = str(wrong)
-    raise malformed(problem, provider=provider)
+    return read_by(_completion, body, provider, origin, provider=provider)
 
 
-def _completion(answer: Mapping[str, Any], provider: str, origin: str) -> Completion:
+def _completion(body: Any, provider: str, origin: str) -> Completion:
+    answer = fields.mapping(body, "body")
     status = fields.text(answer.get("status"), "status")
     if answer.get("output") is None or status not in ("completed", "incomplete"):
         raise fields.WrongField(f"JSON without output, or with status {status[:40]!r}")
@@ -52,7 +50,7 @@ def _completion(answer: Mapping[str, Any], provider: str, origin: str) -> Comple
     return Completion(
         message,
         finish,
-        read_usage(answer.get("usage")),
+        openai_parts.read_usage(answer.get("usage"), *_TOKENS),
         model=fields.name(answer.get("model")),
         provider=provider,
         request_id=fields.name(answer.get("id")),
@@ -75,7 +73,7 @@ def to_response(completion: Completion, *, id: str, created: int = 0) -> dict[st
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
-        "usage": write_usage(completion.usage),
+        "usage": openai_parts.write_usage(completion.usage, *_TOKENS),
     }
 
 
@@ -101,35 +99,3 @@ def _output(message: Message, id: str) -> list[dict[str, Any]]:
             }
         )
     return output
-
-
-def read_usage(value: Any) -> Usage:
-    """Usage as the protocol writes it; what is missing is 0.
-
-    Raises:
-        WrongField: it is not the protocol.
-    """
-    usage = fields.mapping(value, "usage")
-    given = fields.mapping(usage.get("input_tokens_details"), "usage.input_tokens_details")
-    made = fields.mapping(usage.get("output_tokens_details"), "usage.output_tokens_details")
-    return Usage(
-        fields.count(usage.get("input_tokens"), "usage.input_tokens"),
-        fields.count(usage.get("output_tokens"), "usage.output_tokens"),
-        fields.count(given.get("cached_tokens"), "usage.input_tokens_details.cached_tokens"),
-        fields.count(given.get("cache_write_tokens"), "usage.input_tokens_details.cache_write_tokens"),
-        fields.count(made.get("reasoning_tokens"), "usage.output_tokens_details.reasoning_tokens"),
-    )
-
-
-def write_usage(usage: Usage) -> dict[str, Any]:
-    """Usage as the protocol writes it."""
-    return {
-        "input_tokens": usage.input_tokens,
-        "input_tokens_details": {
-            "cached_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
-        "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-        "total_tokens": usage.total_tokens,
-    }

@@ -107,7 +107,7 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
     instructions = fields.text(rest.pop("instructions", None), "instructions")
     messages = [Message("system", instructions)] if instructions else []
     messages += _read_items(items)
-    tools = _read_tools(rest)
+    tools = fields.ours_of(rest, "tools", _read_tool)
     choice = rest.pop("tool_choice", None) or "auto"
     if isinstance(choice, Mapping):
         kind = fields.text(choice.get("type"), "tool_choice.type") or "function"
@@ -151,20 +151,11 @@ def _part_of(rest: dict[str, Any], name: str, part: str) -> Any:
     return found
 
 
-def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
-    """The tools of one's own; those that the vendor runs stay in `rest`."""
-    own: list[ToolSpec] = []
-    theirs: list[Any] = []
-    for number, tool in enumerate(fields.mappings(rest.pop("tools", None), "tools")):
-        at = f"tools[{number}]"
-        kind = fields.text(tool.get("type"), f"{at}.type")
-        if kind != "function" or fields.rest(tool, "type", "name", "description", "parameters", "strict"):
-            theirs.append(tool)
-            continue
-        own.append(read_function(tool, at))
-    if theirs:
-        rest["tools"] = theirs
-    return tuple(own)
+def _read_tool(tool: Mapping[str, Any], at: str) -> ToolSpec | None:
+    kind = fields.text(tool.get("type"), f"{at}.type")
+    if kind != "function" or fields.rest(tool, "type", "name", "description", "parameters", "strict"):
+        return None
+    return read_function(tool, at)
 
 
 def _read_items(items: Sequence[Mapping[str, Any]]) -> list[Message]:

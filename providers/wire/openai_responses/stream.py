@@ -7,7 +7,7 @@ from typing import Any
 
 from ...messages import Completion, Delta
 from .. import fields
-from ..failures import cut, from_event, malformed
+from ..failures import cut, from_event, read_by
 from ..pieces import pieces
 from .answer import from_response, to_response
 from .items import ORIGIN
@@ -82,14 +82,7 @@ class Assembler:
             # `error` is an object here only if a proxy wrapped it; the API writes code and message beside the type.
             error = event.get("error") or {key: event.get(key) for key in ("code", "message")}
             raise from_event(error, provider=self._provider, request_id=self._id)
-        try:
-            if kind == "response.failed":
-                error = fields.mapping(event.get("response"), "response").get("error")
-                raise from_event(error, provider=self._provider, request_id=self._id)
-            return self._fed(fields.mapping(event, "an event"))
-        except fields.WrongField as wrong:
-            problem = str(wrong)
-        raise malformed(problem, provider=self._provider)
+        return read_by(self._fed, event, provider=self._provider)
 
     @property
     def finished(self) -> bool:
@@ -99,8 +92,12 @@ class Assembler:
     def end(self) -> None:
         """The stream has ended in good order; this protocol says so in `feed`, too."""
 
-    def _fed(self, event: Mapping[str, Any]) -> list[Delta]:
+    def _fed(self, given: Any) -> list[Delta]:
+        event = fields.mapping(given, "an event")
         kind = fields.text(event.get("type"), "an event's type")
+        if kind == "response.failed":
+            error = fields.mapping(event.get("response"), "response").get("error")
+            raise from_event(error, provider=self._provider, request_id=self._id)
         if kind in ("response.output_text.delta", "response.refusal.delta"):
             text = fields.text(event.get("delta"), "delta")
             return [Delta(text=text)] if text else []

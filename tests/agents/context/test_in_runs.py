@@ -34,6 +34,7 @@ from callboard import (
     StepPlan,
     Summarize,
     TextDelta,
+    UnknownAgent,
     Window,
     guardrail,
     hook,
@@ -364,6 +365,49 @@ async def test_where_no_summary_can_be_made_the_next_strategy_is_used_and_the_no
     assert answers[-1].text == "answer 6"
 
 
+async def test_a_summary_that_cannot_be_made_is_not_bought_again_at_each_step() -> None:
+    model = Summarizer("")
+
+    def acting(request: Request) -> Any:
+        answer = model(request)
+        if request.messages[0].text.startswith("Summarize") or len(model.requests) > 20:
+            return answer
+        return call("look", f"c{len(model.requests)}", at=len(model.requests))
+
+    async with solo(acting, context=Summarize(tokens=400), tools=[look]) as agency:
+        await agency.run("go")
+        assert 1 < len(model.summaries) < 14
+        model.replies = ["They looked."]
+        model.requests.clear()
+        await agency.run("go", conversation="another")
+    assert len(texts(model.requests[-1])) < 15, "another conversation does not suffer from it"
+
+
+async def test_a_summary_that_is_longer_than_what_it_is_of_is_none() -> None:
+    model = Summarizer(words(9_000, 1))
+    async with solo(model, context=Summarize(tokens=1_000) | Window(tokens=1_000)) as agency:
+        answers = await ask(agency, *LONG[:6])
+    assert [len(answer.notes) for answer in answers].count(1) == len(model.summaries) > 0
+    assert "no shorter than what it is of" in next(note for answer in answers for note in answer.notes)
+    assert max(map(size, model.requests)) < 4_400
+    assert sum(answer.cost for answer in answers) == pytest.approx(0.01 * len(model.summaries) + 6 * 0.001)
+
+
+async def test_a_question_that_is_longer_than_the_limit_buys_no_summary_at_each_step() -> None:
+    model = Summarizer("They looked.")
+
+    def acting(request: Request) -> Any:
+        answer = model(request)
+        if request.messages[0].text.startswith("Summarize") or len(model.requests) > 20:
+            return answer
+        return call("look", f"c{len(model.requests)}", at=len(model.requests))
+
+    async with solo(acting, context=Summarize(tokens=1_500), tools=[look]) as agency:
+        await agency.run(words(9_000, 1))
+    assert len(model.requests) == 21
+    assert 0 < len(model.summaries) < 8
+
+
 async def test_what_was_summarized_is_summarized_again_with_what_came_since() -> None:
     model = Summarizer("First summary.", "Second summary.")
     async with solo(model, context=Summarize(tokens=1_000)) as agency:
@@ -372,6 +416,15 @@ async def test_what_was_summarized_is_summarized_again_with_what_came_since() ->
     assert "First summary." in model.summaries[1].messages[-1].text
     assert LONG[0] not in model.summaries[1].messages[-1].text
     assert sum("summary" in text.lower() for text in texts(model.requests[-1])) == 1
+
+
+async def test_each_summary_is_told_of_as_one_also_where_it_says_the_same() -> None:
+    model, told = Summarizer("They talked."), []
+    async with solo(model, context=Summarize(tokens=1_000)) as agency:
+        agency.subscribe(lambda event: told.append(event.summarized) if isinstance(event, ContextReduced) else None)
+        await ask(agency, *LONG)
+    assert told == [True] * len(model.summaries)
+    assert len(told) >= 2
 
 
 async def test_what_is_said_while_a_summary_is_made_is_kept() -> None:
@@ -513,6 +566,14 @@ def _raises(view: ContextView) -> Any:
     raise KeyError("x")
 
 
+def _fails_as_ours_do(view: ContextView) -> Any:
+    raise UnknownAgent("x")
+
+
+def _shaped(view: ContextView, **shape: Any) -> ContextView:
+    return replace(view, shape=view.shape._replace(**shape))
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [
@@ -522,6 +583,18 @@ def _raises(view: ContextView) -> Any:
             lambda view: view.without([Unit(2, 3, 1, False)] if len(view.history) > 2 else []),
             "the context strategy of Solo tears the conversation apart",
         ),
+        (lambda view: view.without(view.units()), "leaves out what is always shown"),
+        (lambda view: _shaped(view, left_out=((0, 10_000),)), "leaves out messages that are not there"),
+        (lambda view: _shaped(view, left_out=((-2, -1),)), "leaves out messages that are not there"),
+        (lambda view: _shaped(view, left_out=(("a", "b"),)), "a shape of something else than positions"),
+        (lambda view: _shaped(view, dropped=(7,)), "a shape of something else than positions"),
+        (lambda view: view.dropping([0]), "drops what is no result of a tool"),
+        (lambda view: view.excerpting([(0, ((1, 99),), 1)]), "shows pieces that are not there"),
+        (lambda view: _shaped(view, summary=5), "returned int as the summary"),
+        (lambda view: replace(view, shape=None), "returned NoneType as the shape"),
+        (lambda view: ContextView.of([Message("user", "x")]).summarized("y"), "a view of another conversation"),
+        (lambda view: replace(view.summarized("y"), wanted=5), "wants int, not a summary"),
+        (_fails_as_ours_do, "the context strategy of Solo raised UnknownAgent: x"),
     ],
 )
 async def test_a_strategy_that_does_what_cannot_be_ends_the_run_by_name(

@@ -25,6 +25,8 @@ from callboard import (
 )
 from callboard.actors.agents.turns.shape import shown
 from callboard.providers.messages import Labels, Message, Text, ToolCall
+from callboard.providers.tokens import estimate_message
+from callboard.providers.windows import context_window
 
 from .histories import PICTURE, Asked, Fold, conversations
 
@@ -196,6 +198,21 @@ def test_what_is_summarized_again_has_the_summary_before_it() -> None:
     assert "question 0" not in told
 
 
+@pytest.mark.parametrize("messages", [40, 4_000], ids=["long", "many"])
+def test_whoever_makes_a_summary_is_shown_as_much_as_it_takes(messages: int) -> None:
+    """It may take less than the model whose conversation it is."""
+    small = "gpt-4"
+    window = context_window(small)
+    assert window == 8_192
+    strategy = Summarize(model=small, tokens=30_000)
+    history = [said("user", f"message {number}", tokens=160_000 // messages) for number in range(messages)]
+    view = strategy.apply(ContextView.of([*history, ASKED], start=messages))
+    assert view.wanted is not None
+    asked = strategy.request(view, view.wanted, "")
+    assert window / 2 < sum(map(estimate_message, asked.messages)) < window - strategy.words
+    assert "message 0" in asked.messages[-1].text
+
+
 # -- chunks of long messages -------------------------------------------------------------------------------------------
 
 CHAPTERS = [
@@ -242,6 +259,23 @@ def test_short_messages_and_what_an_assistant_said_are_shown_whole() -> None:
     assert left(ChunkLong(longest=500, tokens=100), *history) == history
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 2_000_000, "漢字" * 200_000, "word " * 200_000], ids=["letters", "han", "words"]
+)
+def test_a_text_of_megabytes_is_cut_soon(text: str) -> None:
+    """The splitter alone takes minutes: the event loop would wait for it."""
+    message = left(ChunkLong(longest=1_000, tokens=2_000), said("user", text))[-1]
+    assert message.text.count("[A part is left out here.]") >= 1
+    assert len(message.text) < 5_000
+
+
+def test_white_space_between_chunks_counts_for_what_is_shown() -> None:
+    text = "".join("  " * level + "- item\n" for level in range(600))
+    view = ChunkLong(longest=1_000, tokens=2_000).apply(ContextView.of([said("user", text)]))
+    (message,) = shown(view.history, view.shape)
+    assert len(message.text) / 4 < 1.1 * view.total < 2_000
+
+
 @given(st.text(max_size=3_000), st.sampled_from((100, 150)))
 @settings(max_examples=60)
 def test_whatever_a_text_is_what_is_shown_of_it_are_pieces_of_it_in_order(text: str, longest: int) -> None:
@@ -269,7 +303,23 @@ def test_a_window_leaves_no_more_than_its_limit_but_for_what_always_stays(steps:
     fold = Fold(Window(tokens=limit), None)
     for asked in steps:
         _, view = fold.step(asked)
-        assert view.tokens <= limit or all(unit.pinned for unit in view.units())
+        rest = sum(unit.tokens for unit in view.units() if not unit.pinned)
+        assert view.tokens <= limit or (rest <= limit / 2 and view.tokens - rest > limit)
+
+
+@pytest.mark.parametrize("strategy", [Window(tokens=500), KeepPriority(tokens=500), Summarize(tokens=500)])
+def test_where_what_always_stays_is_more_than_the_limit_what_is_shown_changes_as_seldom(
+    strategy: ContextStrategy,
+) -> None:
+    """What is left out of the rest would help nothing: not at each step, and no summary for each."""
+    fold = Fold(strategy, None)
+    history: list[Message] = [said("user", "a long document", tokens=2_000)]
+    for number in range(40):
+        history += step(number, "result " * 20)
+        messages, _ = fold.step(Asked(tuple(history), 0))
+        assert messages[-1] == history[-1]
+        assert sum(len(one.text) for one in messages if one.role == "tool") / 4 < 300
+    assert 0 < fold.changes <= ContextView.of(history[1:]).total / 200
 
 
 def test_what_is_shown_changes_only_once_half_of_the_limit_has_come() -> None:
@@ -292,6 +342,10 @@ def test_what_is_shown_changes_only_once_half_of_the_limit_has_come() -> None:
         (lambda: KeepPriority(recency=-1), "KeepPriority"),
         (lambda: KeepPriority(labels={"user": "much"}), r"KeepPriority\.labels are numbers"),  # type: ignore[dict-item]
         (lambda: ChunkLong(longest=99), r"ChunkLong\.longest is a whole number, at least 100, not 99"),
+        (lambda: ChunkLong(longest=None), r"ChunkLong\.longest is a whole number"),  # type: ignore[arg-type]
+        (lambda: ChunkLong(longest=10**30), r"ChunkLong\.longest is a whole number"),
+        (lambda: Summarize(words=None), r"Summarize\.words is a whole number"),  # type: ignore[arg-type]
+        (lambda: KeepPriority(labels={"user": float("nan")}), r"KeepPriority\.labels are numbers"),
         (lambda: Summarize(words=0), r"Summarize\.words is a whole number, at least 1, not 0"),
         (lambda: Summarize(model=None), "Summarize"),  # type: ignore[arg-type]
         (lambda: Agent("A", context=8_000), "agent A: context is 8000; expected a context strategy"),  # type: ignore[arg-type]

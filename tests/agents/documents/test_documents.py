@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -124,6 +125,20 @@ async def test_several_that_index_one_document_at_once_leave_it_there_once(memor
     (left,) = await documents.passages("a.txt", owner=ANN)
     assert left.text.encode() in texts
     assert len(await documents.indexed(owner=ANN)) == 1
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "", b"vault.txt"])
+async def test_what_is_no_name_and_no_text_is_refused(memory: Memory, wrong: Any) -> None:
+    """None would have been every document."""
+    documents = Documents(memory)
+    await documents.index(b"The vault opens at nine.", owner=ANN, name="vault.txt")
+    for attempt in (documents.passages(wrong, owner=ANN), documents.remove(wrong, owner=ANN)):
+        with pytest.raises(WrongDocument):
+            await attempt
+    if wrong != "":
+        with pytest.raises(WrongDocument, match="citations are looked for in a text"):
+            await documents.cited(wrong, owner=ANN)
+    assert len(await documents.passages("vault.txt", owner=ANN)) == 1
 
 
 async def test_documents_of_others_are_not_seen_and_not_touched(memory: Memory) -> None:

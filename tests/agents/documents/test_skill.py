@@ -80,6 +80,23 @@ async def test_documents_of_an_owner_can_be_for_everybody(memory: Memory) -> Non
         assert (await team.run("when does the office open?")).text.endswith("[hours.txt, line 1]")
 
 
+async def test_a_function_says_whose_documents_a_caller_has(memory: Memory) -> None:
+    documents = Documents(memory)
+    for tenant in ("acme", "globex"):
+        await documents.index(f"{tenant} opens.".encode(), owner=Owner(tenant=tenant), name="hours.txt")
+
+    def whose(caller: Caller) -> Any:
+        return "everybody" if caller.tenant == "odd" else Owner(tenant=caller.tenant)
+
+    async with agency(documents, owner=whose) as team:
+        for user, tenant in (("ann", "acme"), ("bob", "acme"), ("cy", "globex")):
+            answer = await team.run("opens?", caller=Caller(user, tenant))
+            assert answer.text == f"{tenant} opens. [hours.txt, line 1]"
+    async with agency(documents, lambda asked: (results(asked) or [answers(asked)])[-1], owner=whose) as team:
+        assert "there are no documents" in (await team.run("opens?", user="dee")).text
+        assert "by an Owner, not by str" in (await team.run("opens?", caller=Caller("eve", "odd"))).text
+
+
 async def test_a_model_is_shown_which_documents_there_are(memory: Memory) -> None:
     documents = Documents(memory)
     await documents.index(b"One.", owner=ANN, name="a.txt")

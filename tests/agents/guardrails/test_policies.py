@@ -109,8 +109,8 @@ def test_every_check_that_there_is_can_be_named(name: str) -> None:
         ("guardrails: {a: {find: [{links: {allow: 'https://x'}}]}}", "domains are names"),
         ("guardrails: {a: {find: [3]}}", "expected the name of a check"),
         ("guardrails: {a: {find: ['no_such_module:x']}}", "no module is called 'no_such_module'"),
-        ("guardrails: {a: {find: [ibans], where: [inputs]}}", "guardrails.a: guardrail a: it cannot look on 'inputs'"),
-        ("guardrails: {a: {find: [ibans], action: delete}}", "action is one of block, redact, warn, ask"),
+        ("guardrails: {a: {find: [ibans], where: [inputs]}}", "guardrails.a.where.0: it cannot look on 'inputs'"),
+        ("guardrails: {a: {find: [ibans], action: delete}}", "a.action: expected one of block, redact, warn, ask"),
         ("guardrails: {a: {find: [ibans], action: ask}}", "a person is asked about tool calls and handoffs"),
         (
             "guardrails: {a: {find: [ibans], agents: [Bakc]}}",
@@ -130,6 +130,11 @@ def test_a_wrong_policy_is_refused_with_the_line_and_the_field(tmp_path: Path, t
     said = refusal(tmp_path, f"{text}\n")
     assert said.startswith("team.yaml, line 5: ")
     assert says in said
+
+
+def test_the_line_is_that_of_the_field(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "guardrails:\n  a:\n    find: [ibans]\n    where:\n      - input\n      - outputs\n")
+    assert said.startswith("team.yaml, line 10: guardrails.a.where.1: it cannot look on 'outputs'")
 
 
 async def test_a_handoff_policy_of_a_team_file_is_the_agencys(tmp_path: Path) -> None:

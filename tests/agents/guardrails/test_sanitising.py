@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard import Guardrail, card_numbers, hidden_characters, html_markup, json_schema, links, text_length
+from callboard import (
+    Guardrail,
+    PatternCheck,
+    card_numbers,
+    hidden_characters,
+    high_entropy_strings,
+    html_markup,
+    json_schema,
+    links,
+    prompt_injections,
+    text_length,
+)
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
 from callboard.actors.agents.guardrails.judging import TextJudge
 from callboard.actors.testing.doubles.models import Script
@@ -164,6 +175,16 @@ def test_a_text_fits_a_schema_or_is_found(text: str, found: list[str]) -> None:
     assert kinds(json_schema(SCHEMA), text) == found
 
 
+def test_nothing_that_a_schema_refers_to_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(*_: object, **__: object) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr("urllib.request.urlopen", fetched)
+    for address in ("http://127.0.0.1:1/schema", "file:///etc/passwd", "#/none"):
+        with pytest.raises(DefinitionError, match="which is not in it"):
+            json_schema({"$ref": address})("1")
+
+
 # -- links -----------------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +251,11 @@ def test_domains_may_also_be_denied() -> None:
         (lambda: links(allow="example.com"), "domains are names"),
         (lambda: links(allow=["https://example.com"]), "domains are names"),
         (lambda: html_markup("b"), "names of elements"),
+        (lambda: PatternCheck("k", "a", accept="x"), "pattern k: accept is 'x'; expected a function"),  # type: ignore[arg-type]
+        (lambda: PatternCheck("k", "a", score=2), "pattern k: score is 2; expected a share"),
+        (lambda: PatternCheck("k", "a", replacement=3), "pattern k: replacement is 3; expected a text"),  # type: ignore[arg-type]
+        (lambda: high_entropy_strings("3"), "bits is '3'; expected a number"),  # type: ignore[arg-type]
+        (lambda: prompt_injections(5), "least is 5; expected a share, 0 to 1"),
     ],
 )
 def test_what_cannot_be_is_refused_where_it_is_made(make: Any, says: str) -> None:

@@ -170,7 +170,7 @@ def test_a_cut_hides_what_stands_behind_it_however_the_text_comes(
 ) -> None:
     async def check() -> None:
         text = "".join(given)
-        checks = [*CHECKS, *others, text_length(most, least=min(most, least))]
+        checks: list[Check] = [*CHECKS, *others, text_length(most, least=min(most, least))]
         found = [one for check in checks for one in await found_in(check, text)]
         whole = replaced([text], 0, spans(found))[0]
         assert await shown_of(TextJudge(checks), given) == whole
@@ -189,7 +189,7 @@ def test_a_cut_hides_what_stands_behind_it_however_the_text_comes(
     ],
 )
 async def test_of_a_finding_behind_a_cut_no_mark_is_left_and_one_over_it_is_one_with_it(text: str, shown: str) -> None:
-    checks = [phone_numbers("DE"), text_length(10)]
+    checks: list[Check] = [phone_numbers("DE"), text_length(10)]
     async with agency([text], hooks=[Guardrail(checks, on={"output"}, action="redact")]) as team:
         events, _ = await streamed(team)
     assert events[-1].answer.text == text_of(events) == shown  # type: ignore[attr-defined]

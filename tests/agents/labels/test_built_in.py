@@ -17,6 +17,7 @@ from callboard import (
     Owner,
     SearchHit,
     Tool,
+    ToolContext,
     Webhook,
     bash_tool,
     file_tools,
@@ -64,7 +65,7 @@ async def test_a_server_of_ones_own_is_trusted_and_another_is_not(trusted: bool)
         assert tools
         for one in tools:
             assert (one.foreign, one.sends) == (not trusted, not trusted)
-            assert one.labels == (Labels() if trusted else Labels(frozenset({f"tool {one.name}"})))
+            assert one.labels == (Labels() if trusted else Labels(frozenset({f"foreign tool {one.name}"})))
 
 
 async def test_facts_that_code_adds_are_told_with_the_labels_that_it_says(tmp_path: Path) -> None:
@@ -103,3 +104,21 @@ async def test_what_a_model_remembers_keeps_the_labels_of_what_it_had_read(read:
     assert list(fact.labels) == ["untrusted: tool look"] * read
     recalled = next(message for message in answer.messages if message.name == "recall")
     assert recalled.labels == Labels(frozenset({"tool look"} if read else ()))
+
+
+async def test_a_tool_that_remembers_says_what_the_model_had_been_told(tmp_path: Path) -> None:
+    def look() -> str:
+        return "a page"
+
+    async def note(context: ToolContext, text: str) -> str:
+        await memory.add(text, owner=Owner("ann"), labels=context.labels)
+        return "noted"
+
+    script = Script([[call("look", "l")], [call("note", "n", text="ann likes tea")], "done"])
+    with Memory(tmp_path / "m.db") as memory:
+        async with Agency(Agent("A", tools=[look, note]), model=scripted(script)) as agency:
+            await agency.run("go")
+        (fact,) = await memory.facts(owner=Owner("ann"))
+        corrected = await memory.correct(fact.id, "she likes cake", owner=Owner("ann"), labels=Labels())
+    assert fact.labels == ("untrusted: tool look",)
+    assert corrected.labels == ()

@@ -14,6 +14,7 @@ from callboard import (
     Agency,
     Agent,
     DefinitionError,
+    Handoff,
     Hook,
     HookContext,
     LabelPolicy,
@@ -22,7 +23,9 @@ from callboard import (
     Message,
     Pipeline,
     RemoteAgent,
+    SharedTaskGraph,
     System,
+    ToolContext,
     handoff,
     tool,
 )
@@ -191,6 +194,16 @@ async def test_what_is_confidential_is_not_sent_but_where_it_may_go(confidential
     assert desk.sent == ["x"]
 
 
+async def test_a_tool_from_outside_does_not_pass_for_one_that_is_trusted_by_its_name() -> None:
+    policy = LabelPolicy(trusted=frozenset({"tool read", "description of read"}), barred="refuse")
+    desk = Desk()
+    answer, _ = await desk.run([call("read", "r")], SEND, policy=policy, foreign=True)
+    assert "because of text from outside (foreign tool read)" in answer.messages[-2].text
+    assert desk.sent == []
+    await desk.run([call("read", "r")], SEND, policy=policy)
+    assert desk.sent == ["x"]
+
+
 async def test_a_result_says_other_labels_than_its_tool() -> None:
     @tool(risk="safe", trusted=True)
     def read() -> ToolResult:
@@ -272,6 +285,35 @@ async def test_who_is_handed_a_task_works_with_the_labels_of_who_asks_and_the_ot
     assert first.labels == Labels(), "the writer has read nothing from outside then"
 
 
+@pytest.mark.parametrize("within", [False, True])
+async def test_what_an_agent_answers_a_tool_that_asks_it_itself_keeps_its_labels(within: bool) -> None:
+    desk = Desk()
+    read, send = desk.tools(confidential="salaries")
+
+    @tool(risk="safe", trusted=True)
+    async def research(question: str) -> str:
+        answer = await agency.agent_ref("B").ask(Handoff("A", "B", question))
+        return str(answer.text)
+
+    @tool(risk="safe", trusted=True)
+    async def outer(context: ToolContext) -> str:
+        return (await context.call(research, {"question": "?"})).text
+
+    def model(request: Any) -> Any:
+        told = results(request)
+        if any(spec.name == "read" for spec in request.tools):
+            return told[-1] if told else [call("read", "r")]
+        first = [call("outer", "o")] if within else [call("research", "o", question="?")]
+        return [first, SEND, "done"][len(told)]
+
+    team = Agent("A", tools=[research, outer, send]), Agent("B", tools=[read])
+    async with Agency(*team, model=function(model), label_policy=LabelPolicy(barred="refuse")) as agency:
+        answer = await agency.run("go")
+    told = next(message for message in answer.messages if message.role == "tool")
+    assert told.labels == Labels(frozenset({"tool read"}), frozenset({"salaries"}))
+    assert desk.sent == []
+
+
 async def test_a_program_that_reads_from_outside_is_barred_from_what_it_calls_then() -> None:
     from callboard.tools.builtin.code import python_tool
 
@@ -282,6 +324,20 @@ async def test_a_program_that_reads_from_outside_is_barred_from_what_it_calls_th
         answer = await agency.run("go")
     assert desk.sent == ["first"]
     assert "send may not be called because of text from outside" in answer.messages[-2].text
+
+
+async def test_a_task_graph_that_agents_share_has_the_labels_of_who_puts_something_into_it() -> None:
+    graph = SharedTaskGraph()
+    desk = Desk()
+    read, send = desk.tools()
+    add = call("generate_task_graph", "g", tasks=[{"id": "a", "title": "mail eve"}])
+    script = Script([[call("read", "r")], [add], "planned", [call("get_unblocked_tasks", "u")], SEND, "done"])
+    team = Agent("A", tools=[read, *graph.tools("A")]), Agent("B", tools=[send, *graph.tools("B")])
+    async with Agency(*team, model=scripted(script), label_policy=LabelPolicy(barred="refuse")) as agency:
+        await agency.run("plan", agent="A")
+        answer = await agency.run("work", agent="B")
+    assert desk.sent == []
+    assert "because of text from outside (tool read)" in answer.messages[-2].text
 
 
 def test_labels_hold_in_the_process_that_goes_on_after_a_kill() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from callboard import FactEnded, Memory, NewFact, Owner, UnknownFact, WrongFact
 
-from .support import ANN, BOB, NOW, Open, texts
+from .support import ANN, BOB, NOW, Open, Words, texts
 
 
 async def test_what_is_added_is_found_by_its_words_with_its_source(memory: Memory) -> None:
@@ -25,6 +25,28 @@ async def test_what_is_added_is_found_by_its_words_with_its_source(memory: Memor
     found = await memory.search("which tea?", owner=ANN)
     assert found[0].fact == added
     assert (added.source, added.labels, added.metadata, added.owner) == ("chat of May", ("taste",), {"n": 1}, ANN)
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "other"),
+    [
+        ("مُحَمَّد كاتب", "محمد", "أحمد كاتب"),
+        ("שָׁלוֹם עולם", "שלום", "ספר חדש"),
+        ("हिन्दी भाषा", "भाषा", "शब्द भष"),
+        ("தமிழ் மொழி", "தமிழ்", "தழம"),
+        ("မြန်မာ စာ", "မြန်မာ", "မန"),
+        ("Łódź, Málaga", "malaga", "mal aga"),
+    ],
+    ids=["Arabic", "Hebrew", "Hindi", "Tamil", "Burmese", "Spanish"],
+)
+async def test_words_of_every_script_are_found_whole_with_and_without_their_points(
+    opened: Open, text: str, query: str, other: str
+) -> None:
+    embedder = Words("x")
+    embedder.fails = True
+    memory = opened(embedder=embedder)
+    await memory.add_all([other, text], owner=ANN)
+    assert texts(await memory.search(query, owner=ANN))[:1] == [text]
 
 
 async def test_the_fact_with_more_of_the_rarer_words_comes_first(memory: Memory) -> None:
@@ -125,6 +147,16 @@ async def test_a_correction_ends_the_fact_and_leaves_it_to_be_found_for_the_time
     assert texts(await memory.search("lives", owner=ANN, at=NOW + 10)) == ["Ann lives in Oslo"]
     kept = await memory.get(old.id, owner=ANN)
     assert (kept.text, kept.valid_to) == ("Ann lives in Rome", NOW + 10)
+
+
+async def test_what_corrects_a_fact_that_has_an_end_has_the_same_one(memory: Memory) -> None:
+    away = await memory.add("Ann is away", owner=ANN, valid_from=NOW, valid_to=NOW + 10)
+    assert (await memory.correct(away.id, "Ann is in Rome", owner=ANN, at=NOW + 3)).valid_to == NOW + 10
+    cat = await memory.add("Ann has a cat", owner=ANN, valid_from=NOW)
+    await memory.forget(cat.id, owner=ANN, at=NOW + 10)
+    await memory.correct(cat.id, "Ann has two cats", owner=ANN, at=NOW + 3)
+    assert await memory.facts(owner=ANN, at=NOW + 10) == [], "what is forgotten stays so"
+    assert texts(await memory.facts(owner=ANN, at=NOW + 9)) == ["Ann is in Rome", "Ann has two cats"]
 
 
 async def test_a_fact_is_corrected_once(memory: Memory) -> None:
@@ -258,18 +290,82 @@ async def test_what_replaces_a_source_deletes_what_came_from_there_of_its_kind_a
     assert texts(await memory.facts(owner=ANN, kind=None)) == ["tea is on the page", "another page's tea"]
 
 
+async def test_what_is_read_while_it_is_replaced_is_all_of_it_as_it_was_or_as_it_is(memory: Memory) -> None:
+    """As many as are read at once elsewhere do not do: a document has thousands of passages."""
+    many = 1_200
+    await memory.add_all([NewFact("0", "page")] * many, owner=ANN)
+    for version in range(1, 6):
+        read, _, exported = await asyncio.gather(
+            memory.facts(owner=ANN),
+            memory.add_all([NewFact(str(version), "page")] * many, owner=ANN, replacing="page"),
+            memory.export(owner=ANN),
+        )
+        for found in (texts(read), [fact["text"] for fact in exported]):
+            assert found in ([str(version - 1)] * many, [str(version)] * many)
+
+
+async def test_what_comes_in_place_of_a_fact_is_added_as_that_is_deleted_and_not_where_it_is_gone(
+    memory: Memory,
+) -> None:
+    draft = await memory.add("a draft", owner=ANN, kind="draft")
+    other = await memory.add("another draft", owner=ANN, kind="draft")
+    (kept,) = await memory.add_all(["tea"], owner=ANN, key="k", in_place_of=draft.id)
+    assert texts(await memory.facts(owner=ANN, kind=None)) == ["another draft", "tea"]
+    with pytest.raises(UnknownFact):
+        await memory.add_all(["milk"], owner=ANN, in_place_of=draft.id)
+    with pytest.raises(UnknownFact):
+        await memory.add_all(["milk"], owner=BOB, in_place_of=other.id)
+    with pytest.raises(WrongFact):
+        await memory.add_all(["milk"], owner=ANN, in_place_of=other.id, replacing="")
+    assert await memory.add_all(["milk"], owner=ANN, key="k", in_place_of=other.id) == [kept], "a key that is known"
+    assert texts(await memory.facts(owner=ANN, kind=None)) == ["tea"], "what it was made of goes all the same"
+    assert await memory.add_all([], owner=ANN, in_place_of=kept.id) == []
+    with pytest.raises(UnknownFact):
+        await memory.add_all([], owner=ANN, in_place_of=kept.id)
+    assert await memory.export(owner=ANN) == []
+
+
 async def test_where_what_replaces_cannot_be_kept_nothing_goes(memory: Memory) -> None:
     await memory.add("old", owner=ANN, source="page")
     wrong: Any = [NewFact("new", "page"), 7]
     for attempt in (
         memory.add_all(wrong, owner=ANN, replacing="page"),
         memory.add_all(["new"], owner=ANN, replacing=wrong),
+        memory.add_all("new", owner=ANN, replacing="page"),
+        memory.add_all(wrong[1], owner=ANN),
         memory.erase(owner=ANN, kinds="fact"),
+        memory.erase(owner=ANN, kinds=wrong[1]),
         memory.erase(owner=ANN, kinds=[wrong]),
     ):
         with pytest.raises(WrongFact):
             await attempt
     assert texts(await memory.facts(owner=ANN)) == ["old"]
+
+
+async def test_a_key_may_be_as_long_as_it_likes(memory: Memory) -> None:
+    """Longer than what PostgreSQL finds something by."""
+    key = "".join(chr(0x3400 + number) for number in range(9_000))
+    kept = await memory.add("tea", owner=ANN, key=key)
+    assert await memory.add("milk", owner=ANN, key=key) == kept
+    assert await memory.add("milk", owner=ANN, key=key + "!") != kept
+
+
+async def test_of_a_query_as_long_as_a_book_the_first_words_are_looked_for(memory: Memory) -> None:
+    await memory.add_all(["tea", "milk"], owner=ANN)
+    book = " ".join(f"word{number}" for number in range(50_000))
+    assert texts(await memory.search(f"tea {book}", owner=ANN, limit=1)) == ["tea"]
+
+
+@pytest.mark.parametrize("wrong", [5, b"fact", ["fact"]])
+async def test_what_is_looked_for_wrongly_is_refused(memory: Memory, wrong: Any) -> None:
+    for attempt in (
+        memory.facts(owner=ANN, kind=wrong),
+        memory.facts(owner=ANN, source=wrong),
+        memory.search("tea", owner=ANN, kind=wrong),
+        memory.search_all("tea", kind=wrong),
+    ):
+        with pytest.raises(WrongFact, match="is a text, not"):
+            await attempt
 
 
 async def test_an_export_is_plain_data_and_has_what_has_ended(memory: Memory) -> None:
@@ -326,6 +422,9 @@ async def test_what_an_add_returned_is_found_by_the_next_search(memory: Memory) 
         ({"valid_from": 5, "valid_to": 5}, "ends before it begins"),
         ({"labels": "one"}, "labels of a fact are several texts, not str"),
         ({"labels": [""]}, "none of them is empty"),
+        ({"labels": ["taste", "untrusted"]}, "the label 'untrusted' would say nothing: write 'untrusted: …'"),
+        ({"labels": ["Confidential:salaries"]}, "write 'confidential: …'"),
+        ({"labels": ["untrusted: "]}, "the label 'untrusted: ' would say nothing"),
         ({"metadata": {"a": object()}}, "metadata of a fact are plain data"),
         ({"metadata": {"a": math.inf}}, "metadata of a fact are plain data"),
         ({"metadata": {"a": "\0"}}, "null character"),
@@ -357,7 +456,9 @@ async def test_a_search_that_makes_no_sense_is_refused_by_name(
         await memory.search(given.pop("query"), **given)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"user": 5}, {"user": "a\0"}, {"tenant": None}, {"agent": "\udfff"}])
+@pytest.mark.parametrize(
+    "wrong", [{}, {"user": 5}, {"user": "a\0"}, {"tenant": None}, {"agent": "\udfff"}, {"user": "é" * 251}]
+)
 def test_an_owner_names_somebody_with_text(wrong: dict[str, Any]) -> None:
     with pytest.raises(WrongFact):
         Owner(**wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -25,6 +26,7 @@ from callboard import (
     Message,
     PoolEmbedder,
     System,
+    WrongFact,
     memory_skill,
 )
 from callboard.actors.agents.errors import DefinitionError
@@ -134,7 +136,7 @@ async def test_making_vectors_anew_goes_on_where_it_failed(opened: Open) -> None
 
     class Failing(Words):
         async def embed(self, texts: Any) -> Any:
-            self.fails = len(self.asked) == 256
+            self.fails = len(self.asked) == 1 + 256  # one to know what its vectors are like
             return await super().embed(texts)
 
     memory.embedder = embedder = Failing("note", name="second")
@@ -142,7 +144,7 @@ async def test_making_vectors_anew_goes_on_where_it_failed(opened: Open) -> None
         await memory.reindex()
     memory.embedder = again = Words("note", name="second")
     assert await memory.reindex() == 344
-    assert len(embedder.asked) + len(again.asked) == 600
+    assert len(embedder.asked) + len(again.asked) == 600 + 2
     assert await memory.reindex() == 0
 
 
@@ -150,8 +152,96 @@ async def test_the_same_name_with_other_dimensions_is_another_embedder(opened: O
     memory = opened(embedder=Words("a", "b"))
     await memory.add("a", owner=ANN)
     memory.embedder = Words("a", "b", "c")
-    with pytest.raises(EmbedderMismatch, match=r"words of 3 dimensions.*words of 4 dimensions"):
-        await memory.add("c", owner=ANN)
+    for attempt in (memory.add("c", owner=ANN), memory.search("a", owner=ANN)):
+        with pytest.raises(EmbedderMismatch, match=r"words of 3 dimensions.*words of 4 dimensions.*reindex"):
+            await attempt
+    assert await memory.reindex() == 1
+    assert texts(await memory.search("a", owner=ANN)) == ["a"]
+    assert await memory.reindex() == 0
+
+
+class Choosy(Words):
+    """Does not take what has "weapons" in it, and says what it was asked at once."""
+
+    def __init__(self, *words: str, name: str = "choosy") -> None:
+        super().__init__(*words, name=name)
+        self.batches: list[int] = []
+
+    async def embed(self, texts: Any) -> Any:
+        self.batches.append(len(texts))
+        if any("weapons" in text for text in texts):
+            raise ValueError("such texts are not taken")
+        return await super().embed(texts)
+
+
+async def test_a_text_that_the_embedder_does_not_take_keeps_the_vectors_of_no_other_away(opened: Open) -> None:
+    embedder = Choosy("felines")
+    memory = opened(embedder=embedder)
+    notes = [*(f"note {number}" for number in range(20)), "weapons", *(f"felines {number}" for number in range(20))]
+    await memory.add_all(notes, owner=ANN)
+    for _ in range(12):
+        await memory.search("anything", owner=ANN)
+    missing = [batch for batch in embedder.batches if batch > 1]
+    assert len(await memory.search("felines and nothing else", owner=ANN, limit=100)) >= 20
+    for _ in range(3):
+        embedder.batches.clear()
+        await memory.search("anything", owner=ANN)
+    assert embedder.batches == [1], f"it is not asked for that again, after {missing}"
+    assert texts(await memory.search("weapons", owner=ANN, limit=1)) == ["weapons"], "found by its words"
+
+
+async def test_making_vectors_anew_leaves_out_what_the_embedder_does_not_take_and_says_so(opened: Open) -> None:
+    memory = opened(embedder=Words("note"))
+    await memory.add_all([*(f"note {number}" for number in range(300)), "weapons", "note"], owner=ANN)
+    memory.embedder = embedder = Choosy("note")
+    with pytest.raises(EmbeddingFailed, match="for 1 of the facts: the embedder choosy failed: ValueError"):
+        await memory.reindex()
+    assert len(embedder.asked) == 1 + 301, "each other one once"
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(3), StopIteration(), BaseException("b")])
+async def test_whatever_an_embedder_raises_costs_nearness_and_not_the_fact(opened: Open, error: BaseException) -> None:
+    class Raising(Words):
+        async def embed(self, texts: Any) -> Any:
+            raise error
+
+    memory = opened(embedder=Raising())
+    await memory.add("Ann loves bread", owner=ANN)
+    assert texts(await memory.search("bread", owner=ANN)) == ["Ann loves bread"]
+
+
+async def test_whoever_is_cancelled_while_an_embedder_thinks_is_cancelled(opened: Open) -> None:
+    thinks = asyncio.Event()
+
+    class Slow(Words):
+        async def embed(self, texts: Any) -> Any:
+            thinks.set()
+            await asyncio.Event().wait()
+
+    memory = opened(embedder=Slow())
+    adding = asyncio.create_task(memory.add("Ann loves bread", owner=ANN))
+    await thinks.wait()
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    assert await memory.facts(owner=ANN) == []
+
+
+@pytest.mark.parametrize("wrong", [5, "text-embedding-3-small", HashingEmbedder, object()])
+def test_what_is_no_embedder_is_refused(wrong: Any) -> None:
+    with pytest.raises(WrongFact, match="a memory's embedder is an object with a name"):
+        Memory(embedder=wrong)
+    with Memory() as memory, pytest.raises(WrongFact, match="a memory's embedder"):
+        memory.embedder = wrong
+
+
+@pytest.mark.parametrize("name", [5, None, "", "a\0b", "\ud83d"])
+async def test_an_embedder_whose_name_is_none_costs_nearness_and_not_the_fact(opened: Open, name: Any) -> None:
+    memory = opened(embedder=Words("bread", name=name))
+    await memory.add("Ann loves bread", owner=ANN)
+    assert texts(await memory.search("bread", owner=ANN)) == ["Ann loves bread"]
+    with pytest.raises(EmbeddingFailed, match=r"the name of the embedder Words is .*, which is no name"):
+        await memory.reindex()
 
 
 @pytest.mark.parametrize(

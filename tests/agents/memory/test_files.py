@@ -5,15 +5,29 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from callboard import Memory, MemoryClosed, MemoryUnavailable, Owner, SqliteJournal, SqliteMemoryStore, WrongFact
-from callboard.actors.agents.memory.stores.sqlite import reading
+from callboard import (
+    DefinitionError,
+    Memory,
+    MemoryClosed,
+    MemoryFailed,
+    MemoryUnavailable,
+    Owner,
+    SqliteJournal,
+    SqliteMemoryStore,
+    WrongFact,
+)
+from callboard.actors.agents.memory.stores import threads
+from callboard.actors.agents.memory.stores.sqlite import reading, store
 from callboard.actors.journal import JsonCodec
+from tests.agents.support import until
 
 from .support import ANN, Words, texts
 
@@ -71,8 +85,89 @@ async def test_nothing_of_what_is_erased_is_left_in_the_file(tmp_path: Path) -> 
         assert texts(await memory.search("stay", owner=Owner("bob"))) == ["the stay"]
 
 
+async def test_what_is_erased_while_somebody_reads_goes_once_they_have_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "CLEANS_UP", 0.01)
+    monkeypatch.setattr(store, "BUSY", 0.01)
+    with Memory(tmp_path / "m.db") as memory:
+        await memory.add("swordfish", owner=ANN)
+        reader = sqlite3.connect(tmp_path / "m.db")
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM facts").fetchone() == (1,)
+        await memory.erase(owner=ANN)
+        await memory.add("herring", owner=ANN)
+        assert b"swordfish" in _bytes(tmp_path), "the reader may look at it"
+        reader.close()
+        await until(lambda: b"swordfish" not in _bytes(tmp_path))
+        assert texts(await memory.facts(owner=ANN)) == ["herring"]
+
+
+async def test_what_a_killed_process_has_erased_goes_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    with Memory(tmp_path / "one" / "m.db") as memory:
+        await memory.add("swordfish", owner=ANN)
+        reader = sqlite3.connect(tmp_path / "one" / "m.db")
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM facts").fetchone() == (1,)
+        await memory.erase(owner=ANN)
+        for name in ("m.db", "m.db-wal"):  # what is there of it when the process is killed
+            shutil.copy(tmp_path / "one" / name, tmp_path / "two" / name)
+        reader.close()
+    assert b"swordfish" in _bytes(tmp_path / "two")
+    with Memory(tmp_path / "two" / "m.db"):
+        await until(lambda: b"swordfish" not in _bytes(tmp_path / "two"))
+
+
 def _bytes(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE facts SET metadata = '{' WHERE id = ?",
+        "UPDATE facts SET metadata = '5' WHERE id = ?",
+        "UPDATE facts SET labels = '5' WHERE id = ?",
+        "UPDATE facts SET labels = '[5]' WHERE id = ?",
+        "UPDATE facts SET text = x'ff' WHERE id = ?",
+        "UPDATE facts SET valid_from = 'soon' WHERE id = ?",
+    ],
+)
+async def test_a_damaged_fact_is_named_and_costs_no_other(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Memory(tmp_path / "m.db") as memory:
+        await memory.add_all(["tea is green", "tea is black"], owner=ANN)
+        bad = await memory.add("tea is white", owner=ANN, key="k")
+    connection = sqlite3.connect(tmp_path / "m.db")
+    connection.execute(damage, (bad.id,))
+    connection.commit()
+    connection.close()
+    with Memory(tmp_path / "m.db") as memory:
+        assert sorted(texts(await memory.search("tea", owner=ANN))) == ["tea is black", "tea is green"]
+        assert len(await memory.export(owner=ANN)) == 2
+        with pytest.raises(MemoryFailed, match=f"the fact '{bad.id}' is damaged"):
+            await memory.get(bad.id, owner=ANN)
+        with pytest.raises(MemoryFailed, match=f"the fact '{bad.id}' is damaged"):
+            await memory.forget(bad.id, owner=ANN)
+        assert f"the fact '{bad.id}' is damaged" in caplog.text
+        assert "white" not in caplog.text
+        assert await memory.erase(owner=ANN) == 3
+
+
+async def test_a_damaged_vector_costs_that_fact_s_nearness_alone(tmp_path: Path) -> None:
+    embedder = Words("felines")
+    with Memory(tmp_path / "m.db", embedder=embedder) as memory:
+        await memory.add("felines", owner=ANN)
+        await memory.add("felines again", owner=ANN)
+    connection = sqlite3.connect(tmp_path / "m.db")
+    connection.execute("UPDATE vectors SET vector = x'00' WHERE place = (SELECT max(place) FROM vectors)")
+    connection.commit()
+    connection.close()
+    with Memory(tmp_path / "m.db", embedder=embedder) as memory:
+        assert sorted(texts(await memory.search("felines", owner=ANN))) == ["felines", "felines again"]
 
 
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -107,6 +202,21 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path, path: str) -> N
 def test_what_is_no_store_is_refused() -> None:
     with pytest.raises(WrongFact, match="a path, an address or a store, not int"):
         Memory(5)  # type: ignore[arg-type]
+    with pytest.raises(WrongFact, match="kept at mysql://…: give it a path, or postgresql://…"):
+        Memory("mysql://host/facts")
+
+
+@pytest.mark.parametrize("cache", [-1, "much", 1.5, None, True])
+def test_a_store_s_cache_is_a_number_of_bytes(cache: Any) -> None:
+    with pytest.raises(DefinitionError, match="a memory in SQLite: cache is"):
+        SqliteMemoryStore(":memory:", cache=cache)
+
+
+@pytest.mark.parametrize("address", ["mysql://ann:secret@host/x", "sqlite:///memory.db"])
+def test_an_address_that_leads_to_no_memory_is_refused_without_what_it_holds(address: str) -> None:
+    with pytest.raises(WrongFact, match=r"give it a path, or postgresql://") as refused:
+        Memory(address)
+    assert "secret" not in str(refused.value)
 
 
 async def test_a_closed_memory_says_so() -> None:

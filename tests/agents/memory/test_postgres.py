@@ -74,7 +74,7 @@ async def test_a_search_looks_at_each_fact_some_few_times_also_where_the_server_
         assert len(searches) == 2, "by words, and by nearness"
         with psycopg.connect(postgres.url) as connection:
             for text, values in searches:
-                query = b"EXPLAIN (ANALYZE, FORMAT JSON) " + store._names.query(text)
+                query = b"EXPLAIN (ANALYZE, FORMAT JSON) " + store._tables.query(text)
                 ((found,),) = psycopg.ClientCursor(connection).execute(query, values).fetchall()
                 assert rows_looked_at(found[0]["Plan"]) < 50 * 500
 

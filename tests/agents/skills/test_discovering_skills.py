@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from callboard import (
     Agent,
+    Caller,
     ConfigError,
     DefinitionError,
     Skill,
@@ -22,6 +23,8 @@ from callboard import (
     open_agency,
 )
 from callboard.actors.agents.skills.discovery import WrongSettings, made_skill
+from callboard.actors.testing.doubles.models import Script
+from tests.agents.support import scripted
 from tests.cli.command import ROOT
 
 MODULE = """
@@ -100,6 +103,8 @@ def test_the_page_lists_the_skills_that_come_with_the_library() -> None:
 def test_a_name_that_is_not_there_or_there_twice_is_refused_by_name(packages: Path) -> None:
     installed(packages, "mine", weather="skills_of_mine:Weather", lost="skills_of_mine:Lost")
     installed(packages, "theirs", weather="skills_of_mine:COURTESY")
+    with pytest.raises(DefinitionError, match="find_skill: name is 3; expected a name"):
+        find_skill(3)  # type: ignore[arg-type]
     with pytest.raises(UnknownSkill, match="no skill is called 'whether'; did you mean 'weather'"):
         find_skill("whether")
     with pytest.raises(DefinitionError, match=r"the skill 'weather' is declared by (mine|theirs) and by (mine|theirs)"):
@@ -202,6 +207,22 @@ providers: {offline: {type: offline}}
         assert agency.skill_available("B", "weather")
         opened = agency.get_skill("B", "weather")
         assert vars(opened)["opened"] == 1, "it is one skill, whoever has it"
+
+
+async def test_any_skill_may_be_given_a_scope_by_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    text = "skills: {storage: {settings: {folder: files, scope: [staff, boss]}}}\nagents: {A: {skills: [storage]}}\n"
+    (tmp_path / "team.yaml").write_text(f"{text}providers: {{offline: {{}}}}\n")
+    team = load_team(tmp_path / "team.yaml", env={})
+    script = Script(["ok", "ok"])
+    async with open_agency(team, model=scripted(script)) as agency:
+        await agency.run("?", caller=Caller("ann"))
+        await agency.run("?", caller=Caller("bob", scopes=frozenset({"staff"})))
+    assert [len(request.tools) for request in script.requests] == [0, 4]
+    assert find_skill("guardrails", scope="staff").scope == {"staff"}
+    (tmp_path / "team.yaml").write_text(text.replace("[staff, boss]", "7"))
+    with pytest.raises(ConfigError, match=r"skills\.storage\.settings\.scope: the skill storage: scope is a text"):
+        load_team(tmp_path / "team.yaml", env={})
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,12 @@ def test_a_skill_can_be_had_by_name_and_who_has_none_is_told_what_there_is() -> 
     assert agency.skill_available("A", "upper", caller=Caller("ada", scopes=frozenset({"staff"})))
 
 
+def test_whether_a_skill_is_available_is_said_for_a_caller() -> None:
+    agency = Agency(Agent("A", skills=[Skill("orders")]))
+    with pytest.raises(DefinitionError, match="skill_available: caller is 'ann'; expected"):
+        agency.skill_available("A", "orders", caller="ann")  # type: ignore[arg-type]
+
+
 def test_a_class_of_ones_own_says_what_its_skills_are() -> None:
     class Weather(Skill):
         name = "weather"
@@ -267,6 +273,11 @@ def test_an_agency_says_what_an_agent_can_do_and_where_it_has_it_from() -> None:
     assert said.skills[0].description == "Orders."
 
 
+class Yields(Skill):
+    async def initialize(self, context: SkillContext) -> Any:
+        yield
+
+
 @pytest.mark.parametrize(
     ("make", "problem"),
     {
@@ -279,6 +290,7 @@ def test_an_agency_says_what_an_agent_can_do_and_where_it_has_it_from() -> None:
         "another method": (lambda: http("/a", "get")(print), "methods are some of GET, POST"),
         "no function": (lambda: HttpRoute("/a", 3), "function is 3; expected a function"),  # type: ignore[arg-type]
         "no route": (lambda: Skill("x", routes=[print]), "routes are what @http makes"),  # type: ignore[list-item]
+        "an initialize that yields": (lambda: Yields("x"), "skill x: initialize yields"),
         "plugins alone": (lambda: Skill("x", plugins=[Prompt]), "plugins are for a prompt function"),
         "a number to require": (lambda: Skill("x", requires=[3]), "requires are Skills, or their names"),  # type: ignore[list-item]
     }.values(),

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -307,8 +308,8 @@ async def test_a_model_is_shown_the_catalogue_then_the_body_then_what_stands_bes
     write(tmp_path, "pdf-forms", PDF, references__fields_md="the fields")
     script = Script(
         [
-            call("load_skill", name="pdf-forms"),
-            call("read_skill_file", name="pdf-forms", path="references/fields.md"),
+            call("load_skill", skill="pdf-forms"),
+            call("read_skill_file", skill="pdf-forms", path="references/fields.md"),
             "filled in",
         ]
     )
@@ -330,14 +331,14 @@ async def test_nothing_outside_of_a_skills_folder_is_read(tmp_path: Path) -> Non
     (folder / "link.md").symlink_to(tmp_path / "secret.txt")
     (folder / "folder").symlink_to(tmp_path)
     skill = skills_from(folder)
-    assert (await used(skill, "read_skill_file", name="x", path="a.md")).text == "mine"
+    assert (await used(skill, "read_skill_file", skill="x", path="a.md")).text == "mine"
     for path in (
         "../secret.txt",
         str(tmp_path / "secret.txt"),
         "link.md",
         "folder/secret.txt",
     ):
-        result = await used(skill, "read_skill_file", name="x", path=path)
+        result = await used(skill, "read_skill_file", skill="x", path=path)
         assert result.is_error
         assert isinstance(result.error, OutsideFolder)
         assert "secret" not in result.text.replace("secret.txt", "")
@@ -347,11 +348,11 @@ async def test_what_is_gone_broken_since_or_no_text_is_an_error_that_the_model_c
     folder = write(tmp_path, "x")
     (folder / "picture.png").write_bytes(b"\x89PNG\xff")
     skill = skills_from(tmp_path)
-    assert "there is no skill 'y'; there are: x" in (await used(skill, "load_skill", name="y")).text
-    assert "does not exist" in (await used(skill, "read_skill_file", name="x", path="none.md")).text
-    assert "is no text" in (await used(skill, "read_skill_file", name="x", path="picture.png")).text
+    assert "there is no skill 'y'; there are: x" in (await used(skill, "load_skill", skill="y")).text
+    assert "does not exist" in (await used(skill, "read_skill_file", skill="x", path="none.md")).text
+    assert "is no text" in (await used(skill, "read_skill_file", skill="x", path="picture.png")).text
     (folder / "SKILL.md").write_text("broken")
-    assert "cannot be loaded any more" in (await used(skill, "load_skill", name="x")).text
+    assert "cannot be loaded any more" in (await used(skill, "load_skill", skill="x")).text
 
 
 # -- scripts -----------------------------------------------------------------------------------------------------------
@@ -509,12 +510,47 @@ def test_a_folder_with_a_link_that_leads_out_or_with_what_is_no_file_cannot_be_t
         SkillTrust().trust(skill)
 
 
+async def test_a_model_is_told_why_no_script_of_a_folder_can_run_and_not_where_it_lies(tmp_path: Path) -> None:
+    folder = write(tmp_path, "x", "", scripts__hello_py=HELLO)
+    (folder / "l").symlink_to("/etc/hostname")
+    skill = skills_from(tmp_path, trust=SkillTrust())
+    refused = await used(skill, "run_skill_script", skill="x", path="scripts/hello.py")
+    said = "Error (ToolError): no script of the skill 'x' can be run: 'l' is a link that leads out of it"
+    assert refused.text == said
+
+
 def test_a_damaged_memory_of_trust_trusts_nobody_and_says_so(tmp_path: Path) -> None:
     file = tmp_path / "trust.json"
     for text in ("{", "[]", '{"x": 1}'):
         file.write_text(text)
         with pytest.raises(SkillFileError, match="trust anew"):
             SkillTrust(file)
+
+
+def test_a_folder_to_which_a_link_leads_back_is_looked_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "tables")
+    write(tmp_path, "broken", "---\nname: broken\n---\n")
+    (tmp_path / "round").symlink_to(tmp_path)
+    skills = skills_from(tmp_path)
+    assert (list(skills.folders), len(skills.broken), skills.shadowed) == (["tables"], 1, ())
+
+
+def test_half_a_character_in_a_description_reaches_no_model(tmp_path: Path) -> None:
+    write(tmp_path, "tables", '---\nname: tables\ndescription: "half \\ud83d"\n---\n')
+    assert skills_from(tmp_path).instructions.endswith("- tables: half \ufffd")
+
+
+def test_folders_that_are_trusted_at_once_are_all_remembered(tmp_path: Path) -> None:
+    folders = [SkillFolder.read(write(tmp_path / "skills", f"tables-{number}")) for number in range(8)]
+    file = tmp_path / "trust.json"
+    SkillTrust(file).trust(folders[0])
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda folder: SkillTrust(file).trust(folder), folders[1:]))
+        list(threads.map(lambda folder: SkillTrust(file).distrust(folder), folders[::2]))
+    trust = SkillTrust(file)
+    assert [trust.trusts(folder, folder.digest()) for folder in folders] == [False, True] * 4
+    with pytest.raises(DefinitionError, match="SkillTrust: folder is"):
+        trust.trust(tmp_path)  # type: ignore[arg-type]
 
 
 def test_a_team_file_names_folders_of_skills_beside_it(tmp_path: Path) -> None:

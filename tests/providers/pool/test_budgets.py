@@ -337,7 +337,7 @@ async def test_one_account_may_have_a_budget_for_each_period() -> None:
         ({"scope": "agent", "name": "", "dollars": 1}, "needs a name"),
         ({"scope": "pool", "name": "a", "dollars": 1}, "has no name"),
         ({"scope": "pool", "name": "", "dollars": -1}, "not below 0"),
-        ({"scope": "pool", "name": "", "dollars": 1, "period": "week"}, "one of hour, day, month"),
+        ({"scope": "pool", "name": "", "dollars": 1, "period": "week"}, "one of minute, hour, day, month"),
         ({"scope": "pool", "name": "", "dollars": True}, "not True"),
         ({"scope": "user", "name": 5, "dollars": 1}, "name is a text, not 5"),
         ({"scope": "pool", "name": "", "dollars": 1, "unpriced": "FREE"}, r"unpriced is a Price \(FREE"),

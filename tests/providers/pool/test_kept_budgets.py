@@ -78,6 +78,21 @@ async def test_what_was_spent_in_a_period_is_kept_for_that_period() -> None:
 
 
 @virtual_time
+async def test_a_new_process_in_the_same_minute_goes_on_with_what_was_spent_in_it() -> None:
+    at = 30.0
+    options: Any = {"budgets": [Budget("pool", "", 1.0, "minute")], "journal": MemoryJournal(), "clock": lambda: at}
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    async with pool_of(one, **options) as pool:
+        await pool.ask(cheap())
+    at = 59.0
+    async with pool_of(one, **options) as pool:
+        with pytest.raises(BudgetSpent, match="for a minute"):
+            await pool.ask(cheap())
+        at = 60.0
+        await pool.ask(cheap())
+
+
+@virtual_time
 async def test_processes_whose_clocks_differ_hold_each_the_budget_of_its_own_month() -> None:
     journal = MemoryJournal()
     month_end = datetime(2026, 12, 1, tzinfo=UTC).timestamp()

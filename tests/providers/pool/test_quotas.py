@@ -146,6 +146,22 @@ async def test_a_pool_says_before_anything_is_asked_whether_there_is_anything_le
 
 
 @virtual_time
+async def test_a_key_by_which_users_ask_has_budgets_of_its_own_for_a_minute_too() -> None:
+    now = at("2030-03-01T12:00:50")
+    laptop, phone = Requester(user="ada", caller_key="laptop"), Requester(user="ada", caller_key="phone")
+    budgets = [Budget("caller_key", "*", period="minute", tokens=15)]
+    async with pool_of(endpoint(Script(usage=Usage(10, 5))), budgets=budgets, clock=lambda: now) as pool:
+        await pool.ask(asks(laptop))
+        why = "the budget of caller_key laptop for a minute is spent: 15 of 15 tokens"
+        assert await pool.ask(CheckBudgets(laptop)) == Exhausted(why, at("2030-03-01T12:01"), 10.0)
+        with pytest.raises(BudgetSpent, match=why):
+            await pool.ask(asks(laptop))
+        await pool.ask(asks(phone))
+        now += 10
+        await pool.ask(asks(laptop))
+
+
+@virtual_time
 async def test_a_price_that_nobody_knows_matters_only_where_money_is_limited() -> None:
     one = endpoint(Script(), **UNPRICED)
     async with pool_of(one, budgets=[Budget("user", "ada", tokens=100)]) as pool:
@@ -166,12 +182,15 @@ def test_a_period_ends_where_the_next_one_begins(when: int, period: Any) -> None
     end = end_of(period, when)
     last, first = (datetime.fromtimestamp(moment, UTC) for moment in (end - 1, end))
     assert end > when
-    assert (first.minute, first.second) == (0, 0)
-    if period != "hour":
+    assert first.second == 0
+    if period != "minute":
+        assert first.minute == 0
+    if period in ("day", "month"):
         assert first.hour == 0
     if period == "month":
         assert first.day == 1
     now = datetime.fromtimestamp(when, UTC)
-    fields = {"hour": ("year", "month", "day", "hour"), "day": ("year", "month", "day"), "month": ("year", "month")}
-    assert all(getattr(now, name) == getattr(last, name) for name in fields[period])
+    fields = ("year", "month", "day", "hour", "minute")
+    same = fields[: {"month": 2, "day": 3, "hour": 4, "minute": 5}[period]]
+    assert all(getattr(now, name) == getattr(last, name) for name in same)
     assert first - last == timedelta(seconds=1)

@@ -14,6 +14,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from .....providers.checks import SHARE
+from ...wishes import define
 from ..findings import Finding
 
 _MARKS: Final[Mapping[str, tuple[float, str]]] = {
@@ -87,8 +89,12 @@ def prompt_injections(least: float = 0.6) -> _Injections:
     These are heuristics. They miss what is written otherwise, and they find texts about injections.
 
     Args:
-        least: the score that a finding must have.
+        least: the score that a finding must have, from 0 to 1.
+
+    Raises:
+        DefinitionError: it is none.
     """
+    define("prompt_injections", least=(least, SHARE))
     return _Injections(least)
 
 

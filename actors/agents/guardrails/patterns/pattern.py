@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from .....providers.checks import Wish
+from .....providers.checks import MAYBE_FUNCTION, SHARE, TEXT, Wish
 from ...errors import DefinitionError
 from ...wishes import define
 from ..findings import CheckFailed, Finding
@@ -63,6 +63,9 @@ class PatternCheck:
             regex=(self.regex, _EXPRESSION),
             longest=(self.longest, _LENGTH),
             opening=(self.opening, _EXPRESSION),
+            accept=(self.accept, MAYBE_FUNCTION),
+            score=(self.score, SHARE),
+            replacement=(self.replacement, TEXT.or_none()),
         )
         object.__setattr__(self, "_find", _compiled(self.regex, whose))
         if self.opening:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Final
 
+from .....providers.checks import AMOUNT
+from ...wishes import define
 from ..findings import Check, Finding
 from .pattern import PatternCheck, not_behind
 
@@ -131,7 +133,11 @@ def high_entropy_strings(bits: float = 3.5) -> PatternCheck:
 
     Args:
         bits: the least Shannon entropy of a character, as often as each occurs in the string.
+
+    Raises:
+        DefinitionError: that is no number.
     """
+    define("high_entropy_strings", bits=(bits, AMOUNT))
 
     def accept(text: str) -> int:
         counts = Counter(text.rstrip("="))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .....providers.messages import Message
 from ...turns.shape import Span
+from ..documents.chunking import pieces
 from .priority import relevance
 from .strategy import ContextStrategy, check_amount
 from .view import ContextView
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of an emoji, which the splitter does not take."""
+AT_ONCE = 4_000
+"""Characters that are cut at a time, at least: the splitter needs the square of it, and the event loop waits."""
 PIECES = 8
 """Chunks that a message is shown at least."""
 LETTERS = 4
@@ -42,12 +46,12 @@ class ChunkLong(ContextStrategy):
     tokens: int | None = None
 
     def __post_init__(self) -> None:
-        check_amount("ChunkLong", "longest", self.longest, least=100)
+        check_amount("ChunkLong", "longest", self.longest, least=100, optional=False)
         check_amount("ChunkLong", "tokens", self.tokens)
         _splitter(self.longest)
 
     def apply(self, view: ContextView) -> ContextView:
-        excess = view.excess(self.tokens)
+        excess = view.excess(self.tokens, lambda _: False)
         if excess <= 0:
             return view
         shown = [position for unit in view.units() for position in range(unit.start, unit.end)]
@@ -71,10 +75,13 @@ class ChunkLong(ContextStrategy):
     def _excerpt(self, view: ContextView, message: Message, question: str) -> tuple[tuple[Span, ...], int]:
         """The spans of a message that stay, and how many tokens they have; none where it cannot be cut."""
         text, count = _SURROGATE.sub("\ufffd", message.text), view.counter.count
-        chunks = [(start, start + len(chunk)) for start, chunk in _splitter(self.longest)(text)]
+        longest = max(1, self.longest * LETTERS // PIECES)
+        cut = pieces(text, _splitter(longest), max(AT_ONCE, 10 * longest))
+        chunks = [(start, start + len(chunk)) for start, chunk in cut]
         if len(chunks) < 3:
             return (), 0
-        sizes = [count(text[start:end]) for start, end in chunks]
+        # With the white space behind them: it is shown where both that it stands between are.
+        sizes = [count(text[start:end]) for (start, _), (end, _) in pairwise([*chunks, (len(text), 0)])]
         last = len(chunks) - 1
         question = question or text[slice(*chunks[last])]
         worth = relevance(question, [text[start:end] for start, end in chunks])
@@ -84,7 +91,8 @@ class ChunkLong(ContextStrategy):
             if sizes[at] <= left:
                 kept.add(at)
                 left -= sizes[at]
-        return _joined(text, [chunks[at] for at in sorted(kept)]), sum(sizes[at] for at in kept)
+        spans = _joined(text, [chunks[at] for at in sorted(kept)])
+        return spans, sum(count(text[start:end]) for start, end in spans)
 
 
 def _joined(text: str, spans: Sequence[Span]) -> tuple[Span, ...]:
@@ -99,11 +107,11 @@ def _joined(text: str, spans: Sequence[Span]) -> tuple[Span, ...]:
 
 
 def _splitter(longest: int) -> Callable[[str], list[tuple[int, str]]]:
-    """What cuts a text: for each chunk its place and itself."""
+    """What cuts a text into chunks of at most so many characters: for each its place and itself."""
     try:
         from semantic_text_splitter import MarkdownSplitter
     except ImportError:
         raise ImportError(
             "cutting long messages needs semantic-text-splitter: pip install 'callboard[documents]'"
         ) from None
-    return MarkdownSplitter(max(1, longest * LETTERS // PIECES)).chunk_indices
+    return MarkdownSplitter(longest).chunk_indices

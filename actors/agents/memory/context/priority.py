@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log
+from math import isfinite, log
 
 from .....providers.checks import AMOUNT, MAYBE_FUNCTION
 from .....providers.messages import Message
@@ -51,14 +51,14 @@ class KeepPriority(ContextStrategy):
         )
         labels: object = self.labels
         if not isinstance(labels, Mapping) or not all(
-            isinstance(name, str) and isinstance(worth, int | float) and not isinstance(worth, bool)
+            isinstance(name, str) and isinstance(worth, int | float) and not isinstance(worth, bool) and isfinite(worth)
             for name, worth in labels.items()
         ):
             raise DefinitionError(f"KeepPriority.labels are numbers by role or name, not {labels!r:.80}")
         check_amount("KeepPriority", "tokens", self.tokens)
 
     def apply(self, view: ContextView) -> ContextView:
-        excess = view.excess(self.tokens)
+        excess = view.excess(self.tokens, lambda unit: unit.pinned or self._pins(view, unit))
         if excess <= 0:
             return view
         units = [unit for unit in view.units() if not (unit.pinned or self._pins(view, unit))]

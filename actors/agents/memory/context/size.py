@@ -17,6 +17,8 @@ MARGIN: Final = 0.9
 """What of the rest is used: an estimate is seldom exact."""
 FARTHEST: Final = 5.0
 """A vendor's figure that is so many times another than the estimate is no count of what was sent."""
+GROWN: Final = 1.25
+"""To how much a conversation has to grow before what failed is tried again: at each step would double what is paid."""
 SHRINK: Final = 0.75
 """What of a request that was too long may be sent, where the vendor has not said how much it takes."""
 
@@ -35,6 +37,7 @@ class ContextSize:
     """
 
     __slots__ = (
+        "_failed",
         "_last",
         "_model",
         "_shape",
@@ -63,6 +66,7 @@ class ContextSize:
         self._sizes: list[int] = []
         self._shown: list[Message] = []
         self._last: Message | None = None
+        self._failed: list[tuple[object, int]] = []
         self._shape = shape
         self.total = size_of_summary(shape.summary)
 
@@ -120,6 +124,8 @@ class ContextSize:
         room = None if most is None else max(1, round(most - around * self.scale))
         if forced:
             room = max(1, min(room or self.tokens, self.tokens))
+        else:
+            failed = (*failed, *(strategy for strategy, total in self._failed if self.total < total * GROWN))
         return ContextView(
             history, self._sizes, self.total, start, room, self._shape, self.scale, acted=forced, failed=failed
         )
@@ -128,6 +134,11 @@ class ContextSize:
     def tokens(self) -> int:
         """Tokens of what is shown of the history, as the vendor counts."""
         return round(self.total * self.scale)
+
+    def failed(self, strategy: object) -> None:
+        """A strategy could not do its work: it is not asked again until there is a good deal more, or something else is
+        shown, or a vendor says that it is too long."""
+        self._failed.append((strategy, self.total))
 
     def answered(self, completion: Completion) -> None:
         """A vendor has counted the last request."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ...errors import DefinitionError
 from .view import SHORTEST, ContextView, Unit
+
+MOST: Final = 10**12
+"""Of whatever is counted: more is a mistake."""
 
 
 class ContextStrategy:
@@ -108,7 +111,7 @@ class DropToolOutput(ContextStrategy):
     tokens: int | None = None
 
     def __post_init__(self) -> None:
-        check_amount("DropToolOutput", "keep", self.keep, least=0)
+        check_amount("DropToolOutput", "keep", self.keep, least=0, optional=False)
         check_amount("DropToolOutput", "tokens", self.tokens)
 
     def apply(self, view: ContextView) -> ContextView:
@@ -147,9 +150,9 @@ def oldest(units: Iterable[Unit], tokens: float, messages: int = 0) -> list[Unit
     return going
 
 
-def check_amount(whose: str, name: str, given: Any, least: int = 1) -> None:
-    """Raises `DefinitionError` where it is neither None nor a whole number of at least so much."""
-    if given is None and least:
+def check_amount(whose: str, name: str, given: Any, least: int = 1, *, optional: bool = True) -> None:
+    """Raises `DefinitionError` where it is no whole number of at least so much, and not None where it is optional."""
+    if given is None and optional:
         return
-    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+    if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= MOST:
         raise DefinitionError(f"{whose}.{name} is a whole number, at least {least}, not {given!r:.80}")

@@ -8,8 +8,10 @@ from typing import Final
 
 from .....providers.checks import TEXT
 from .....providers.messages import Completion, Message, Request, shown
+from .....providers.windows import context_window
 from ...errors import RunFailed
 from ...wishes import define
+from .size import MARGIN
 from .strategy import ContextStrategy, check_amount, oldest
 from .view import ContextView, Wanted
 
@@ -21,6 +23,8 @@ INSTRUCTIONS: Final = (
 )
 LONGEST: Final = 4_000
 """Characters of one message that are shown to whoever makes the summary; the middle of longer ones is left out."""
+SHORTEST: Final = 100
+"""To so many a message may be shortened where the model that makes the summary takes less."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Summarize(ContextStrategy):
 
     def __post_init__(self) -> None:
         define("Summarize", model=(self.model, TEXT), instructions=(self.instructions, TEXT))
-        check_amount("Summarize", "words", self.words)
+        check_amount("Summarize", "words", self.words, optional=False)
         check_amount("Summarize", "tokens", self.tokens)
 
     def apply(self, view: ContextView) -> ContextView:
@@ -67,27 +71,47 @@ class Summarize(ContextStrategy):
             model: who is asked where this names nobody.
         """
         told = self.instructions or INSTRUCTIONS.format(words=self.words)
-        return Request((Message("system", told), Message("user", transcript(view, wanted))), self.model or model)
+        asked = self.model or model
+        window = context_window(asked)
+        room = None if window is None else round(window * MARGIN) - view.counter.count(told) - 2 * self.words
+        return Request((Message("system", told), Message("user", transcript(view, wanted, room))), asked)
 
 
-def transcript(view: ContextView, wanted: Wanted) -> str:
-    """What was said in the messages that are left out, as one text, with the summary before them."""
-    return "\n\n".join(_lines(view, wanted))
+def transcript(view: ContextView, wanted: Wanted, room: int | None = None) -> str:
+    """What was said in the messages that are left out, as one text, with the summary before them.
+
+    Args:
+        view: what is to be shown then.
+        wanted: of what the summary is made.
+        room: estimated tokens that the text may have: the longest messages are shortened until it fits, or all of them
+            are; then the middle is left out. None: as many as it has.
+    """
+    longest = LONGEST
+    text = "\n\n".join(_lines(view, wanted, longest))
+    while room is not None and view.counter.count(text) > room:
+        if longest <= SHORTEST:
+            share = max(0, room) / view.counter.count(text)
+            return _clipped(text, round(len(text) * share))
+        longest //= 2
+        text = "\n\n".join(_lines(view, wanted, longest))
+    return text
 
 
-def _lines(view: ContextView, wanted: Wanted) -> Iterator[str]:
+def _lines(view: ContextView, wanted: Wanted, longest: int) -> Iterator[str]:
     if view.shape.summary:
         yield f"[summary of what was before]\n{view.shape.summary}"
     for start, end in wanted.left_out:
         for message in view.history[start:end]:
             speaker = f"{message.role} {message.name}" if message.name else message.role
-            calls = "".join(f"\n[calls {call.name}({_clipped(call.arguments)})]" for call in message.tool_calls)
-            yield f"[{speaker}]\n{_clipped(shown(message.content))}{calls}"
+            calls = "".join(
+                f"\n[calls {call.name}({_clipped(call.arguments, longest)})]" for call in message.tool_calls
+            )
+            yield f"[{speaker}]\n{_clipped(shown(message.content), longest)}{calls}"
 
 
-def _clipped(text: str) -> str:
-    half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]}\n[…]\n{text[-half:]}"
+def _clipped(text: str, longest: int) -> str:
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]}\n[…]\n{text[len(text) - half :]}"
 
 
 def summary_of(completion: Completion) -> str:

@@ -6,7 +6,8 @@ the assistant goes on to say right behind. A unit is shown whole or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
@@ -38,6 +39,10 @@ class Unit(NamedTuple):
     end: int
     tokens: int
     pinned: bool
+
+    def is_pinned(self) -> bool:
+        """Whether it is always shown."""
+        return self.pinned
 
 
 class Summarizes(Protocol):
@@ -123,15 +128,25 @@ class ContextView:
         limits = [each for each in (tokens, self.room) if each is not None]
         return min(limits) / self.scale if limits else None
 
-    def excess(self, tokens: int | None) -> float:
+    def excess(self, tokens: int | None, stays: Callable[[Unit], bool] = Unit.is_pinned) -> float:
         """Estimated tokens that are to go; 0 where the limit is not passed.
+
+        Where what always stays has more than the limit by itself, nothing that goes would help. The rest is then
+        allowed half of the limit, as far as the model takes it: so what is shown still changes seldom.
 
         Args:
             tokens: as of `limit`.
+            stays: says of a unit whether it always stays.
         """
         limit = self.limit(tokens)
         if limit is None or self.total <= (limit * ENOUGH if self.acted else limit):
             return 0.0
+        if not self.acted:
+            fixed = sum(unit.tokens for unit in self.units() if stays(unit))
+            fixed += size_of_summary(self.shape.summary, self.counter)
+            most = math.inf if self.room is None else self.room / self.scale
+            if fixed > limit and self.total <= min(fixed + limit * LOW, most):
+                return 0.0
         return self.total - limit * LOW
 
     def asks(self) -> int:

@@ -40,26 +40,34 @@ def cut(document: Document, characters: int) -> Iterator[Chunk]:
     for part in document.parts:
         place = _Places(part)
         offsets, paths = _headings(part.text) if document.is_markdown else ([], [])
-        for start, piece in _cut(part.text, splitter.chunk_indices):
+        for start, piece in pieces(part.text, splitter.chunk_indices):
             under = bisect_right(offsets, start)
             yield Chunk(piece, place.of(start, start + len(piece)), paths[under - 1] if under else "")
 
 
-def _cut(text: str, indices: Callable[[str], list[tuple[int, str]]]) -> Iterator[tuple[int, str]]:
-    """Pieces, and where they begin."""
+def pieces(
+    text: str, indices: Callable[[str], list[tuple[int, str]]], at_once: int = MOST_AT_ONCE
+) -> Iterator[tuple[int, str]]:
+    """The pieces of a text, in order, and where they begin.
+
+    Args:
+        text: however long.
+        indices: what cuts it, as a splitter's ``chunk_indices`` does.
+        at_once: characters that are given to it at a time.
+    """
     at = 0
     while at < len(text):
-        end = _border(text, at)
+        end = _border(text, at, at_once)
         yield from ((at + start, piece) for start, piece in indices(text[at:end]) if piece.strip())
         at = end
 
 
-def _border(text: str, at: int) -> int:
+def _border(text: str, at: int, at_once: int) -> int:
     """Where to cut off what is cut at once: before a heading, between paragraphs, lines or words, if there are any."""
-    end = at + MOST_AT_ONCE
+    end = at + at_once
     if end >= len(text):
         return len(text)
-    least = at + MOST_AT_ONCE // 2
+    least = at + at_once // 2
     for border in ("\n#", "\n\n", "\n", " "):
         found = text.rfind(border, least, end)
         if found >= 0:

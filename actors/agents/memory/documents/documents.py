@@ -12,7 +12,8 @@ from .....providers.checks import COUNT, require
 from .....providers.messages import UNLABELLED, Labels
 from ..errors import WrongDocument
 from ..facts.fact import Fact, NewFact, Owner, as_owner
-from ..facts.origins import as_texts, labels_of
+from ..facts.labelling import as_texts
+from ..facts.origins import labels_of
 from ..memory import Memory
 from .chunking import cut
 from .citations import citations, cite, is_cited
@@ -171,7 +172,8 @@ class Documents:
 
     async def passages(self, name: str, *, owner: Owner) -> list[Passage]:
         """All of a document, in order; none if there is no such document."""
-        return [_passage(fact) for fact in await self._memory.facts(owner=owner, kind=CHUNK, source=name)]
+        called = _name(b"", name)
+        return [_passage(fact) for fact in await self._memory.facts(owner=owner, kind=CHUNK, source=called)]
 
     async def remove(self, name: str, *, owner: Owner) -> bool:
         """Delete a document with all of its passages, so that nothing of them is left in the store.
@@ -192,6 +194,8 @@ class Documents:
         Returns:
             each once, in the order in which they are cited.
         """
+        if not isinstance(text, str):
+            raise WrongDocument(f"citations are looked for in a text, not in {type(text).__name__}")
         wanted = citations(text)
         if not wanted:
             return []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
 
-from ..errors import EmbeddingFailed
+from ....core.base.foreign import is_ours
+from ..errors import EmbeddingFailed, WrongFact
+from ..facts.fact import is_storable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,21 +56,41 @@ class Vectors(NamedTuple):
     rows: Matrix
 
 
+def as_embedder(given: object) -> Embedder:
+    """An embedder, as far as can be seen before it is asked.
+
+    Raises:
+        WrongFact: it is none.
+    """
+    if isinstance(given, type) or not callable(getattr(given, "embed", None)):
+        kind = given.__name__ if isinstance(given, type) else type(given).__name__
+        raise WrongFact(f"a memory's embedder is an object with a name and `async def embed(texts)`, not {kind}")
+    return cast(Embedder, given)
+
+
 async def embedded(embedder: Embedder, texts: Sequence[str]) -> Vectors:
     """The vectors of some texts, of length 1.
 
     Raises:
-        EmbeddingFailed: the embedder raised, or what it returned are no such vectors.
+        EmbeddingFailed: the embedder raised, whatever it was, or what it returned are no such vectors; or its name is
+            none.
     """
     import numpy as np
 
-    name = embedder.name
+    task = asyncio.current_task()
+    called = type(embedder).__name__
     try:
+        name: object = embedder.name
+        if not isinstance(name, str) or not name or not is_storable(name):
+            raise EmbeddingFailed(f"the name of the embedder {called} is {name!r:.80}, which is no name")
+        called = name
         rows = np.asarray(await embedder.embed(texts), dtype=np.float32)
     except EmbeddingFailed:
         raise
-    except Exception as error:
-        raise EmbeddingFailed(f"the embedder {name} failed: {type(error).__name__}") from error
+    except BaseException as error:
+        if is_ours(error, task):
+            raise
+        raise EmbeddingFailed(f"the embedder {called} failed: {type(error).__name__}") from error
     if rows.ndim != 2 or rows.shape[0] != len(texts) or not rows.shape[1]:
         raise EmbeddingFailed(
             f"the embedder {name} returned an array of shape {rows.shape} for {len(texts)} texts:"

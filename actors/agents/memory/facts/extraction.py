@@ -30,7 +30,7 @@ def record_of(messages: Sequence[Message]) -> str:
     """What was said in a run, by the user and in answer; empty if the user said nothing.
 
     Args:
-        messages: of the run: results of tools and what they were asked are left out.
+        messages: of the run; results of tools and what they were asked are left out.
     """
     said = [(message.role, message.text.strip()) for message in messages if message.role in ("user", "assistant")]
     lines = [f"{role}: {json.dumps(text, ensure_ascii=False)}" for role, text in said if text]

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from .....providers.checks import NAME, TEXT, require
+from .....providers.messages import Labels
 from ..errors import WrongFact
+from .labelling import as_texts
 
 MOST_CHARACTERS: Final = 100_000
 """In one text. What is longer is a document, and wants to be cut."""
+
+MOST_NAME: Final = 500
+"""Bytes of each name of an owner: no more can be found by in PostgreSQL."""
+
+MOST_KEY: Final = 200
+"""Bytes of a key that is kept as it is; of a longer one there is its digest."""
+
+_MEANT: Final = re.compile(r"\s*(untrusted|confidential)\s*(?::.*)?", re.DOTALL | re.IGNORECASE)
+_SAYS: Final = re.compile(r"(untrusted|confidential): \S.*", re.DOTALL)
+"""A label that is of whatever the text gets into; of what only looks like one nobody would know."""
 
 FACT: Final = "fact"
 """The kind of what is remembered, where nothing else is said."""
@@ -32,7 +46,7 @@ class Owner:
             agent; one that names none sees all of the user's.
 
     Raises:
-        WrongFact: something is no text, or nobody is named.
+        WrongFact: something is no text, or too long, or nobody is named.
     """
 
     user: str = ""
@@ -45,6 +59,8 @@ class Owner:
             raise WrongFact("an owner names a user, a tenant or an agent: nobody's facts would be everybody's")
         for name in ("user", "tenant", "agent"):
             _storable(getattr(self, name), f"the {name} of an owner")
+            if (size := len(getattr(self, name).encode())) > MOST_NAME:
+                raise WrongFact(f"the {name} of an owner has {size:,} bytes, and at most {MOST_NAME}")
 
     def sees(self, other: Owner) -> bool:
         """Whether what belongs to ``other`` is found for this owner."""
@@ -64,7 +80,8 @@ class NewFact:
         source: where it comes from, in a few words: it is shown beside the text.
         valid_from: since when it is true, in seconds since 1970; None for now.
         valid_to: until when; None for as long as nobody says otherwise.
-        labels: words of the application's own about it.
+        labels: words of the application's own about it; or where it is from (``untrusted: the source``), and what of it
+            must not go everywhere (``confidential: the kind``), as a tool's `ToolContext.labels` says.
         metadata: plain data beside it, which is not searched.
         kind: what it is; a search finds the kind ``fact`` where nothing else is asked for.
 
@@ -76,7 +93,7 @@ class NewFact:
     source: str = ""
     valid_from: float | None = None
     valid_to: float | None = None
-    labels: Sequence[str] = ()
+    labels: Sequence[str] | Labels = ()
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kind: str = FACT
 
@@ -99,6 +116,11 @@ class NewFact:
                 object.__setattr__(self, name, moment(at, name))
         if self.valid_from is not None and self.valid_to is not None and self.valid_to <= self.valid_from:
             raise WrongFact(f"a fact ends before it begins: it is valid from {self.valid_from} to {self.valid_to}")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The labels as texts."""
+        return _labels(self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +168,18 @@ class Found(NamedTuple):
     score: float
 
 
-def as_new(given: object) -> NewFact:
-    """What is to be remembered, given as text or as `NewFact`.
+def as_several(given: object) -> list[NewFact]:
+    """What is to be remembered, given as texts or `NewFact`.
 
     Raises:
-        WrongFact: it is neither.
+        WrongFact: they are no several ones, or one of them is neither.
     """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise WrongFact(f"facts are several texts or NewFacts, not one {type(given).__name__}")
+    return [_as_new(one) for one in given]
+
+
+def _as_new(given: object) -> NewFact:
     if isinstance(given, NewFact):
         return given
     if isinstance(given, str):
@@ -168,6 +196,25 @@ def as_owner(given: object) -> Owner:
     if not isinstance(given, Owner):
         raise WrongFact(f"owner is an Owner, not {type(given).__name__}: a memory is asked for one owner's facts")
     return given
+
+
+def as_key(given: object) -> str:
+    """What makes facts once, as it is kept.
+
+    Raises:
+        WrongFact: it is no text.
+    """
+    written = words_of(given, "key").encode()
+    return written.decode() if len(written) <= MOST_KEY else sha256(written).hexdigest()
+
+
+def kind_of(given: object) -> str | None:
+    """Of which kind facts are looked for; None for every kind.
+
+    Raises:
+        WrongFact: it is no text.
+    """
+    return None if given is None else words_of(given, "kind")
 
 
 def moment(given: object, name: str) -> float:
@@ -193,6 +240,15 @@ def words_of(given: object, name: str) -> str:
     return given
 
 
+def is_storable(text: str) -> bool:
+    """Whether every store keeps a text as it is."""
+    try:
+        _storable(text, "it")
+    except WrongFact:
+        return False
+    return True
+
+
 def _storable(text: str, what: str) -> None:
     if "\0" in text:
         raise WrongFact(f"{what} has a null character, which no store keeps")
@@ -203,6 +259,8 @@ def _storable(text: str, what: str) -> None:
 
 
 def _labels(given: object) -> tuple[str, ...]:
+    if isinstance(given, Labels):
+        given = as_texts(given)
     if isinstance(given, str) or not isinstance(given, Sequence | frozenset | set):
         raise WrongFact(f"labels of a fact are several texts, not {type(given).__name__}")
     labels = tuple(given) if isinstance(given, Sequence) else tuple(sorted(given))
@@ -210,6 +268,8 @@ def _labels(given: object) -> tuple[str, ...]:
         if not isinstance(label, str) or not label:
             raise WrongFact("labels of a fact are texts, and none of them is empty")
         _storable(label, "a label of a fact")
+        if (meant := _MEANT.fullmatch(label)) is not None and _SAYS.fullmatch(label) is None:
+            raise WrongFact(f"the label {label!r:.80} would say nothing: write '{meant[1].lower()}: …'")
     return labels
 
 

@@ -7,7 +7,19 @@ import unicodedata
 from itertools import groupby, pairwise
 from typing import Final
 
-_WORD: Final = re.compile(r"\w+")
+_SIGNS: Final = "".join(
+    chr(code)
+    for start, end in ((0x0900, 0x0E00), (0x0F00, 0x10A0), (0x1700, 0x1780), (0x1800, 0x1D00), (0xA800, 0xAC00))
+    for code in range(start, end)
+    if unicodedata.category(chr(code)) in ("Mn", "Mc")
+)
+"""Vowel signs within words, as in Hindi or Tamil, which are no letters to ``re``."""
+_WORD: Final = re.compile(rf"[\w{_SIGNS}]+")
+_POINTS: Final = re.compile(
+    "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    "\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed]"
+)
+"""What accents are in Latin, Greek, Cyrillic, Hebrew and Arabic script."""
 _UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]"
 )
@@ -18,8 +30,8 @@ MOST_LETTERS: Final = 100
 def terms(text: str) -> list[str]:
     """The words of a text, in their order, as they are indexed and looked for.
 
-    Case, compatibility forms (NFKC) and accents do not count. Of scripts that put no spaces between words (Chinese,
-    Japanese, Korean, Thai, Lao, Khmer) each character is a term, and each two that stand side by side.
+    Case, compatibility forms (NFKC), accents and points do not count. Of scripts that put no spaces between words
+    (Chinese, Japanese, Korean, Thai, Lao, Khmer) each character is a term, and each two that stand side by side.
     """
     found: list[str] = []
     for word in _WORD.findall(_folded(text)):
@@ -40,4 +52,4 @@ def _folded(text: str) -> str:
         return text.casefold()
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     # NFKD takes Hangul syllables apart, too: NFC puts together what is left.
-    return unicodedata.normalize("NFC", "".join(one for one in apart if not "\u0300" <= one <= "\u036f"))
+    return unicodedata.normalize("NFC", _POINTS.sub("", apart))

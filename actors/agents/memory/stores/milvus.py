@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -20,12 +20,13 @@ from typing import Any, Final, cast
 
 from .....providers.checks import NAME, require
 from ..embedding.embedder import Vectors
-from ..errors import EmbedderMismatch, MemoryUnavailable, WrongFact
+from ..errors import MemoryUnavailable, WrongFact
 from ..facts.fact import Fact, Owner
 from ..facts.fusion import DEVIATIONS, ENOUGH
 from ..facts.terms import terms
+from .changing import ChangingStore
 from .outcomes import corrected, ended, mismatch, unknown
-from .store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Reindex, Selection
+from .store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Selection
 
 INSTALL: Final = "Milvus needs an optional dependency: pip install 'callboard[milvus]'"
 MOST_BYTES: Final = 65_000
@@ -44,7 +45,7 @@ _EMBEDDER: Final = 0
 """The place of the row that says whose vectors there are. Those of facts are above it."""
 
 
-class MilvusMemoryStore:
+class MilvusMemoryStore(ChangingStore):
     """See `MemoryStore`. Facts in two collections of a Milvus server, or of a file (Milvus Lite).
 
     One process at a time may write: of two that add under one key, or correct one fact, at the same moment, both would.
@@ -75,20 +76,9 @@ class MilvusMemoryStore:
         self._facts, self._vectors = f"{collection}_facts", f"{collection}_vectors"
         self._opened: Any = None
         self._last = 0
-        self._apply: dict[type[Any], Callable[[Any], object]] = {
-            Add: self._add,
-            Correct: self._correct,
-            End: self._end,
-            Erase: self._erase,
-            Embed: self._embed,
-            Reindex: self._reindex,
-        }
 
     def __str__(self) -> str:
         return f"{re.sub('//.*@', '//…@', self._uri)}, {self._facts}"
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self}>"
 
     def prepare(self) -> None:
         """See `MemoryStore.prepare`."""
@@ -106,19 +96,24 @@ class MilvusMemoryStore:
 
     def write(self, batch: Sequence[Change]) -> list[object]:
         """See `MemoryStore.write`; each item by itself."""
-        return [self._apply[item.__class__](item) for item in batch]
+        return [self._apply(item) for item in batch]
+
+    def clean_up(self) -> bool:
+        """See `MemoryStore.clean_up`. It is the server's affair."""
+        return True
 
     def search(self, query: Query) -> Ranked:
         """See `MemoryStore.search`."""
         owner = query.selection.owner
         where = _where(query.selection)
+        query = query._replace(depth=min(query.depth, MOST_FOUND))
         by_vector: list[Place] = []
         outstanding = 0
         if query.vector is not None:
-            name, dimensions = self._embedder()
-            if name and name != query.embedder:
-                raise mismatch(name, query.embedder)
-            if dimensions:
+            kept = self._kept_embedder()
+            if wrong := mismatch(kept, (query.embedder, len(query.vector))):
+                raise wrong
+            if kept[1]:
                 by_vector, outstanding = self._nearest(query, where)
         by_text: list[Place] = []
         words = " ".join(dict.fromkeys(query.terms))
@@ -138,10 +133,9 @@ class MilvusMemoryStore:
         row = self._row(id, owner)
         return None if row is None else _fact_of(row)
 
-    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
-        """See `MemoryStore.select`."""
-        rows = self._rows(f"{_where(selection)} and place > {after or _EMBEDDER}", limit)
-        return [(row["place"], _fact_of(row)) for row in rows]
+    def select(self, selection: Selection) -> list[Fact]:
+        """See `MemoryStore.select`. Nobody writes meanwhile: the memory's one thread is here."""
+        return list(map(_fact_of, self._all(_where(selection))))
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
         """See `MemoryStore.unembedded`."""
@@ -153,6 +147,8 @@ class MilvusMemoryStore:
     def _add(self, item: Add) -> object:
         kept = self._under(item.facts[0].owner, item.key) or self._there([fact.id for fact in item.facts])
         if not kept:
+            if item.replaces is not None and item.in_place and not self._rows(_erased(item.replaces), 1):
+                return unknown(item.replaces.id)
             if wrong := _too_large(item.facts) or self._wrong_embedder(item.vectors):
                 return wrong
             kept = self._insert(item.facts, item.key, item.vectors)
@@ -208,14 +204,11 @@ class MilvusMemoryStore:
         self._put([{**row, "embedded": True} for row in rows])
         return None
 
-    def _reindex(self, item: Reindex) -> None:
-        if self._embedder()[0] == item.embedder:
-            return
+    def _forget_vectors(self) -> None:
         while rows := self._rows(f"place > {_EMBEDDER} and embedded == true", PAGE):
             self._put([{**row, "embedded": False} for row in rows])
         if self._client.has_collection(self._vectors):
             self._client.drop_collection(self._vectors)
-        self._put_embedder(item.embedder, 0)
 
     # -- rows ----------------------------------------------------------------------------------------------------------
 
@@ -255,7 +248,7 @@ class MilvusMemoryStore:
 
     def _under(self, owner: Owner, key: str) -> list[dict[str, Any]]:
         """What is kept under a key."""
-        return self._rows(f'owner == "{_whose(owner)}" and key == "{_hash(key)}"') if key else []
+        return self._all(f'owner == "{_whose(owner)}" and key == "{_hash(key)}"') if key else []
 
     def _there(self, ids: list[str]) -> list[dict[str, Any]]:
         """What has been written already, where it was not learned that it was."""
@@ -290,31 +283,17 @@ class MilvusMemoryStore:
         fit = fit[: query.depth]
         return [place for place, _ in fit], sum(like > floor for _, like in fit)
 
-    def _embedder(self) -> tuple[str, int]:
-        """Whose vectors are there, and their dimensions; empty where there are none yet."""
+    def _kept_embedder(self) -> tuple[str, int]:
         rows = self._rows(f"place == {_EMBEDDER}", 1)
         return (rows[0]["data"]["embedder"], rows[0]["data"]["dimensions"]) if rows else ("", 0)
 
-    def _put_embedder(self, name: str, dimensions: int) -> None:
-        row = dict.fromkeys(_HASHED, "") | {"valid_from": 0.0, "valid_to": 0.0, "embedded": True, "terms": ""}
-        self._put([{**row, "place": _EMBEDDER, "data": {"embedder": name, "dimensions": dimensions}}])
-
-    def _wrong_embedder(self, vectors: Vectors | None) -> EmbedderMismatch | None:
-        """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
-        if vectors is None:
-            return None
-        given, size = vectors.embedder, vectors.rows.shape[1]
-        kept, dimensions = self._embedder()
-        if not kept or (kept == given and not dimensions):
+    def _keep_embedder(self, name: str, dimensions: int) -> None:
+        if dimensions:
             if self._client.has_collection(self._vectors):  # made before a crash
                 self._client.drop_collection(self._vectors)
-            self._make_vectors(size)
-            self._put_embedder(given, size)
-        elif kept != given:
-            return mismatch(kept, given)
-        elif dimensions != size:
-            return mismatch(f"{kept} of {dimensions} dimensions", f"{given} of {size} dimensions")
-        return None
+            self._make_vectors(dimensions)
+        row = dict.fromkeys(_HASHED, "") | {"valid_from": 0.0, "valid_to": 0.0, "embedded": True, "terms": ""}
+        self._put([{**row, "place": _EMBEDDER, "data": {"embedder": name, "dimensions": dimensions}}])
 
     # -- collections ---------------------------------------------------------------------------------------------------
 
@@ -413,6 +392,8 @@ def _erased(item: Erase) -> str:
         where += f' and source == "{_hash(item.source)}"'
     if item.kinds:
         where += " and kind in [" + ", ".join(f'"{_hash(kind)}"' for kind in item.kinds) + "]"
+    if item.id:
+        where += f' and id == "{item.id if _ID.fullmatch(item.id) else ""}"'
     return where
 
 

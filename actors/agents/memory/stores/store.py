@@ -25,12 +25,15 @@ class Add(NamedTuple):
             written, and those are the result.
         vectors: one for each fact; None: they are made later (`Embed`).
         replaces: what is deleted in the same transaction, if anything is written.
+        in_place: whether what is replaced has to be there: otherwise nothing is written, and the result is an
+            `UnknownFact`. With a key that is known it is deleted, too.
     """
 
     facts: tuple[Fact, ...]
     key: str = ""
     vectors: Vectors | None = None
     replaces: Erase | None = None
+    in_place: bool = False
 
 
 class Correct(NamedTuple):
@@ -75,11 +78,13 @@ class Erase(NamedTuple):
         owner: whose: all of a user's of a tenant, or those of one agent's only, where one is named.
         source: only those of this source; None for all.
         kinds: only those of these kinds; none for all.
+        id: only the one of this id; empty for all.
     """
 
     owner: Owner
     source: str | None = None
     kinds: tuple[str, ...] = ()
+    id: str = ""
 
 
 class Embed(NamedTuple):
@@ -95,9 +100,15 @@ class Embed(NamedTuple):
 
 
 class Reindex(NamedTuple):
-    """Have every vector be made anew by this embedder, unless it is its vectors that are there. Its result is None."""
+    """Have every vector be made anew by this embedder, unless it is its vectors that are there. Its result is None.
+
+    Args:
+        embedder: its name.
+        dimensions: of its vectors: if they have changed, it is another one.
+    """
 
     embedder: str
+    dimensions: int
 
 
 Change: TypeAlias = Add | Correct | End | Erase | Embed | Reindex
@@ -182,6 +193,14 @@ class MemoryStore(Protocol):
         """
         ...
 
+    def clean_up(self) -> bool:
+        """Get rid of what erasing had to leave behind, if anything. Called where writes are, when none waits.
+
+        Returns:
+            whether nothing is left; otherwise it is called again after a while.
+        """
+        ...
+
     def search(self, query: Query) -> Ranked:
         """What fits best by words, and by nearness.
 
@@ -198,8 +217,8 @@ class MemoryStore(Protocol):
         """A fact that the owner sees."""
         ...
 
-    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
-        """Facts in the order in which they were added, owner by owner, behind a place."""
+    def select(self, selection: Selection) -> list[Fact]:
+        """Facts in the order in which they were added, owner by owner: all as they are at one moment."""
         ...
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:

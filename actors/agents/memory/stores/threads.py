@@ -5,6 +5,7 @@ They are generators that yield where they wait, as the journal's are, so that th
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,12 +15,15 @@ from ....core.base.log import logger_of
 from ....journal.errors import JournalClosed
 from ....journal.threaded.healing import Closing, Healing
 from ....journal.threaded.pending import Pending, settle
-from ....journal.threaded.running import Runner, Waits
+from ....journal.threaded.running import Runner, Waits, until
 from ..errors import MemoryClosed, MemoryFailed
 from .store import MemoryStore
 
 MOST_CHANGES: Final = 500
 """In one transaction."""
+
+CLEANS_UP: Final = 1.0
+"""Seconds after which it is tried again to get rid of what erasing has left."""
 
 logger = logger_of()
 
@@ -34,6 +38,7 @@ class StoreThread:
         what: what it does.
         runner: what it runs on.
         ended: called on it as the last thing.
+        cleans: whether it is the one that cleans up.
     """
 
     def __init__(
@@ -44,10 +49,12 @@ class StoreThread:
         what: str,
         runner: Callable[[Waits[None], str], Runner],
         ended: Callable[[], None],
+        cleans: bool,
     ) -> None:
         self._store = store
         self._closing = closing
         self._ended = ended
+        self._cleans = cleans
         self._queue: deque[Pending] = deque()
         self._over = False
         self._writing = Healing(store, closing, f"the memory {name} cannot be written", patient=True)
@@ -66,7 +73,10 @@ class StoreThread:
     def _run(self) -> Waits[None]:
         while not self._closing.begun or self._queue:
             if not self._queue:
-                yield None
+                if self._cleaned_up():
+                    yield None
+                else:
+                    yield from until(time.monotonic() + CLEANS_UP, lambda: bool(self._queue) or self._closing.begun)
                 continue
             batch = self._take()
             if batch:
@@ -76,7 +86,14 @@ class StoreThread:
                 settle([(pending, (yield from self._read(pending.work)))])
         self._over = True
         self._refuse()
+        self._cleaned_up()
         self._ended()
+
+    def _cleaned_up(self) -> bool:
+        try:
+            return not self._cleans or self._store.clean_up()
+        except Exception:
+            return False
 
     def _take(self) -> list[Pending]:
         """The changes that come next."""
@@ -120,6 +137,8 @@ class StoreThread:
 
 def _failed(what: str, error: Exception) -> MemoryFailed:
     """The named error of what the database's library raised, whose words may repeat a fact's."""
+    if isinstance(error, MemoryFailed):
+        return error
     failed = MemoryFailed(f"{what}: {type(error).__name__}")
     failed.__cause__ = error
     return failed

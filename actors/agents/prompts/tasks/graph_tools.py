@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from .....tools.errors import TaskError
-from .....tools.function_tool import tool
-from .....tools.tool import Tool
+from .....tools.function_tool import FunctionTool, tool
 from .given import TaskId
 from .graph import GraphTask, NewTask, TaskGraphState
 from .matching import match
@@ -16,6 +15,9 @@ from .status import Status, listed
 
 Change: TypeAlias = "Callable[[Callable[[TaskGraphState], TaskGraphState]], TaskGraphState]"
 """Applies a function to the graph and returns what came of it."""
+
+UNBLOCKED: Final = "get_unblocked_tasks"
+"""The tool that only reads."""
 
 _SHOWN: Final = 50
 _CHARACTERS: Final = 50_000
@@ -30,7 +32,7 @@ def graph_tools(
     capabilities: Collection[str] | None = None,
     agents: Mapping[str, Collection[str]] | None = None,
     idempotent: bool = False,
-) -> list[Tool]:
+) -> list[FunctionTool]:
     """The tools ``generate_task_graph``, ``get_unblocked_tasks`` and ``update_task_status``.
 
     Args:
@@ -86,7 +88,7 @@ def graph_tools(
     own = capabilities
     return [
         tool(name="generate_task_graph", risk="safe", trusted=True, idempotent=idempotent)(generate),
-        tool(name="get_unblocked_tasks", risk="safe", trusted=True, idempotent=True)(unblocked),
+        tool(name=UNBLOCKED, risk="safe", trusted=True, idempotent=True)(unblocked),
         tool(name="update_task_status", risk="safe", trusted=True, idempotent=idempotent)(update),
     ]
 

@@ -40,7 +40,8 @@ def cut_short(session: Session, outcome: Outcome, error: AgentError) -> Outcome:
 
 async def _looked_at(session: Session, outcome: Outcome) -> Outcome:
     try:
-        context = await session.hooked("finalize", answer=outcome.answer, error=outcome.error)
+        said = () if outcome.owner else outcome.answer.messages[session.state.turn.start :]
+        context = await session.hooked("finalize", answer=outcome.answer, error=outcome.error, messages=said)
     except GuardrailTripped as error:
         error.partial = outcome.answer
         return outcome._replace(error=outcome.error or error)

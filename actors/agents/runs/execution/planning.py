@@ -13,7 +13,7 @@ from ...turns.loop.stopping import RunSoFar, StepPlan
 from ...turns.steps import Completed, CompletionFailed, Stopped
 from .calling import raised_by
 from .session import Happened, Session
-from .showing import shown_history
+from .showing import shown_history, strategy_of
 
 
 def stopped(session: Session, happened: Happened) -> bool:
@@ -65,7 +65,8 @@ def planned(session: Session, request: Request) -> Request:
         changes["tools"] = tuple(spec for name, spec in offered.items() if name in plan.tools)
         session.offered = tuple(spec.name for spec in changes["tools"])
     if plan.instructions is not None:
-        changes["messages"] = prepared.messages(prepared.system_message(plan.instructions), shown_history(session))
+        history = shown_history(session, strategy_of(session))
+        changes["messages"] = prepared.messages(prepared.system_message(plan.instructions), history)
     try:
         return replace(request, **changes)
     except TypeError as error:

@@ -29,7 +29,6 @@ from ...turns.steps import (
     COMPLETE,
     Begin,
     CallTool,
-    Command,
     Commands,
     Completed,
     CompletionFailed,
@@ -278,8 +277,8 @@ class Runner:
 
     def apply(self, session: Session, happened: Input, *, quiet: bool = False) -> None:
         """One step: the machine, the journal, then what the machine wants done (unless ``quiet``)."""
-        state = self._state
-        if state.turn.phase == "ended" and type(happened) is not Begin:
+        state, kind = self._state, type(happened)
+        if state.turn.phase == "ended" and kind is not Begin:
             return  # it came too late
         if type(happened) is Decided and happened.call_id in session.within.calls:
             inner_decided(session, happened, self.apply)
@@ -289,12 +288,12 @@ class Runner:
         turn, commands = advance(state.turn, happened, session.rules)
         changed: PromptChanged | None = None
         events: list[Any] = [happened]
-        if session.changed is not None and type(happened) in _WITH_CHANGES:
+        if session.changed is not None and kind in _WITH_CHANGES:
             changed, session.changed = session.changed, None
         if type(happened) is Begin and happened.messages is session.run.messages:
             events[0] = Begin(None)  # they are in the journal as what was asked
         outcome: Outcome | None = None
-        last: Command | None = commands[-1] if commands else None
+        last = commands[-1] if commands else None
         verdict = last if type(last) is Finish or type(last) is Fail else None
         if verdict is not None and "finalize" not in session.prepared.hooks:
             outcome = outcome_of(session, turn, verdict, happened)
@@ -302,24 +301,25 @@ class Runner:
             if type(happened) is Interrupted and happened.rollback:
                 events.append(Rewound(turn.start))
         elif commands and verdict is None and (turn.message is not None or turn.phase == "held"):
-            started = tuple(command.call.id for command in commands if type(command) is CallTool)
+            started = tuple([command.call.id for command in commands if type(command) is CallTool])
             if started:
                 events.append(ToolsStarted(started))
-            events.extend(asked(session, commands))
+            if len(started) < len(commands):
+                events.extend(asked(session, commands))
         try:
             recorded = events if changed is None else (changed, *events)
             pending = self._recorder.append(recorded, session, ending=outcome is not None)
         except EventNotWritable as error:
             self._unwritable(session, happened, error)
             return
-        if type(happened) is Begin:
+        if kind is Begin:
             state.begun = True
         if changed is not None:  # as long as the history is the one that it belongs to
             state.apply(changed)
         state.stepped(turn, commands, happened)
         for event in events[1:]:
             state.apply(event)
-        if type(happened) is not Spent:
+        if kind is not Spent:
             self._runtime.crashes.pop(session.stream, None)
         if outcome is not None:
             state.ended(outcome)
@@ -328,7 +328,7 @@ class Runner:
             return
         if not quiet:
             self._follow(session, commands, outcome, pending)
-        if type(happened) is Begin and self._runtime.posts:
+        if kind is Begin and self._runtime.posts:
             self._begun()
 
     def _unwritable(self, session: Session, happened: Input, error: EventNotWritable) -> None:

@@ -241,7 +241,8 @@ class Session:
         """Have the rules of what is offered now."""
         prepared = self.prepared
         self.rules = prepared.rules(self.run.limits, self.run.external)
-        asks = "approval" in prepared.hooks or self.labels.policy(prepared) is not None
+        self.labels.look_at_agent(prepared.agent)
+        asks = "approval" in prepared.hooks or self.labels.policy is not None
         if prepared.deferred is not None or self.prompt is not None or asks:
             self.rules = replace(self.rules, needs_approval=partial(_needs_approval, ref(self)))
 

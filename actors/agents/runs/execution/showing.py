@@ -36,11 +36,16 @@ def strategy_of(session: Session) -> ContextStrategy | None:
     return session.base.agent.context
 
 
-def shown_history(session: Session) -> Sequence[Message]:
-    """What of the history the model is shown."""
+def shown_history(session: Session, strategy: ContextStrategy | None) -> Sequence[Message]:
+    """What of the history the model is shown.
+
+    Args:
+        session: the run.
+        strategy: see `strategy_of`.
+    """
     state = session.state
     history = state.turn.history
-    if session.shown.own or (state.shape is WHOLE and strategy_of(session) is None):
+    if session.shown.own or (strategy is None and state.shape is WHOLE):
         return history
     return size_of(session).follow(history, state.shape)
 

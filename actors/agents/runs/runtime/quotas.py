@@ -13,7 +13,7 @@ from ...errors import QuotaExceeded
 
 
 async def check_quotas(pools: Iterable[ActorRef[Any]], caller: Caller) -> None:
-    """Ask pools whether the budgets of a user and their tenant have anything left.
+    """Ask pools whether the budgets of a user, their tenant and their key have anything left.
 
     A pool that is being restarted is not waited for: what it is asked for later it refuses by itself.
 
@@ -22,11 +22,12 @@ async def check_quotas(pools: Iterable[ActorRef[Any]], caller: Caller) -> None:
     """
     from .....providers.pool import CheckBudgets, Requester  # not at the top: few need it, and it takes long to import
 
-    if not caller.user and not caller.tenant:
+    if not caller.user and not caller.tenant and not caller.key:
         return
     for pool in pools:
         exhausted = None
         with suppress(CoreError):
-            exhausted = await pool.ask(CheckBudgets(Requester(user=caller.user, tenant=caller.tenant)))
+            asked = Requester(user=caller.user, tenant=caller.tenant, caller_key=caller.key)
+            exhausted = await pool.ask(CheckBudgets(asked))
         if exhausted is not None:
             raise QuotaExceeded(exhausted.why, exhausted.retry_at, exhausted.retry_after)

@@ -76,6 +76,8 @@ class AgentsSkill(Skill):
             agent: its name, as find_agents tells it.
             message: all that it needs to know.
         """
+        if not message.strip():
+            raise HandoffRefused(f"message_agent needs a message: what {agent!r:.80} is asked, as a text")
         context = request_context()
         sender, caller = (context.agent, context.caller) if context is not None else ("", NOBODY)
         if agent not in [name for name, _ in self._there(sender, caller)]:

@@ -13,8 +13,9 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from .....providers.checks import COUNT, FLAG, NAME, SOME_SECONDS
 from .....providers.wire.secrets import blot
@@ -47,7 +48,8 @@ class DatabaseSkill(Skill):
     ``database_execute`` where it may be changed.
 
     Args:
-        url: as SQLAlchemy takes it: ``sqlite:///orders.db``, ``postgresql+psycopg://…``. No error shows its password.
+        url: as SQLAlchemy takes it: ``sqlite:///orders.db``, ``postgresql+psycopg://…``; no error shows its password.
+            Or the path of an SQLite file.
         read_only: whether nothing may be changed. That is kept for PostgreSQL and SQLite.
         max_rows: rows of one answer.
         seconds: that a statement may take.
@@ -60,7 +62,7 @@ class DatabaseSkill(Skill):
 
     def __init__(
         self,
-        url: str,
+        url: str | Path,
         *,
         read_only: bool = True,
         max_rows: int = 200,
@@ -71,7 +73,7 @@ class DatabaseSkill(Skill):
         whose = f"skill {name}"
         define(
             whose,
-            url=(url, NAME),
+            url=(str(url) if isinstance(url, Path) else url, NAME),
             read_only=(read_only, FLAG),
             max_rows=(max_rows, COUNT),
             seconds=(seconds, SOME_SECONDS),
@@ -225,24 +227,26 @@ class DatabaseSkill(Skill):
             yield
         except SQLAlchemyError as error:
             said = getattr(error, "orig", None) or error
-            text = (str(said).strip().splitlines() or [type(said).__name__])[0]
+            text = (str(said).strip().splitlines() or [type(said).__name__])[0].partition(" (Background on")[0]
             text = blot(text, self._url.password or "")
             hint = ""
             if text == "interrupted" or "statement timeout" in text:
                 hint = f" (it took longer than {self._seconds:g} seconds: ask for less)"
             elif "read-only" in text or "readonly" in text:
                 hint = " (a question may change nothing)"
+            elif text == "unable to open database file":
+                hint = f" ({unquote(str(self._url.database)).removeprefix('file:')})"
             raise ToolError(f"the database refused: {text}{hint}") from None
 
 
-def _address(url: str, read_only: bool, whose: str) -> URL:
+def _address(url: str | Path, read_only: bool, whose: str) -> URL:
     try:
-        from sqlalchemy import make_url
+        from sqlalchemy import URL, make_url
         from sqlalchemy.exc import ArgumentError
     except ImportError:
         raise MissingExtra("database", whose) from None
     try:
-        made = make_url(url)
+        made = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else make_url(url)
         kind = made.get_backend_name()
         made.get_dialect()
     except (ArgumentError, ValueError, ImportError) as error:

@@ -17,7 +17,7 @@ Does: TypeAlias = Literal["block", "redact", "warn", "off"]
 """What is done about a finding."""
 
 _DOES: Final = one_of("block", "redact", "warn", "off")
-_EVERYWHERE: Final = ("input", "output", "tool_result", "handoff", "memory")
+_EVERYWHERE: Final = ("input", "output", "tool_call", "tool_result", "handoff", "memory")
 
 
 def guardrails_skill(

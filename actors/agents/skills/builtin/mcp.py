@@ -32,6 +32,8 @@ class McpSkill(Skill):
         prefix: put before the names of its tools.
         timeout: seconds for connecting, and for each call.
         trust_hints: take its word for which of its tools only read.
+        trusted: the server is yours: what comes from it is trusted text, and what it is asked stays with you; see
+            `LabelPolicy`.
         defer: whether a model searches for its tools, and is not shown them all.
         elicit: answers what the server asks in the middle of a call; see `McpServer`.
 
@@ -52,6 +54,7 @@ class McpSkill(Skill):
         prefix: str = "",
         timeout: float = 60.0,
         trust_hints: bool = False,
+        trusted: bool = False,
         defer: bool | None = None,
         elicit: Elicit | None = None,
     ) -> None:
@@ -62,6 +65,7 @@ class McpSkill(Skill):
             prefix=(prefix, TEXT),
             timeout=(timeout, SOME_SECONDS),
             trust_hints=(trust_hints, FLAG),
+            trusted=(trusted, FLAG),
             defer=(defer, FLAG.or_none()),
         )
         if isinstance(command, str) or sum((bool(url), bool(command), server is not None)) != 1:
@@ -71,6 +75,7 @@ class McpSkill(Skill):
             "prefix": prefix,
             "timeout": timeout,
             "trust_hints": trust_hints,
+            "trusted": trusted,
             "defer": defer,
             "elicit": elicit,
         }
@@ -86,10 +91,13 @@ class McpSkill(Skill):
         self.server = server
         self._offered = list(server.tools)
         if await server.resources():
+            trusted = self._options["trusted"]
             reading: dict[str, Any] = {"risk": "safe", "idempotent": True, "timeout": self._options["timeout"]}
+            reading["trusted"] = trusted
             self._offered += [
                 tool(name=f"{self._prefix}list_resources", **reading)(self.list_resources),
-                tool(name=f"{self._prefix}read_resource", **reading)(self.read_resource),
+                # An address may be made up, and so tells the server something.
+                tool(name=f"{self._prefix}read_resource", sends=not trusted, **reading)(self.read_resource),
             ]
 
     async def close(self) -> None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from .....providers.checks import AMOUNT, FLAG, NAME, WHOLE
+from .....providers.messages import UNLABELLED
 from .....tools import ToolResult, tool
 from .....tools.errors import ToolError
 from .....tools.threads import in_thread
 from ...caller import Caller
-from ...context import ToolContext
-from ...errors import DefinitionError
-from ...hooks import Hook, HookContext
+from ...context import ToolContext, is_replay
+from ...errors import DefinitionError, GuardrailTripped
+from ...hooks import SUMMARY, Hook, HookContext
 from ...memory.errors import FactEnded, UnknownFact, WrongFact
-from ...memory.facts.fact import Owner
-from ...memory.facts.origins import as_texts, labels_of
+from ...memory.facts.fact import Fact, Owner
+from ...memory.facts.labelling import as_texts
+from ...memory.facts.origins import labels_of
 from ...memory.facts.telling import as_result, question, told, with_told
 from ...memory.memory import Memory
+from ...turns.labels import joined
 from ...wishes import define
 from ..context import SkillContext
 from ..skill import Skill
@@ -52,8 +55,8 @@ def memory_skill(
     Args:
         memory: where facts are kept, which is yours to close; or a path or an address (``postgresql://…``), which is
             opened as the agency starts, and closed as it stops.
-        facts: how many of those that fit what the user has said last are put into the system prompt, behind what
-            stands there already; the same ones for the whole run. 0 for none.
+        facts: how many are put into the system prompt, behind what stands there already: those that fit what the user
+            has said last, and then the newest ones without labels; the same ones for the whole run. 0 for none.
         per_agent: whether each agent has its own, beside what is known to no agent in particular. By default all agents
             that have the skill share what they know of a user.
         extract: a model that takes facts out of each run that has ended in an answer, beside everything else and not on
@@ -95,6 +98,16 @@ class MemorySkill(Skill):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._memory!r}>"
 
+    @property
+    def opens(self) -> bool:
+        """Whether it has a memory of its own to open, or facts to take out at the end."""
+        return self._extraction is not None or type(self).initialize is not Skill.initialize
+
+    async def close(self) -> None:
+        """Let facts be taken out of the runs that have ended."""
+        if self._extraction is not None:
+            await self._extraction.ended()
+
     async def remember(self, context: ToolContext[Any], text: str) -> str:
         """Keep a fact for later conversations.
 
@@ -106,13 +119,14 @@ class MemorySkill(Skill):
         return f"remembered as {(await _said(adding)).id}"
 
     async def recall(self, context: ToolContext[Any], query: str) -> ToolResult:
-        """Look for facts that were kept. Returns a JSON list of them, best first.
+        """Look for facts that were kept. Returns a JSON list of them: those that fit best, and then the newest others.
 
         Args:
-            query: words, or a question.
+            query: words, or a question; empty for the newest facts.
         """
-        found = await _said(self._opened.search(query, owner=self._whose(context), limit=FOUND))
-        facts = [one.fact for one in found]
+        owner = self._whose(context)
+        facts = await _said(self._fitting(query, owner, FOUND))
+        facts += await self._newest(owner, facts, FOUND)
         return ToolResult(as_result(facts), labels=labels_of(facts))
 
     async def correct_fact(self, context: ToolContext[Any], id: str, text: str) -> str:
@@ -140,24 +154,38 @@ class MemorySkill(Skill):
     async def _tell(self, context: HookContext) -> None:
         request = context.model_request
         owner = self._owner(context.request.caller, context.request.agent)
-        if request is None or owner is None:
+        if request is None or owner is None or context.why == SUMMARY:  # others will read the summary, too
             return
         known = context.state.get(_TOLD)
         if known is None:
-            asked = question(request.messages)
-            found = await self._opened.search(asked, owner=owner, limit=self._facts) if asked else []
-            facts = [one.fact for one in found]
+            facts = await self._fitting(question(request.messages), owner, self._facts)
+            facts += await self._newest(owner, facts, self._facts, labelled=False)  # what does not fit labels no run
             known = context.state[_TOLD] = told(facts), labels_of(facts)
         text, labels = known
         if text:
             context.labels |= labels
             context.model_request = replace(request, messages=with_told(request.messages, text))
 
+    async def _fitting(self, query: str, owner: Owner, limit: int) -> list[Fact]:
+        found = await self._opened.search(query, owner=owner, limit=limit) if query else []
+        return [one.fact for one in found]
+
+    async def _newest(self, owner: Owner, besides: Sequence[Fact], limit: int, labelled: bool = True) -> list[Fact]:
+        """What there is room for besides some facts: of a few, a question in other words may find none."""
+        if len(besides) >= limit:
+            return []
+        there = {fact.id for fact in besides}
+        others = [fact for fact in reversed(await self._opened.facts(owner=owner)) if fact.id not in there]
+        if not labelled:
+            others = [fact for fact in others if labels_of([fact]) == UNLABELLED]
+        return others[: limit - len(there)]
+
     async def _note(self, context: HookContext) -> None:
         owner = self._owner(context.request.caller, context.request.agent)
-        if owner is not None and context.error is None and context.answer is not None:
+        if owner is not None and context.error is None and context.answer is not None and not is_replay():
             assert self._extraction is not None
-            await self._extraction.note(self._opened, context.request, owner, context.answer.messages)
+            labels = joined(context.answer.messages)
+            await self._extraction.note(self._opened, context.request, owner, context.messages, labels)
 
     def _owner(self, caller: Caller, agent: str) -> Owner | None:
         return Owner(caller.user, caller.tenant, agent if self._per_agent else "") if caller.user else None
@@ -192,6 +220,7 @@ class OpenedMemorySkill(MemorySkill):
 
     async def close(self) -> None:
         """Close it."""
+        await super().close()
         if self._memory is not None:
             await in_thread(self._memory.close)
 
@@ -204,7 +233,7 @@ async def _said(asked: Coroutine[Any, Any, T]) -> T:
     """
     try:
         return await asked
-    except (FactEnded, UnknownFact, WrongFact) as error:
+    except (FactEnded, GuardrailTripped, UnknownFact, WrongFact) as error:
         raise ToolError(str(error)) from error
 
 

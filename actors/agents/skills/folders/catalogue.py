@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from math import ceil
 from typing import Final
 
+from .....providers.wire.fitting.letters import mended
 from .folder import SkillFolder
 
 ROOM: Final = 100
@@ -29,7 +30,7 @@ def catalogue(folders: Iterable[SkillFolder]) -> str:
 
 def entry(folder: SkillFolder) -> str:
     """A skill in the catalogue, of at most `ROOM` tokens."""
-    text = " ".join(f"- {folder.name}: {folder.description}".split())
+    text = " ".join(mended(f"- {folder.name}: {folder.description}").split())
     if at_most(text) <= ROOM:
         return text
     kept, used = 0, at_most(" …")

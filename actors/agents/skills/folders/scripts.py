@@ -22,6 +22,7 @@ from .....tools.function_tool import tool
 from .....tools.threads import in_thread
 from .....tools.tool import Tool
 from ...context import ToolContext
+from ...errors import SkillFileError
 from .folder import SkillFolder
 from .trust import SkillTrust
 
@@ -53,9 +54,17 @@ def script_tool(
         workspace: where scripts run; None for a new empty folder each time, which is removed afterwards.
     """
 
+    async def digest_of(skill: str, folder: SkillFolder) -> str:
+        try:
+            return await in_thread(folder.digest)
+        except SkillFileError as error:
+            raise ToolError(f"no script of the skill {skill!r} can be run: {error.problem}") from error
+
     async def run(skill: str, path: str, arguments: list[str], digest: str) -> str:
         folder = found(skill)
-        if await in_thread(folder.digest) != digest:
+        if any("\0" in argument for argument in arguments):
+            raise ToolError("an argument of a script has no zero byte")
+        if await digest_of(skill, folder) != digest:
             raise ToolError(f"what is in the skill {skill!r} has changed meanwhile: call it again")
         program = await in_thread(lambda: folder.program(path))
         command = (*_runner(program, path), program, *arguments)
@@ -104,7 +113,7 @@ def script_tool(
             arguments: what it is given.
         """
         folder = found(skill)
-        digest = await in_thread(folder.digest)
+        digest = await digest_of(skill, folder)
         chosen = run_trusted if await in_thread(lambda: trust.trusts(folder, digest)) else run_first
         if chosen is run_first and not context.run:
             raise ToolError(f"nobody trusts the skill {skill!r} as it is, and outside of an agency nobody can be asked")

@@ -71,31 +71,31 @@ class FolderSkills(Skill):
             description=f"Public skills: {', '.join(folders) or 'none'}."[:1000],
         )
 
-    def load_skill(self, name: str) -> str:
+    def load_skill(self, skill: str) -> str:
         """Load a skill: its instructions, and the names of the files that belong to it.
 
         Args:
-            name: as in the list of skills.
+            skill: its name, as in the list of skills.
         """
-        folder = self._found(name)
+        folder = self._found(skill)
         try:
             body, files = folder.body(), folder.files()
         except SkillFileError as error:
-            raise ToolError(f"the skill {name!r} cannot be loaded any more: {error}") from error
+            raise ToolError(f"the skill {skill!r} cannot be loaded any more: {error.problem}") from error
         if not files:
             return body
         more = f"\n… and {len(files) - LISTED:,} more" if len(files) > LISTED else ""
         listed = "\n".join(files[:LISTED])
         return f"{body}\n\nFiles of this skill, for read_skill_file:\n{listed}{more}"
 
-    def read_skill_file(self, name: str, path: str) -> str:
+    def read_skill_file(self, skill: str, path: str) -> str:
         """Read a text that belongs to a skill.
 
         Args:
-            name: the skill's.
+            skill: the skill's name.
             path: relative to the skill's folder, as the skill names it.
         """
-        return self._found(name).text(path)
+        return self._found(skill).text(path)
 
     def _found(self, name: str) -> SkillFolder:
         folder = self.folders.get(name)
@@ -170,9 +170,14 @@ def skill_roots(project: str | os.PathLike[str], home: str | os.PathLike[str] | 
 def _skill_folders(root: Path) -> Iterator[Path]:
     """The folders below a root that have a ``SKILL.md``; what is in such a one belongs to it."""
     pending, looked = [(root, 0)], 0
+    seen: set[Path] = set()
     while pending:
         folder, depth = pending.pop()
         looked += 1
+        place = folder.resolve()
+        if place in seen:  # a link has led back
+            continue
+        seen.add(place)
         if any((folder / name).is_file() for name in FILES):
             yield folder
             continue

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .....providers.checks import NAME, made_as
 from ...errors import SkillFileError
+from ...wishes import define
 from .folder import SkillFolder
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class SkillTrust:
@@ -45,14 +52,36 @@ class SkillTrust:
         Args:
             folder: it.
             digest: of what was looked at; by default of what it holds now.
+
+        Raises:
+            SkillFileError: it cannot be trusted, or the file cannot be read.
+            DefinitionError: it is no `SkillFolder`.
         """
-        self._known = {**self._read(), str(folder.path): folder.digest() if digest is None else digest}
-        self._write()
+        define("SkillTrust", folder=(folder, made_as(SkillFolder)), digest=(digest, NAME.or_none()))
+        looked_at = folder.digest() if digest is None else digest
+        with self._alone():
+            self._known = {**self._read(), str(folder.path): looked_at}
+            self._write()
 
     def distrust(self, folder: SkillFolder) -> None:
         """Trust a folder no more."""
-        self._known = {path: digest for path, digest in self._read().items() if path != str(folder.path)}
-        self._write()
+        define("SkillTrust", folder=(folder, made_as(SkillFolder)))
+        with self._alone():
+            self._known = {path: digest for path, digest in self._read().items() if path != str(folder.path)}
+            self._write()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While nobody else changes the file, in whichever process or thread; where files can be locked."""
+        if self._file is None or sys.platform == "win32":
+            yield
+            return
+        place = os.open(self._file.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(place)
 
     def _read(self) -> dict[str, str]:
         if self._file is None:

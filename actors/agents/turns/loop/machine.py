@@ -481,7 +481,8 @@ def _limits(turn: Turn, rules: Rules) -> Limits:
 
 
 def _over_limit(turn: Turn, rules: Rules) -> RunError | None:
-    return exceeded(_limits(turn, rules), turn.steps, turn.usage, turn.cost)
+    limits = rules.limits if turn.limits is None else turn.limits
+    return exceeded(limits, turn.steps, turn.usage, turn.cost)
 
 
 _TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, Commands]]] = {

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/responses
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ from ...problems import Problem, Refused, refuse
 from ...requests import read_json
 from ...runs import KEY, Asked, answer_of, begin, leaving, run_of
 from ...server import OnDisconnect, Server
-from ...sse import Event, streamed
+from ...sse import Event, EventStream
 from ...streams import RESUME
 from .asking import Wished, read
 from .conversations import settle
@@ -151,15 +151,14 @@ async def _let_go(server: Server, handle: RunHandle, response: Response) -> None
 def _streamed(
     server: Server, handle: RunHandle, response: Response, place: Place, when_left: OnDisconnect
 ) -> HttpResponse:
-    async def events() -> AsyncIterator[Event]:
+    async def events() -> AsyncGenerator[Event]:
         async with aclosing(events_behind(server, handle, response, place, when_left)) as given:
             async for event in given:
                 yield event
         if response.completed is not None:
             await _let_go(server, handle, response)
 
-    answer: HttpResponse = streamed(server, events(), {"callboard-run": handle.id})
-    return answer
+    return EventStream(server, events(), {"callboard-run": handle.id})
 
 
 async def retrieve(server: Server, request: Request) -> HttpResponse:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .....providers.messages import Usage
-from .....providers.wire.openai_responses.answer import write_usage
+from .....providers.wire.openai_parts import write_usage
 from ....agents.json_schema import JsonSchema
 from ....agents.runs.reading.progress import RunRecord
 from ...problems import Problem
@@ -205,7 +205,7 @@ class Response:
             "error": error,
             "model": self.agent,
             "output": list(self.items if items is None else items),
-            "usage": None if self.usage is None else write_usage(self.usage),
+            "usage": None if self.usage is None else write_usage(self.usage, "input", "output"),
             **repeated,
             "callboard": own,
         }

@@ -361,4 +361,11 @@ PROGRAMS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("It ends with the process.", ("agents/prompts/test_task_tools.py::test_several_agents_work_off_one_graph",)),
+    (
+        "What an agent that had read text from outside puts into it",
+        (
+            "agents/labels/test_labels.py"
+            "::test_a_task_graph_that_agents_share_has_the_labels_of_who_puts_something_into_it",
+        ),
+    ),
 )

@@ -105,6 +105,11 @@ async def test_what_is_asked_is_a_handoff_with_its_limits_and_a_failure_is_told_
             await running.run("?")
 
 
+async def test_an_empty_message_is_refused() -> None:
+    async with agency(call("message_agent", agent="Silent", message=" ")) as running:
+        assert "message_agent needs a message" in (await running.run("?")).text
+
+
 async def test_guardrails_of_handoffs_look_at_what_is_asked() -> None:
     secret = PatternCheck("code name", "blue-[0-9]+")
     actions: tuple[Literal["redact", "block"], ...] = ("redact", "block")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, DefinitionError, SkillFailed, find_skill
+from callboard import Agency, Agent, DefinitionError, SkillFailed, find_skill, load_team, open_agency
 from callboard.actors.agents.skills.builtin.database import DatabaseSkill
 from tests.agents.support import function
 from tests.postgres import Server
@@ -230,6 +230,15 @@ async def test_where_it_may_be_changed_a_risky_tool_changes_it_wholly_or_not_at_
     assert store.ask("SELECT count(*) FROM customer") == [(2,)]
 
 
+async def test_what_a_change_says_is_told_and_the_change_is_kept(store: Store) -> None:
+    skill = DatabaseSkill(store.url, read_only=False, max_rows=1)
+    adding = "INSERT INTO customer VALUES (3, 'cy'), (4, 'di') RETURNING id, name"
+    async with at_work(skill):
+        added = await used(skill, "database_execute", statement=adding)
+        assert json.loads(added.text) == {"columns": ["id", "name"], "rows": [[3, "cy"]], "more": True}
+    assert store.ask("SELECT count(*) FROM customer") == [(4,)]
+
+
 async def test_a_wrong_statement_is_told_to_the_model_without_the_address(store: Store) -> None:
     skill = DatabaseSkill(store.url)
     async with at_work(skill):
@@ -241,6 +250,7 @@ async def test_a_wrong_statement_is_told_to_the_model_without_the_address(store:
             result = await used(skill, "database_query", statement=statement)
             assert result.text.startswith("Error (ToolError): the database refused: ")
             assert problem in result.text
+            assert "http" not in result.text
     closed = await used(skill, "database_query", statement="SELECT 1")
     assert "is not open: it belongs to an agency that runs" in closed.text
 
@@ -252,6 +262,10 @@ async def test_an_address_that_leads_nowhere_stops_the_start_without_showing_its
             await Agency(Agent("A", skills=[skill]), model=function(lambda request: "ok")).start()
         assert "hunter2" not in f"{failed.value} {failed.value.__cause__!r} {skill!r} {skill.description}"
     assert not (tmp_path / "none.db").exists()
+    with pytest.raises(SkillFailed, match=r"unable to open database file \(.*/no file\.db\)"):
+        await Agency(
+            Agent("A", skills=[DatabaseSkill(tmp_path / "no file.db")]), model=function(lambda _: "ok")
+        ).start()
 
 
 @pytest.mark.parametrize(
@@ -277,3 +291,15 @@ def test_what_is_wrong_with_it_is_said_when_it_is_made(make: Callable[[], object
 def test_it_is_found_by_its_name(sqlite_store: Store) -> None:
     skill = find_skill("database", url=sqlite_store.url, name="orders")
     assert [getattr(each, "name", "") for each in skill.tools] == ["orders_tables", "orders_query"]
+
+
+async def test_a_path_is_a_file_of_sqlite_and_in_a_team_file_it_begins_beside_that(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    skills = "skills: {database: {settings: {url: orders.db}}}"
+    text = f"{skills}\nagents: {{A: {{skills: [database]}}}}\nproviders: {{offline: {{}}}}\n"
+    (tmp_path / "team.yaml").write_text(text, "utf-8")
+    async with open_agency(load_team(tmp_path / "team.yaml", env={})) as agency:
+        skill = agency.get_skill("A", "database")
+        assert isinstance(skill, DatabaseSkill)
+        assert (await asked(skill, "SELECT count(*) FROM customer"))["rows"] == [[2]]

@@ -47,6 +47,23 @@ async def test_keys_cards_and_hidden_characters_are_taken_out_and_orders_in_resu
     )
 
 
+async def test_what_a_tool_is_called_with_is_looked_at_too() -> None:
+    sent: list[str] = []
+
+    @tool(risk="safe")
+    def send(text: str) -> str:
+        """Send a text."""
+        sent.append(text)
+        return "sent"
+
+    agent = Agent("A", tools=[send], skills=[guardrails_skill()])
+    async with Agency(agent, model=scripted(Script([call("send", text=f"{CARD} {KEY}"), "done"]))) as agency:
+        await agency.run("?")
+    (text,) = sent
+    assert CARD not in text
+    assert KEY not in text
+
+
 async def test_settings_say_what_is_done() -> None:
     with pytest.raises(GuardrailTripped):
         await ran(guardrails_skill(cards="block"), Script([f"your card {CARD}"]))

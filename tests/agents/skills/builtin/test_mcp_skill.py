@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, DefinitionError, McpPrompt, McpResource, Message, SkillFailed, Text
+from callboard import (
+    Agency,
+    Agent,
+    DefinitionError,
+    LabelPolicy,
+    Labels,
+    McpPrompt,
+    McpResource,
+    Message,
+    SkillFailed,
+    Text,
+    tool,
+)
 from callboard.actors.agents.skills.builtin.mcp import McpSkill
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.tools.errors import McpUnavailable, ToolError
@@ -88,6 +100,38 @@ async def test_a_model_calls_the_servers_tools_and_reads_its_resources() -> None
     assert read == "tea is old"
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_what_a_server_says_and_is_asked_is_from_outside_unless_it_is_trusted(trusted: bool) -> None:
+    @tool(risk="safe", trusted=True, confidential="salaries")
+    def salary() -> str:
+        """What somebody earns."""
+        return "7"
+
+    @tool(risk="risky", trusted=True)
+    def erase() -> str:
+        """Erase all."""
+        return "erased"
+
+    steps: list[Any] = [
+        call("erase"),
+        call("salary"),
+        call("read_resource", uri="book://tea"),
+        call("add", a=1, b=2),
+        "done",
+    ]
+    skill = McpSkill(server=made(), trusted=trusted)
+    agent = Agent("A", tools=[salary, erase], skills=[skill])
+    async with Agency(agent, model=scripted(Script(steps)), label_policy=LabelPolicy(barred="refuse")) as agency:
+        answer = await agency.run("?")
+    said = [message.text for message in answer.messages if message.role == "tool"]
+    if trusted:
+        assert said == ["erased", "7", "tea is old", "3"]
+    else:
+        assert "erase may not be called because of text from outside (description of add" in said[0]
+        assert "read_resource sends to somebody outside what may be confidential (salaries)" in said[2]
+        assert "add may not be called because of text from outside" in said[3]
+
+
 async def test_a_program_lists_resources_and_prompts_and_has_them() -> None:
     async with McpServer(made()) as server:
         assert await server.resources() == [
@@ -97,12 +141,38 @@ async def test_a_program_lists_resources_and_prompts_and_has_them() -> None:
         cover = await server.read_resource("book://cover")
         assert [type(part).__name__ for part in cover.content] == ["Image"]
         assert await server.prompts() == [McpPrompt("review", "A review.", ("book",), ("tone",))]
-        assert await server.get_prompt("review", book="Tea") == [Message("user", (Text("Review Tea, be kind."),))]
+        prompt = Message("user", (Text("Review Tea, be kind."),), labels=Labels(frozenset({"prompt review"})))
+        assert await server.get_prompt("review", book="Tea") == [prompt]
         for wrong in (server.read_resource("book://none"), server.get_prompt("none"), server.get_prompt("review")):
             with pytest.raises(ToolError, match="the MCP server refused or failed"):
                 await wrong
     with pytest.raises(McpUnavailable, match="is closed"):
         await server.resources()
+    async with McpServer(made(), trusted=True) as server:
+        assert [one.labels for one in await server.get_prompt("review", book="Tea")] == [None]
+
+
+async def test_nothing_confidential_is_sent_in_the_address_of_a_resource() -> None:
+    asked: list[str] = []
+    server = made()
+
+    def note(of: str) -> str:
+        asked.append(of)
+        return "nothing"
+
+    note.__annotations__ = {"of": str, "return": str}
+    server.resource("note://{of}/text")(note)
+
+    @tool(risk="safe", trusted=True, confidential=True)
+    async def secret() -> str:
+        return "4711"
+
+    script = Script([[call("secret", "s")], [call("read_resource", "r", uri="note://4711/text")], "done"])
+    agent = Agent("A", tools=[secret], skills=[McpSkill(server=server)], label_policy=LabelPolicy(barred="refuse"))
+    async with Agency(agent, model=scripted(script)) as agency:
+        answer = await agency.run("?")
+    assert "read_resource sends to somebody outside what may be confidential" in answer.messages[-2].text
+    assert asked == []
 
 
 async def test_a_server_of_tools_alone_has_no_resources_and_no_tool_reads_them(tmp_path: Path) -> None:
@@ -125,6 +195,10 @@ def _fails(message: str, schema: Any) -> None:
     raise RuntimeError("nobody is there")
 
 
+def _exits(message: str, schema: Any) -> None:
+    raise SystemExit(2)
+
+
 @pytest.mark.parametrize(
     ("elicit", "said"),
     [
@@ -132,6 +206,7 @@ def _fails(message: str, schema: Any) -> None:
         (lambda message, schema: {"name": "bob"}, "hello bob"),
         (lambda message, schema: None, "decline"),
         (_fails, "cancel"),
+        (_exits, "cancel"),
     ],
 )
 async def test_what_the_server_asks_in_the_middle_of_a_call_is_answered_or_declined(elicit: Any, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -114,6 +115,25 @@ async def test_files_are_bounded_one_by_one_and_together(made: Callable[..., Sto
     small = made(max_file=5)
     async with at_work(small):
         assert (await used(small, "storage_read", ADA, path="a")).is_error, "it is larger than may be read"
+
+
+async def test_files_that_are_written_at_once_are_bounded_together_too(made: Callable[..., StorageSkill]) -> None:
+    skill = made(quota=50)
+    async with at_work(skill):
+        writing = [used(skill, "storage_write", ADA, path=f"f{number}", content="x" * 10) for number in range(20)]
+        written = [result for result in await asyncio.gather(*writing) if not result.is_error]
+    assert len(written) == 5
+
+
+async def test_an_error_names_a_file_as_its_user_does(folder: Callable[..., StorageSkill]) -> None:
+    skill = folder()
+    async with at_work(skill):
+        await used(skill, "storage_write", ADA, path="a/b.md", content="x")
+        for path in ("a", "a/b.md/c"):
+            refused = await used(skill, "storage_write", ADA, path=path, content="x")
+            assert refused.is_error
+            assert f"'{path}'" in refused.text
+            assert owned_by(ADA) not in refused.text
 
 
 @pytest.mark.parametrize(

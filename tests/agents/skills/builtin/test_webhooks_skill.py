@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import openai
@@ -172,6 +172,7 @@ def test_what_one_signs_the_other_verifies_and_nothing_else(secret: str, name: s
         "nothing": (lambda: Webhook("a", "http://x", secret="whsec_"), "has something behind whsec_"),
         "no schema": (lambda: webhooks_skill(Webhook("a", "http://x", parameters={"type": 3})), "its schema is"),
         "one name": (lambda: webhooks_skill(Webhook("a", "http://x"), Webhook("a", "http://y")), "have one name"),
+        "no bytes": (lambda: sign_webhook("s", "m", cast("Any", "text")), "its bytes as they came, not of type str"),
         "no secret to verify by": (lambda: verify_webhook("", {}, b""), "there is none"),
     }.values(),
 )

@@ -6,9 +6,9 @@ by code point (`COLLATE "C"`), whatever the database's locale.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from .....journal.postgres.tables import Tables, quoted
 from ...errors import MemoryUnavailable
 
 if TYPE_CHECKING:
@@ -52,68 +52,18 @@ INSERT INTO {s}.memory (version) VALUES ({version});
 """
 
 
-class Names:
-    """What a memory is called on the server.
+class MemoryTables(Tables):
+    """A memory's. Statements call the schema that pgvector's types are in ``{v}``."""
 
-    Args:
-        schema: the schema that holds its tables.
+    what = "memory"
+    version = VERSION
+    known_by = ("facts", "memory")
+    made_by = TABLES
+    refused = MemoryUnavailable
 
-    Raises:
-        ValueError: it cannot be a schema's name.
-    """
-
-    def __init__(self, schema: str) -> None:
-        if not schema or "\0" in schema or len(schema.encode()) > 63:
-            raise ValueError(f"a schema's name has 1 to 63 bytes: {schema!r}")
-        self.schema = schema
-        self.quoted = _quoted(schema)
-        self.vector = "public"
-        """The schema that pgvector's types are in, as it is quoted."""
-        self.lock = int.from_bytes(sha256(f"callboard memory {schema}".encode()).digest()[:8], "big", signed=True)
-
-    def query(self, text: str) -> bytes:
-        """A statement on this memory's tables, which the text calls ``{s}.facts`` and so on; pgvector is ``{v}``."""
-        s, v = (name.replace("%", "%%") for name in (self.quoted, self.vector))
-        return text.replace("{s}", s).replace("{v}", v).encode()
-
-    def script(self, text: str) -> bytes:
-        """The same of statements without parameters."""
-        s, v = self.quoted, self.vector
-        return text.replace("{s}", s).replace("{v}", v).replace("{version}", str(VERSION)).encode()
-
-
-def prepare(connection: Connection[Any], names: Names) -> None:
-    """Make the tables, where they are not there yet. Several processes may do so at once.
-
-    Raises:
-        MemoryUnavailable: the server has no pgvector, a newer library has made the tables, or they are no memory's.
-    """
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [names.lock])
-        names.vector = _vector(connection)
-        there = _tables(connection, names)
-        if not there:
-            if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [names.schema]).fetchone() is None:
-                connection.execute(names.script("CREATE SCHEMA {s}"))
-            connection.execute(names.script(TABLES))
-        elif len(there) < 2:
-            raise MemoryUnavailable(f"the schema {names.schema} has tables that are no memory's: {there}")
-        row = connection.execute(names.script("SELECT version FROM {s}.memory")).fetchone()
-        version = 0 if row is None else int(row[0])
-        if version > VERSION:
-            raise MemoryUnavailable(
-                f"the memory in the schema {names.schema} was made by a newer library: its tables are of version"
-                f" {version}, this one knows version {VERSION}"
-            )
-
-
-def _tables(connection: Connection[Any], names: Names) -> list[str]:
-    rows = connection.execute(
-        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname IN ('memory', 'facts') ORDER BY 1",
-        [names.schema],
-    )
-    return [name for (name,) in rows]
+    def look_around(self, connection: Connection[Any]) -> None:
+        """See `Tables.look_around`. Raises `MemoryUnavailable` where the server has no pgvector."""
+        self._quoted["{v}"] = _vector(connection)
 
 
 def _vector(connection: Connection[Any]) -> str:
@@ -136,8 +86,4 @@ def _vector(connection: Connection[Any]) -> str:
             ) from error
         found = connection.execute(find).fetchone()
     assert found is not None
-    return _quoted(found[0])
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return quoted(found[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from .....journal.errors import JournalUnavailable
 from .....journal.postgres.connect import connect, is_transient, parameters, shown
 from ...embedding.embedder import Vectors
-from ...errors import EmbedderMismatch, MemoryUnavailable
+from ...errors import MemoryUnavailable
 from ...facts.fact import Fact, Owner
 from ...facts.fusion import DEVIATIONS, ENOUGH
 from ...facts.terms import terms
-from ..outcomes import corrected, ended, mismatch, unknown
-from ..store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Reindex, Selection
+from ..changing import ChangingStore
+from ..outcomes import corrected, ended, erases, mismatch, unknown
+from ..store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Selection
 from .rows import COLUMNS, conditions, fact_of, lexeme, tsvector, vector_text, vectors_text
-from .schema import Names, prepare
+from .schema import MemoryTables
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -53,7 +54,7 @@ FROM fits WHERE likeness > 0 ORDER BY likeness DESC, place LIMIT %(depth)s
 """
 
 
-class PostgresMemoryStore:
+class PostgresMemoryStore(ChangingStore):
     """See `MemoryStore`. Facts in a schema of a PostgreSQL database with pgvector, which any number of processes on any
     machines may share. It holds two connections: one that writes, one that reads.
 
@@ -76,22 +77,12 @@ class PostgresMemoryStore:
             self._given = parameters(url)
         except JournalUnavailable as error:
             raise MemoryUnavailable(str(error)) from error
-        self._names = Names(schema)
+        self._tables = MemoryTables(schema)
         self._open: dict[str, Connection[Any]] = {}
-        self._apply: dict[type[Any], Callable[[Any], object]] = {
-            Add: self._add,
-            Correct: self._correct,
-            End: self._end,
-            Erase: self._erase,
-            Embed: self._embed,
-            Reindex: self._reindex,
-        }
+        self._erased = False  # and something of it may be left
 
     def __str__(self) -> str:
-        return f"{shown(self._given)}, schema {self._names.schema}"
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self}>"
+        return f"{shown(self._given)}, schema {self._tables.schema}"
 
     def prepare(self) -> None:
         """See `MemoryStore.prepare`."""
@@ -99,7 +90,7 @@ class PostgresMemoryStore:
 
         try:
             with connect(self._given) as connection:
-                prepare(connection, self._names)
+                self._tables.prepare(connection)
         except psycopg.Error as error:
             raise MemoryUnavailable(f"the memory in {self} cannot be opened: {str(error).strip()}") from error
 
@@ -108,16 +99,28 @@ class PostgresMemoryStore:
         connection = self._connection("write")
         try:
             with connection.transaction():
-                self._run("write", "SELECT pg_advisory_xact_lock(%s)", [self._names.lock])
-                results = [self._apply[item.__class__](item) for item in batch]
+                self._run("write", "SELECT pg_advisory_xact_lock(%s)", [self._tables.lock])
+                results = [self._apply(item) for item in batch]
         except Exception as error:
             if self.is_transient(error):
                 self._drop("write")
             raise
-        if any(item.__class__ is Erase or getattr(item, "replaces", None) is not None for item in batch):
-            with suppress(Exception):  # it can wait: nobody finds it any more
-                connection.execute(self._names.script("VACUUM {s}.facts"))
+        if erases(batch):
+            self._erased = True
+            self.clean_up()
         return results
+
+    def clean_up(self) -> bool:
+        """See `MemoryStore.clean_up`."""
+        if self._erased:
+            try:
+                self._connection("write").execute(self._tables.script("VACUUM {s}.facts"))
+            except Exception as error:  # it can wait: nobody finds it any more
+                if self.is_transient(error):
+                    self._drop("write")
+            else:
+                self._erased = False
+        return not self._erased
 
     def search(self, query: Query) -> Ranked:
         """See `MemoryStore.search`."""
@@ -126,10 +129,10 @@ class PostgresMemoryStore:
         by_vector: list[Place] = []
         outstanding = 0
         if query.vector is not None:
-            name, dimensions = self._embedder("read")
-            if name is not None and name != query.embedder:
-                raise mismatch(name, query.embedder)
-            if dimensions:
+            kept = self._embedder("read")
+            if wrong := mismatch(kept, (query.embedder, len(query.vector))):
+                raise wrong
+            if kept[1]:
                 values |= {"vector": vector_text(query.vector), "enough": ENOUGH, "deviations": DEVIATIONS}
                 rows = self._read(_BY_VECTOR.replace("<where>", where), values)
                 by_vector = [row[0] for row in rows]
@@ -150,15 +153,11 @@ class PostgresMemoryStore:
         """See `MemoryStore.get`."""
         return self._seen("read", id, owner)
 
-    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
+    def select(self, selection: Selection) -> list[Fact]:
         """See `MemoryStore.select`."""
         where, values = conditions(selection)
-        rows = self._read(
-            f"SELECT {COLUMNS} FROM {{s}}.facts f WHERE {where} AND f.place > %(after)s"
-            " ORDER BY f.place LIMIT %(limit)s",
-            {**values, "after": after or 0, "limit": limit},
-        )
-        return [(row[0], fact_of(row)) for row in rows]
+        rows = self._read(f"SELECT {COLUMNS} FROM {{s}}.facts f WHERE {where} ORDER BY f.place", values)
+        return list(map(fact_of, rows))
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
         """See `MemoryStore.unembedded`."""
@@ -173,11 +172,13 @@ class PostgresMemoryStore:
 
     def _add(self, item: Add) -> object:
         if kept := self._under(item.facts[0].owner, item.key) or self._there([fact.id for fact in item.facts]):
+            if item.replaces is not None and item.in_place:
+                self._erase(item.replaces)
             return kept
         if wrong := self._wrong_embedder(item.vectors):
             return wrong
-        if item.replaces is not None:
-            self._erase(item.replaces)
+        if item.replaces is not None and not self._erase(item.replaces) and item.in_place:
+            return unknown(item.replaces.id)
         self._insert(item.facts, item.key, item.vectors)
         return list(item.facts)
 
@@ -205,10 +206,10 @@ class PostgresMemoryStore:
             return fact
         return self._set_end(fact, item.at)
 
-    def _erase(self, item: Erase) -> object:
+    def _erase(self, item: Erase) -> int:
         owner = item.owner
         where = 'tenant = %(tenant)s AND "user" = %(user)s'
-        for column, wanted in (("agent", owner.agent or None), ("source", item.source)):
+        for column, wanted in (("agent", owner.agent or None), ("source", item.source), ("id", item.id or None)):
             if wanted is not None:
                 where += f" AND {column} = %({column})s"
         if item.kinds:
@@ -218,6 +219,7 @@ class PostgresMemoryStore:
             "user": owner.user,
             "agent": owner.agent,
             "source": item.source,
+            "id": item.id,
             "kinds": list(item.kinds),
         }
         return len(self._run("write", f"DELETE FROM {{s}}.facts WHERE {where} RETURNING 1", values))
@@ -232,12 +234,6 @@ class PostgresMemoryStore:
             [list(item.places), vectors_text(item.vectors.rows)],
         )
         return None
-
-    def _reindex(self, item: Reindex) -> None:
-        if self._embedder("write")[0] == item.embedder:
-            return
-        self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = NULL", [item.embedder])
-        self._run("write", "UPDATE {s}.facts SET vector = NULL WHERE vector IS NOT NULL")
 
     # -- within --------------------------------------------------------------------------------------------------------
 
@@ -264,7 +260,7 @@ class PostgresMemoryStore:
             for fact, vector in zip(facts, made, strict=True)
         ]
         with self._connection("write").cursor() as cursor:
-            cursor.executemany(self._names.query(_INSERT), rows)
+            cursor.executemany(self._tables.query(_INSERT), rows)
 
     def _under(self, owner: Owner, key: str) -> list[Fact]:
         """What is kept under a key."""
@@ -293,23 +289,19 @@ class PostgresMemoryStore:
         self._run("write", "UPDATE {s}.facts SET valid_to = %s WHERE id = %s", [until, fact.id])
         return replace(fact, valid_to=until)
 
-    def _embedder(self, on: str) -> tuple[str | None, int | None]:
+    def _embedder(self, on: str) -> tuple[str, int]:
+        """Whose vectors are there, and their dimensions; empty where there are none yet."""
         ((name, dimensions),) = self._run(on, "SELECT embedder, dimensions FROM {s}.memory")
-        return name, dimensions
+        return name or "", dimensions or 0
 
-    def _wrong_embedder(self, vectors: Vectors | None) -> EmbedderMismatch | None:
-        """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
-        if vectors is None:
-            return None
-        given, size = vectors.embedder, vectors.rows.shape[1]
-        kept, dimensions = self._embedder("write")
-        if kept is None or (kept == given and not dimensions):
-            self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = %s", [given, size])
-        elif kept != given:
-            return mismatch(kept, given)
-        elif dimensions != size:
-            return mismatch(f"{kept} of {dimensions} dimensions", f"{given} of {size} dimensions")
-        return None
+    def _kept_embedder(self) -> tuple[str, int]:
+        return self._embedder("write")
+
+    def _keep_embedder(self, name: str, dimensions: int) -> None:
+        self._run("write", "UPDATE {s}.memory SET embedder = %s, dimensions = %s", [name, dimensions or None])
+
+    def _forget_vectors(self) -> None:
+        self._run("write", "UPDATE {s}.facts SET vector = NULL WHERE vector IS NOT NULL")
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
@@ -318,7 +310,7 @@ class PostgresMemoryStore:
 
     def _run(self, on: str, text: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """What a statement gives. A connection that is at fault is dropped; what writes does so at the transaction."""
-        query = self._names.query(text) if arguments else self._names.script(text)
+        query = self._tables.query(text) if arguments else self._tables.script(text)
         try:
             cursor = self._connection(on).execute(query, arguments or None)
             return cursor.fetchall() if cursor.description else []

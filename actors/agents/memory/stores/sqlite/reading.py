@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from ...facts.fact import Fact, Owner
 from ..outcomes import mismatch
 from ..store import Place, Query, Ranked, Selection
-from .rows import COLUMNS, FROM, conditions, fact_of, span
-from .vectors import NEVER, Moments, OwnedVectors, VectorCache
+from .rows import COLUMNS, FROM, conditions, fact_of, facts_of, span
+from .vectors import NEVER, Moments, OwnedVectors, Row, VectorCache, is_whole
 
 LARGE: Final = 10_000
 """Facts beyond which not every word is looked for; see `_telling`."""
@@ -61,7 +61,7 @@ class SqliteMemoryReader:
         """See `MemoryStore.take`."""
         marks = ",".join("?" * len(places))
         rows = self._reader.execute(f"SELECT {COLUMNS} {FROM} WHERE f.place IN ({marks})", places)
-        return {row[0]: fact_of(row) for row in rows}
+        return dict(facts_of(rows))
 
     def get(self, id: str, owner: Owner) -> Fact | None:
         """See `MemoryStore.get`."""
@@ -69,20 +69,18 @@ class SqliteMemoryReader:
         fact = None if row is None else fact_of(row)
         return fact if fact is not None and owner.sees(fact.owner) else None
 
-    def select(self, selection: Selection, after: Place | None, limit: int) -> list[tuple[Place, Fact]]:
-        """See `MemoryStore.select`."""
+    def select(self, selection: Selection) -> list[Fact]:
+        """See `MemoryStore.select`. One statement, which SQLite answers as of one moment."""
         owners = self._owners(selection.owner)
         if not owners:
             return []
         first, last = span(owners[0][0])[0], span(owners[-1][0])[1]
-        if after is not None:
-            first = max(first, cast(int, after) + 1)
         where, values = conditions(selection)
         rows = self._reader.execute(
-            f"SELECT {COLUMNS} {FROM} WHERE f.place BETWEEN ? AND ? AND {where} ORDER BY f.place LIMIT ?",
-            (first, last, *values, limit),
+            f"SELECT {COLUMNS} {FROM} WHERE f.place BETWEEN ? AND ? AND {where} ORDER BY f.place",
+            (first, last, *values),
         )
-        return [(row[0], fact_of(row)) for row in rows]
+        return [fact for _, fact in facts_of(rows)]
 
     def unembedded(self, owner: Owner | None, limit: int) -> list[tuple[Place, str]]:
         """See `MemoryStore.unembedded`."""
@@ -188,9 +186,9 @@ class SqliteMemoryReader:
         if embedder != self._embedder:
             self._vectors.clear()
             self._embedder = embedder
-        name, dimensions = embedder
-        if name and name != query.embedder:
-            raise mismatch(name, query.embedder)
+        if wrong := mismatch(embedder, (query.embedder, len(query.vector))):
+            raise wrong
+        dimensions = embedder[1]
         if not dimensions:
             return [], 0
         owner = query.selection.owner
@@ -228,8 +226,8 @@ class SqliteMemoryReader:
             return kept
         before = 0 if kept is None else kept.nbytes
         vectors = kept or OwnedVectors(dimensions, erasures)
-        rows = self._reader.execute(_CHANGED, (NEVER, number, vectors.version))
-        vectors.update(rows.fetchall(), version)
+        changed: list[Row] = self._reader.execute(_CHANGED, (NEVER, number, vectors.version)).fetchall()
+        vectors.update([row for row in changed if is_whole(row, dimensions)], version)
         self._vectors.put(number, vectors, before)
         return vectors
 

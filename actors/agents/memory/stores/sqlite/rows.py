@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from .....core.base.log import logger_of
+from ...errors import MemoryFailed
 from ...facts.fact import Fact, Owner
 from ..store import Selection
 from .schema import OWNER_BITS
@@ -15,22 +18,55 @@ COLUMNS: Final = (
 )
 FROM: Final = "FROM facts f JOIN owners o ON o.number = f.owner"
 
+logger = logger_of()
+
 
 def fact_of(row: tuple[Any, ...]) -> Fact:
-    """A row of `COLUMNS` as a fact."""
+    """A row of `COLUMNS` as a fact.
+
+    Raises:
+        MemoryFailed: the row is damaged; says which fact it is.
+    """
     _, id, text, source, user, tenant, agent, since, until, labels, metadata, kind, supersedes = row
-    return Fact(
-        id,
-        text,
-        source,
-        Owner(user, tenant, agent),
-        since,
-        until,
-        tuple(json.loads(labels)) if labels != "[]" else (),
-        json.loads(metadata) if metadata != "{}" else {},
-        kind,
-        supersedes,
-    )
+    try:
+        fact = Fact(
+            id,
+            text,
+            source,
+            Owner(user, tenant, agent),
+            since,
+            until,
+            tuple(json.loads(labels)) if labels != "[]" else (),
+            json.loads(metadata) if metadata != "{}" else {},
+            kind,
+            supersedes,
+        )
+    except (TypeError, ValueError) as error:  # also an owner that is none
+        raise _damaged(id) from error
+    texts = (text, source, kind, supersedes, *fact.labels)
+    times = (since, since if until is None else until)
+    if not (
+        all(isinstance(one, str) for one in texts)
+        and all(isinstance(one, float) for one in times)
+        and isinstance(fact.metadata, dict)
+    ):
+        raise _damaged(id)
+    return fact
+
+
+def _damaged(id: object) -> MemoryFailed:
+    return MemoryFailed(f"the fact {id!r:.80} is damaged in the file of the memory, and cannot be read")
+
+
+def facts_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, Fact]]:
+    """The place of each row of `COLUMNS`, and the fact that it is. What is damaged is left out, and the log says so."""
+    for row in rows:
+        try:
+            fact = fact_of(row)
+        except MemoryFailed as error:
+            logger.error("%s; it is left out", error)
+        else:
+            yield row[0], fact
 
 
 def as_json(value: Any) -> str:

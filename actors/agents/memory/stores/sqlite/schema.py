@@ -5,14 +5,11 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from .....journal.sqlite.files import FileKind, is_empty, transaction
 from ...errors import MemoryUnavailable
 
-APPLICATION: Final = 0x43426D6D  # "CBmm", in the file's header
-SCHEMA: Final = 1
-"""Also of `facts.terms`, by which the index of words is made."""
-
-BUSY: Final = 5.0
-"""Seconds that opening a file waits for whoever writes it."""
+MEMORY: Final = FileKind("memory", 0x43426D6D, 1, MemoryUnavailable)  # "CBmm", in the file's header
+"""Its version is also that of `facts.terms`, by which the index of words is made."""
 
 OWNER_BITS: Final = 32
 """A fact's place is its owner's number, shifted by so many bits, and a running number of that owner's: what belongs to
@@ -62,56 +59,21 @@ TABLES: Final = (
 )
 
 
-def connect(path: str, busy: float) -> sqlite3.Connection:
-    """A connection to the file, which may be closed on another thread than the one that uses it.
-
-    Args:
-        path: absolute, or ``:memory:``.
-        busy: seconds to wait for locks.
-    """
-    return sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
-
-
 def prepare(connection: sqlite3.Connection, path: str) -> None:
     """Make the tables, if the file is new.
 
     Raises:
-        MemoryUnavailable: it cannot be opened or written, is no memory, or is a newer version's.
+        MemoryUnavailable: it is no memory, or is a newer version's.
     """
-    try:
-        _prepare(connection, path)
-    except sqlite3.Error as error:
-        raise MemoryUnavailable(f"cannot open the memory {path}: {error}") from error
-
-
-def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    application, _ = marks = _marks(connection)
-    if marks == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    if is_empty(connection):
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before there is anything in the file
-    elif application != APPLICATION:
+    elif not MEMORY.is_marked(connection):
         raise MemoryUnavailable(f"{path} is a database of something else")
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        application, schema = _marks(connection)
-        if application != APPLICATION:  # nobody else has been faster
+    with transaction(connection):
+        if MEMORY.is_marked(connection):
+            MEMORY.refuse_newer(connection, path)
+        else:  # nobody else has been faster
             for statement in TABLES:
                 connection.execute(statement)
-            connection.execute(f"PRAGMA application_id={APPLICATION}")
-            connection.execute(f"PRAGMA user_version={SCHEMA}")
-        elif schema > SCHEMA:
-            raise MemoryUnavailable(
-                f"{path} was written by a newer version of this library: its schema is {schema}, this one knows"
-                f" {SCHEMA}"
-            )
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    schema: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return application, schema
+            MEMORY.mark(connection)

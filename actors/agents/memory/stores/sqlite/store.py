@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from .....journal.sqlite.backend import PASSING
+from ......providers.checks import AMOUNT, WHOLE, require
+from .....journal.sqlite.files import BUSY, OPENING, connect, identity, inherit, is_passing, transaction
+from ....errors import DefinitionError
 from ...embedding.embedder import Vectors
-from ...errors import EmbedderMismatch, MemoryUnavailable
 from ...facts.fact import Fact, Owner
 from ...facts.terms import terms
-from ..outcomes import corrected, ended, mismatch, unknown
-from ..store import Add, Change, Correct, Embed, End, Erase, Reindex
+from ..changing import ChangingStore
+from ..outcomes import corrected, ended, erases, unknown
+from ..store import Add, Change, Correct, Embed, End, Erase
 from . import schema
 from .reading import SqliteMemoryReader
-from .rows import COLUMNS, FROM, as_json, fact_of
-
-BUSY: Final = 1.0
-"""Seconds that a statement waits for another process's lock; the memory's threads then try again."""
+from .rows import COLUMNS, FROM, as_json, fact_of, facts_of
 
 IN_MEMORY: Final = ":memory:"
 
@@ -32,82 +31,69 @@ _INSERT: Final = (
 )
 _UNWORD: Final = "INSERT INTO words (words, rowid, terms) VALUES ('delete', ?, ?)"
 
-_inherited: set[tuple[int, int]] = set()  # files that the parent of this forked process had open
 
-
-class SqliteMemoryStore(SqliteMemoryReader):
+class SqliteMemoryStore(SqliteMemoryReader, ChangingStore):
     """See `MemoryStore`. Any number of processes may use one file.
 
     Args:
         path: the file; ``:memory:`` for none, which is gone with the store.
         cache: bytes of vectors that are kept in memory, of those owners that were asked for last.
+
+    Raises:
+        DefinitionError: the cache is no whole number, or below 0.
     """
 
     def __init__(self, path: str | Path, *, cache: int = 512_000_000) -> None:
+        require(DefinitionError, "a memory in SQLite", cache=(cache, WHOLE))
+        require(DefinitionError, "a memory in SQLite", cache=(cache, AMOUNT))
         super().__init__(cache)
-        self._path = IN_MEMORY if str(path) == IN_MEMORY else os.path.abspath(path)
-        if "\0" in self._path:
-            raise MemoryUnavailable(f"cannot open the memory {self._path!r}: a path has no null byte")
+        self._path = IN_MEMORY if str(path) == IN_MEMORY else schema.MEMORY.absolute(path)
         self.reads_beside_writes = self._path != IN_MEMORY
         self._identity: tuple[int, int] | None = None
+        self._erased = False  # and something of it may be left in the log
         self._write: sqlite3.Connection | None = None
-        self._apply: dict[type[Any], Callable[[Any], object]] = {
-            Add: self._add,
-            Correct: self._correct,
-            End: self._end,
-            Erase: self._erase,
-            Embed: self._embed,
-            Reindex: self._reindex,
-        }
 
     def __str__(self) -> str:
         return self._path
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self}>"
-
     def prepare(self) -> None:
         """See `MemoryStore.prepare`."""
-        with suppress(OSError):
-            if _identity(self._path) in _inherited:
-                raise MemoryUnavailable(
-                    f"the process that this one was forked from had {self._path} open, and SQLite cannot open it here "
-                    "again: open it after the fork only, or start processes by spawn"
-                )
-        try:
-            connection = schema.connect(self._path, schema.BUSY)
-        except sqlite3.Error as error:
-            raise MemoryUnavailable(f"cannot open the memory {self._path}: {error}") from error
-        try:
-            schema.prepare(connection, self._path)
-        except BaseException:
-            connection.close()
-            raise
+        with schema.MEMORY.opening(self._path):
+            connection = connect(self._path, OPENING)
+            try:
+                schema.prepare(connection, self._path)
+            except BaseException:
+                connection.close()
+                raise
         self._write = connection
         connection.execute(f"PRAGMA busy_timeout={int(BUSY * 1000)}")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")
         if self.reads_beside_writes:
-            self._identity = _identity(self._path)
-            self._read = schema.connect(self._path, BUSY)
+            self._identity = identity(self._path)
+            self._erased = _has_log(self._path)  # whoever wrote it may have been killed before it could clean up
+            self._read = connect(self._path, BUSY)
             self._read.execute("PRAGMA query_only=ON")
         else:
             self._read = connection
 
     def write(self, batch: Sequence[Change]) -> list[object]:
         """See `MemoryStore.write`."""
-        writer = self._writer
-        writer.execute("BEGIN IMMEDIATE")
-        try:
-            results = [self._apply[item.__class__](item) for item in batch]
-            writer.execute("COMMIT")
-        except BaseException:
-            if writer.in_transaction:
-                writer.execute("ROLLBACK")
-            raise
-        if any(item.__class__ is Erase or getattr(item, "replaces", None) is not None for item in batch):
-            self._leave_nothing()
+        with transaction(self._writer):
+            results = [self._apply(item) for item in batch]
+        if erases(batch):
+            self._erased = True
+            self._clean_up()
         return results
+
+    def clean_up(self) -> bool:
+        """See `MemoryStore.clean_up`. Nobody is waited for: as long as somebody reads what was there before, even in
+        another process, it cannot be done."""
+        if self._erased:
+            self._writer.execute("PRAGMA busy_timeout=0")
+            self._clean_up()
+            self._writer.execute(f"PRAGMA busy_timeout={int(BUSY * 1000)}")
+        return not self._erased
 
     # -- changes -------------------------------------------------------------------------------------------------------
 
@@ -115,11 +101,14 @@ class SqliteMemoryStore(SqliteMemoryReader):
         owner = item.facts[0].owner
         number = self._number(owner)
         if number is not None and (kept := self._under(number, item.key)):
+            if item.replaces is not None and item.in_place:
+                self._erase(item.replaces)
             return kept
         if wrong := self._wrong_embedder(item.vectors):
             return wrong
         if item.replaces is not None:
-            self._erase(item.replaces)
+            if not self._erase(item.replaces) and item.in_place:
+                return unknown(item.replaces.id)
             number = self._number(owner)
         if number is None:
             cursor = self._writer.execute("INSERT INTO owners (tenant, user) VALUES (?, ?)", (owner.tenant, owner.user))
@@ -155,13 +144,17 @@ class SqliteMemoryStore(SqliteMemoryReader):
             return fact
         return self._set_end(number, fact, item.at)
 
-    def _erase(self, item: Erase) -> object:
+    def _erase(self, item: Erase) -> int:
         number = self._number(item.owner)
         if number is None:
             return 0
         where = "owner = ?"
         values: list[Any] = [number]
-        for column, wanted in (("agent", item.owner.agent or None), ("source", item.source)):
+        for column, wanted in (
+            ("agent", item.owner.agent or None),
+            ("source", item.source),
+            ("id", item.id or None),
+        ):
             if wanted is not None:
                 where += f" AND {column} = ?"
                 values.append(wanted)
@@ -169,7 +162,8 @@ class SqliteMemoryStore(SqliteMemoryReader):
             where += f" AND kind IN ({','.join('?' * len(item.kinds))})"
             values += item.kinds
         rows = self._writer.execute(f"SELECT place, text FROM facts WHERE {where}", values).fetchall()
-        self._writer.executemany(_UNWORD, [(place, " ".join(terms(text))) for place, text in rows])
+        words = [(place, " ".join(terms(text))) for place, text in rows if isinstance(text, str)]  # or it is damaged
+        self._writer.executemany(_UNWORD, words)
         places = [(place,) for place, _ in rows]
         self._writer.executemany("DELETE FROM vectors WHERE place = ?", places)
         self._writer.executemany("DELETE FROM facts WHERE place = ?", places)
@@ -199,16 +193,6 @@ class SqliteMemoryStore(SqliteMemoryReader):
             )
         return None
 
-    def _reindex(self, item: Reindex) -> None:
-        kept = self._writer.execute("SELECT name FROM embedder").fetchone()
-        if kept is not None and kept[0] == item.embedder:
-            return
-        self._writer.execute("DELETE FROM embedder")
-        self._writer.execute("INSERT INTO embedder (name, dimensions) VALUES (?, 0)", (item.embedder,))
-        self._writer.execute("DELETE FROM vectors")
-        self._writer.execute("UPDATE facts SET embedded = 0 WHERE embedded")
-        self._writer.execute("UPDATE owners SET erasures = erasures + 1")
-
     # -- within --------------------------------------------------------------------------------------------------------
 
     def _number(self, owner: Owner) -> int | None:
@@ -229,7 +213,7 @@ class SqliteMemoryStore(SqliteMemoryReader):
         rows = self._writer.execute(
             f"SELECT {COLUMNS} {FROM} WHERE f.owner = ? AND f.key = ? AND f.key <> '' ORDER BY f.place", (number, key)
         )
-        return [fact_of(row) for row in rows]
+        return [fact for _, fact in facts_of(rows)]
 
     def _seen(self, id: str, owner: Owner) -> Fact | None:
         """A fact that the owner sees, as it is within the transaction."""
@@ -260,36 +244,31 @@ class SqliteMemoryStore(SqliteMemoryReader):
                 [(place, row.tobytes()) for place, row in enumerate(vectors.rows, first)],
             )
 
-    def _wrong_embedder(self, vectors: Vectors | None) -> EmbedderMismatch | None:
-        """What is wrong with somebody's vectors; the first ones say whose they are from then on."""
-        if vectors is None:
-            return None
-        dimensions = vectors.rows.shape[1]
-        row = self._writer.execute("SELECT name, dimensions FROM embedder").fetchone()
-        if row is None:
-            self._writer.execute(
-                "INSERT INTO embedder (name, dimensions) VALUES (?, ?)", (vectors.embedder, dimensions)
-            )
-        elif row[0] == vectors.embedder and not row[1]:
-            self._writer.execute("UPDATE embedder SET dimensions = ?", (dimensions,))
-        elif row != (vectors.embedder, dimensions):
-            kept, given = row[0], vectors.embedder
-            if kept == given:
-                kept, given = f"{kept} of {row[1]} dimensions", f"{given} of {dimensions} dimensions"
-            return mismatch(kept, given)
-        return None
+    def _kept_embedder(self) -> tuple[str, int]:
+        kept: tuple[str, int] | None = self._writer.execute("SELECT name, dimensions FROM embedder").fetchone()
+        return kept or ("", 0)
 
-    def _leave_nothing(self) -> None:
+    def _keep_embedder(self, name: str, dimensions: int) -> None:
+        self._writer.execute("DELETE FROM embedder")
+        self._writer.execute("INSERT INTO embedder (name, dimensions) VALUES (?, ?)", (name, dimensions))
+
+    def _forget_vectors(self) -> None:
+        self._writer.execute("DELETE FROM vectors")
+        self._writer.execute("UPDATE facts SET embedded = 0 WHERE embedded")
+        self._writer.execute("UPDATE owners SET erasures = erasures + 1")
+
+    def _clean_up(self) -> None:
         """Write what was erased out of the log, and give its room back. It can wait: nobody finds it any more."""
         with suppress(sqlite3.Error):
             self._writer.executescript("PRAGMA incremental_vacuum")
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            busy, *_ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._erased = bool(busy)
 
     # -- faults and the end --------------------------------------------------------------------------------------------
 
     def is_transient(self, error: Exception) -> bool:
         """See `MemoryStore.is_transient`."""
-        return isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", 0) & 0xFF) in PASSING
+        return is_passing(error)
 
     def reconnect(self) -> None:
         """See `MemoryStore.reconnect`. A connection to a file does not break."""
@@ -302,9 +281,8 @@ class SqliteMemoryStore(SqliteMemoryReader):
                     connection.close()
 
     def forked(self) -> None:
-        """See `MemoryStore.forked`. SQLite's locks are the parent's, but SQLite here believes that it has them."""
-        if self._identity is not None:
-            _inherited.add(self._identity)
+        """See `MemoryStore.forked`."""
+        inherit(self._identity)
 
     @property
     def _writer(self) -> sqlite3.Connection:
@@ -312,6 +290,7 @@ class SqliteMemoryStore(SqliteMemoryReader):
         return self._write
 
 
-def _identity(path: str) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
+def _has_log(path: str) -> bool:
+    with suppress(OSError):
+        return os.path.getsize(f"{path}-wal") > 0
+    return False

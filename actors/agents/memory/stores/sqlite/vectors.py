@@ -22,6 +22,11 @@ Row: TypeAlias = tuple[int, str, str, float, float, bytes]
 """A fact that has a vector: place, agent, kind, valid from, valid to (`NEVER` where there is no end), the vector."""
 
 
+def is_whole(row: Row, dimensions: int) -> bool:
+    """Whether a row is none that is damaged in the file: that one is found by its words alone."""
+    return len(row[5]) == 4 * dimensions and isinstance(row[3], float) and isinstance(row[4], float)
+
+
 class Moments(NamedTuple):
     """What some numbers are like.
 

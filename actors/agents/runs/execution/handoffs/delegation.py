@@ -109,7 +109,8 @@ def labels_of_answers(answers: Sequence[Answer]) -> Labels | None:
     return joined(message for answer in answers for message in answer.messages)
 
 
-def _labels_of(answer: Answer) -> Labels:
+def labels_of_answer(answer: Answer) -> Labels:
+    """The labels of what another agent has answered; where what was said there is not known, it is from outside."""
     return joined(answer.messages) if answer.messages else Labels(frozenset({f"agent {answer.agent}"}))
 
 
@@ -211,6 +212,6 @@ def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: 
         chain=(*delegation.run.chain[:-1], target),
         handoff=handoff,
         limits=narrowed(session.runtime.directory.agents[target].limits, given),
-        labels=(delegation.run.labels or UNLABELLED) | _labels_of(answer),
+        labels=(delegation.run.labels or UNLABELLED) | labels_of_answer(answer),
     )
     submit(session, call_id, delegation._replace(run=run, before=done))

@@ -103,7 +103,7 @@ def _go_on(session: Session, command: HandOff, sending: Sending, happened: Happe
 
 def _send(session: Session, command: HandOff, sending: Sending, happened: Happened) -> None:
     stages = sending.offered.stages if sending.offered is not None else ()
-    why = session.labels.why_not_to(session.prepared, sending.handoff.target, *(stage.name for stage in stages))
+    why = session.labels.why_not_to(sending.handoff.target, *(stage.name for stage in stages))
     if why and command.call.id not in session.state.turn.approved:
         _barred(session, command.call, why, sending.summary, happened)
         return
@@ -122,7 +122,7 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
 
 def _barred(session: Session, call: ToolCall, why: str, summary: tuple[Answer, ...], happened: Happened) -> None:
     """A handoff is not sent, because of what its target would be told."""
-    if session.labels.ends(session.prepared):
+    if session.labels.ends:
         happened(session, Interrupted(LabelRefused(why), *_not_sent(session, call, summary)))
     else:
         handoff_refused(Refused(session, call, HandoffRefused(why), summary), happened)

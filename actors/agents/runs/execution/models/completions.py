@@ -28,7 +28,7 @@ from ..calling import called, raised_by
 from ..planning import planned, stopped
 from ..reports import AskAgain, CompletionArrived, PromptRendered, SkillsOpened
 from ..session import Happened, Session
-from ..showing import shown_history
+from ..showing import shown_history, strategy_of
 from ..spending import settle, spent_above
 from .condensing import carry_out_change, change_after, refused_as_too_long, wanted_change
 from .rendering import prompt_rendered, render_step
@@ -52,7 +52,8 @@ def complete(session: Session, command: Complete, happened: Happened) -> None:
         if same:  # the step has begun already, and only less is shown
             _ask(session, happened)
             return
-    settle(session, happened)
+    if session.owed:
+        settle(session, happened)
     if session.base is not session.runtime.directory.prepared(session.run.agent):
         session.look_at_agent()
     if session.prepared.agent.stop_when is not None and stopped(session, happened):
@@ -105,7 +106,8 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     """Take the model's answer, or ask again."""
     session, outcome = message
     session.ask = None
-    settle(session, happened)
+    if session.owed:
+        settle(session, happened)
     session.interrupted = NOTHING
     try:
         completion = outcome.unwrap() if isinstance(outcome, Outcome) else _looked_at(outcome.result())
@@ -117,8 +119,10 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     if session.state.size is not None:
         session.state.size.answered(completion)
     _record(session, completion)
-    session.labels.told |= session.prepared.described
-    if labels := session.labels.told:
+    if session.prepared.described is not UNLABELLED:
+        session.labels.told |= session.prepared.described
+    labels = session.labels.told
+    if labels is not UNLABELLED:
         labels |= completion.message.labels or UNLABELLED
         completion = replace(completion, message=replace(completion.message, labels=labels))
     problem, broken = "", None
@@ -188,15 +192,18 @@ def _ask(session: Session, happened: Happened) -> None:
     schema = session.output.schema if session.output is not None else None
     history, external = session.state.turn.history, session.run.external
     try:
-        shown = shown_history(session)
+        strategy = strategy_of(session)
+        whole = strategy is None and not session.state.shapes
+        shown = history if whole else shown_history(session, strategy)
         usual = runtime.model_for(prepared.name)
         request = prepared.request(history, session.context, external, schema, usual, shown)
         session.shown.request = request
-        change = wanted_change(session, request)
-        if change is None and session.prompt is not None:
-            session.offered = prepared.chosen(request)
-        if change is None and prepared.agent.prepare_step is not None:
-            request = planned(session, request)
+        change = None if strategy is None else wanted_change(session, strategy, request)
+        if change is None:
+            if session.prompt is not None:
+                session.offered = prepared.chosen(request)
+            if prepared.agent.prepare_step is not None:
+                request = planned(session, request)
         session.max_retries = request.max_retries
     except RunFailed as error:
         happened(session, CompletionFailed(error))

@@ -15,13 +15,14 @@ from ......providers.messages import Completion, Request
 from .....core.base.send_context import active as active_context
 from ....answer import NO_USAGE
 from ....context import UsageRecord
-from ....errors import AgentError, ContextOverflow, RunFailed, named, said
+from ....errors import ContextOverflow, RunFailed, named, said
 from ....events import ContextReduced
+from ....hooks import SUMMARY
 from ....memory.context.strategy import ContextStrategy, DropToolOutput, KeepAll, Window
 from ....memory.context.summary import summary_of
-from ....memory.context.view import ContextView
+from ....memory.context.view import ContextView, Wanted
 from ....turns.history import problems
-from ....turns.shape import shown
+from ....turns.shape import misshapen, shown
 from ....turns.steps import Condensed
 from ..calling import raised_by
 from ..reports import SummaryArrived
@@ -37,18 +38,18 @@ AFTER_OVERFLOW: Final[ContextStrategy] = DropToolOutput() | Window()
 """What is done once a vendor says that a conversation is too long, where nobody has said anything."""
 
 
-def wanted_change(session: Session, request: Request) -> Change | None:
-    """What the strategy wants before the model is asked; None if nothing.
+def wanted_change(session: Session, strategy: ContextStrategy, request: Request) -> Change | None:
+    """What a strategy wants before the model is asked; None if nothing.
 
     Args:
         session: the run.
+        strategy: its.
         request: what the model would be asked now.
 
     Raises:
         RunFailed: the strategy raised, or what it wants cannot be.
     """
-    strategy = strategy_of(session)
-    if strategy is None or session.shown.own or session.shown.changes >= MOST_CHANGES:
+    if session.shown.own or session.shown.changes >= MOST_CHANGES:
         return None
     turn = session.state.turn
     view = size_of(session).view(turn.history, turn.start, request, session.shown.failed, forced=False)
@@ -104,24 +105,37 @@ def _applied(
     session: Session, strategy: ContextStrategy, view: ContextView, request: Request, reason: str
 ) -> Change | None:
     """What a strategy wants, if it wants anything else than is shown."""
+    who = f"the context strategy of {session.prepared.name}"
     try:
         wanted: Any = strategy.apply(view)
-    except AgentError:
-        raise
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # it may be the user's
-        raise raised_by(f"the context strategy of {session.prepared.name}", error) from error
+        raise raised_by(who, error) from error
     if not isinstance(wanted, ContextView):
-        raise RunFailed(
-            f"the context strategy of {session.prepared.name} returned {type(wanted).__name__}, not a ContextView"
-        )
+        raise RunFailed(f"{who} returned {type(wanted).__name__}, not a ContextView")
     if wanted.shape == view.shape:
         return None
-    wrong = problems([message for message in shown(view.history, wanted.shape) if message.role != "system"])
-    if wrong:
-        raise RunFailed(f"the context strategy of {session.prepared.name} tears the conversation apart: {wrong[0]}")
+    if wrong := _wrong(view, wanted):
+        raise RunFailed(f"{who} {wrong}")
     return Change(request, view, wanted, reason)
+
+
+def _wrong(view: ContextView, wanted: ContextView) -> str:
+    """What is wrong with the view that a strategy has made of another one; empty if nothing is."""
+    if wanted.history is not view.history:
+        return "returned a view of another conversation"
+    if wanted.wanted is not None and not isinstance(wanted.wanted, Wanted):
+        return f"wants {type(wanted.wanted).__name__}, not a summary"
+    if wrong := misshapen(view.history, wanted.shape):
+        return wrong
+    torn = problems([message for message in shown(view.history, wanted.shape) if message.role != "system"])
+    if torn:
+        return f"tears the conversation apart: {torn[0]}"
+    hidden = {position for start, end in wanted.shape.left_out for position in range(start, end)}
+    if any(unit.pinned and not hidden.isdisjoint(range(unit.start, unit.end)) for unit in view.units()):
+        return "leaves out what is always shown: a system message, what the run was asked, or the last messages"
+    return ""
 
 
 def carry_out_change(session: Session, change: Change, happened: Happened) -> None:
@@ -143,12 +157,12 @@ async def _summary(session: Session, change: Change) -> Completion:
     assert wanted is not None
     assert model is not None
     request = wanted.by.request(change.after, wanted, change.request.model)
-    request = (await session.hooked("request", model_request=request)).model_request or request
+    request = (await session.hooked("request", model_request=request, why=SUMMARY)).model_request or request
     completion: Any = await model.ask(request)
     if not isinstance(completion, Completion):
         raise RunFailed(f"the model's actor answered {type(completion).__name__}, not a Completion")
     session.bought = completion
-    seen = (await session.hooked("response", model_request=request, completion=completion)).completion
+    seen = (await session.hooked("response", model_request=request, completion=completion, why=SUMMARY)).completion
     return completion if seen is None else replace(seen, usage=completion.usage, cost=completion.cost)
 
 
@@ -162,8 +176,11 @@ def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
     settle(session, happened)
     try:
         after = after.summarized(summary_of(outcome.unwrap()))
+        if after.total >= change.before.total:
+            raise RunFailed("the summary is no shorter than what it is of")
     except Exception as error:
         session.shown.failed = (*session.shown.failed, wanted.by)
+        size_of(session).failed(wanted.by)
         note = f"the conversation could not be summarized: {named(error)}"
         after = change.before
         event = Condensed(after.shape, used=session.stopwatch.used(), notes=(note,))
@@ -176,10 +193,12 @@ def summary_arrived(message: SummaryArrived, happened: Happened) -> None:
         session.context.usage.append(
             UsageRecord(session.run.agent, bought.model, bought.provider, bought.usage, bought.cost)
         )
-    _record(session, change, after, event, happened)
+    _record(session, change, after, event, happened, made=after is not change.before)
 
 
-def _record(session: Session, change: Change, after: ContextView, event: Condensed, happened: Happened) -> None:
+def _record(
+    session: Session, change: Change, after: ContextView, event: Condensed, happened: Happened, made: bool = False
+) -> None:
     before = change.before
     if event.shape is not before.shape or event.cost or event.usage is not NO_USAGE:
         session.emit(
@@ -188,7 +207,7 @@ def _record(session: Session, change: Change, after: ContextView, event: Condens
             before=before.tokens,
             after=after.tokens,
             left_out=len(after.history) - after.shown,
-            summarized=event.shape.summary != before.shape.summary,
+            summarized=made or event.shape.summary != before.shape.summary,  # a new one may say the same
             usage=event.usage,
             cost=event.cost,
             reason=change.reason,

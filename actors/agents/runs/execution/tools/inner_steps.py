@@ -162,7 +162,7 @@ def _asks_person(session: Session, inner: InnerAtWork) -> bool:
 
 def _barred(session: Session, inner: InnerAtWork, barred: LabelRefused, happened: Happened) -> None:
     """A call is not made, since labelled text may not cause it."""
-    if session.labels.ends(session.prepared):
+    if session.labels.ends:
         happened(session, Interrupted(barred))
     else:
         _record_result(session, inner, ToolResult(f"Refused: {said(barred)}", True), happened)
@@ -225,7 +225,8 @@ def _record_result(
         fails = is_error and not isinstance(inner.tool, AgentFunction)
         content, failed = with_changes(session, session.cells, call, content, fails)
         is_error = is_error or failed
-    content = with_done_before(session, call, content, is_error)
+    if is_error:
+        content = with_done_before(session, call, content)
     changed, session.changed = session.changed, None
     if secrets := secrets_of(session):
         content = secrets.blot_content(content)
@@ -233,7 +234,7 @@ def _record_result(
         value = content if isinstance(result.value, str) or is_error else result.value
         result = ToolResult(content, is_error, None if is_error else value, from_value=result.from_value)
     labels = result.labels if result.labels is not None else inner.tool.labels
-    result = replace(result, labels=explicit(labels, call.name))
+    result = replace(result, labels=explicit(labels | session.labels.heard, call.name))
     outer = outer_of(call.id)
     came = returned(call.id, result, session.within.made[outer], session.stopwatch.used())
     if secrets:

@@ -53,13 +53,14 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
     if why := not_offered(session, call):
         _returned(session, call, why, True, happened)
         return
-    barred = None if call.id in session.state.turn.approved else session.labels.barred(session.prepared, call)
-    if barred is not None:
-        if session.labels.ends(session.prepared):
-            happened(session, Interrupted(barred))
-        else:
-            _returned(session, call, f"Refused: {said(barred)}", True, happened)
-        return
+    if session.labels.policy is not None and call.id not in session.state.turn.approved:
+        barred = session.labels.barred(session.prepared, call)
+        if barred is not None:
+            if session.labels.ends:
+                happened(session, Interrupted(barred))
+            else:
+                _returned(session, call, f"Refused: {said(barred)}", True, happened)
+            return
     if call.id in session.interrupted and not (tool.idempotent or tool.resumable):
         _returned(session, call, INTERRUPTED, True, happened)
         return
@@ -75,7 +76,7 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
     wanted = tool.context
     context = None
     hooks = session.prepared.hooks
-    waits = (bool(hooks) and ("toolcall" in hooks or "toolresult" in hooks)) or has_to_recall(session)
+    waits = "toolcall" in hooks or "toolresult" in hooks or has_to_recall(session)
     if wanted is not None and not waits:
         context = tool_context(session, call)
         waits = context is None
@@ -94,7 +95,8 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
     """Take a tool's result."""
     session, call, outcome = message
     session.jobs.pop(call.id, None)
-    settle(session, happened)
+    if session.owed:
+        settle(session, happened)
     try:
         result = outcome.unwrap()
     except (GuardrailTripped, RunFailed) as error:
@@ -106,14 +108,18 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
 
 
 def _labels_of(session: Session, call: ToolCall, result: ToolResult) -> Labels | None:
-    """The labels of a result that are kept: the tool's, unless it said others, and those of what its calls returned."""
-    tool = session.prepared.tool(call.name)
-    labels = result.labels
-    if labels is None and tool is not None:
+    """The labels of a result that are kept: the tool's, unless it said others, and those of what its calls returned and
+    of what agents answered whom it asked."""
+    labels, inner, heard = result.labels, session.state.inner, session.labels.heard
+    if labels is None:
+        tool = session.prepared.tool(call.name)
+        if tool is None or (inner is None and not heard):
+            return None if tool is None else tool.own_labels
         labels = tool.labels
-    if labels is not None and session.state.inner is not None:
-        labels |= session.state.inner.labels(call.id)
-    return None if labels is None else explicit(labels, call.name)
+    labels |= heard
+    if inner is not None:
+        labels |= inner.labels(call.id)
+    return explicit(labels, call.name)
 
 
 def asked(session: Session, commands: Commands) -> list[ApprovalAsked]:
@@ -272,12 +278,11 @@ def with_changes(
     return content, False
 
 
-def with_done_before(
-    session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool
-) -> str | tuple[Part, ...]:
-    """A result, and of a call that failed where it was begun again what it had done before: that is not to be lost."""
+def with_done_before(session: Session, call: ToolCall, content: str | tuple[Part, ...]) -> str | tuple[Part, ...]:
+    """The result of a call that failed, and where it was begun again what it had done before: that is not to be
+    lost."""
     inner = session.state.inner
-    if not is_error or inner is None:
+    if inner is None:
         return content
     done = inner.done_before(call.id, session.within.told, session.interrupted)
     return f"{shown(content)}\n{done}" if done else content
@@ -291,7 +296,8 @@ def _returned(
     happened: Happened,
     labels: Labels | None = None,
 ) -> None:
-    content = with_done_before(session, call, content, is_error)
+    if is_error:
+        content = with_done_before(session, call, content)
     if session.cells is not None:
         content, is_error = with_changes(session, session.cells, call, content, is_error)
     if secrets := secrets_of(session):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from ......providers.checks import COUNT, TEXT
 from ......tools.errors import FileError, NoSuchPath, ToolError, UnsuitableFile
@@ -97,6 +101,7 @@ class StorageSkill(Skill):
             self._storage = Bucket(bucket, prefix, endpoint)
         self._max_file = max_file
         self._quota = quota
+        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         super().__init__(
             "storage",
             "The files of storage_list belong to the user you work for, and are there in later conversations, too.",
@@ -132,7 +137,8 @@ class StorageSkill(Skill):
             path: as storage_list shows it.
         """
         key = f"{owned_by(context.caller)}/{_checked(path)}"
-        content = await in_thread(lambda: self._storage.get(key, self._max_file))
+        with _said_without(owned_by(context.caller)):
+            content = await in_thread(lambda: self._storage.get(key, self._max_file))
         if content is None:
             raise NoSuchPath(f"there is no file {path!r:.200}")
         try:
@@ -151,13 +157,15 @@ class StorageSkill(Skill):
         key, data = f"{own}/{_checked(path)}", content.encode("utf-8", "replace")
         if len(data) > self._max_file:
             raise ToolError(f"a file may have {self._max_file:,} bytes; this has {len(data):,}")
-        sizes = await in_thread(lambda: self._storage.sizes(f"{own}/", MOST_FILES))
-        others = sum(size for name, size in sizes.items() if name != key)
-        if others + len(data) > self._quota:
-            raise ToolError(f"all files of a user together may have {self._quota:,} bytes: delete some")
-        if key not in sizes and len(sizes) >= MOST_FILES:
-            raise ToolError(f"a user may have {MOST_FILES:,} files: delete some")
-        await in_thread(lambda: self._storage.put(key, data))
+        async with self._writing.setdefault(own, asyncio.Lock()):  # calls of one step come at once
+            sizes = await in_thread(lambda: self._storage.sizes(f"{own}/", MOST_FILES))
+            others = sum(size for name, size in sizes.items() if name != key)
+            if others + len(data) > self._quota:
+                raise ToolError(f"all files of a user together may have {self._quota:,} bytes: delete some")
+            if key not in sizes and len(sizes) >= MOST_FILES:
+                raise ToolError(f"a user may have {MOST_FILES:,} files: delete some")
+            with _said_without(own):
+                await in_thread(lambda: self._storage.put(key, data))
         return f"wrote {len(data):,} bytes"
 
     async def delete(self, context: ToolContext, path: str) -> str:
@@ -167,9 +175,20 @@ class StorageSkill(Skill):
             path: as storage_list shows it.
         """
         key = f"{owned_by(context.caller)}/{_checked(path)}"
-        if not await in_thread(lambda: self._storage.delete(key)):
+        with _said_without(owned_by(context.caller)):
+            there = await in_thread(lambda: self._storage.delete(key))
+        if not there:
             raise NoSuchPath(f"there is no file {path!r:.200}")
         return "deleted"
+
+
+@contextmanager
+def _said_without(own: str) -> Iterator[None]:
+    """Have errors name files as their user does."""
+    try:
+        yield
+    except FileError as error:
+        raise type(error)(str(error).replace(f"{own}/", "")) from None
 
 
 def owned_by(caller: Caller) -> str:

@@ -1,0 +1,218 @@
+"""``callboard serve``: a team, an agency or an application behind HTTP, in one process or several."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from ...tools.errors import MissingExtra
+from ..agents.agency import Agency
+from ..agents.plaindata import function_of, imported
+from ..core.base.errors import CallboardError
+from .team import durable, look_in, running
+
+try:
+    from ..serving import Webhooks
+    from ..serving import serve as as_application
+    from ..serving.operations.draining import LINGER, drain
+    from ..serving.operations.supervisor import Supervisor
+    from ..serving.operations.worker import UvicornWorker, assigned, config_of, listening_on
+    from ..serving.server import Server
+except ImportError as error:
+    raise MissingExtra("serve", "callboard serve") from error
+
+Hurried = Callable[[], bool]
+
+_MAIN: Final = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+
+
+class CannotServe(CallboardError):
+    """What is to be served, or where, is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command was told.
+
+    Args:
+        what: a team file, or module:name of an agency or an ASGI application.
+        host, port: where to listen; port 0 for any that is free.
+        workers: processes.
+        folder: what a team's file tools are confined to.
+        import_from: a folder to look in for modules.
+        reload: whether the process is replaced when files change.
+        drain: seconds for which runs under way are waited for.
+        authenticate: module:name of the function that says who asks; empty for none.
+        allow_anyone: whether others than this machine may ask without saying who they are.
+        webhooks: module:name of the `Webhooks` that runs may name; empty for none.
+    """
+
+    what: str
+    host: str
+    port: int
+    workers: int
+    folder: Path
+    import_from: Path | None
+    reload: bool
+    drain: float
+    authenticate: str
+    allow_anyone: bool
+    webhooks: str
+
+    @property
+    def file(self) -> Path | None:
+        """The team file; None where a module is named."""
+        path = Path(self.what)
+        return None if ":" in self.what and not path.exists() else path
+
+
+def serve(wanted: Wanted) -> int:
+    """Serve until told to stop.
+
+    Returns:
+        0 where all went well; otherwise the status of the first worker.
+
+    Raises:
+        CannotServe: what was told does not go together, or the address cannot be listened on.
+        CallboardError: the file, or what a module names, is wrong.
+    """
+    look_in(wanted.import_from)
+    if wanted.file is None:
+        look_in(Path())  # as Python does for a program of one's own
+    mine = assigned()
+    if mine is not None:
+        return _work(wanted, *mine)
+    _check(wanted)
+    try:
+        listening = listening_on(wanted.host, wanted.port)
+    except OSError as error:
+        where = f"{wanted.host}:{wanted.port}"
+        raise CannotServe(f"cannot listen on {where}: {error.strerror}; give another --port or --host") from None
+    if wanted.workers > 1 or wanted.reload:
+        return _supervise(wanted, listening)
+    _say(f"serving {wanted.what} at {_url(listening)}; Ctrl-C ends it")
+    return _work(wanted, listening)
+
+
+def _work(wanted: Wanted, listening: socket.socket, link: socket.socket | None = None) -> int:
+    with asyncio.Runner(loop_factory=config_of(None, drain=wanted.drain).get_loop_factory()) as runner:
+        runner.run(_serve(wanted, listening, link))
+    return 0
+
+
+def _supervise(wanted: Wanted, listening: socket.socket) -> int:
+    watch: list[Path] = []
+    if wanted.reload:
+        watch = [wanted.import_from or Path(), Path() if wanted.file is None else wanted.file.parent]
+    many = f"{wanted.workers} workers" if wanted.workers > 1 else "one worker"
+    _say(f"serving {wanted.what} at {_url(listening)} by {many}; Ctrl-C ends them, SIGHUP replaces them one by one")
+    command = [sys.executable, "-c", _MAIN, *sys.argv[1:]]
+    return Supervisor(command, listening, wanted.workers, wanted.drain, _say, watch).run()
+
+
+async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket | None) -> None:
+    async with _opened(wanted) as (app, drained):
+        await UvicornWorker(config_of(app, drain=wanted.drain), drained, link).serve(sockets=[listening])
+
+
+@asynccontextmanager
+async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Callable[[Hurried], Awaitable[None]]]]:
+    """The application, with its agency started, and what drains it."""
+    if wanted.file is not None:
+        async with running(wanted.file, wanted.folder) as agency:
+            app = _application(wanted, agency)
+            yield app, partial(drain, app.state.server)
+        return
+    app = _named(wanted)
+    server = _server_of(app)
+    if server is None:
+        yield app, _linger
+        return
+    async with server.agency:
+        yield app, partial(drain, server)
+
+
+def _application(wanted: Wanted, agency: Agency) -> Any:
+    who = function_of(wanted.authenticate) if wanted.authenticate else None
+    webhooks = imported(wanted.webhooks) if wanted.webhooks else None
+    return as_application(agency, authenticate=who, drain=wanted.drain, webhooks=webhooks)
+
+
+def _named(wanted: Wanted) -> Any:
+    """The application that a module has."""
+    found = imported(wanted.what)
+    if isinstance(found, Agency):
+        return _application(wanted, found)
+    if not callable(found) or isinstance(found, type):
+        raise CannotServe(f"{wanted.what} is {found!r:.60}; expected an Agency, or an ASGI application")
+    server = _server_of(found)
+    if server is not None:
+        server.drain = wanted.drain
+    return found
+
+
+def _server_of(app: Any) -> Server | None:
+    """What is behind an application that `serve` has made."""
+    server = getattr(getattr(app, "state", None), "server", None)
+    return server if isinstance(server, Server) else None
+
+
+async def _linger(hurried: Hurried) -> None:
+    """An application of which nothing is known: what it has accepted, uvicorn waits for."""
+    if not hurried():
+        await asyncio.sleep(LINGER)
+
+
+def _check(wanted: Wanted) -> None:
+    if wanted.workers < 1:
+        raise CannotServe(f"--workers is a number of processes, at least 1, not {wanted.workers}")
+    if not wanted.drain >= 0:
+        raise CannotServe(f"--drain is a number of seconds, not {wanted.drain}")
+    if wanted.reload and wanted.workers > 1:
+        raise CannotServe("--reload is for development, with one worker: leave one of --reload and --workers out")
+    if wanted.webhooks and not isinstance(imported(wanted.webhooks), Webhooks):
+        raise CannotServe(f"--webhooks {wanted.webhooks} is no Webhooks(hosts, secret)")
+    if wanted.file is not None:
+        kept = durable(wanted.file, wanted.folder)
+        known = bool(wanted.authenticate and function_of(wanted.authenticate))
+        how = f"write `journal: conversations.db` or `journal: postgresql://…` into {wanted.what}"
+    else:
+        server = _server_of(_named(wanted))
+        kept = server is None or server.agency.durable
+        known = server is None or bool(server.authenticate)
+        how = "give the Agency journal='conversations.db' or 'postgresql://…'"
+    if wanted.workers > 1 and not kept:
+        raise CannotServe(
+            f"{wanted.workers} workers share conversations by a journal, and {wanted.what} has none; {how}, "
+            "or serve it with --workers 1"
+        )
+    if not known and not wanted.allow_anyone and not _is_of_this_machine(wanted.host):
+        raise CannotServe(
+            f"{wanted.host} can be reached from elsewhere, and everybody could ask; say who asks by "
+            "--authenticate module:function, or give --allow-anyone where that is meant"
+        )
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"callboard: {text}\n")
+    sys.stderr.flush()

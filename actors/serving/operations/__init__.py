@@ -1,0 +1,1 @@
+"""Operations: health, draining, workers; and runs, approvals and conversations over HTTP."""

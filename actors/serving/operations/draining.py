@@ -1,0 +1,91 @@
+"""Stopping without losing anything: what was accepted is answered, or told by name who goes on with it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, Final
+
+from ..server import Server
+
+LINGER: Final = 1.0
+"""Seconds for which connections that are open may still ask: each answer says that it is the connection's last. Closed
+at once, they would lose what is on its way."""
+
+LOOK: Final = 0.1
+"""Seconds between two looks at whether there is a hurry."""
+
+
+async def drain(server: Server, hurried: Callable[[], bool] = lambda: False) -> None:
+    """Stop serving. Not ready from now on; runs under way are waited for, at most for the server's time, and then the
+    agency stops: whoever still waits for an answer is told so, with the run's id, streams end, and runs of a durable
+    journal are gone on with by whoever has the same one. Asked twice, it is the same one that is waited for.
+
+    Args:
+        server: which.
+        hurried: whether nothing is to be waited for any more.
+    """
+    if server.leaving is None:
+        server.draining = True
+        server.leaving = asyncio.get_running_loop().create_task(_drain(server, hurried), name="drain")
+    await asyncio.shield(server.leaving)
+
+
+async def _drain(server: Server, hurried: Callable[[], bool]) -> None:
+    waiting = asyncio.ensure_future(_over(server))
+    try:
+        while not waiting.done() and not hurried():
+            await asyncio.wait((waiting,), timeout=LOOK)
+    finally:
+        waiting.cancel()
+    await server.agency.stop()
+
+
+async def _over(server: Server) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + server.drain
+    await asyncio.sleep(min(LINGER, server.drain))
+    await server.agency.drained(until - loop.time())
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(until):
+            for wait in server.also_waited_for:
+                await wait()
+
+
+@contextmanager
+def drained_on_signals(server: Server) -> Iterator[None]:
+    """Have a server drained as soon as its process is told to end, whichever program serves it: that one does what it
+    always does besides, and ends once the answers are sent. Nothing happens beside the main thread, or where nobody
+    handles the signals."""
+    loop = asyncio.get_running_loop()
+    found: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
+
+    def told(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(begin)
+        found[signal.Signals(number)](number, frame)
+
+    def begin() -> None:
+        started = loop.create_task(drain(server), name="drain on a signal")
+        _DRAINS.add(started)
+        started.add_done_callback(_DRAINS.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(number)
+        if callable(handler) and handler is not signal.default_int_handler:
+            try:
+                signal.signal(number, told)
+            except ValueError:  # not the main thread
+                break
+            found[number] = handler
+    try:
+        yield
+    finally:
+        for number, handler in found.items():
+            if signal.getsignal(number) is told:
+                signal.signal(number, handler)
+
+
+_DRAINS: Final[set[asyncio.Task[None]]] = set()

@@ -1,0 +1,145 @@
+"""One process that serves: uvicorn, which drains before it shuts down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+
+ASSIGNED: Final = "CALLBOARD_WORKER"
+"""The variable that has the file descriptors of a supervised worker: where it listens, and the link to its supervisor.
+"""
+
+READY: Final = b"ready\n"
+"""What a worker says over the link once it serves."""
+
+DRAIN: Final = b"drain\n"
+HURRY: Final = b"hurry\n"
+"""What its supervisor says to a worker. By signals it could not: they may come from elsewhere at the same time, and the
+second one means a hurry."""
+
+KEEP_ALIVE: Final = 75
+"""Seconds for which an idle connection is kept. Longer than balancers and clients keep theirs (60 is usual): whoever
+closes first must not be the server, or it may lose a request that is on its way."""
+
+LAST_BYTES: Final = 10
+"""Seconds for which answers may take to be sent once all is over."""
+
+
+class UvicornWorker(uvicorn.Server):
+    """uvicorn's server, which stops accepting when it is told to end, has what was accepted finished, and only then
+    closes connections. Told a second time, it waits for nothing.
+
+    Args:
+        config: of uvicorn.
+        drain: has what was accepted finished; is given a function that says whether there is a hurry.
+        link: to the supervisor, if there is one; when that has gone, the worker drains.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: Callable[[Callable[[], bool]], Awaitable[None]],
+        link: socket.socket | None = None,
+    ) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._link = link
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain; the second time hurry."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell the supervisor."""
+        await super().startup(sockets)
+        if self._link is not None and self.started:
+            self._link.setblocking(False)
+            asyncio.get_running_loop().add_reader(self._link, self._heard, self._link)
+            self._link.send(READY)
+
+    def _heard(self, link: socket.socket) -> None:
+        try:
+            said = link.recv(64)
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        if not self.should_exit:
+            signal.raise_signal(signal.SIGTERM)  # so that others hear of it who handle it
+        self.force_exit = self.force_exit or HURRY in said
+        if not said:  # the supervisor was killed: nobody else would end this process
+            asyncio.get_running_loop().remove_reader(link)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, drain, close what is left."""
+        await self._stop_accepting()
+        await self._drain(lambda: self.force_exit)
+        await super().shutdown(sockets)
+
+    async def _stop_accepting(self) -> None:
+        """What has not been accepted is for the other workers, which listen on the same socket."""
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listening in server.sockets:
+                loop.remove_reader(listening.fileno())
+        for _ in range(3):  # what was accepted in this moment gets its protocol before its server is closed
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+
+
+def config_of(app: Any, *, drain: float) -> uvicorn.Config:
+    """uvicorn's settings for a worker.
+
+    Args:
+        app: what it serves.
+        drain: seconds for which what is under way is waited for.
+    """
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="auto",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=int(min(drain, 86_400.0)) + LAST_BYTES,
+    )
+
+
+def assigned() -> tuple[socket.socket, socket.socket] | None:
+    """The socket to listen on and the link to the supervisor, where there is one. Programs that this one starts do not
+    find them."""
+    said = os.environ.pop(ASSIGNED, "")
+    if not said:
+        return None
+    listening, link = (socket.socket(fileno=int(each)) for each in said.split(","))
+    for each in (listening, link):
+        each.set_inheritable(False)
+    return listening, link
+
+
+def listening_on(host: str, port: int, backlog: int = 2048) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OSError: the address is taken, or none of this machine's.
+    """
+    found: Sequence[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(backlog)
+    except OSError:
+        made.close()
+        raise
+    return made

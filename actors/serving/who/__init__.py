@@ -1,0 +1,1 @@
+"""Who asks: keys that the application gives out, and tokens of whoever knows its users."""

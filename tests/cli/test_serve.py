@@ -1,0 +1,185 @@
+"""``callboard serve``, as a user runs it: refused where it would go wrong, and served by workers that come and go."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+
+import httpx
+import pytest
+
+from .command import assert_refused, callboard, offline
+
+TEAM = "agents:\n  Helper:\n    instructions: Be brief.\n"
+APP = """\
+from callboard import Agency, Agent, Caller, serve
+
+agency = Agency(Agent("Helper", model="offline"))
+kept = Agency(Agent("Helper", model="offline"), journal="kept.db")
+app = serve(kept, authenticate=lambda request: Caller("ada"))
+number = 5
+
+def who(request):
+    return Caller("ada") if request.headers.get("authorization") == "Bearer ada" else None
+"""
+QUESTION = {"model": "Helper", "messages": [{"role": "user", "content": "hello"}]}
+_MAIN = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "team.yaml").write_text(TEAM, encoding="utf-8")
+    (tmp_path / "kept.yaml").write_text(TEAM + "journal: conversations.db\n", encoding="utf-8")
+    (tmp_path / "service.py").write_text(APP, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("none.yaml",), ("no such file",)),
+        (("service:none",), ("service has no 'none'",)),
+        (("service:number",), ("expected an Agency, or an ASGI application",)),
+        (("team.yaml", "--workers", "2"), ("journal: conversations.db", "--workers 1")),
+        (("service:agency", "--workers", "2"), ("give the Agency journal=",)),
+        (("team.yaml", "--workers", "0"), ("--workers",)),
+        (("team.yaml", "--drain", "-1"), ("--drain",)),
+        (("kept.yaml", "--workers", "2", "--reload"), ("leave one",)),
+        (("team.yaml", "--host", "0.0.0.0"), ("--authenticate", "--allow-anyone")),
+        (("service:agency", "--host", "::"), ("--authenticate", "--allow-anyone")),
+        (("team.yaml", "--authenticate", "service:nobody"), ("service has no 'nobody'",)),
+        (("team.yaml", "--authenticate", "service:number"), ("a function",)),
+        (("team.yaml", "--host", "192.0.2.1", "--allow-anyone"), ("cannot listen on 192.0.2.1:8000",)),
+        (("team.yaml", "--folder", "none"), ("the folder none does not exist",)),
+    ],
+)
+def test_what_would_go_wrong_is_refused(folder: Path, arguments: tuple[str, ...], said: tuple[str, ...]) -> None:
+    assert_refused(callboard("serve", *arguments, "--import-from", ".", cwd=folder), *said)
+
+
+class Serving:
+    """A server that runs.
+
+    Attributes:
+        process: its own, or its supervisor.
+        url: where.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self._lines: Queue[str] = Queue()
+        self.seen: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+        self.url = self.until(r"at (http://\S+?)[; ]").group(1)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def until(self, pattern: str) -> re.Match[str]:
+        """The next line that says so."""
+        for line in iter(lambda: self._lines.get(timeout=120), ""):
+            self.seen.append(line)
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"it never said {pattern!r}: {''.join(self.seen)}")
+
+    def end(self) -> int:
+        """Tell it to stop, and wait until it has."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(120)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[Serving]:
+    command = [sys.executable, "-c", _MAIN, "serve", *arguments, "--port", "0"]
+    process = subprocess.Popen(command, cwd=folder, env=offline(), stderr=subprocess.PIPE, text=True)
+    try:
+        yield Serving(process)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def asked(url: str, **headers: str) -> httpx.Response:
+    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
+        return client.post("/v1/chat/completions", json=QUESTION, headers=headers)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return asked(url).status_code > 0
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("what", ["team.yaml", "service:app"])
+def test_one_process_serves_until_it_is_told_to_stop(folder: Path, what: str) -> None:
+    with serving(folder, what) as it:
+        assert "you said: hello" in asked(it.url).json()["choices"][0]["message"]["content"]
+        assert it.end() == 0
+
+
+def test_who_asks_is_said_by_a_function_that_is_named(folder: Path) -> None:
+    with serving(folder, "team.yaml", "--host", "0.0.0.0", "--authenticate", "service:who", "--import-from", ".") as it:
+        url = it.url.replace("0.0.0.0", "127.0.0.1")
+        assert asked(url).status_code == 401
+        assert asked(url, authorization="Bearer ada").status_code == 200
+        assert it.end() == 0
+
+
+def test_workers_are_replaced_started_again_and_ended(folder: Path) -> None:
+    with serving(folder, "kept.yaml", "--workers", "2") as it:
+        assert asked(it.url).status_code == 200
+        it.process.send_signal(signal.SIGHUP)
+        new = int(it.until(r"worker (\d+) replaces \d+").group(1))
+        it.until(r"worker (\d+) replaces \d+")
+        assert asked(it.url).status_code == 200
+        os.kill(new, signal.SIGKILL)
+        it.until(rf"worker {new} ended by SIGKILL: another one is started")
+        assert asked(it.url).status_code == 200
+        assert it.end() == 0
+
+
+def test_workers_whose_supervisor_is_killed_end_too(folder: Path) -> None:
+    with serving(folder, "kept.yaml", "--workers", "2") as it:
+        assert asked(it.url).status_code == 200
+        it.process.kill()
+        answered = all(_answers(it.url) for _ in range(100_000))
+        assert not answered
+
+
+def test_workers_that_cannot_start_end_it_with_their_status(folder: Path) -> None:
+    (folder / "conversations.db").write_text("no database", encoding="utf-8")
+    with serving(folder, "kept.yaml", "--workers", "2") as it:
+        assert it.process.wait(120) == 2
+        assert "callboard: " in it.until("no journal|not a database|conversations.db").string
+
+
+def test_a_changed_file_is_served_anew(folder: Path) -> None:
+    with serving(folder, "service:agency", "--reload") as it:
+        assert asked(it.url).status_code == 200
+        (folder / "service.py").write_text("this is no Python", encoding="utf-8")
+        it.until("did not become ready")
+        assert asked(it.url).status_code == 200
+        (folder / "service.py").write_text(APP.replace('"Helper"', '"Other"'), encoding="utf-8")
+        it.until("replaces")
+        with httpx.Client(base_url=it.url, timeout=120, trust_env=False) as client:
+            for _ in range(1_000):
+                models = client.get("/v1/models").json()["data"]
+                if [model["id"] for model in models] == ["Other"]:
+                    break
+        assert [model["id"] for model in models] == ["Other"]
+        assert it.end() == 0
