@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.wishes import WAIT, define
-from .openai.chat import chat_completions
+from .openai.chat import chat_completions, get_completion
 from .openai.errors import refusal
 from .openai.models import get_model, list_models
 from .openai.responses.routes import OF_AGENTS, ROUTES
@@ -106,6 +106,7 @@ def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
     """The routes of a server, those that are asked most first."""
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
