@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
@@ -16,6 +16,8 @@ from starlette.routing import BaseRoute, Route
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.wishes import WAIT, define
+from .mcp.endpoint import McpEndpoint
+from .mcp.published import published
 from .openai.chat import chat_completions, refusal
 from .openai.models import get_model, list_models
 from .operations.draining import drained_on_signals
@@ -40,6 +42,7 @@ def serve(
     ping: float = 15.0,
     drain: float = 30.0,
     webhooks: Webhooks | None = None,
+    mcp_tools: Iterable[Any] = (),
 ) -> Starlette:
     """An agency as an ASGI application: for ``uvicorn``, or to be mounted into another one.
 
@@ -56,6 +59,8 @@ def serve(
         ping: seconds of silence after which a stream says that it lives.
         drain: seconds for which runs under way are waited for when the process is told to end.
         webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
+        mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
+            `Agent` takes them. One that is risky needs a scope.
 
     Raises:
         DefinitionError: an argument is wrong, or an agent's name is a path of the server's.
@@ -71,6 +76,8 @@ def serve(
     if deliveries is not None:
         server.also_waited_for.append(deliveries.over)
 
+    mcp = McpEndpoint(server, published(mcp_tools))
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
@@ -80,13 +87,14 @@ def serve(
                     stack.enter_context(drained_on_signals(server))
                 if deliveries is not None:
                     await stack.enter_async_context(deliveries.running())
+                await stack.enter_async_context(mcp.running())
                 yield
         finally:
             for one in server.authenticate:
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(routes=routes(server, deliveries), lifespan=lifespan)
+    app = Starlette(routes=[*routes(server, deliveries), Route("/mcp", mcp)], lifespan=lifespan)
     app.state.server = server
     return app
 

@@ -125,6 +125,31 @@ class RunHandle(Generic[V_co]):
         raise gone(self.id)
 
     @ends_with_agency
+    async def recorded(self) -> tuple[RunRecord, ...]:
+        """What is recorded of the run by now, in order, as `events` has it; nothing is waited for.
+
+        Raises:
+            UnknownRun: its conversation was released.
+            AgencyClosed: the agency has stopped.
+            JournalError: the conversation cannot be read.
+        """
+        runtime, progress, version = self._runtime, Progress(self.id), 0
+        found: list[RunRecord] = []
+        page = PAGE
+        while page == PAGE and not progress.over:
+            runtime.following.check()
+            records = await at_hand(runtime.journal.read(self._stream, after=version, limit=PAGE))
+            page = len(records)
+            for record in records:
+                version = record.version
+                seen = progress.see(record)
+                if seen is not None:
+                    found.append(seen)
+        if not found and self._entry() is None:
+            raise gone(self.id)
+        return tuple(found)
+
+    @ends_with_agency
     async def metadata(self) -> Mapping[str, Any]:
         """What the run was asked with, see `Agency.run`: by whoever asked first.
 

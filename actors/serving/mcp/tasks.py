@@ -1,0 +1,154 @@
+"""The extension ``io.modelcontextprotocol/tasks`` (since 2026-07-28): a call that a client need not wait for.
+
+A task is a run: its id is the run's, so any worker finds it, also after a restart, and only its caller.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from ...agents.caller import Caller
+from ...agents.errors import AgencyClosed, AgentError, DefinitionError, RunCancelled
+from ...agents.runs.handle import RunHandle
+from ..problems import problem_of
+from ..server import Server
+from .approvals import decide, requests_of, waiting_for
+from .jsonrpc import error_of
+from .results import of_answer, progress_of
+
+Context = ServerRequestContext[Any, Any]
+
+TASKS: Final = "io.modelcontextprotocol/tasks"
+POLL: Final = 1_000
+"""Milliseconds after which a client should look again."""
+
+MISSING_CAPABILITY: Final = -32021
+
+
+class GetTask(types.RequestParams):
+    """Of ``tasks/get``."""
+
+    task_id: str
+
+
+class CancelTask(types.RequestParams):
+    """Of ``tasks/cancel``."""
+
+    task_id: str
+
+
+class UpdateTask(types.RequestParams):
+    """Of ``tasks/update``."""
+
+    task_id: str
+    input_responses: dict[str, Any] | None = None
+
+
+def has_tasks(context: Context) -> bool:
+    """Whether the client knows tasks."""
+    capabilities = context.session.client_capabilities
+    extensions = None if capabilities is None else capabilities.extensions
+    return context.protocol_version in MODERN_PROTOCOL_VERSIONS and extensions is not None and TASKS in extensions
+
+
+class Tasks:
+    """Answers what is asked of tasks.
+
+    Args:
+        server: whose runs.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def check(self, context: Context) -> None:
+        """Look whether the client may speak of tasks.
+
+        Raises:
+            MCPError: it does not know them.
+        """
+        if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            raise MCPError(types.METHOD_NOT_FOUND, "Method not found", context.method)
+        if not has_tasks(context):
+            needed: dict[str, Any] = {"requiredCapabilities": {"extensions": {TASKS: {}}}}
+            raise MCPError(MISSING_CAPABILITY, f"{context.method} is for clients that know {TASKS}", needed)
+
+    async def get(self, params: GetTask, caller: Caller) -> dict[str, Any]:
+        """How far a task is, and its result."""
+        return await task_of(self._server, await self._found(params.task_id, caller), caller)
+
+    async def update(self, params: UpdateTask, caller: Caller) -> dict[str, Any]:
+        """Take answers to what a task asks."""
+        handle = await self._found(params.task_id, caller)
+        try:
+            await decide(self._server.agency, handle, params.input_responses, caller)
+        except AgentError as error:
+            about = error_of(problem_of(error))
+            raise MCPError(about["code"], about["message"], about["data"]) from error
+        return {}
+
+    async def cancel(self, params: CancelTask, caller: Caller) -> dict[str, Any]:
+        """Have a task end. One that has ended stays as it is."""
+        await (await self._found(params.task_id, caller)).cancel("cancelled by the client")
+        return {}
+
+    async def _found(self, task: str, caller: Caller) -> RunHandle:
+        try:
+            return await self._server.agency.handle(task, caller=caller)
+        except AgencyClosed as error:
+            about = error_of(problem_of(error))
+            raise MCPError(about["code"], about["message"], about["data"]) from error
+        except (AgentError, DefinitionError):
+            raise MCPError(types.INVALID_PARAMS, f"there is no task {task!r:.100}, or it is another's") from None
+
+
+async def task_of(server: Server, handle: RunHandle, caller: Caller) -> dict[str, Any]:
+    """A run as a task."""
+    records = await handle.recorded()
+    status = await handle.status()
+    now = datetime.now(UTC).timestamp()
+    told: dict[str, Any] = {
+        "taskId": handle.id,
+        "status": "working",
+        "createdAt": _time(records[0].at if records else now),
+        "lastUpdatedAt": _time(records[-1].at if records else now),
+        "ttlMs": None,
+        "pollIntervalMs": POLL,
+    }
+    if status in ("ended", "failed"):
+        told |= await _end_of(server, handle)
+    elif status == "waiting":
+        asked = await waiting_for(server.agency, handle, caller)
+        if asked:
+            plain = {
+                key: request.model_dump(by_alias=True, mode="json", exclude_none=True)
+                for key, request in requests_of(asked).items()
+            }
+            told |= {"status": "input_required", "inputRequests": plain}
+        else:
+            told["statusMessage"] = "waits for a person who may decide"
+    elif records and progress_of(records[-1]):
+        told["statusMessage"] = progress_of(records[-1])
+    return told
+
+
+async def _end_of(server: Server, handle: RunHandle) -> dict[str, Any]:
+    agent = server.agency.agents.get(handle.agent)
+    try:
+        answer = await handle.answer()
+    except RunCancelled as error:
+        return {"status": "cancelled", "statusMessage": str(error)}
+    except AgentError as error:
+        return {"status": "failed", "error": error_of(problem_of(error, handle.id))}
+    result = of_answer(answer, typed=agent is not None and agent.output is not None)
+    return {"status": "completed", "result": result.model_dump(by_alias=True, mode="json", exclude_none=True)}
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
