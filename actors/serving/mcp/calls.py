@@ -29,11 +29,11 @@ from ..problems import Refused, problem_of, refuse
 from ..runs import Asked, begin, cancel_soon, leaving
 from ..server import OnDisconnect, Server
 from .approvals import decide, requests_of, waiting_for
-from .jsonrpc import SESSION, error_of
+from .jsonrpc import SESSION
 from .listing import held, output_schema
 from .published import ASK
 from .results import of_answer, of_problem, of_tool, progress_of
-from .tasks import has_tasks, task_of
+from .tasks import as_error, created, has_tasks
 
 Context = ServerRequestContext[Any, Any]
 
@@ -71,14 +71,14 @@ class Calls:
             known = ", ".join(names)
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r:.100}; there are {known}") from None
         except AgencyClosed as error:
-            raise _as_error(error) from error
+            raise as_error(error) from error
         except (AgentError, DefinitionError, Refused) as error:
             return of_problem(problem_of(error))
         except MCPError:
             raise
         except Exception as error:
             logger.error("MCP call of %.100r failed", params.name, exc_info=error)
-            raise _as_error(error) from error
+            raise as_error(error) from error
 
     async def cancel(self, context: Context, request_id: Any, caller: Caller) -> None:
         """End what a request of the same session has begun, in whichever process that is. One that has ended stays."""
@@ -111,7 +111,7 @@ class Calls:
             asked = _asked(agent, arguments, caller, _name_of(context, context.request_id, caller))
             handle = await begin(self._server, asked)
         if has_tasks(context):
-            return {**await task_of(self._server, handle, caller), "resultType": "task"}
+            return await created(handle)
         try:
             return await self._answered(context, handle, caller)
         except asyncio.CancelledError:
@@ -302,8 +302,3 @@ class _Telling:
         await asyncio.sleep(0)  # what a thread said last is in the loop's queue
         if self._sent:
             await asyncio.wait(self._sent)
-
-
-def _as_error(error: Exception) -> MCPError:
-    about = error_of(problem_of(error))
-    return MCPError(about["code"], about["message"], about["data"])

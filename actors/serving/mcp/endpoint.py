@@ -78,6 +78,8 @@ class McpEndpoint:
             return
         if SESSION not in request.headers and _has_sessions(request):
             send = _naming(send, uuid.uuid4().hex)
+        # The servers leave spaces around a value, which are no part of it.
+        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         await manager.handle_request(scope, receive, send)
 
     def _check_origin(self, request: HTTPConnection) -> None:

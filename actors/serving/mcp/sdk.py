@@ -77,6 +77,7 @@ def made(server: Server, tools: ToolRegistry, who: Who) -> McpServer[Any]:
     def serves(method: str, params_type: type[Any], answer: Callable[..., Any]) -> None:
         async def answered(context: Context, params: Any) -> Any:
             tasks.check(context)
+            tasks.check_name(context, params.task_id)
             return await answer(params, who(context))
 
         sdk.add_request_handler(method, params_type, answered)
