@@ -42,7 +42,7 @@ LEFT_OUT = {
     "2026-07-28": {
         "there are no prompts, resources, completions or logs of MCP's": (
             *(*_NO_PROMPTS, *_NO_RESOURCES[:4]),
-            *("completion-complete", "caching", "server-stateless"),
+            *("completion-complete", "caching", "server-stateless", "sep-2164-resource-not-found"),
         ),
         "a person is asked to approve, under an id, and never for a name or a model's answer": (
             "input-required-result-basic-elicitation",
@@ -54,6 +54,7 @@ LEFT_OUT = {
             "input-required-result-non-tool-request",
             "input-required-result-tampered-state",
             "input-required-result-capability-check",
+            "input-required-result-ignore-extra-params",
             "tasks-mrtr-composition",
         ),
         "no tool insists on tasks, and none has an error of JSON-RPC for its result": (
