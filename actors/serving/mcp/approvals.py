@@ -14,15 +14,10 @@ from ...agents.caller import Caller
 from ...agents.errors import UnknownApproval
 from ...agents.events import ApprovalRequested
 from ...agents.runs.handle import RunHandle
+from ..waiting import waiting_for
 
 SHOWN = 2_000
 """Characters of a call's arguments that are shown."""
-
-
-async def waiting_for(agency: Agency, handle: RunHandle, caller: Caller) -> tuple[ApprovalRequested, ...]:
-    """What of a run, and of those that work for it, waits for a caller."""
-    found = await agency.pending_approvals(caller=caller)
-    return tuple(one for one in found if handle.id in (one.run, one.root))
 
 
 def requests_of(asked: tuple[ApprovalRequested, ...]) -> dict[str, Any]:

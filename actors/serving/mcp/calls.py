@@ -23,12 +23,12 @@ from ....tools.threads import call_in_loop
 from ....tools.tool import Tool
 from ...agents.caller import Caller
 from ...agents.errors import AgencyClosed, AgentError, DefinitionError
-from ...agents.events import ApprovalRequested, RunEvent
 from ...agents.runs.handle import RunHandle
 from ..problems import Refused, problem_of, refuse
 from ..runs import Asked, begin, cancel_soon, leaving
 from ..server import OnDisconnect, Server
-from .approvals import decide, requests_of, waiting_for
+from ..waiting import until_asked
+from .approvals import decide, requests_of
 from .jsonrpc import SESSION
 from .listing import held, output_schema
 from .published import ASK
@@ -151,7 +151,7 @@ class Calls:
         answering: asyncio.Future[Any] = asyncio.ensure_future(handle.answer())
         try:
             if _can_ask(context):
-                asked = await self._until_asked(handle, caller, answering)
+                asked = await until_asked(self._server.agency, handle, caller, answering)
                 if asked:
                     return types.InputRequiredResult(input_requests=requests_of(asked), request_state=handle.id)
             answer = await answering
@@ -162,34 +162,6 @@ class Calls:
             for task in (answering, telling):
                 if task is not None:
                     task.cancel()
-
-    async def _until_asked(
-        self, handle: RunHandle, caller: Caller, answering: asyncio.Future[Any]
-    ) -> tuple[ApprovalRequested, ...]:
-        """Wait until the run waits for the caller; empty where it has ended."""
-        agency = self._server.agency
-        arrived = asyncio.Event()
-
-        def seen(event: RunEvent) -> None:
-            if isinstance(event, ApprovalRequested) and event.root == handle.id:
-                arrived.set()
-
-        unsubscribe = agency.subscribe(seen)
-        try:
-            while True:
-                arrived.clear()
-                asked = await waiting_for(agency, handle, caller)
-                if asked:
-                    return asked
-                waiting = asyncio.ensure_future(arrived.wait())
-                try:
-                    await asyncio.wait((answering, waiting), return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    waiting.cancel()
-                if answering.done():
-                    return ()
-        finally:
-            unsubscribe()
 
     # -- tools ---------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
 from ..problems import problem_of
 from ..server import Server
-from .approvals import decide, requests_of, waiting_for
+from ..waiting import waiting_for
+from .approvals import decide, requests_of
 from .jsonrpc import error_of
 from .results import of_answer, of_problem, progress_of
 
