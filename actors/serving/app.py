@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.wishes import WAIT, define
+from .a2a.endpoint import a2a
 from .mcp.endpoint import McpEndpoint
 from .mcp.published import published
 from .openai.chat import chat_completions, refusal
@@ -94,7 +95,7 @@ def serve(
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(routes=[*routes(server, deliveries), Route("/mcp", mcp)], lifespan=lifespan)
+    app = Starlette(routes=[*routes(server, deliveries), Route("/mcp", mcp), *a2a(server)], lifespan=lifespan)
     app.state.server = server
     return app
 

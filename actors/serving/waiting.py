@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from ..agents.agency import Agency
 from ..agents.caller import Caller
 from ..agents.events import ApprovalRequested, RunEvent
 from ..agents.runs.handle import RunHandle
 
+SHOWN: Final = 2_000
+
 
 async def waiting_for(agency: Agency, handle: RunHandle, caller: Caller) -> tuple[ApprovalRequested, ...]:
     """What of a run, and of those that work for it, waits for a caller."""
     found = await agency.pending_approvals(caller=caller)
     return tuple(one for one in found if handle.id in (one.run, one.root))
+
+
+def in_words(asked: ApprovalRequested) -> str:
+    """What a person is asked, for whoever may decide: with the call's arguments, of which at most `SHOWN` characters."""
+    arguments = asked.arguments if len(asked.arguments) <= SHOWN else f"{asked.arguments[:SHOWN]} …"
+    what = f"call {asked.tool} with {arguments}" if asked.tool else f"use more: {arguments}"
+    return f"The agent {asked.agent} wants to {what}{f' ({asked.why})' if asked.why else ''}."
 
 
 @contextmanager

@@ -14,10 +14,7 @@ from ...agents.caller import Caller
 from ...agents.errors import UnknownApproval
 from ...agents.events import ApprovalRequested
 from ...agents.runs.handle import RunHandle
-from ..waiting import waiting_for
-
-SHOWN = 2_000
-"""Characters of a call's arguments that are shown."""
+from ..waiting import in_words, waiting_for
 
 
 def requests_of(asked: tuple[ApprovalRequested, ...]) -> dict[str, Any]:
@@ -26,8 +23,6 @@ def requests_of(asked: tuple[ApprovalRequested, ...]) -> dict[str, Any]:
 
 
 def _question(asked: ApprovalRequested) -> types.ElicitRequest:
-    what = f"call {asked.tool} with {_short(asked.arguments)}" if asked.tool else f"use more: {_short(asked.arguments)}"
-    why = f" ({asked.why})" if asked.why else ""
     schema = {
         "type": "object",
         "properties": {
@@ -36,12 +31,7 @@ def _question(asked: ApprovalRequested) -> types.ElicitRequest:
         },
         "required": ["confirm"],
     }
-    message = f"The agent {asked.agent} wants to {what}{why}."
-    return types.ElicitRequest(params=types.ElicitRequestFormParams(message=message, requested_schema=schema))
-
-
-def _short(arguments: str) -> str:
-    return arguments if len(arguments) <= SHOWN else f"{arguments[:SHOWN]} …"
+    return types.ElicitRequest(params=types.ElicitRequestFormParams(message=in_words(asked), requested_schema=schema))
 
 
 async def decide(agency: Agency, handle: RunHandle, responses: Mapping[str, Any] | None, caller: Caller) -> None:
