@@ -20,6 +20,8 @@ from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .a2a.endpoint import a2a
+from .ag_ui.endpoint import refusal as ag_ui_refusal
+from .ag_ui.endpoint import run_agent
 from .limits.door import Door
 from .limits.entrance import ANSWER, entrance
 from .limits.limit import RequestLimit
@@ -179,6 +181,7 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
+        _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),

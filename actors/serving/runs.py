@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -176,10 +176,14 @@ def leaving(server: Server, request: Request, usual: OnDisconnect | None = None)
 
 
 async def watched(
-    server: Server, handle: RunHandle, after: str, when_left: OnDisconnect
+    server: Server,
+    handle: RunHandle,
+    after: str,
+    when_left: OnDisconnect,
+    enough: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[RunRecord | RunText]:
     """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
-    end."""
+    end, and before they have had enough."""
     ended = False
     try:
         async with aclosing(handle.stream(after=after)) as items:
@@ -191,7 +195,8 @@ async def watched(
         ended = True
         raise
     finally:
-        if not ended and when_left == "cancel" and not _is_paid(server, handle):
+        left = not ended and not enough()
+        if left and when_left == "cancel" and not _is_paid(server, handle):
             cancel_soon(server, handle)
 
 
