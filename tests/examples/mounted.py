@@ -1,5 +1,8 @@
 """An agency mounted into a service of one's own, which has other routes beside it; the same goes for Starlette."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -10,7 +13,16 @@ from callboard.testing import FunctionModel
 agents = serve(
     Agency(Agent("Clerk", "You are brief."), model=ChildSpec(FunctionModel, (lambda _: "Until six.",), name="model"))
 )
-app = FastAPI(lifespan=lambda _: agents.router.lifespan_context(agents))  # it starts the agency, and stops it
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Start what the service needs, and stop it: that of the agents is one of it."""
+    async with agents.router.lifespan_context(agents):
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
 app.mount("/agents", agents)
 
 

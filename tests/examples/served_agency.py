@@ -25,8 +25,6 @@ async def main() -> None:
     listening = socket.create_server(("127.0.0.1", 0))  # a service of yours: uvicorn service:app
     server = uvicorn.Server(uvicorn.Config(serve(agency), log_level="warning"))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
-        await asyncio.sleep(0.01)
     async with AsyncOpenAI(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}/v1", api_key="none") as client:
         print([model.id async for model in client.models.list()])
         whole = await client.chat.completions.create(

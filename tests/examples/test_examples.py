@@ -365,6 +365,7 @@ PRINTS = {
     ],
     "stash.py": ["tea: not open yet", "cake: not open yet", "tea 3, cake 5", "tea 3"],
     "garbage.py": ["fewer collections: True", "less time in them: True"],
+    "responses.py": ["Rome and by train", "Rome and by bike", "city='Rome' days=3", "one ", "two three"],
     "routers.py": ["ann: hello, how are you, bye", "bob: hi", "3 workers", "ready, ready, ready"],
     "simulation_coverage.py": [
         "by chance: 101 schedules, 15 edges, nothing found",
@@ -399,6 +400,12 @@ PRINTS = {
         "checkout took None",
         "__main__.Checkout: 3 processed, 1 failed, 0 waiting",
         "half of them took at most 0.01 s: True",
+    ],
+    "operations.py": [
+        "pay {'amount': 50}",
+        "['accepted', 'started', 'completed', 'approval_asked', 'approval_decided', 'tools_started', 'tool_returned', "
+        "'completed', 'ended']",
+        "Done: paid 40.",
     ],
     "token_counter.py": ["8 tokens to send", "7 tokens came back"],
     "task_graph.py": [

@@ -29,17 +29,7 @@ def test_the_page_shows_the_files_as_they_are(name: str) -> None:
 async def test_workers_of_gunicorn_share_a_journal_and_one_that_is_killed_is_replaced(tmp_path: Path) -> None:
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    command = [sys.executable, "-m", "gunicorn", "service:app", "--worker-class", "uvicorn_worker.UvicornWorker"]
-    command += ["--workers", "2", "--bind", f"fd://{listening.fileno()}", "--worker-tmp-dir", str(tmp_path)]
-    environment = offline() | {"JOURNAL": str(tmp_path / "j.db")}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--pid", str(tmp_path / "pid"), "--no-control-socket"],
-            cwd=DEPLOYING,
-            env=environment,
-            pass_fds=[listening.fileno()],
-            stderr=log,
-        )
+    process = _gunicorn(listening, tmp_path)
     try:
         with listening:
             async with httpx.AsyncClient(base_url=url, timeout=60) as client:
@@ -55,6 +45,20 @@ async def test_workers_of_gunicorn_share_a_journal_and_one_that_is_killed_is_rep
         process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(process.wait)
     assert process.returncode == 0, (tmp_path / "log").read_text()
+
+
+def _gunicorn(listening: socket.socket, folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "gunicorn", "service:app", "--worker-class", "uvicorn_worker.UvicornWorker"]
+    command += ["--workers", "2", "--bind", f"fd://{listening.fileno()}", "--worker-tmp-dir", str(folder)]
+    environment = offline() | {"JOURNAL": str(folder / "j.db")}
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(
+            [*command, "--no-control-socket"],
+            cwd=DEPLOYING,
+            env=environment,
+            pass_fds=[listening.fileno()],
+            stderr=log,
+        )
 
 
 def _children(parent: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -61,8 +62,10 @@ async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries:
     except (AgentError, JournalError, Refused):
         await deliveries.withdraw(run)
         raise
-    finally:
-        deliveries.begin(run)  # also where whoever asks has gone: the run may be there
+    except asyncio.CancelledError:
+        await asyncio.shield(deliveries.begin(run, webhook))  # the run may be there all the same
+        raise
+    await deliveries.begin(run, webhook)
     return handle
 
 
@@ -85,6 +88,8 @@ async def run_events(server: Server, request: Request) -> Response:
     204 tells a browser's EventSource not to connect again: the run has ended, and nothing comes behind.
     """
     handle = await _found(server, request)
+    if request.method == "HEAD":
+        return Response(media_type=EventStream.media_type)
     after = _position(request.headers.get(RESUME, ""))
     if after and await handle.status() in _OVER and not [one async for one in handle.events(after=after)]:
         return Response(status_code=204)
