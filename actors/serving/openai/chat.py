@@ -25,7 +25,7 @@ from ...agents.turns.questions import as_messages
 from ..answers import Json
 from ..problems import Problem, refuse
 from ..requests import read_json
-from ..runs import KEY, Asked, answer_of, begin, leaving
+from ..runs import KEY, Asked, answer_of, begin, headers_of, leaving
 from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
 from ..streams import RESUME, Place, events_of
@@ -82,11 +82,11 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     if form is not None or include_usage or notes:
         format = body["response_format"] if form is not None else None
         options["metadata"] = {ABOUT: {"format": format, "usage": include_usage, "notes": list(notes)}}
-    about = Asked(asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, options)
+    about = Asked(asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, options, request)
     handle = await begin(server, about)
     if stream:
         return await _streamed(server, handle, Place(handle.id), when_left)
-    return _whole(await answer_of(server, request, handle), form, notes)
+    return await _whole(server, handle, await answer_of(server, request, handle), form, notes)
 
 
 async def get_completion(server: Server, request: Request) -> Response:
@@ -103,7 +103,7 @@ async def get_completion(server: Server, request: Request) -> Response:
         return await _streamed(server, handle, place, "continue")
     about = (await handle.metadata()).get(ABOUT, _NOTHING)
     form = output_type(about["format"], "response_format", nested="json_schema")
-    return _whole(await answer_of(server, request, handle), form, tuple(about["notes"]))
+    return await _whole(server, handle, await answer_of(server, request, handle), form, tuple(about["notes"]))
 
 
 def _streaming(body: Mapping[str, Any]) -> tuple[bool, bool]:
@@ -169,10 +169,12 @@ def _options(body: Mapping[str, Any], asked: Wanted) -> dict[str, Any]:
     return options
 
 
-def _whole(answer: Answer, form: JsonSchema | None, notes: tuple[str, ...]) -> Response:
+async def _whole(
+    server: Server, handle: RunHandle, answer: Answer, form: JsonSchema | None, notes: tuple[str, ...]
+) -> Response:
     if form is not None:
         answer = replace(answer, text=as_json(answer.text))
-    return Json(whole(answer, notes), headers={"callboard-run": answer.run})
+    return Json(whole(answer, notes), headers=await headers_of(server, handle))
 
 
 def whole(answer: Answer, notes: tuple[str, ...]) -> dict[str, Any]:
