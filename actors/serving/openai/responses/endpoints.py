@@ -30,6 +30,7 @@ from .items import input_items, page
 from .reading import as_it_is, find, response_of
 from .resource import ABOUT, ADDED, INCOMPLETE, Response
 from .resuming import Place, events_behind
+from .turns import turn
 
 
 async def create(server: Server, request: Request, agent: str | None = None) -> HttpResponse:
@@ -53,7 +54,9 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
         return _streamed(server, handle, response_of(handle, about), place, when_left)
     wished = read(body)
     name = agent if agent is not None else server.agent(wished.model or server.agency.entry)
-    handle = await _begun(server, wished, name, caller, body, request)
+    key = request.headers.get(KEY, "")
+    async with turn(server, wished.conversation or (wished.previous and key)):
+        handle = await _begun(server, wished, name, caller, body, request)
     response = response_of(handle, (await handle.metadata())[ABOUT])
     if wished.stream:
         return _streamed(server, handle, response, Place(), when_left)
