@@ -86,7 +86,8 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     handle = await begin(server, about)
     if stream:
         return await _streamed(server, handle, Place(handle.id), when_left)
-    return await _whole(server, handle, await answer_of(server, request, handle), form, notes)
+    answer = await answer_of(server, request, handle)
+    return _whole(answer, form, notes, await headers_of(server, handle))
 
 
 async def get_completion(server: Server, request: Request) -> Response:
@@ -103,7 +104,8 @@ async def get_completion(server: Server, request: Request) -> Response:
         return await _streamed(server, handle, place, "continue")
     about = (await handle.metadata()).get(ABOUT, _NOTHING)
     form = output_type(about["format"], "response_format", nested="json_schema")
-    return await _whole(server, handle, await answer_of(server, request, handle), form, tuple(about["notes"]))
+    answer = await answer_of(server, request, handle)
+    return _whole(answer, form, tuple(about["notes"]), await headers_of(server, handle))
 
 
 def _streaming(body: Mapping[str, Any]) -> tuple[bool, bool]:
@@ -169,12 +171,10 @@ def _options(body: Mapping[str, Any], asked: Wanted) -> dict[str, Any]:
     return options
 
 
-async def _whole(
-    server: Server, handle: RunHandle, answer: Answer, form: JsonSchema | None, notes: tuple[str, ...]
-) -> Response:
+def _whole(answer: Answer, form: JsonSchema | None, notes: tuple[str, ...], headers: Mapping[str, str]) -> Response:
     if form is not None:
         answer = replace(answer, text=as_json(answer.text))
-    return Json(whole(answer, notes), headers=await headers_of(server, handle))
+    return Json(whole(answer, notes), headers=headers)
 
 
 def whole(answer: Answer, notes: tuple[str, ...]) -> dict[str, Any]:
