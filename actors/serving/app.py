@@ -13,13 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .limits.door import Door
-from .limits.entrance import entrance
+from .limits.entrance import ANSWER, entrance
 from .limits.limit import RequestLimit
 from .openai.chat import chat_completions, refusal
 from .openai.models import get_model, list_models
@@ -183,21 +184,36 @@ def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -
 
 
 def _route(server: Server, path: str, endpoint: Endpoint, *methods: str, refusal: Refusal = refusal) -> Route:
-    """A route whose errors are told in the protocol's own shape."""
+    return Route(path, _Answered(server, endpoint, refusal), methods=list(methods))
 
-    async def answered(request: Request) -> Response:
+
+class _Answered:
+    """An endpoint whose errors are told in the protocol's own shape. It leaves the answer to `Entrance`, which sends it.
+
+    Args:
+        server: whose it is.
+        endpoint: answers.
+        refusal: makes an answer of what went wrong.
+    """
+
+    def __init__(self, server: Server, endpoint: Endpoint, refusal: Refusal) -> None:
+        self._server = server
+        self._endpoint = endpoint
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        request = Request(scope, receive, send)
         try:
-            response = await endpoint(server, request)
+            response = await self._endpoint(self._server, request)
         except Exception as error:
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)
-            response = refusal(problem)
-        if server.draining:
+            response = self._refusal(problem)
+        if self._server.draining:
             response.headers["connection"] = "close"
-        return response
-
-    return Route(path, answered, methods=list(methods))
+        scope[ANSWER] = response
 
 
 def server_failed(request: Request, error: Exception) -> Any:
