@@ -171,11 +171,17 @@ def leaving(server: Server, request: Request) -> OnDisconnect:
     raise refuse(400, "invalid_header", f"{ON_DISCONNECT} is continue or cancel, not {wish:.40}", ON_DISCONNECT)
 
 
-async def watched(
+def watched(
     server: Server, handle: RunHandle, after: str, when_left: OnDisconnect
 ) -> AsyncGenerator[RunRecord | RunText]:
     """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
     end."""
+    if when_left == "continue" or _is_paid(server, handle):
+        return handle.stream(after=after)
+    return _ended_when_left(server, handle, after)
+
+
+async def _ended_when_left(server: Server, handle: RunHandle, after: str) -> AsyncGenerator[RunRecord | RunText]:
     ended = False
     try:
         async with aclosing(handle.stream(after=after)) as items:
@@ -187,7 +193,7 @@ async def watched(
         ended = True
         raise
     finally:
-        if not ended and when_left == "cancel" and not server.draining and not _is_paid(server, handle):
+        if not ended and not server.draining:
             cancelling = asyncio.ensure_future(handle.cancel("its client has gone"))
             _CANCELLING.add(cancelling)
             cancelling.add_done_callback(_cancelled)

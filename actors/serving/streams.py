@@ -65,6 +65,7 @@ async def events_of(
     when_left: OnDisconnect,
     made: Expand,
     failed: Callable[[Problem], Any],
+    last: Event | None = None,
 ) -> AsyncGenerator[Event]:
     """The events of a run behind a place, until its end.
 
@@ -76,25 +77,29 @@ async def events_of(
         made: makes the payloads. It is shown all records of the run in order; those before the place first, whose
             events are not sent again.
         failed: makes the payload that tells of an error, the last event then.
+        last: what is sent at the end otherwise, where the protocol has such an event.
     """
     before, sent = place.cursor, place.sent
+    items = watched(server, handle, before, when_left)
     try:
         if before:
             await _catch_up(made, handle, before)
-        async with aclosing(watched(server, handle, before, when_left)) as items:
-            async for item in items:
-                payloads = list(made(item))
-                for index, payload in enumerate(payloads, 1):
-                    if index > sent:
-                        where = item.cursor if index == len(payloads) else f"{before}+{index}"
-                        yield Event(payload, f"{handle.id}:{where}")
-                if payloads:
-                    sent = 0
-                before = item.cursor
-                if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
-                    problem = await problem_of_end(handle)
-                    if problem is not None:
-                        yield Event(failed(problem), f"{handle.id}:{item.cursor}")
+        async for item in items:
+            payloads = list(made(item))
+            for index, payload in enumerate(payloads, 1):
+                if index > sent:
+                    where = item.cursor if index == len(payloads) else f"{before}+{index}"
+                    yield Event(payload, f"{handle.id}:{where}")
+            if payloads:
+                sent = 0
+            before = item.cursor
+            if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
+                problem = await problem_of_end(handle)
+                if problem is not None:
+                    last = None
+                    yield Event(failed(problem), f"{handle.id}:{item.cursor}")
+        if last is not None:
+            yield last
     except TextBegunAnew:
         message = "the model was asked again and says something else: what came of this answer is void; ask for the run"
         yield Event(failed(Problem(409, "answer_changed", message, run=handle.id)))
@@ -102,6 +107,8 @@ async def events_of(
         yield Event(failed(problem_of(error, handle.id)), retry=COME_BACK)
     except (AgentError, Refused) as error:
         yield Event(failed(problem_of(error, handle.id)))
+    finally:
+        await items.aclose()
 
 
 async def _catch_up(made: Expand, handle: RunHandle, where: str) -> None:

@@ -5,8 +5,7 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -125,18 +124,5 @@ def whole(answer: Answer, notes: tuple[str, ...]) -> dict[str, Any]:
 def _streamed(server: Server, handle: RunHandle, place: Place, left: OnDisconnect, include_usage: bool) -> Response:
     made = Chunks(handle.id, handle.agent, include_usage=include_usage)
 
-    async def events() -> AsyncGenerator[Event]:
-        failed = False
-
-        def told(problem: Problem) -> Any:
-            nonlocal failed
-            failed = True
-            return error_body(problem)
-
-        async with aclosing(events_of(server, handle, place, left, made.take, told)) as given:
-            async for event in given:
-                yield event
-        if not failed:
-            yield Event("[DONE]")
-
-    return EventStream(server, events(), {"callboard-run": handle.id})
+    events = events_of(server, handle, place, left, made.take, error_body, Event("[DONE]"))
+    return EventStream(server, events, {"callboard-run": handle.id})
