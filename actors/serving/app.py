@@ -188,7 +188,7 @@ def _route(server: Server, path: str, endpoint: Endpoint, *methods: str, refusal
 
 
 class _Answered:
-    """An endpoint whose errors are told in the protocol's own shape. It leaves the answer to `Entrance`, which sends it.
+    """An endpoint whose errors are told in the protocol's own shape. The answer is left to `Entrance`, which sends it.
 
     Args:
         server: whose it is.
