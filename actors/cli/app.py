@@ -152,7 +152,7 @@ def serve(
         import_from: a folder to look in for the modules that are named.
         reload: for development: start anew when a file changes.
         drain: seconds for which runs under way are waited for in the end, 30 by default; others go on with the rest.
-        authenticate: module:name of the function that says who asks.
+        authenticate: module:name of what says who asks; an ASGI application says it itself.
         allow_anyone: let everybody ask who can reach the address.
         webhooks: module:name of the Webhooks that runs in the background may name, to be told of their end.
     """
