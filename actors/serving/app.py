@@ -22,7 +22,7 @@ from ..agents.wishes import WAIT, define
 from .limits.door import Door
 from .limits.entrance import ANSWER, entrance
 from .limits.limit import RequestLimit
-from .openai.chat import chat_completions
+from .openai.chat import chat_completions, get_completion
 from .openai.errors import refusal
 from .openai.models import get_model, list_models
 from .openai.responses.routes import OF_AGENTS, ROUTES
@@ -158,6 +158,7 @@ def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
     """The routes of a server, those that are asked most first."""
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
