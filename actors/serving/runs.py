@@ -62,6 +62,8 @@ async def begin(server: Server, asked: Asked) -> RunHandle:
     """
     till = server.till
     options = dict(asked.options or {})
+    if till is None:
+        _look_for_price(server, asked.agent)
     if till is None or not till.records(asked.agent):
         return await _begun(server, asked, options, run_of(asked) if asked.key else "")
     bill = Bill(asked.agent, asked.caller, asked.connection)
@@ -76,6 +78,13 @@ async def begin(server: Server, asked: Asked) -> RunHandle:
         return await _begun(server, asked, options, run)
     finally:
         till.watch(run)  # whatever became of it: what was not begun costs nothing
+
+
+def _look_for_price(server: Server, agent: str) -> None:
+    """An agent that was given a price, or was added with one, while nobody takes any is not given away."""
+    found = server.agency.agents.get(agent)
+    if found is not None and found.price is not None:
+        raise refuse(402, "payment_required", f"agent {agent} has a price, and no payments are taken here")
 
 
 async def _begun(server: Server, asked: Asked, options: dict[str, Any], run: str) -> RunHandle:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from starlette.requests import HTTPConnection
@@ -65,6 +65,8 @@ class Server:
     """Whether it has been told to stop: clients that are sent away have not gone by themselves."""
     leaving: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
     """What ends once it has stopped, where it was told to."""
+    streams: set[asyncio.Task[Any]] = field(default_factory=set, init=False, repr=False)
+    """The requests that are being sent a stream."""
     also_waited_for: list[Callable[[], Awaitable[object]]] = field(default_factory=list, init=False, repr=False)
     """What is waited for besides runs when it drains."""
     _asking: int = field(default=0, init=False)

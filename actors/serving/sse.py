@@ -70,6 +70,7 @@ class EventStream(Response):
         self.status_code = 200
         self.background = None
         self._every = server.ping
+        self._streams = server.streams
         self._events = events
         self._sending = 0
         """How many pieces are being sent: the client has not taken all that was before them."""
@@ -92,6 +93,7 @@ class EventStream(Response):
                 pass
             give_up()
 
+        self._streams.add(task)
         self._last = loop.time()
         leaving = loop.create_task(leave())
         pinging = loop.create_task(self._ping(send, give_up)) if self._every else None
@@ -104,6 +106,7 @@ class EventStream(Response):
             if not self._left or task.uncancel() > 0:
                 raise
         finally:
+            self._streams.discard(task)
             for one in (leaving, pinging):
                 if one is not None:
                     one.cancel()

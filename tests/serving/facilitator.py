@@ -113,7 +113,8 @@ class Scheme:
         return requirements
 
     def create_payment_payload(self, requirements: PaymentRequirements, *more: Any) -> dict[str, Any]:
-        return {"signature": "0xsigned", "authorization": {"nonce": uuid4().hex, "value": requirements.amount}}
+        nonce = uuid4().hex
+        return {"signature": f"0x{nonce}", "authorization": {"nonce": nonce, "value": requirements.amount}}
 
 
 def paying(url: str) -> httpx.AsyncClient:
@@ -130,7 +131,8 @@ def decoded(header: str) -> dict[str, Any]:
 def signed(wanted: str, nonce: str = "", **changed: Any) -> dict[str, str]:
     """The header with a payment for what a 402 wants."""
     requirements = decoded(wanted)["accepts"][0]
-    inner = {"signature": "0xsigned", "authorization": {"nonce": nonce or uuid4().hex, "value": requirements["amount"]}}
+    nonce = nonce or uuid4().hex
+    inner = {"signature": f"0x{nonce}", "authorization": {"nonce": nonce, "value": requirements["amount"]}}
     payload = {"x402Version": 2, "payload": inner, "accepted": requirements, **changed}
     return {"payment-signature": base64.b64encode(json.dumps(payload).encode()).decode()}
 

@@ -106,7 +106,7 @@ async def test_keys_of_an_agencys_own_journal_outlive_the_process_and_retention(
     async with served(helper(journal=path), authenticate=keys) as at:
         assert await asks(at, bearer(key)) == 200
         (kept,) = await keys.list()
-        assert kept.caller == Caller("ada", "acme", frozenset({"sales", "owner"}))
+        assert kept.caller == Caller("ada", "acme", frozenset({"sales", "owner"}), "laptop")
         assert (kept.name, kept.caller.key, kept.expires_at, kept.revoked_at) == ("laptop", "laptop", None, None)
     with closing(sqlite3.connect(path)) as file:
         everything = "\n".join(file.iterdump())

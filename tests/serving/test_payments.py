@@ -15,7 +15,7 @@ import pytest
 from callboard import Agency, Agent, ApiKeys, MemoryJournal, Payments, RequestLimit, ToolCall, pricing, serve, tool
 from callboard import usage_records as usage
 from callboard.actors.agents.errors import DefinitionError
-from callboard.actors.serving.payments.record import NEXT, digest_of, fold
+from callboard.actors.serving.payments.record import NEXT, fold, marks_of
 from callboard.tools import ToolDefinitionError
 from tests.durable.support import eventually
 
@@ -138,6 +138,12 @@ async def test_a_payment_is_taken_once_however_often_it_is_sent() -> None:
         spelled["resource"] = {"url": "x"}
         more = base64.b64encode(json.dumps(spelled, indent=3).encode()).decode()
         assert (await asks(at, {"payment-signature": more})).headers["callboard-run"] == again.headers["callboard-run"]
+        spelled["payload"]["permit2Authorization"] = {"nonce": "made up"}
+        spelled["payload"]["authorization"]["from"] = "somebody"
+        other_words = base64.b64encode(json.dumps(spelled).encode()).decode()
+        bank.taken.clear()  # as if it had not been settled yet
+        assert (await asks(at, {"payment-signature": other_words})).json()["error"]["code"] == "payment_used"
+        bank.taken += bank.settled
         with_key = await asks(at, {**paid, "idempotency-key": "k"})
         assert (with_key.status_code, with_key.json()["error"]["code"]) in (
             (402, "payment_invalid"),
@@ -430,12 +436,21 @@ def test_no_event_follows_but_those_of_the_table() -> None:
 
 
 def test_one_payment_is_one_however_it_is_written_and_two_are_two() -> None:
-    def payment(nonce: str, **more: Any) -> dict[str, Any]:
-        accepted = {"scheme": "exact", "network": "eip155:1", "amount": "1"}
-        return {"payload": {"authorization": {"nonce": nonce}, **more}, "accepted": accepted}
+    def marks(**inner: Any) -> set[str]:
+        return set(marks_of({"payload": inner, "accepted": {"scheme": "exact", "network": "eip155:1"}}))
 
-    assert digest_of(payment("0xAB", signature="1")) == digest_of(payment("0xab", signature="2"))
-    assert digest_of(payment("0xab")) != digest_of(payment("0xac"))
+    one = marks(authorization={"from": "0xA", "nonce": "0xAB", "value": "1"}, signature="0x1")
+    for same in (
+        marks(authorization={"nonce": "0xab", "from": "0xa", "value": 1, "note": "x"}, signature="0x2"),
+        marks(authorization={"nonce": "0xff"}, signature="0X1"),
+        marks(permit2Authorization={"nonce": 7}, authorization={"nonce": "0xab", "from": "0xa"}),
+    ):
+        assert one & same
+    assert not one & marks(authorization={"from": "0xA", "nonce": "0xAC"}, signature="0x3")
+    assert not one & marks(authorization={"from": "0xB", "nonce": "0xAB"}, signature="0x3")
+    assert marks(transaction="AbC=") & marks(transaction="AbC=", note="x")
+    assert marks(other=1) == marks(other=1)
+    assert marks(other=1) != marks(other=2)
 
 
 async def test_a_run_in_the_background_is_paid_for_and_its_answer_kept_back_until_it_is_taken() -> None:
@@ -457,3 +472,22 @@ async def test_a_run_in_the_background_is_paid_for_and_its_answer_kept_back_unti
         await eventually(lambda: bank.taken, "a settlement")
         looked = await client.get(made.headers["location"])
         assert looked.json()["answer"]["text"] == "one two three"
+
+
+async def test_an_agent_that_comes_later_with_a_price_is_not_given_away() -> None:
+    late = pricing("$0.07")(Agent("Late"))
+    async with facilitator() as bank:
+        agency = poet()
+        async with served(agency, payments=bank.payments()) as at:
+            await agency.add_agent(late)
+            answer = await asks(at, {}, model="Late")
+            assert answer.status_code == 402
+            assert decoded(answer.headers["payment-required"])["accepts"][0]["amount"] == "70000"
+            assert (await asks(at, signed(answer.headers["payment-required"]), model="Late")).status_code == 200
+            cheap = signed(await wanted(at))
+            assert (await asks(at, cheap, model="Late")).json()["error"]["code"] == "payment_invalid"
+    free = Agency(Agent("Free"), model=speaker())
+    async with served(free) as at:
+        await free.add_agent(late)
+        assert (await asks(at, {}, model="Free")).status_code == 200
+        assert (await asks(at, {}, model="Late")).status_code == 402

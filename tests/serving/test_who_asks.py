@@ -160,7 +160,7 @@ async def test_the_caller_reaches_tools_hooks_and_scopes() -> None:
         assert await status(sales, "Shop") == 200
         assert seen
         assert ran
-        assert {*seen, *ran} == {Caller("ada", "acme", frozenset({"sales"}))}
+        assert {*seen, *ran} == {Caller("ada", "acme", frozenset({"sales"}), "sales")}
         assert {caller.key for caller in (*seen, *ran)} == {"sales"}
         ran.clear()
         assert await status(plain, "Shop") == 200  # the tool is as if it were not there
@@ -186,7 +186,7 @@ async def test_the_caller_reaches_approvals_and_conversations() -> None:
             while not agency.approvals:
                 await anext(read)
             (approval,) = agency.approvals
-            assert approval.caller == Caller("ada", "acme")
+            assert approval.caller.is_same(Caller("ada", "acme"))
             with pytest.raises(NotAllowed):
                 agency.approve(approval, caller=Caller("eve", "acme"))
             agency.approve(approval, caller=Caller("ada", "acme"))

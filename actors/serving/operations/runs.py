@@ -85,6 +85,8 @@ async def run_events(server: Server, request: Request) -> Response:
     204 tells a browser's EventSource not to connect again: the run has ended, and nothing comes behind.
     """
     handle = await _found(server, request)
+    if request.method == "HEAD":
+        return Response(media_type=EventStream.media_type)
     after = _position(request.headers.get(RESUME, ""))
     if after and await handle.status() in _OVER and not [one async for one in handle.events(after=after)]:
         return Response(status_code=204)

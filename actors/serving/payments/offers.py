@@ -31,14 +31,17 @@ class Offers:
     def __init__(self, agency: Agency, payments: Payments) -> None:
         self._agency = agency
         self._payments = payments
-        agents = agency.agents.items()
-        self.prices = {name: as_price(agent.price) for name, agent in agents if agent.price is not None}
-        """US dollars of an answer, of the agents that have a price."""
-        self.calls: Mapping[str, Mapping[str, Decimal]] = {
-            name: {tool.name: as_price(tool.price) for tool in agent.all_tools if tool.price is not None}
-            for name, agent in agents
-        }
-        """US dollars of a call, by agent and tool."""
+
+    def price(self, agent: str) -> Decimal | None:
+        """US dollars of an agent's answer; None where it has no price, or there is no such agent any more."""
+        found = self._agency.agents.get(agent)
+        return None if found is None or found.price is None else as_price(found.price)
+
+    def calls(self, agent: str) -> Mapping[str, Decimal]:
+        """US dollars of a call, of the tools of an agent that have a price."""
+        found = self._agency.agents.get(agent)
+        tools = () if found is None else found.all_tools
+        return {tool.name: as_price(tool.price) for tool in tools if tool.price is not None}
 
     async def read(self, agent: str, connection: HTTPConnection | None) -> dict[str, Any]:
         """The payment that a request brings, with what it has to be like, as plain data.
@@ -55,7 +58,9 @@ class Offers:
         given = connection.headers.getlist(HEADER) if connection is not None else []
         if not given:
             raise await self.wanted(agent, f"agent {agent} answers who pays: see the header payment-required")
-        requirements = await self._payments.wanted(self.prices[agent])
+        price = self.price(agent)
+        assert price is not None
+        requirements = await self._payments.wanted(price)
         try:
             plain = json.loads(base64.b64decode(given[0], validate=True))
             payload = PaymentPayload.model_validate(plain)
@@ -74,7 +79,7 @@ class Offers:
         """The refusal of who has not paid, with what a payment has to be like."""
         from x402.schemas import PaymentRequired, ResourceInfo
 
-        price = self.prices.get(agent)
+        price = self.price(agent)
         if price is None:
             return Refused(Problem(402, code, message))
         url = f"/{agent}/chat/completions"

@@ -137,14 +137,27 @@ def fold(events: Iterable[Mapping[str, Any]]) -> Payment:
     return payment
 
 
-_SIGNED: Final = ("authorization", "permit2Authorization", "transaction")
-"""What of a payload makes it one payment, whatever else is written beside it: in the schemes for EVM and Solana."""
+_SIGNED: Final = ("authorization", "permit2Authorization")
+"""What is signed in the schemes for EVM: whom it is from and its nonce make it one payment, whatever else is there."""
+
+_WHOLE: Final = ("transaction", "signature")
+"""Texts that are one payment each: Solana's, and what was signed with."""
 
 
-def digest_of(payload: Mapping[str, Any]) -> str:
-    """What tells two payments apart: of what is signed, not of how it is written."""
-    inner = payload["payload"]
-    signed = next(([name, inner[name]] for name in _SIGNED if inner.get(name)), ["payload", inner])
-    accepted = payload["accepted"]
-    text = json.dumps([accepted["scheme"], accepted["network"], signed], sort_keys=True).lower()
+def marks_of(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells two payments apart, each mark by itself: of what is signed, not of how it is written. Who adds
+    something to a payment, or writes it otherwise, has one of its marks at least."""
+    inner, accepted = payload["payload"], payload["accepted"]
+    found: list[Any] = []
+    for name in _SIGNED:
+        given = inner.get(name)
+        if isinstance(given, Mapping) and given.get("nonce") is not None:
+            found.append([name, str(given.get("from", "")), str(given["nonce"])])
+    found += [[name, inner[name]] for name in _WHOLE if isinstance(inner.get(name), str) and inner[name]]
+    where = [accepted["scheme"], accepted["network"]]
+    return tuple(_hashed([*where, *mark]) for mark in found or [["payload", inner]])
+
+
+def _hashed(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True).lower()
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -26,7 +26,7 @@ from ..problems import Refused
 from .keeping import Held, journal_of, left_over, look_at, take_up
 from .offers import Offers, coded
 from .payments import Payments, unavailable
-from .record import DONE, Payment, UsageRecord, digest_of
+from .record import DONE, Payment, UsageRecord, marks_of
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -75,11 +75,11 @@ class Till:
 
     def records(self, agent: str) -> bool:
         """Whether it is recorded who uses an agent: it, or a tool of its own, has a price."""
-        return agent in self._offers.prices or bool(self._offers.calls.get(agent))
+        return self._offers.price(agent) is not None or bool(self._offers.calls(agent))
 
     def takes(self, agent: str) -> bool:
         """Whether an agent answers only who pays."""
-        return self._payments.takes and agent in self._offers.prices
+        return self._payments.takes and self._offers.price(agent) is not None
 
     # -- before a run --------------------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class Till:
             Refused: it has no payment.
         """
         offer = await self._offers.read(bill.agent, bill.connection)
-        return f"pay-{digest_of(offer['payload'])[:40]}"
+        return f"pay-{marks_of(offer['payload'])[0][:40]}"
 
     async def take(self, bill: Bill, run: str) -> None:
         """See that a run is paid for that is about to be begun, or was begun already by the same request.
@@ -134,7 +134,8 @@ class Till:
             return  # somebody else was quicker
         about = {**self._about(bill), "offer": offer, "payer": verdict.payer or ""}
         try:
-            await held.append("paid", about, keys=(f"payment/{digest_of(offer['payload'])}",), labels=_labels(bill))
+            keys = [f"payment/{mark}" for mark in marks_of(offer["payload"])]
+            await held.append("paid", about, keys=keys, labels=_labels(bill))
         except KeyTaken:
             self._held.pop(run, None)
             journal_of(self._agency).forget(held.stream.name)
@@ -154,7 +155,7 @@ class Till:
 
     def _about(self, bill: Bill) -> dict[str, Any]:
         caller = bill.caller
-        price = self._offers.prices.get(bill.agent, Decimal(0))
+        price = self._offers.price(bill.agent) or Decimal(0)
         who = {"user": caller.user, "tenant": caller.tenant, "key": caller.key}
         return {"agent": bill.agent, **who, "at": self._clock(), "price": str(price)}
 
@@ -243,7 +244,7 @@ class Till:
             await held.append("lost", {"why": why})
 
     def _used(self, agent: str, answer: Answer) -> dict[str, Any]:
-        prices = self._offers.calls.get(agent, {})
+        prices = self._offers.calls(agent)
         calls: dict[str, int] = {}
         for step in answer.steps:
             for call in step.calls:
@@ -268,7 +269,7 @@ class Till:
 
     def start(self) -> None:
         """Go on with payments that whoever was at them has left, now and from time to time."""
-        if self._sweeper is None:
+        if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="payments left over")
 
     async def _sweep(self) -> None:
@@ -277,7 +278,6 @@ class Till:
                 for run in await left_over(self._agency):
                     self.watch(run)
             except AgencyClosed:
-                self._sweeper = None
                 return
             except JournalError as error:
                 logger.warning("payments left over cannot be looked for: %s", type(error).__name__)

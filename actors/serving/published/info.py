@@ -26,7 +26,7 @@ async def agent_info(server: Server, request: Request, agent: str) -> Response:
     caller = await server.caller(request)
     if agent not in server.agency.open_to(caller):
         raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
-    return JSONResponse(about(server, agent, caller))
+    return JSONResponse(about(server, agent, caller, request.scope.get("root_path", "")))
 
 
 async def list_agents(server: Server, request: Request) -> Response:
@@ -35,15 +35,23 @@ async def list_agents(server: Server, request: Request) -> Response:
     for name in request.query_params:
         if name != "q":
             raise refuse(400, "unknown_parameter", f"{name!r:.80} is no parameter of the query; there is q", name[:80])
-    found = [about(server, name, caller) for name in server.agency.open_to(caller)]
+    root = request.scope.get("root_path", "")
+    found = [about(server, name, caller, root) for name in server.agency.open_to(caller)]
     words = request.query_params.get("q")
     if words is not None:
         found = _ranked(found, words)
     return JSONResponse({"agents": found[:MOST]})
 
 
-def about(server: Server, name: str, caller: Caller) -> dict[str, Any]:
-    """What an agent says of itself to a caller: of tools, handoffs, skills and routes those that the caller may use."""
+def about(server: Server, name: str, caller: Caller, root: str) -> dict[str, Any]:
+    """What an agent says of itself to a caller: of tools, handoffs, skills and routes those that the caller may use.
+
+    Args:
+        server: whose it is.
+        name: the agent's.
+        caller: who asks.
+        root: the path at which the server is mounted.
+    """
     agent = server.agency.agents[name]
     described = server.agency.describe(name)
     held = holds(agent, caller)
@@ -63,7 +71,7 @@ def about(server: Server, name: str, caller: Caller) -> dict[str, Any]:
         "handoffs": named(described.handoffs, "target"),
         "skills": named(described.skills),
         "routes": named(described.routes, "methods"),
-        "endpoints": {"chat_completions": f"/{quote(name)}/chat/completions"},
+        "endpoints": {"chat_completions": f"{root}/{quote(name)}/chat/completions"},
     }
 
 

@@ -83,6 +83,7 @@ async def openapi(server: Server, request: Request) -> Response:
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": server.agency.name, "version": version("callboard")},
+        "servers": [{"url": request.scope.get("root_path", "") or "/"}],
         "paths": paths,
     }
     if server.authenticate:
