@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ....providers.messages import Message, Request, Usage
@@ -100,6 +101,8 @@ class ConversationView:
         usage, cost: of all runs, with those they handed work to; of a run under way what is known so far.
         version: number of events kept.
         created_at, updated_at: seconds since 1970 by the store's wall clock.
+        began_with: the messages of its history that belong to no run and no step: what `Agency.begin` was given.
+        metadata: what `Agency.begin` was given besides.
     """
 
     agent: str
@@ -116,6 +119,8 @@ class ConversationView:
     version: int
     created_at: float
     updated_at: float
+    began_with: tuple[Message, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
