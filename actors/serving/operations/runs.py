@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -61,8 +62,10 @@ async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries:
     except (AgentError, JournalError, Refused):
         await deliveries.withdraw(run)
         raise
-    finally:
-        deliveries.begin(run)  # also where whoever asks has gone: the run may be there
+    except asyncio.CancelledError:
+        await asyncio.shield(deliveries.begin(run, webhook))  # the run may be there all the same
+        raise
+    await deliveries.begin(run, webhook)
     return handle
 
 
