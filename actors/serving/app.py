@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
@@ -13,15 +13,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
+from .a2a.endpoint import a2a
+from .ag_ui.endpoint import refusal as ag_ui_refusal
+from .ag_ui.endpoint import run_agent
 from .limits.door import Door
-from .limits.entrance import entrance
+from .limits.entrance import ANSWER, entrance
 from .limits.limit import RequestLimit
-from .openai.chat import chat_completions
+from .mcp.endpoint import McpEndpoint
+from .mcp.published import published
+from .openai.chat import chat_completions, get_completion
 from .openai.errors import refusal
 from .openai.models import get_model, list_models
 from .openai.responses.routes import OF_AGENTS, ROUTES
@@ -56,6 +62,7 @@ def serve(
     ping: float = 15.0,
     drain: float = 30.0,
     webhooks: Webhooks | None = None,
+    mcp_tools: Iterable[Any] = (),
 ) -> Starlette:
     """An agency as an ASGI application: for ``uvicorn``, or to be mounted into another one.
 
@@ -75,6 +82,8 @@ def serve(
         ping: seconds of silence after which a stream says that it lives.
         drain: seconds for which runs under way are waited for when the process is told to end.
         webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
+        mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
+            `Agent` takes them. One that is risky needs a scope.
 
     Raises:
         DefinitionError: an argument is wrong, an agent's name is a path of the server's, or the function of a skill's
@@ -97,6 +106,8 @@ def serve(
     if deliveries is not None:
         server.also_waited_for.append(deliveries.over)
 
+    mcp = McpEndpoint(server, published(mcp_tools))
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
@@ -111,6 +122,7 @@ def serve(
                         stack.push_async_callback(kept.close)
                 if till is not None:
                     till.start()
+                await stack.enter_async_context(mcp.running())
                 yield
         finally:
             for one in server.authenticate:
@@ -118,7 +130,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries),
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server)]),
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},
@@ -153,18 +165,27 @@ def _till(agency: Agency, payments: Payments | None) -> Till | None:
     return Till(agency, payments)
 
 
-def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
-    """The routes of a server, those that are asked most first."""
+def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[BaseRoute]) -> list[BaseRoute]:
+    """The routes of a server, those that are asked most first.
+
+    Args:
+        server: whose they are.
+        deliveries: of webhooks, where there are any.
+        protocols: the routes of protocols that bring applications of their own.
+    """
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
+        _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
+        *protocols,
         _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
         _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
     ]
@@ -187,21 +208,36 @@ def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -
 
 
 def _route(server: Server, path: str, endpoint: Endpoint, *methods: str, refusal: Refusal = refusal) -> Route:
-    """A route whose errors are told in the protocol's own shape."""
+    return Route(path, _Answered(server, endpoint, refusal), methods=list(methods))
 
-    async def answered(request: Request) -> Response:
+
+class _Answered:
+    """An endpoint whose errors are told in the protocol's shape. It leaves the answer to `Entrance`, which sends it.
+
+    Args:
+        server: whose it is.
+        endpoint: answers.
+        refusal: makes an answer of what went wrong.
+    """
+
+    def __init__(self, server: Server, endpoint: Endpoint, refusal: Refusal) -> None:
+        self._server = server
+        self._endpoint = endpoint
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        request = Request(scope, receive, send)
         try:
-            response = await endpoint(server, request)
+            response = await self._endpoint(self._server, request)
         except Exception as error:
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)
-            response = refusal(problem)
-        if server.draining:
+            response = self._refusal(problem)
+        if self._server.draining:
             response.headers["connection"] = "close"
-        return response
-
-    return Route(path, answered, methods=list(methods))
+        scope[ANSWER] = response
 
 
 def server_failed(request: Request, error: Exception) -> Any:

@@ -126,6 +126,8 @@ async def test_pydantic_ai_asks_with_tools_types_and_streams(kind: str) -> None:
 
         assert (await with_tool.run("?")).output == "It is sunny in Rome."
         said = ""
+        node: Any
+        stream: Any
         async with plain.iter("hello") as run:
             async for node in run:
                 if PydanticAgent.is_model_request_node(node):

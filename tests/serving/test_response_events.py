@@ -150,7 +150,7 @@ def check_order(sent: Sequence[dict[str, Any]]) -> None:
     said: dict[int, str] = {}
     for event in sent[2:]:
         kind = event["type"].removeprefix("response.")
-        index = event.get("output_index")
+        index: Any = event.get("output_index")
         if kind == "output_item.added":
             assert not open_items, "one item after another"
             open_items[index], said[index] = event["item"], ""
@@ -255,7 +255,7 @@ def _whole(event: dict[str, Any], before: Sequence[tuple[dict[str, Any], str]]) 
 
 def test_a_checksum_tells_that_the_model_says_something_else_where_nothing_is_recorded_of_it() -> None:
     """Its stream was cut, and it was asked again, in the same process."""
-    start = [record("accepted", text="?", user="", tenant=""), record("started")]
+    start: list[RunRecord | RunText] = [record("accepted", text="?", user="", tenant=""), record("started")]
     cut = events([*start, RunText("", "Once upon a time ")])
     other = Said("Twice in a blue moon it was.")
     replay = [*start, *texts(other, iter([3] * 20)), completed(other), ended(other)]
@@ -266,7 +266,7 @@ def test_a_checksum_tells_that_the_model_says_something_else_where_nothing_is_re
 
 
 def test_a_completion_that_failed_closes_what_was_sent_of_it() -> None:
-    story = [
+    story: list[RunRecord | RunText] = [
         record("accepted", text="?", user="", tenant=""),
         record("started"),
         RunText("", "I think "),
@@ -287,7 +287,7 @@ def test_a_completion_that_failed_closes_what_was_sent_of_it() -> None:
 def test_a_structured_answer_comes_as_json_and_what_is_said_beside_calls_is_told_apart() -> None:
     response = Response("r", "A", {}, form=JsonSchema({"type": "object"}))
     made = ResponseEvents(response)
-    story = [
+    story: list[RunRecord | RunText] = [
         record("accepted", text="?", user="", tenant=""),
         record("started"),
         RunText("", "I look "),
@@ -310,7 +310,7 @@ def test_a_structured_answer_comes_as_json_and_what_is_said_beside_calls_is_told
 def test_an_answer_that_does_not_fit_is_closed_as_incomplete() -> None:
     response = Response("r", "A", {}, form=JsonSchema({"type": "object", "required": ["a"]}))
     made = ResponseEvents(response)
-    story = [
+    story: list[RunRecord | RunText] = [
         record("accepted", text="?", user="", tenant=""),
         record("started"),
         RunText("", '{"b": 1}'),
@@ -329,7 +329,7 @@ def test_an_answer_that_does_not_fit_is_closed_as_incomplete() -> None:
 
 def test_reasoning_that_comes_late_is_an_item_behind_the_text() -> None:
     said = Said("It is 3.", "One and two.")
-    story = [
+    story: list[RunRecord | RunText] = [
         record("accepted", text="?", user="", tenant=""),
         record("started"),
         RunText("", said.text),

@@ -215,7 +215,7 @@ def test_half_of_a_character_is_taken_and_sent_back() -> None:
         response = {"model": "A", "input": HALF, "instructions": HALF, "metadata": {HALF: HALF}, "user": HALF}
         chat = {"model": "A", "messages": [{"role": "user", "content": HALF}], "callboard": {"conversation": "c"}}
         said = {"items": [{"role": "user", "content": HALF}], "metadata": {HALF: HALF}}
-        paths = {"/v1/responses": response, "/v1/chat/completions": chat, "/v1/conversations": said}
+        paths: dict[str, Any] = {"/v1/responses": response, "/v1/chat/completions": chat, "/v1/conversations": said}
         for found in await asked(*(("POST", path, body) for path, body in paths.items())):
             assert found.status_code == 200, found.text
         for stream in await asked(*(("POST", path, {**paths[path], "stream": True}) for path in list(paths)[:2])):

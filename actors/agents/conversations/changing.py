@@ -17,7 +17,7 @@ from ..runs.reading.folding import header_of
 from ..runs.runtime.messages import Release, Rewind
 from ..runs.runtime.runtime import AgencyRuntime
 from ..turns.history import repaired
-from ..turns.loop.machine import reopened
+from ..turns.loop.turn import reopened
 from ..turns.records import Cancel, GiveUp, Snapshot
 from .reading import METADATA, Lineage, read_lineage
 

@@ -10,8 +10,8 @@ from ...journal.store import Record
 from ..answer import Answer, Step, StepCall
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
-from ..turns.loop.machine import cut
 from ..turns.loop.trail import noted, returned, with_spent
+from ..turns.loop.turn import cut
 from ..turns.outcome import brief
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
 from ..turns.shape import kept_before
@@ -253,8 +253,11 @@ class StreamHistory:
                 answer.seconds,
                 run.at,
                 run.rewound,
+                request.metadata,
             )
-        shown = ConversationRun(request.id, "queued", question, caller=request.caller, at=run.at)
+        shown = ConversationRun(
+            request.id, "queued", question, caller=request.caller, at=run.at, metadata=request.metadata
+        )
         state = self.state
         if not state.queue or state.queue[0].id != request.id:
             return shown

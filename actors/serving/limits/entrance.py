@@ -1,4 +1,5 @@
-"""What every request passes first: bounds on its headers, and the knowledge of when it is over."""
+"""What every request passes first and last: bounds on its headers, the sending of its answer, and the knowledge of when
+it is over."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from ...agents.errors import DefinitionError
 
 LEAVE: Final = "callboard.leave"
 """Where in the scope of a connection stands what is called when it is over."""
+
+ANSWER: Final = "callboard.answer"
+"""Where in the scope of a request stands its answer, once there is one."""
 
 MOST_HEADERS: Final = 100
 """Headers of a request."""
@@ -35,7 +39,8 @@ EXPOSED: Final = (
 
 
 class Entrance:
-    """An application behind the bounds on headers.
+    """An application behind the bounds on headers. What it leaves in the scope as the answer is sent from here, when
+    all that has led to it is off the stack: a stream may stand for hours, and 1,000 of them do not keep that.
 
     Args:
         app: the application.
@@ -57,6 +62,9 @@ class Entrance:
         scope[LEAVE] = leave
         try:
             await self.app(scope, receive, send)
+            answer: ASGIApp | None = scope.pop(ANSWER, None)
+            if answer is not None:
+                await answer(scope, receive, send)
         finally:
             for each in leave:
                 each()
