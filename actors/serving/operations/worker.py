@@ -90,9 +90,11 @@ class UvicornWorker(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _close_idle(self) -> None:
-        """Close them; the others are closed once they are answered."""
+        """Close them; the others are closed once they are answered. WebSockets are conversations: they are left."""
+        of_http: Any = self.config.http_protocol_class
         for connection in list(self.server_state.connections):
-            connection.shutdown()
+            if isinstance(connection, of_http):
+                connection.shutdown()
 
     async def _stop_accepting(self) -> None:
         """What has not been accepted is for the other workers, which listen on the same socket."""
