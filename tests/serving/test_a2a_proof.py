@@ -1,0 +1,94 @@
+"""What a2a-proof, a suite of contracts for agents that speak Agent2Agent, demands of a served agent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from a2a_proof.models import ProofConfig
+from a2a_proof.runner import run
+
+from callboard import Agency, Agent, Caller, MemoryJournal, tool
+from callboard.providers.messages import ToolCall
+
+from .support import Served, served, speaker
+
+both = pytest.mark.parametrize("transport", ["JSONRPC", "HTTP+JSON"])
+
+
+async def proves(it: Served, transport: str, *scenarios: Any, **config: Any) -> None:
+    """All scenarios pass; otherwise what was wrong is told."""
+    given = {"version": 1, "agent": {"url": it.url, "transport": transport}, "scenarios": list(scenarios), **config}
+    result = await run(ProofConfig.model_validate(given))
+    assert result.passed, result.model_dump_json(indent=1, exclude_none=True)
+
+
+@both
+async def test_answers_and_conversations(transport: str) -> None:
+    agency = Agency(
+        Agent("Counter", description="Counts."), model=speaker((("one",), ("two",))), journal=MemoryJournal()
+    )
+    async with served(agency) as it:
+        await proves(
+            it,
+            transport,
+            {
+                "name": "goes on",
+                "trials": 3,
+                "turns": [
+                    {"message": "a", "expect": {"state": "completed", "text": {"equals": "one"}}},
+                    {"message": "b", "expect": {"state": "completed", "text": {"equals": "two"}}},
+                    {"action": "get_task", "expect": {"state": "completed", "text": {"equals": "two"}}},
+                ],
+            },
+            {
+                "name": "says its states",
+                "message": "a",
+                "expect": {"states": {"contains_in_order": ["working", "completed"]}},
+            },
+        )
+
+
+@both
+async def test_tasks_are_followed_and_cancelled(transport: str) -> None:
+    gates = {(0, 1): asyncio.Event()}
+    agency = Agency(Agent("Counter"), model=speaker(gates=gates), journal=MemoryJournal())
+    begins = {"message": "count", "return_immediately": True}
+    async with served(agency) as it:
+        await proves(
+            it,
+            transport,
+            {
+                "name": "cancelled",
+                "turns": [
+                    begins,
+                    {"action": "get_task", "expect": {"state": "working"}},
+                    {"action": "cancel", "expect": {"state": "canceled"}},
+                    {"action": "get_task", "expect": {"state": "canceled"}},
+                ],
+            },
+        )
+
+
+@both
+async def test_a_task_waits_for_an_approval(transport: str) -> None:
+    @tool(risk="risky")
+    def erase(path: str) -> str:
+        """Erase."""
+        return f"{path} is gone"
+
+    script = ((ToolCall("c", "erase", '{"path": "x"}'),), ("Done.",))
+    agency = Agency(Agent("A", tools=[erase], autonomy="supervised"), model=speaker(script), journal=MemoryJournal())
+    async with served(agency, authenticate=lambda connection: Caller("proof")) as it:
+        await proves(
+            it,
+            transport,
+            {
+                "name": "approved",
+                "turns": [
+                    {"message": "erase x", "expect": {"state": "input-required", "text": {"contains": "erase"}}},
+                    {"message": "approve", "expect": {"state": "completed", "text": {"contains": "Done."}}},
+                ],
+            },
+        )
