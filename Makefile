@@ -9,10 +9,11 @@ FOLDER ?= .
 ASK    ?=
 SOAK   ?=
 KILLS  ?=
+SERVE_KILLS ?=
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit bench bench-peers soak kills schedules conformance clean
+.PHONY: demo test lint types layers unit bench bench-peers soak kills serve-kills schedules conformance clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -44,6 +45,14 @@ soak: $(DEV)
 
 kills: $(DEV)
 	$(BIN)/python -m benchmarks.kills $(KILLS)
+
+# Workers that serve, killed and replaced under load: two on SQLite, four on PostgreSQL; some twelve minutes.
+serve-kills: $(DEV)
+	$(BIN)/python -m benchmarks.serve_kills --kills 20 --every 6 $(SERVE_KILLS)
+	$(BIN)/python -m benchmarks.serve_kills --restarts 6 --every 6 $(SERVE_KILLS)
+	$(BIN)/python -m benchmarks.serve_kills --restarts 6 --every 6 --drain 0.1 $(SERVE_KILLS)
+	$(BIN)/python -m benchmarks.serve_kills --store postgres --workers 4 --kills 20 --every 6 $(SERVE_KILLS)
+	$(BIN)/python -m benchmarks.serve_kills --store postgres --workers 4 --restarts 4 --every 6 $(SERVE_KILLS)
 
 # Changes of a pool under load, in 2,000 schedules, and 500 with crashes and 500 without cancellations; some three minutes.
 # Then processes that are killed at a write of their journal, 300 schedules of each; some four minutes.

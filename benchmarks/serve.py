@@ -29,6 +29,7 @@ import psutil
 from .harness import Case, Sample, Suite, Unsupported
 from .harness.model import OURS
 from .subjects.process import PEERS, ROOT
+from .subjects.served import HOLD
 
 BASELINE: Final = "bare"
 PROXY: Final = "litellm"
@@ -52,7 +53,8 @@ def suite(quick: bool) -> Suite:
             Case(f"{scenario}_whole", PROXY, partial(servers.cost, PROXY, stream, n // 10)),
         ]
     cases += [
-        Case("idle", OURS, partial(servers.idle, 1_000)),
+        Case("idle", BASELINE, partial(servers.idle, BASELINE, 1_000)),
+        Case("idle", OURS, partial(servers.idle, OURS, 1_000)),
         Case("kept", OURS, partial(servers.kept, 10_000 // (10 if quick else 1), 100_000 // (10 if quick else 1))),
     ]
     return Suite(BASELINE, cases, repeats=REPEATS, close=stack.close)
@@ -189,14 +191,14 @@ class Servers:
         bare, turn, ours = (self.cost(kind, stream, n).value for kind in (BASELINE, "turn", OURS))
         return Sample(ours - (turn - bare), "µs")
 
-    def idle(self, n: int) -> Sample:
+    def idle(self, kind: str, n: int) -> Sample:
         """Memory of streams that wait."""
-        server = Served(OURS, self._stack)
+        server = Served(kind, self._stack)
         before = server.memory()
         with ExitStack() as open_ones:
             for _ in range(n):
                 connection = open_ones.enter_context(closing(server.connect()))
-                server.send(connection, True, "hold on")
+                server.send(connection, True, HOLD)
                 got = b""
                 while b"word 0" not in got:
                     got += _more(connection)

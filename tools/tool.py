@@ -8,7 +8,7 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
@@ -23,6 +23,9 @@ from .scopes import Scopes, as_scopes
 from .signatures.returned import ANYTHING, Returned
 from .signatures.schema import Bound, Signature
 from .threads import in_thread
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +90,9 @@ class Tool:
 
     The three hooks may be ``async``; a plain one runs in the loop and must be quick. Their time counts as the call's.
     """
+
+    price: Decimal | None = None
+    """US dollars of a call; see `pricing`."""
 
     def __init__(
         self,

@@ -307,8 +307,11 @@ if TYPE_CHECKING:
     from .actors.journal.sqlite import SqliteJournal
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
+    from .actors.serving import Payments as Payments
+    from .actors.serving import RequestLimit as RequestLimit
     from .actors.serving import Webhooks as Webhooks
     from .actors.serving import serve as serve
+    from .actors.serving import usage_records as usage_records
     from .actors.testing import simulate
     from .providers import (
         Audio,
@@ -428,6 +431,7 @@ if TYPE_CHECKING:
         UnsuitableFile,
     )
     from .tools.mcp import McpPrompt, McpResource, McpServer
+    from .tools.pricing import pricing
 
 _HOMES = {
     ".actors.agents.guardrails.adapters.presidio": ("PresidioCheck",),
@@ -806,7 +810,7 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
-    ".actors.serving": ("ApiKeys", "Jwt", "Webhooks", "serve"),
+    ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
     ".actors.testing": ("simulate",),
     ".providers": (
         "Audio",
@@ -877,6 +881,7 @@ _HOMES = {
     ".providers.config.yamlfile": ("ConfigError",),
     ".providers.embeddings": ("EmbeddingRequest", "Embeddings"),
     ".providers.messages": ("Completion", "Delta", "Labels", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
+    ".tools.pricing": ("pricing",),
     ".tools": (
         "BaseTool",
         "FunctionTool",
@@ -1348,6 +1353,7 @@ __all__ = [
     "phone_numbers",
     "pool_from_config",
     "pool_from_environment",
+    "pricing",
     "profile",
     "prompt_injections",
     "python_tool",

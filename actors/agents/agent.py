@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar, get_args
 
 from ...providers.checks import FLAG, FUNCTION, LIST, MAYBE_FUNCTION, TEXT, Wish
 from ...tools import Tool, ToolDefinitionError, as_tool
@@ -32,6 +32,7 @@ from .turns.rules import Limits, check_limits
 from .wishes import AGENT_NAME, MODEL, all_are, check_settings, define
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from typing import Self
 
     import typing_extensions
@@ -93,6 +94,9 @@ class Agent(SaysFields, Generic[Deps, Out]):
         DefinitionError: the name, a setting, the autonomy, the scope or the owner is wrong, or two tools have one name;
             or a class of one's own has a method that nobody would call.
     """
+
+    price: ClassVar[Decimal | None] = None
+    """US dollars of an answer; see `pricing`."""
 
     name: str = ""
     instructions: Instructions = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from ...tools.scopes import ADMIN, OWNER
@@ -23,7 +23,7 @@ class Caller:
         scopes: what the user may do: names of the application's own, and ``admin`` for everything. ``owner`` makes
             the caller an owner of every agent.
         key: the name of the key by which the user asks, for budgets of it; never the key itself. It says nothing of who
-            asks: one user is the same by whichever key.
+            asks: one user is the same by whichever key (`is_same`).
 
     Raises:
         DefinitionError: something is no text.
@@ -32,7 +32,7 @@ class Caller:
     user: str = ""
     tenant: str = ""
     scopes: frozenset[str] = frozenset()
-    key: str = field(default="", compare=False)
+    key: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.user, str) or not isinstance(self.tenant, str):

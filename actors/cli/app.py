@@ -154,7 +154,7 @@ def serve(
     folder: Path = Path(),
     import_from: Path | None = None,
     reload: bool = False,
-    drain: float = 30.0,
+    drain: float | None = None,
     authenticate: str = "",
     allow_anyone: bool = False,
     webhooks: str = "",
@@ -169,8 +169,8 @@ def serve(
         folder: the folder that the team's file tools are confined to.
         import_from: a folder to look in for the modules that are named.
         reload: for development: start anew when a file changes.
-        drain: seconds for which runs under way are waited for in the end; other workers go on with the rest.
-        authenticate: module:name of the function that says who asks.
+        drain: seconds for which runs under way are waited for in the end, 30 by default; others go on with the rest.
+        authenticate: module:name of what says who asks; an ASGI application says it itself.
         allow_anyone: let everybody ask who can reach the address.
         webhooks: module:name of the Webhooks that runs in the background may name, to be told of their end.
     """

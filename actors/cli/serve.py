@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ipaddress
+import logging
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,6 +33,11 @@ except ImportError as error:
 
 Hurried = Callable[[], bool]
 
+DRAIN: Final = 30.0
+"""Seconds for which runs under way are waited for where nothing is said of it."""
+
+MOST_PORT: Final = 65_535
+
 _MAIN: Final = "import sys; from callboard.actors.cli import main; sys.exit(main())"
 
 
@@ -49,7 +56,7 @@ class Wanted:
         folder: what a team's file tools are confined to.
         import_from: a folder to look in for modules.
         reload: whether the process is replaced when files change.
-        drain: seconds for which runs under way are waited for.
+        drain: seconds for which runs under way are waited for; None for what the application says, or else 30.
         authenticate: module:name of the function that says who asks; empty for none.
         allow_anyone: whether others than this machine may ask without saying who they are.
         webhooks: module:name of the `Webhooks` that runs may name; empty for none.
@@ -62,10 +69,19 @@ class Wanted:
     folder: Path
     import_from: Path | None
     reload: bool
-    drain: float
+    drain: float | None
     authenticate: str
     allow_anyone: bool
     webhooks: str
+
+    @property
+    def words(self) -> list[str]:
+        """The command line of a worker. It listens where it is told."""
+        said = [self.what, "--folder", str(self.folder)]
+        named = {"--import-from": self.import_from, "--drain": self.drain, "--authenticate": self.authenticate or None}
+        named["--webhooks"] = self.webhooks or None
+        said += [word for name, value in named.items() if value is not None for word in (name, str(value))]
+        return ["serve", *said]
 
     @property
     def file(self) -> Path | None:
@@ -90,37 +106,48 @@ def serve(wanted: Wanted) -> int:
     mine = assigned()
     if mine is not None:
         return _work(wanted, *mine)
-    _check(wanted)
+    drain = _check(wanted)
     try:
         listening = listening_on(wanted.host, wanted.port)
     except OSError as error:
         where = f"{wanted.host}:{wanted.port}"
         raise CannotServe(f"cannot listen on {where}: {error.strerror}; give another --port or --host") from None
     if wanted.workers > 1 or wanted.reload:
-        return _supervise(wanted, listening)
+        return _supervise(wanted, listening, drain)
     _say(f"serving {wanted.what} at {_url(listening)}; Ctrl-C ends it")
     return _work(wanted, listening)
 
 
 def _work(wanted: Wanted, listening: socket.socket, link: socket.socket | None = None) -> int:
-    with asyncio.Runner(loop_factory=config_of(None, drain=wanted.drain).get_loop_factory()) as runner:
+    _show_errors()
+    with asyncio.Runner(loop_factory=config_of(None, drain=0.0).get_loop_factory()) as runner:
         runner.run(_serve(wanted, listening, link))
     return 0
 
 
-def _supervise(wanted: Wanted, listening: socket.socket) -> int:
+def _show_errors() -> None:
+    """What the library logs is seen, as in any service, unless what is served has said itself where logs go."""
+    shown = logging.StreamHandler()
+    shown.setLevel(logging.WARNING)
+    shown.setFormatter(logging.Formatter("%(levelname)s:     %(message)s"))
+    shown.addFilter(lambda _: not logging.getLogger().handlers)
+    logging.getLogger("callboard").addHandler(shown)
+
+
+def _supervise(wanted: Wanted, listening: socket.socket, drain: float) -> int:
     watch: list[Path] = []
     if wanted.reload:
         watch = [wanted.import_from or Path(), Path() if wanted.file is None else wanted.file.parent]
     many = f"{wanted.workers} workers" if wanted.workers > 1 else "one worker"
     _say(f"serving {wanted.what} at {_url(listening)} by {many}; Ctrl-C ends them, SIGHUP replaces them one by one")
-    command = [sys.executable, "-c", _MAIN, *sys.argv[1:]]
-    return Supervisor(command, listening, wanted.workers, wanted.drain, _say, watch).run()
+    command = [sys.executable, "-c", _MAIN, *wanted.words]
+    return Supervisor(command, listening, wanted.workers, drain, _say, watch).run()
 
 
 async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket | None) -> None:
     async with _opened(wanted) as (app, drained):
-        await UvicornWorker(config_of(app, drain=wanted.drain), drained, link).serve(sockets=[listening])
+        config = config_of(app, drain=_seconds(wanted, _server_of(app)))
+        await UvicornWorker(config, drained, link).serve(sockets=[listening])
 
 
 @asynccontextmanager
@@ -143,7 +170,7 @@ async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Callable[[Hurried]
 def _application(wanted: Wanted, agency: Agency) -> Any:
     who = function_of(wanted.authenticate) if wanted.authenticate else None
     webhooks = imported(wanted.webhooks) if wanted.webhooks else None
-    return as_application(agency, authenticate=who, drain=wanted.drain, webhooks=webhooks)
+    return as_application(agency, authenticate=who, drain=_seconds(wanted, None), webhooks=webhooks)
 
 
 def _named(wanted: Wanted) -> Any:
@@ -151,12 +178,38 @@ def _named(wanted: Wanted) -> Any:
     found = imported(wanted.what)
     if isinstance(found, Agency):
         return _application(wanted, found)
-    if not callable(found) or isinstance(found, type):
+    if not _is_application(found):
         raise CannotServe(f"{wanted.what} is {found!r:.60}; expected an Agency, or an ASGI application")
+    for option, said in (("authenticate", wanted.authenticate), ("webhooks", wanted.webhooks)):
+        if said:
+            raise CannotServe(
+                f"--{option} is for a team file or an Agency; {wanted.what} is an application: "
+                f"give serve(agency, {option}=…) there"
+            )
     server = _server_of(found)
-    if server is not None:
+    if server is not None and wanted.drain is not None:
         server.drain = wanted.drain
     return found
+
+
+def _is_application(found: Any) -> bool:
+    """Whether something can be called as ASGI has it. What makes an application cannot."""
+    if not callable(found) or isinstance(found, type):
+        return False
+    try:
+        inspect.signature(found).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # nobody knows what it takes
+    return True
+
+
+def _seconds(wanted: Wanted, server: Server | None) -> float:
+    """How long runs under way are waited for."""
+    if wanted.drain is not None:
+        return wanted.drain
+    return DRAIN if server is None else server.drain
 
 
 def _server_of(app: Any) -> Server | None:
@@ -171,13 +224,17 @@ async def _linger(hurried: Hurried) -> None:
         await asyncio.sleep(LINGER)
 
 
-def _check(wanted: Wanted) -> None:
+def _check(wanted: Wanted) -> float:
+    """Refuse what does not go together. Returns for how many seconds runs under way are waited for in the end."""
+    server: Server | None = None
     if wanted.workers < 1:
         raise CannotServe(f"--workers is a number of processes, at least 1, not {wanted.workers}")
-    if not wanted.drain >= 0:
+    if wanted.drain is not None and not wanted.drain >= 0:
         raise CannotServe(f"--drain is a number of seconds, not {wanted.drain}")
     if wanted.reload and wanted.workers > 1:
         raise CannotServe("--reload is for development, with one worker: leave one of --reload and --workers out")
+    if not 0 <= wanted.port <= MOST_PORT:
+        raise CannotServe(f"--port is a number from 0 to {MOST_PORT}, not {wanted.port}")
     if wanted.webhooks and not isinstance(imported(wanted.webhooks), Webhooks):
         raise CannotServe(f"--webhooks {wanted.webhooks} is no Webhooks(hosts, secret)")
     if wanted.file is not None:
@@ -199,6 +256,7 @@ def _check(wanted: Wanted) -> None:
             f"{wanted.host} can be reached from elsewhere, and everybody could ask; say who asks by "
             "--authenticate module:function, or give --allow-anyone where that is meant"
         )
+    return _seconds(wanted, server)
 
 
 def _is_of_this_machine(host: str) -> bool:

@@ -2,7 +2,10 @@
 
 try:
     from .app import serve
+    from .limits.limit import RequestLimit
     from .operations.webhooks import Webhooks
+    from .payments.keeping import usage_records
+    from .payments.payments import Payments
     from .who.keys import ApiKeys
     from .who.tokens import Jwt
 except ModuleNotFoundError as error:
@@ -10,4 +13,4 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("serving needs an optional dependency: pip install 'callboard[serve]'") from error
 
-__all__ = ["ApiKeys", "Jwt", "Webhooks", "serve"]
+__all__ = ["ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"]

@@ -9,23 +9,39 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
+from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .a2a.endpoint import a2a
+from .ag_ui.endpoint import refusal as ag_ui_refusal
+from .ag_ui.endpoint import run_agent
+from .limits.door import Door
+from .limits.entrance import ANSWER, entrance
+from .limits.limit import RequestLimit
 from .mcp.endpoint import McpEndpoint
 from .mcp.published import published
-from .openai.chat import chat_completions, refusal
+from .openai.chat import chat_completions, get_completion
+from .openai.errors import refusal
 from .openai.models import get_model, list_models
+from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
 from .operations.problem_json import problem_json
 from .operations.routes import operations
 from .operations.webhooks import Deliveries, Webhooks
+from .payments.payments import Payments
+from .payments.till import Till
 from .problems import Problem, problem_of
+from .published.functions import http_function
+from .published.info import agent_info, list_agents
+from .published.openapi import openapi
+from .published.routes import own_route, routes_of
 from .requests import BODY_LIMIT
 from .server import Authenticate, OnDisconnect, Server
 from .who.keys import ApiKeys
@@ -38,6 +54,9 @@ def serve(
     agency: Agency,
     *,
     authenticate: Authenticate | Sequence[Authenticate] | None = None,
+    limits: Sequence[RequestLimit] = (),
+    payments: Payments | None = None,
+    cors: Sequence[str] = (),
     body_limit: int = BODY_LIMIT,
     on_disconnect: OnDisconnect = "continue",
     ping: float = 15.0,
@@ -54,6 +73,9 @@ def serve(
         agency: whom to ask.
         authenticate: says who asks: `ApiKeys`, `Jwt`, a function of the connection (see `Authenticate`), or several of
             them, asked in turn; None lets everybody ask, as nobody in particular.
+        limits: how many requests a key, a user, a tenant or an address may make.
+        payments: how what has a price is paid for, and that it is recorded; see `pricing`.
+        cors: origins whose pages may ask it from a browser, each by its name; by default none.
         body_limit: bytes of a request's body, at most.
         on_disconnect: what becomes of a run whose client has gone, where the request does not say: it goes on, or is
             cancelled.
@@ -64,16 +86,23 @@ def serve(
             `Agent` takes them. One that is risky needs a scope.
 
     Raises:
-        DefinitionError: an argument is wrong, or an agent's name is a path of the server's.
+        DefinitionError: an argument is wrong, an agent's name is a path of the server's, or the function of a skill's
+            route takes what is in no request.
     """
     if not isinstance(agency, Agency):
         raise DefinitionError(f"serve takes an Agency, not {type(agency).__name__}")
     define("serve", drain=(drain, WAIT))
-    server = Server(agency, _in_turn(authenticate), body_limit, on_disconnect, ping, drain)
+    asked, door, till = _in_turn(authenticate), _door(limits), _till(agency, payments)
+    server = Server(agency, asked, door, till, body_limit, on_disconnect, ping, drain)
     server.check()
+    for agent in agency.agents.values():
+        for _, route in routes_of(agent):
+            http_function(route)
     if not isinstance(webhooks, Webhooks | None):
         raise DefinitionError(f"webhooks are Webhooks(hosts, secret), or None, not {type(webhooks).__name__}")
     deliveries = None if webhooks is None else Deliveries(agency, webhooks)
+    if till is not None:
+        server.also_waited_for.append(till.over)
     if deliveries is not None:
         server.also_waited_for.append(deliveries.over)
 
@@ -88,6 +117,11 @@ def serve(
                     stack.enter_context(drained_on_signals(server))
                 if deliveries is not None:
                     await stack.enter_async_context(deliveries.running())
+                for kept in (door, till):
+                    if kept is not None:
+                        stack.push_async_callback(kept.close)
+                if till is not None:
+                    till.start()
                 await stack.enter_async_context(mcp.running())
                 yield
         finally:
@@ -95,7 +129,12 @@ def serve(
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(routes=[*routes(server, deliveries), Route("/mcp", mcp), *a2a(server)], lifespan=lifespan)
+    app = Starlette(
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server)]),
+        lifespan=lifespan,
+        middleware=entrance(cors),
+        exception_handlers={HTTPException: _nothing_there},
+    )
     app.state.server = server
     return app
 
@@ -109,15 +148,56 @@ def _in_turn(given: object) -> tuple[Authenticate, ...]:
     return several
 
 
-def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
-    """The routes of a server, those that are asked most first."""
+def _door(limits: object) -> Door | None:
+    if not isinstance(limits, list | tuple):
+        raise DefinitionError(f"limits are several RequestLimits, not {type(limits).__name__}")
+    return Door(limits) if limits else None
+
+
+def _till(agency: Agency, payments: Payments | None) -> Till | None:
+    if payments is None:
+        for name, agent in agency.agents.items():
+            if agent.price is not None or any(tool.price is not None for tool in agent.all_tools):
+                raise DefinitionError(f"agent {name} or a tool of it has a price: say how it is taken, payments=…")
+        return None
+    if not isinstance(payments, Payments):
+        raise DefinitionError(f"payments are Payments, not {type(payments).__name__}")
+    return Till(agency, payments)
+
+
+def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[BaseRoute]) -> list[BaseRoute]:
+    """The routes of a server, those that are asked most first.
+
+    Args:
+        server: whose they are.
+        deliveries: of webhooks, where there are any.
+        protocols: the routes of protocols that bring applications of their own.
+    """
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
+        _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
+        _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
+        _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
+        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
+        *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
+        *protocols,
+        _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
+        _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
     ]
+
+
+async def _nothing_there(request: Request, error: Exception) -> Response:
+    """Tell in the shape of what was meant that nothing is at a path, or that it knows another method."""
+    assert isinstance(error, HTTPException)
+    codes = {404: "unknown_path", 405: "method_not_allowed"}
+    message = f"{request.method} {request.url.path[:200]!r}: {error.detail}; see GET /openapi.json"
+    problem = Problem(error.status_code, codes.get(error.status_code, "refused"), message, headers=error.headers or {})
+    return (refusal if request.url.path.startswith("/v1/") else problem_json)(problem)
 
 
 def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
@@ -128,21 +208,36 @@ def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -
 
 
 def _route(server: Server, path: str, endpoint: Endpoint, *methods: str, refusal: Refusal = refusal) -> Route:
-    """A route whose errors are told in the protocol's own shape."""
+    return Route(path, _Answered(server, endpoint, refusal), methods=list(methods))
 
-    async def answered(request: Request) -> Response:
+
+class _Answered:
+    """An endpoint whose errors are told in the protocol's shape. It leaves the answer to `Entrance`, which sends it.
+
+    Args:
+        server: whose it is.
+        endpoint: answers.
+        refusal: makes an answer of what went wrong.
+    """
+
+    def __init__(self, server: Server, endpoint: Endpoint, refusal: Refusal) -> None:
+        self._server = server
+        self._endpoint = endpoint
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        request = Request(scope, receive, send)
         try:
-            response = await endpoint(server, request)
+            response = await self._endpoint(self._server, request)
         except Exception as error:
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)
-            response = refusal(problem)
-        if server.draining:
+            response = self._refusal(problem)
+        if self._server.draining:
             response.headers["connection"] = "close"
-        return response
-
-    return Route(path, answered, methods=list(methods))
+        scope[ANSWER] = response
 
 
 def server_failed(request: Request, error: Exception) -> Any:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 
 from .problems import Problem, Refused, refuse
+
+BODY_TIMEOUT: Final = 60.0
+"""Seconds in which a body has to come."""
 
 BODY_LIMIT: Final = 20 * 1024 * 1024
 """Bytes of a body, at most, where nobody says otherwise."""
@@ -21,7 +25,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         limit: bytes, at most.
 
     Raises:
-        Refused: it is longer, or did not come whole.
+        Refused: it is longer, or did not come whole, or not in time.
     """
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
@@ -29,11 +33,15 @@ async def read_body(request: Request, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > limit:
-                raise _too_long(limit)
-            pieces.append(piece)
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > limit:
+                    raise _too_long(limit)
+                pieces.append(piece)
+    except TimeoutError:
+        message = f"the body did not come within {BODY_TIMEOUT:g} seconds: send it again"
+        raise Refused(Problem(408, "too_slow", message, retry_after=0.0, headers={"connection": "close"})) from None
     except ClientDisconnect:
         raise Refused(Problem(400, "cut_short", "the request ended before its body was whole")) from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from ..agents.answer import Answer
 from ..agents.caller import Caller
@@ -39,6 +39,7 @@ class Asked:
         key: under which it is made once, of the client's own; empty for none.
         stream: whether its text shall come in pieces.
         options: of `Agency.start_run` besides.
+        connection: which may have a payment with it; without it, agents that answer only who pays refuse.
     """
 
     agent: str
@@ -48,25 +49,65 @@ class Asked:
     key: str = ""
     stream: bool = False
     options: Mapping[str, Any] | None = None
+    connection: HTTPConnection | None = None
 
 
 async def begin(server: Server, asked: Asked) -> RunHandle:
-    """Have a run made. With a key it is made once, however often it is asked for.
+    """Have a run made. With a key, or a payment, it is made once, however often it is asked for.
 
     Raises:
-        Refused: the key belongs to another request.
+        Refused: the key or payment belongs to another request, or there is no payment where one is needed.
         AgentError: as `Agency.start_run`.
     """
+    till = server.till
     options = dict(asked.options or {})
-    if asked.key:
+    if till is None:
+        _look_for_price(server, asked.agent)
+    if till is None or not till.records(asked.agent):
+        return await _begun(server, asked, options, run_of(asked) if asked.key else "")
+    bill = till.bill(asked.agent, asked.caller, asked.connection)
+    if not till.takes(asked.agent):
+        handle = await _begun(server, asked, options, run_of(asked) if asked.key else "")
+        await till.note(bill, handle.id)
+        till.watch(handle.id)
+        return handle
+    run = options.get("run_id") or (run_of(asked) if asked.key else await till.run_of(bill, fingerprint(asked)))
+    await till.take(bill, run)
+    try:
+        return await _begun(server, asked, options, run)
+    finally:
+        till.watch(run)  # whatever became of it: what was not begun costs nothing
+
+
+def _look_for_price(server: Server, agent: str) -> None:
+    """An agent that was given a price, or was added with one, while nobody takes any is not given away."""
+    found = server.agency.agents.get(agent)
+    if found is not None and found.price is not None:
+        raise refuse(402, "payment_required", f"agent {agent} has a price, and no payments are taken here")
+
+
+async def _begun(server: Server, asked: Asked, options: dict[str, Any], run: str) -> RunHandle:
+    if run:
         options["metadata"] = {**options.get("metadata", {}), FINGERPRINT: fingerprint(asked)}
-        options["run_id"] = run_of(asked)
+        options["run_id"] = run
     handle = await server.agency.start_run(
         asked.messages, agent=asked.agent, caller=asked.caller, stream=asked.stream, **options
     )
-    if asked.key and (await handle.metadata()).get(FINGERPRINT) != options["metadata"][FINGERPRINT]:
-        raise refuse(422, "idempotency_key_reused", "another request was made under this key: give each its own", KEY)
+    if run and (await handle.metadata()).get(FINGERPRINT) != options["metadata"][FINGERPRINT]:
+        message = "another request was made under this key or payment: give each its own"
+        raise refuse(422, "idempotency_key_reused", message, KEY)
     return handle
+
+
+async def headers_of(server: Server, handle: RunHandle) -> dict[str, str]:
+    """The headers of the answer of a run, once it has one: which run it was, and that it was paid.
+
+    Raises:
+        Refused: its payment was not taken: the answer is not to be given.
+    """
+    till = server.till
+    paid = await till.settled(handle.id) if till is not None and till.takes(handle.agent) else {}
+    return {"callboard-run": handle.id, **paid}
 
 
 def run_of(asked: Asked) -> str:
@@ -88,7 +129,7 @@ async def answer_of(server: Server, request: Request, handle: RunHandle) -> Answ
         Refused: the run has ended in an error, which is told with the run's id.
     """
     try:
-        if leaving(server, request) == "continue":
+        if leaving(server, request) == "continue" or _is_paid(server, handle):
             return await handle
         return await _until_gone(server, request, handle)
     except AgentError as error:
@@ -112,6 +153,11 @@ async def _until_gone(server: Server, request: Request, handle: RunHandle) -> An
             task.cancel()
 
 
+def _is_paid(server: Server, handle: RunHandle) -> bool:
+    """Whether a run is paid for: it is not cancelled, as who has read nearly all of it would pay nothing."""
+    return server.till is not None and server.till.takes(handle.agent)
+
+
 def leaving(server: Server, request: Request, usual: OnDisconnect | None = None) -> OnDisconnect:
     """What becomes of a run whose client goes.
 
@@ -130,10 +176,14 @@ def leaving(server: Server, request: Request, usual: OnDisconnect | None = None)
 
 
 async def watched(
-    server: Server, handle: RunHandle, after: str, when_left: OnDisconnect
+    server: Server,
+    handle: RunHandle,
+    after: str,
+    when_left: OnDisconnect,
+    enough: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[RunRecord | RunText]:
     """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
-    end."""
+    end, and before they have had enough."""
     ended = False
     try:
         async with aclosing(handle.stream(after=after)) as items:
@@ -145,7 +195,8 @@ async def watched(
         ended = True
         raise
     finally:
-        if not ended and when_left == "cancel":
+        left = not ended and not enough()
+        if left and when_left == "cancel" and not _is_paid(server, handle):
             cancel_soon(server, handle)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from starlette.requests import HTTPConnection
@@ -14,6 +14,8 @@ from starlette.requests import HTTPConnection
 from ..agents.agency import Agency
 from ..agents.caller import NOBODY, Caller
 from ..agents.errors import DefinitionError
+from .limits.door import Door
+from .payments.till import Till
 from .problems import SOON, Problem, Refused, refuse
 from .requests import BODY_LIMIT
 
@@ -43,6 +45,8 @@ class Server:
     Args:
         agency: whom to ask.
         authenticate: say who asks, in turn; empty where everybody may, as nobody in particular.
+        door: holds the limits on requests; None where there are none.
+        till: takes payments; None where nothing has a price.
         body_limit: bytes of a request's body, at most.
         on_disconnect: what becomes of a run whose client has gone, where the request does not say.
         ping: seconds of silence after which a stream says that it lives.
@@ -51,6 +55,8 @@ class Server:
 
     agency: Agency
     authenticate: tuple[Authenticate, ...] = ()
+    door: Door | None = None
+    till: Till | None = None
     body_limit: int = BODY_LIMIT
     on_disconnect: OnDisconnect = "continue"
     ping: float = 15.0
@@ -59,6 +65,8 @@ class Server:
     """Whether it has been told to stop: clients that are sent away have not gone by themselves."""
     leaving: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
     """What ends once it has stopped, where it was told to."""
+    streams: set[asyncio.Task[Any]] = field(default_factory=set, init=False, repr=False)
+    """The requests that are being sent a stream."""
     also_waited_for: list[Callable[[], Awaitable[object]]] = field(default_factory=list, init=False, repr=False)
     """What is waited for besides runs when it drains."""
     _asking: int = field(default=0, init=False)
@@ -68,8 +76,12 @@ class Server:
 
         Raises:
             Refused: nobody who may.
+            QuotaExceeded: they have asked too often.
         """
-        return await self._found(connection) if self.authenticate else NOBODY
+        caller = await self._found(connection) if self.authenticate else NOBODY
+        if self.door is not None:
+            await self.door.enter(connection, caller, self.agency.journal if self.agency.durable else None)
+        return caller
 
     async def _found(self, connection: HTTPConnection) -> Caller:
         if self._asking >= MOST_ASKING:
@@ -87,6 +99,8 @@ class Server:
                     raise TypeError(f"what says who asks returns a Caller or None, not {type(found).__name__}")
         finally:
             self._asking -= 1
+        if self.door is not None:
+            self.door.turn_away(connection)
         raise unauthorized()
 
     def agent(self, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
@@ -70,61 +70,68 @@ class EventStream(Response):
         self.status_code = 200
         self.background = None
         self._every = server.ping
+        self._streams = server.streams
         self._events = events
         self._sending = 0
         """How many pieces are being sent: the client has not taken all that was before them."""
         self._last = 0.0
         """When a piece was begun to be sent, by the event loop's time."""
         self._left = False
+        self._look: asyncio.TimerHandle | None = None
+        self._pinging: asyncio.Task[None] | None = None
+        """Sends a sign of life: there is no task that only waits for the time of one."""
         self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
-
-        def give_up() -> None:
-            self._left = True
-            task.cancel()
-
-        async def leave() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            give_up()
-
+        self._task, self._send = task, send
+        self._streams.add(task)
         self._last = loop.time()
-        leaving = loop.create_task(leave())
-        pinging = loop.create_task(self._ping(send, give_up)) if self._every else None
+        leaving = loop.create_task(self._leave(receive))
+        if self._every:
+            self._look = loop.call_later(self._every, self._looked)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async for event in self._events:
-                await self._sent(send, event.encoded())
+                await self._sent(event.encoded())
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             if not self._left or task.uncancel() > 0:
                 raise
         finally:
-            for one in (leaving, pinging):
+            self._streams.discard(task)
+            leaving.cancel()
+            for one in (self._look, self._pinging):
                 if one is not None:
                     one.cancel()
             await self._events.aclose()
 
-    async def _sent(self, send: Send, piece: bytes) -> None:
+    async def _sent(self, piece: bytes) -> None:
         self._last = asyncio.get_running_loop().time()
         self._sending += 1
         try:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
             self._sending -= 1
 
-    async def _ping(self, send: Send, give_up: Callable[[], object]) -> None:
+    async def _leave(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._give_up()
+
+    def _give_up(self) -> None:
+        self._left = True
+        self._task.cancel()
+
+    def _looked(self) -> None:
         """Send a sign of life where there is silence, and give up who takes nothing."""
         loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._every)
-            silent = loop.time() - self._last
-            if self._sending and silent > SEND_TIMEOUT:
-                give_up()
-                return
-            if not self._sending and silent >= self._every:
-                await self._sent(send, _PING)
+        silent = loop.time() - self._last
+        if self._sending and silent > SEND_TIMEOUT:
+            self._give_up()
+            return
+        if not self._sending and silent >= self._every:
+            self._pinging = loop.create_task(self._sent(_PING))
+        self._look = loop.call_later(self._every, self._looked)

@@ -22,7 +22,7 @@ async def waiting_for(agency: Agency, handle: RunHandle, caller: Caller) -> tupl
 
 
 def in_words(asked: ApprovalRequested) -> str:
-    """What a person is asked, who may decide: with the call's arguments, of which at most `SHOWN` characters."""
+    """What a person is asked, for whoever may decide: with at most `SHOWN` characters of the call's arguments."""
     arguments = asked.arguments if len(asked.arguments) <= SHOWN else f"{asked.arguments[:SHOWN]} …"
     what = f"call {asked.tool} with {arguments}" if asked.tool else f"use more: {arguments}"
     return f"The agent {asked.agent} wants to {what}{f' ({asked.why})' if asked.why else ''}."

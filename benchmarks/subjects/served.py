@@ -31,6 +31,8 @@ CHUNKS: Final = 20
 WORDS: Final = tuple(f"word {number} " for number in range(CHUNKS))
 USAGE: Final = Usage(7, 5)
 MODEL: Final = "Agent"
+HOLD: Final = "hold on"
+"""What a user says to have nothing more come after the first piece."""
 
 
 def whole() -> dict[str, Any]:
@@ -55,9 +57,10 @@ async def bare(request: HttpRequest) -> Response:
         return JSONResponse(whole())
 
     async def chunks() -> AsyncGenerator[bytes]:
+        hold = body["messages"][-1]["content"] == HOLD
         for word in WORDS:
             yield chunk(word)
-            await asyncio.sleep(0)
+            await (asyncio.get_running_loop().create_future() if hold else asyncio.sleep(0))
         yield b"data: [DONE]\n\n"
 
     return StreamingResponse(chunks(), media_type="text/event-stream")
@@ -68,15 +71,13 @@ class Model(Actor):
 
     def on_receive(self, message: Request) -> Any:
         if self.expects == "stream":
-            return self._pieces(message.messages[-1].text == "hold on")
+            return self._pieces(message.messages[-1].text == HOLD)
         return Completion(Message("assistant", "one two three"), "stop", USAGE)
 
     async def _pieces(self, hold: bool) -> AsyncIterator[Delta]:
         for word in WORDS:
             yield Delta(word)
-            await asyncio.sleep(0)
-            if hold:
-                await asyncio.Event().wait()
+            await (asyncio.get_running_loop().create_future() if hold else asyncio.sleep(0))
         yield Delta(completion=Completion(Message("assistant", "".join(WORDS)), "stop", USAGE))
 
 

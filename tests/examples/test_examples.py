@@ -190,6 +190,7 @@ PRINTS = {
         "text None",
         "order True {'type': 'ephemeral'}",
     ],
+    "priced_agent.py": ["cb_laptop_", "401", "here it is", "401", "Poet 0.05 {'draw': 1} 0.002"],
     "prompt_run.py": [
         "step 1: ['put -> milk is in the basket']",
         "In the basket: - bread, - milk",
@@ -364,6 +365,7 @@ PRINTS = {
     ],
     "stash.py": ["tea: not open yet", "cake: not open yet", "tea 3, cake 5", "tea 3"],
     "garbage.py": ["fewer collections: True", "less time in them: True"],
+    "responses.py": ["Rome and by train", "Rome and by bike", "city='Rome' days=3", "one ", "two three"],
     "routers.py": ["ann: hello, how are you, bye", "bob: hi", "3 workers", "ready, ready, ready"],
     "simulation_coverage.py": [
         "by chance: 101 schedules, 15 edges, nothing found",
@@ -385,12 +387,24 @@ PRINTS = {
         "there are orders, product",
     ],
     "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
+    "mounted.py": [
+        "{'shop': 'open'}",
+        "{'chat_completions': '/agents/Clerk/chat/completions'}",
+        "Until six.",
+    ],
+    "served_agency.py": ["['Clerk']", "Until six.", "Good day."],
     "metrics.py": [
         "checkout took None",
         "checkout took ValueError",
         "checkout took None",
         "__main__.Checkout: 3 processed, 1 failed, 0 waiting",
         "half of them took at most 0.01 s: True",
+    ],
+    "operations.py": [
+        "pay {'amount': 50}",
+        "['accepted', 'started', 'completed', 'approval_asked', 'approval_decided', 'tools_started', 'tool_returned', "
+        "'completed', 'ended']",
+        "Done: paid 40.",
     ],
     "token_counter.py": ["8 tokens to send", "7 tokens came back"],
     "task_graph.py": [

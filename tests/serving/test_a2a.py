@@ -292,7 +292,7 @@ async def test_a_message_to_a_task_at_work_is_told_to_it() -> None:
         gates[(0, 0)].set()
         handle = await agency.handle(begun.task.id)
         await handle.answer(30)
-        assert [one.data["text"] for one in await handle.recorded() if one.type == "steered"] == ["quickly"]
+        assert [one.data["text"] for one in await handle.records() if one.type == "steered"] == ["quickly"]
         with pytest.raises(A2AError, match="is over"):
             await sent(client, says("more", task_id=begun.task.id))
 

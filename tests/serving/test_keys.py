@@ -14,7 +14,6 @@ import pytest
 from callboard import Agency, Agent, ApiKeys, Caller, MemoryJournal, Retention, SqliteJournal
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.turns.encoding.codec import RunCodec
-from callboard.actors.journal.store import at_hand
 from callboard.actors.serving.who.keys import UnknownKey
 
 from .support import Served, served, speaker
@@ -102,12 +101,12 @@ async def test_keys_of_an_agencys_own_journal_outlive_the_process_and_retention(
     key = await keys.add(user="ada", tenant="acme", scopes=["sales", "owner"], name="laptop")
     keys.close()
     with closing(SqliteJournal(path, RunCodec())) as journal:
-        await at_hand(journal.prune(Retention(finished=0.0, ephemeral=0.0)))
+        await journal.prune(Retention(finished=0.0, ephemeral=0.0))
     keys = ApiKeys(path)
     async with served(helper(journal=path), authenticate=keys) as at:
         assert await asks(at, bearer(key)) == 200
         (kept,) = await keys.list()
-        assert kept.caller == Caller("ada", "acme", frozenset({"sales", "owner"}))
+        assert kept.caller == Caller("ada", "acme", frozenset({"sales", "owner"}), "laptop")
         assert (kept.name, kept.caller.key, kept.expires_at, kept.revoked_at) == ("laptop", "laptop", None, None)
     with closing(sqlite3.connect(path)) as file:
         everything = "\n".join(file.iterdump())

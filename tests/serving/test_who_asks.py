@@ -88,7 +88,14 @@ async def test_the_body_of_whoever_has_not_said_who_they_are_is_not_read() -> No
         sent.append(message)
 
     for path in ("/v1/chat/completions", "/Helper/chat/completions"):
-        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "root_path": ""}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": [],
+            "query_string": b"",
+            "root_path": "",
+        }
         await app({**scope, "raw_path": path.encode(), "http_version": "1.1", "scheme": "http"}, receive, send)
     assert [message["status"] for message in sent if "status" in message] == [401, 401]
 
@@ -153,7 +160,7 @@ async def test_the_caller_reaches_tools_hooks_and_scopes() -> None:
         assert await status(sales, "Shop") == 200
         assert seen
         assert ran
-        assert {*seen, *ran} == {Caller("ada", "acme", frozenset({"sales"}))}
+        assert {*seen, *ran} == {Caller("ada", "acme", frozenset({"sales"}), "sales")}
         assert {caller.key for caller in (*seen, *ran)} == {"sales"}
         ran.clear()
         assert await status(plain, "Shop") == 200  # the tool is as if it were not there
@@ -179,7 +186,7 @@ async def test_the_caller_reaches_approvals_and_conversations() -> None:
             while not agency.approvals:
                 await anext(read)
             (approval,) = agency.approvals
-            assert approval.caller == Caller("ada", "acme")
+            assert approval.caller.is_same(Caller("ada", "acme"))
             with pytest.raises(NotAllowed):
                 agency.approve(approval, caller=Caller("eve", "acme"))
             agency.approve(approval, caller=Caller("ada", "acme"))

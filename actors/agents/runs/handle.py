@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Generic, Literal, TypeAlias
 
@@ -25,6 +25,7 @@ from ..turns.outcome import Outcome
 from ..turns.records import Accepted, Cancel, Ended, RunRequest
 from ..turns.state import ConversationState
 from .coordination.recovery import cancel_abandoned
+from .reading.bell import Bell
 from .reading.cursor import RunText
 from .reading.folding import read, unfit
 from .reading.following import PAGE
@@ -125,17 +126,18 @@ class RunHandle(Generic[V_co]):
         raise gone(self.id)
 
     @ends_with_agency
-    async def recorded(self) -> tuple[RunRecord, ...]:
-        """What is recorded of the run by now, in order, as `events` has it; nothing is waited for.
+    async def records(self) -> list[RunRecord]:
+        """What is recorded of the run by now, in order; see `events`.
 
         Raises:
             UnknownRun: its conversation was released.
             AgencyClosed: the agency has stopped.
             JournalError: the conversation cannot be read.
         """
-        runtime, progress, version = self._runtime, Progress(self.id), 0
+        runtime = self._runtime
+        progress = Progress(self.id)
         found: list[RunRecord] = []
-        page = PAGE
+        version, page = 0, PAGE
         while page == PAGE and not progress.over:
             runtime.following.check()
             records = await at_hand(runtime.journal.read(self._stream, after=version, limit=PAGE))
@@ -147,7 +149,7 @@ class RunHandle(Generic[V_co]):
                     found.append(seen)
         if not found and self._entry() is None:
             raise gone(self.id)
-        return tuple(found)
+        return found
 
     @ends_with_agency
     async def metadata(self) -> Mapping[str, Any]:
@@ -175,7 +177,7 @@ class RunHandle(Generic[V_co]):
         await self.metadata()
         return self._messages
 
-    async def stream(self, *, after: str = "") -> AsyncGenerator[RunRecord | RunText]:
+    def stream(self, *, after: str = "") -> AsyncGenerator[RunRecord | RunText]:
         """The run as a stream that can be gone on with: its records as `events` has them, and before the record of
         each completion what the model says, in pieces as it comes, where the run was started with ``stream=True`` and
         this process works on it; otherwise in one piece.
@@ -195,10 +197,7 @@ class RunHandle(Generic[V_co]):
             JournalError: the conversation cannot be read.
         """
         check_type(after, str, "the place after which to begin", "a cursor, as a text")
-        with serving(self._runtime.register):
-            async with aclosing(resumable(self._runtime, self._stream, self.id, after)) as items:
-                async for item in items:
-                    yield item
+        return resumable(self._runtime, self._stream, self.id, after)
 
     @ends_with_agency
     async def answer(self, timeout: float | None = None) -> Answer[V_co]:
@@ -432,6 +431,6 @@ async def _settled(entry: Entry) -> Outcome:
 
 async def _passed_on(future: Future[Any]) -> None:
     """Wait for a future, and leave it alone when cancelled."""
-    done = asyncio.Event()
-    future.when_done(lambda _: done.set())
-    await done.wait()
+    bell = Bell()
+    future.when_done(lambda _: bell.ring())
+    await bell.wait()

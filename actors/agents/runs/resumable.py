@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator
 
 from ..errors import DefinitionError, UnknownRun
 from ..events import RunEvent
+from .reading.bell import Bell
 from .reading.cursor import KINDS, Cursor, RunText
 from .reading.progress import Progress, RunRecord
+from .runtime.closing import serving
 from .runtime.register import RunRegister
 from .runtime.runtime import AgencyRuntime
 from .runtime.spoken import Spoken
@@ -30,44 +31,45 @@ async def resumable(runtime: AgencyRuntime, stream: str, run: str, after: str) -
         JournalError: the conversation cannot be read.
     """
     cursor = Cursor.read(after)
-    arrived = asyncio.Event()
+    arrived = Bell()
 
     def heard(event: RunEvent) -> None:
         if event.run == run:
-            arrived.set()
+            arrived.ring()
 
     behind = not cursor.position  # whether the place to begin at was passed
     progress = Progress(run)
     live = _Live(runtime.register, run, cursor)
-    follower = runtime.following.begin(runtime.journal, stream, arrived)
-    unsubscribe = runtime.bus.subscribe(heard, run)
-    try:
-        while True:
-            arrived.clear()
-            for kept in follower.take():
-                record = progress.see(kept)
-                if record is None:
-                    continue
+    with serving(runtime.register):
+        follower = await runtime.following.begin(runtime.journal, stream, arrived)
+        unsubscribe = runtime.bus.subscribe(heard, run)
+        try:
+            while True:
+                while records := await follower.take():
+                    for kept in records:
+                        record = progress.see(kept)
+                        if record is None:
+                            continue
+                        if behind:
+                            for piece in _before(record, cursor):
+                                yield piece
+                            yield cursor.passed(record)
+                        elif record.position >= cursor.position or record.type == "ended":
+                            if record.position != cursor.position:
+                                raise DefinitionError(f"{after!r:.100} is no place in the stream of run {run!r:.100}")
+                            behind = True
+                        live.see(record)
+                        if record.type == "ended":
+                            return
+                if follower.gone:
+                    raise gone(run)
                 if behind:
-                    for piece in _before(record, cursor):
+                    for piece in live.more():
                         yield piece
-                    yield cursor.passed(record)
-                elif record.position >= cursor.position or record.type == "ended":
-                    if record.position != cursor.position:
-                        raise DefinitionError(f"{after!r:.100} is no place in the stream of run {run!r:.100}")
-                    behind = True
-                live.see(record)
-                if record.type == "ended":
-                    return
-            if follower.gone:
-                raise gone(run)
-            if behind:
-                for piece in live.more():
-                    yield piece
-            await arrived.wait()
-    finally:
-        unsubscribe()
-        await follower.aclose()
+                await arrived.wait()
+        finally:
+            unsubscribe()
+            follower.close()
 
 
 def _before(record: RunRecord, cursor: Cursor) -> Iterator[RunText]:

@@ -23,23 +23,25 @@ class Channel:
         self.size = size
         self.finished = False
         self.error: BaseException | None = None
-        self._items: deque[Any] = deque()
-        self._getters: deque[asyncio.Future[None]] = deque()
+        self._items: deque[Any] | None = None  # while there are any: it takes 760 bytes, and most streams wait for some
+        self._getters: list[asyncio.Future[None]] = []
         self._putter: asyncio.Future[None] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether `get` would not wait."""
-        return bool(self._items) or self.finished
+        return self._items is not None or self.finished
 
     async def room(self) -> None:
         """Wait while the readers are ``size`` items behind."""
-        while len(self._items) >= self.size and not self.finished:
+        while self._items is not None and len(self._items) >= self.size and not self.finished:
             self._putter = asyncio.get_running_loop().create_future()
             await self._putter
 
     def put(self, item: Any) -> None:
         """Add an item."""
+        if self._items is None:
+            self._items = deque()
         self._items.append(item)
         self._wake_one()
 
@@ -49,18 +51,18 @@ class Channel:
             self.finished = True
             self.error = error
             while self._getters:
-                _wake(self._getters.popleft())
+                _wake(self._getters.pop(0))
             _wake(self._putter)
 
     def abandon(self) -> None:
         """Drop what was not read: nobody will."""
-        self._items.clear()
+        self._items = None
         self.error = None
         self.finish(None)
 
     async def get(self) -> Any:
         """Return the next item, `END` after the last, or raise the producer's error. Readers are served in turn."""
-        while not self._items:
+        while (items := self._items) is None:
             if self.finished:
                 if self.error is not None:
                     raise self.error
@@ -75,13 +77,15 @@ class Channel:
                 elif self._items:  # it was told of an item that it will not take: the next one is told
                     self._wake_one()
                 raise
-        item = self._items.popleft()
+        item = items.popleft()
+        if not items:
+            self._items = None
         _wake(self._putter)
         return item
 
     def _wake_one(self) -> None:
         while self._getters:
-            getter = self._getters.popleft()
+            getter = self._getters.pop(0)
             if not getter.done():
                 getter.set_result(None)
                 return

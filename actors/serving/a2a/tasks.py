@@ -45,7 +45,7 @@ _REFUSED: Final = frozenset({"guardrail_tripped", "label_refused", "content_filt
 
 async def snapshot(server: Server, handle: RunHandle, caller: Caller) -> tuple[pb.Task, str]:
     """A run as a task, and the cursor behind which its stream goes on."""
-    records = await handle.recorded()
+    records = await handle.records()
     metadata = await handle.metadata()
     status = await handle.status()
     task = pb.Task(id=handle.id, context_id=handle.conversation)

@@ -124,12 +124,12 @@ class Tasks:
 
 async def created(handle: RunHandle) -> dict[str, Any]:
     """The task that a call has led to, in place of its result."""
-    return {**_head(await handle.recorded(), handle), "resultType": "task"}
+    return {**_head(await handle.records(), handle), "resultType": "task"}
 
 
 async def task_of(server: Server, handle: RunHandle, caller: Caller) -> dict[str, Any]:
     """A run as a task."""
-    records = await handle.recorded()
+    records = await handle.records()
     status = await handle.status()
     told = _head(records, handle)
     if status in ("ended", "failed"):

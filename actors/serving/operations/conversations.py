@@ -11,6 +11,8 @@ from starlette.responses import JSONResponse, Response
 from ....tools.scopes import ADMIN
 from ...agents.caller import CONVERSATIONS, Caller
 from ...agents.conversations.view import ConversationSummary
+from ...agents.errors import UnknownConversation
+from ...agents.runs.validation import check_id
 from ..problems import refuse
 from ..server import Server
 from . import plain
@@ -84,6 +86,7 @@ async def delete_conversation(server: Server, request: Request) -> Response:
     caller = await server.caller(request)
     query_of(request)
     agent, conversation = _named(request)
+    check_id(conversation, "conversation", UnknownConversation)
     await server.agency.release(conversation, agent=server.agent(agent), caller=caller)
     return Response(status_code=204)
 

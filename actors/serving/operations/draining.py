@@ -15,6 +15,10 @@ LINGER: Final = 1.0
 """Seconds for which connections that are open may still ask: each answer says that it is the connection's last. Closed
 at once, they would lose what is on its way."""
 
+LAST_READ: Final = 3.0
+"""Seconds for which streams may still be read when no run is under way: those of runs that have ended are at their end
+then. What is followed besides goes on elsewhere."""
+
 LOOK: Final = 0.1
 """Seconds between two looks at whether there is a hurry."""
 
@@ -53,6 +57,8 @@ async def _over(server: Server) -> None:
         async with asyncio.timeout_at(until):
             for wait in server.also_waited_for:
                 await wait()
+            if server.streams:
+                await asyncio.wait(set(server.streams), timeout=LAST_READ)
 
 
 @contextmanager

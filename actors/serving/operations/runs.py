@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from ...agents.errors import AgencyClosed, AgentError, UnknownRun
 from ...agents.runs.handle import RunHandle
 from ...journal.errors import JournalError
 from ..problems import Refused, problem_of, refuse
-from ..runs import KEY, Asked, begin, run_of
+from ..runs import KEY, Asked, begin, headers_of, run_of
 from ..server import Server
 from ..sse import COME_BACK, Event, EventStream
 from ..streams import RESUME
@@ -34,7 +35,9 @@ async def start_run(server: Server, request: Request, deliveries: Deliveries | N
     agent = server.agent(fields.text("agent", server.agency.entry))
     question = fields.get("input", (str, list), "a text, or a list of messages", ...)
     options = {"conversation": fields.text("conversation"), "when_busy": fields.text("when_busy", "queue")}
-    asked = Asked(agent, caller, question, fields.given, request.headers.get(KEY, ""), options=options)
+    asked = Asked(
+        agent, caller, question, fields.given, request.headers.get(KEY, ""), options=options, connection=request
+    )
     webhook = fields.text("webhook")
     if webhook is None:
         handle = await begin(server, asked)
@@ -59,14 +62,16 @@ async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries:
     except (AgentError, JournalError, Refused):
         await deliveries.withdraw(run)
         raise
-    finally:
-        deliveries.begin(run)  # also where whoever asks has gone: the run may be there
+    except asyncio.CancelledError:
+        await asyncio.shield(deliveries.begin(run, webhook))  # the run may be there all the same
+        raise
+    await deliveries.begin(run, webhook)
     return handle
 
 
 async def get_run(server: Server, request: Request) -> Response:
     """How far a run is, and its answer or error."""
-    return JSONResponse(await told(await _found(server, request)), headers={"cache-control": "no-store"})
+    return JSONResponse(await told(server, await _found(server, request)), headers={"cache-control": "no-store"})
 
 
 async def cancel_run(server: Server, request: Request) -> Response:
@@ -74,7 +79,7 @@ async def cancel_run(server: Server, request: Request) -> Response:
     handle = await _found(server, request)
     fields = await body_of(server, request, "reason")
     await handle.cancel(fields.text("reason", "cancelled by the caller"))
-    return JSONResponse(await told(handle))
+    return JSONResponse(await told(server, handle))
 
 
 async def run_events(server: Server, request: Request) -> Response:
@@ -83,6 +88,8 @@ async def run_events(server: Server, request: Request) -> Response:
     204 tells a browser's EventSource not to connect again: the run has ended, and nothing comes behind.
     """
     handle = await _found(server, request)
+    if request.method == "HEAD":
+        return Response(media_type=EventStream.media_type)
     after = _position(request.headers.get(RESUME, ""))
     if after and await handle.status() in _OVER and not [one async for one in handle.events(after=after)]:
         return Response(status_code=204)
@@ -100,8 +107,12 @@ async def _events(handle: RunHandle, after: int) -> AsyncGenerator[Event]:
         yield Event(problem_body(problem_of(error, handle.id)), name="problem")
 
 
-async def told(handle: RunHandle) -> dict[str, Any]:
-    """A run as an object."""
+async def told(server: Server, handle: RunHandle) -> dict[str, Any]:
+    """A run as an object.
+
+    Raises:
+        Refused: its payment was not taken.
+    """
     status = await handle.status()
     about: dict[str, Any] = {
         "id": handle.id,
@@ -113,9 +124,12 @@ async def told(handle: RunHandle) -> dict[str, Any]:
     }
     if status in _OVER:
         try:
-            about["answer"] = plain.answer(await handle.answer())
+            answer = await handle.answer()
         except AgentError as error:
             about["error"] = problem_body(problem_of(error, handle.id))
+        else:
+            await headers_of(server, handle)
+            about["answer"] = plain.answer(answer)
     return about
 
 

@@ -201,7 +201,10 @@ class Supervisor:
     def _ended(self, worker: _Worker, code: int) -> None:
         self._workers.remove(worker)
         worker.link.close()
-        if worker is self._next:
+        if worker is self._next and code < 0:
+            self._next = None  # by whom or what it was killed says nothing of the next one
+            self._say(f"worker {worker.pid} ended by {_how(code)} before it was ready: another one is started")
+        elif worker is self._next:
             self._next, self._replacing = None, []
             self._say(f"the new worker did not become ready ({_how(code)}): the others stay as they are")
         elif worker.leaving or self._stopping:

@@ -51,10 +51,12 @@ class UvicornWorker(uvicorn.Server):
         super().__init__(config)
         self._drain = drain
         self._link = link
+        self._hurried = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; the second time hurry."""
-        self.force_exit = self.should_exit
+        """Begin to drain; the second time hurry; the third time cut off what is still being sent."""
+        self.force_exit = self._hurried
+        self._hurried = self.should_exit
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -74,14 +76,14 @@ class UvicornWorker(uvicorn.Server):
             said = b""
         if not self.should_exit:
             signal.raise_signal(signal.SIGTERM)  # so that others hear of it who handle it
-        self.force_exit = self.force_exit or HURRY in said
+        self._hurried = self._hurried or HURRY in said
         if not said:  # the supervisor was killed: nobody else would end this process
             asyncio.get_running_loop().remove_reader(link)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, close what is left."""
         await self._stop_accepting()
-        await self._drain(lambda: self.force_exit)
+        await self._drain(lambda: self._hurried)
         await super().shutdown(sockets)
 
     async def _stop_accepting(self) -> None:

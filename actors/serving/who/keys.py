@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -86,6 +87,7 @@ class ApiKeys:
         self._given = journal
         self._journal: Journal | None = None
         self._clock = clock
+        self._process = 0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"  # an address may have a password
@@ -235,8 +237,8 @@ class ApiKeys:
             await asyncio.sleep(_PAUSE)
 
     def _open(self) -> Journal:
-        if self._journal is None:
-            given = self._given
+        if self._journal is None or (self._process != os.getpid() and isinstance(self._given, str | Path)):
+            given, self._process = self._given, os.getpid()  # a journal that was opened before a fork is its parent's
             self._journal = open_journal(given) if isinstance(given, str | Path) else given
         return self._journal
 

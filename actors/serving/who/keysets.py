@@ -26,6 +26,9 @@ MOST_BYTES: Final = 512 * 1024
 MOST_KEYS: Final = 100
 TIMEOUT: Final = 10.0
 
+MOST_WAITING: Final = 50
+"""Tokens with keys that nobody knows that wait at once for the keys to be read: anybody can make such tokens up."""
+
 logger = logging.getLogger("callboard")
 
 
@@ -49,6 +52,7 @@ class KeySet:
         self._read_at = -STALE
         self._tried_at = -STALE
         self._reading: asyncio.Task[None] | None = None
+        self._waiting = 0
 
     async def find(self, kid: object, algorithm: str) -> Any:
         """The key that a token names; None where there is none.
@@ -65,8 +69,12 @@ class KeySet:
             if reading is not None and not self._lasts(self._read_at, STALE):
                 await asyncio.shield(reading)  # with keys that are only old nobody waits
         found = self._find(kid, algorithm)
-        if found is None and kid is not None and (reading := self._refresh()) is not None:
-            await asyncio.shield(reading)
+        if found is None and kid is not None and self._waiting < MOST_WAITING and (reading := self._refresh()):
+            self._waiting += 1
+            try:
+                await asyncio.shield(reading)
+            finally:
+                self._waiting -= 1
             found = self._find(kid, algorithm)
         if not self._lasts(self._read_at, STALE):
             message = "the keys that tokens are checked with cannot be read at the moment: come back"

@@ -22,7 +22,7 @@ from .budgets import Budgets
 from .periods import PERIODS, Spending
 
 STREAM: Final = "callboard.budgets"
-"""How the names of the streams begin. There is one, or for a moment two."""
+"""How the names of a pool's streams begin. There is one, or for a moment two."""
 
 BEHIND: Final = 1.0
 """Seconds after which what was booked is appended."""
@@ -43,12 +43,14 @@ class Keeper:
     Args:
         budgets: whose.
         journal: where; it must take plain dictionaries as events.
+        stream: how the names of the streams begin in which it is kept.
     """
 
-    def __init__(self, budgets: Budgets, journal: Journal) -> None:
+    def __init__(self, budgets: Budgets, journal: Journal, stream: str = STREAM) -> None:
         self._budgets = budgets
         budgets.kept = True  # from now on, also while the pool is restarted
         self._journal = journal
+        self._prefix = stream
         self._name = ""
         self._version = 0
         self._troubled = False
@@ -144,7 +146,7 @@ class Keeper:
 
     async def _newest(self) -> str:
         """The name of the stream that counts. One without events was to take its place, and its process died."""
-        headers = await at_hand(self._journal.headers(prefix=f"{STREAM}."))
+        headers = await at_hand(self._journal.headers(prefix=f"{self._prefix}."))
         return next((header.name for header in reversed(headers) if header.version), "")
 
     async def _load(self) -> None:
@@ -173,7 +175,7 @@ class Keeper:
         budgets.spending = spending
 
     async def _begin(self, number: int, spending: Spending, drop: tuple[str, ...]) -> None:
-        stream = await at_hand(self._journal.open(f"{STREAM}.{number:09}"))
+        stream = await at_hand(self._journal.open(f"{self._prefix}.{number:09}"))
         try:
             if not stream.version:  # nobody else was faster
                 # A stream with work left in it is not pruned, however long nothing is spent.

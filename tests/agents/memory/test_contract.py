@@ -84,6 +84,34 @@ async def test_what_shares_a_rare_word_comes_before_what_is_only_as_near_as_most
     assert texts(await memory.search("the plan of the aquarium", owner=ANN))[0] == "an aquarium"
 
 
+async def test_a_word_that_many_facts_have_is_not_looked_for_beside_one_that_tells_more(opened: Open) -> None:
+    nearness = Words()
+    nearness.fails = True  # found by words alone
+    memory = opened(embedder=nearness)
+    plans = [f"the plan of week {number}" for number in range(60)]
+    await memory.add_all(
+        [NewFact(plan, kind="chunk" if at % 2 else "fact") for at, plan in enumerate(plans)], owner=ANN
+    )
+    await memory.add("the aquarium", owner=ANN)
+    await memory.add_all([f"a crab {number}" for number in range(10)], owner=ANN)
+    await memory.add_all(["the aquarium", *(f"the seal {number}" for number in range(10))], owner=BOB)
+
+    async def found(query: str, owner: Owner = ANN) -> list[str]:
+        return sorted(texts(await memory.search(query, owner=owner, limit=100)))
+
+    assert await found("the plan of the aquarium") == ["the aquarium"]
+    assert await found("the plan of the unheard aquarium") == ["the aquarium"]
+    assert len(await found("the plan")) == 31, "where there is nothing else"
+    assert len(await found("the unheard plan")) == 31, "nor does a word help that nobody has"
+    assert len(await found("crab aquarium")) == 11, "ten are not many"
+    assert len(await found("the aquarium", BOB)) == 1, "it is the owner's facts that count: eleven of eleven"
+    found_by_all = texts(await memory.search_all("the aquarium", limit=100))
+    assert sorted(found_by_all) == ["the aquarium", "the aquarium"]
+    agents = Owner(agent="Clerk")
+    await memory.add_all(["the whale", *(f"the tuna {number}" for number in range(20))], owner=agents)
+    assert await found("the whale", agents) == ["the whale"]
+
+
 @pytest.mark.parametrize(
     ("text", "query"),
     [

@@ -295,13 +295,3 @@ async def test_a_search_among_many_facts_looks_for_the_rarest_words_and_finds_wh
         assert len(await memory.search_all("common", limit=100)) == 30
         assert len(await memory.search_all("common", limit=100, kind=None)) == 60
         assert await memory.search_all("unheard") == []
-
-
-async def test_a_word_that_many_facts_have_is_not_looked_for_beside_one_that_tells_more() -> None:
-    with Memory(embedder=Words("nothing")) as memory:
-        await memory.add_all([f"the plan of the week {number}" for number in range(60)], owner=ANN)
-        await memory.add("the aquarium", owner=ANN)
-        words = await memory.search("the plan of the aquarium", owner=ANN, limit=100)
-        assert words[0].fact.text == "the aquarium"
-        assert words[1].score < words[0].score / 10, "the others are there for their vectors only"
-        assert len(await memory.search("the plan", owner=ANN, limit=100)) == 61, "but where there is nothing else"

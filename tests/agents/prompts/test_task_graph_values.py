@@ -296,6 +296,18 @@ def test_a_task_goes_to_whom_it_is_assigned_or_to_a_capable_agent_with_the_least
     }
 
 
+def test_of_agents_as_good_the_first_is_taken_and_who_has_less_to_do_comes_before_who_can_do_less() -> None:
+    graph = TaskGraphState().generate([task("a"), task("b"), task("c"), task("d")])
+    assert match(graph.ready(), {"one": ["web"], "two": ["web"]}).agents == {
+        "a": "one",
+        "b": "two",
+        "c": "one",
+        "d": "two",
+    }
+    able = {"all": ["code", "web", "law", "art"], "none": []}
+    assert match(graph.ready(), able).agents == {"a": "none", "b": "all", "c": "none", "d": "all"}
+
+
 def test_the_text_of_a_large_graph_shows_what_matters() -> None:
     graph = TaskGraphState().generate([task(f"t{number}", *(["t0"] if number > 5 else [])) for number in range(200)])
     graph = graph.update("t3", "in_progress").update("t3", "failed", "line\nbreak " * 100)

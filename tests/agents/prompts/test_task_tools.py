@@ -140,6 +140,16 @@ async def test_an_answer_names_so_many_tasks_as_a_model_reads() -> None:
         assert found["more"] == 70 - shown
 
 
+async def test_an_answer_is_as_long_as_it_may_be_and_no_character_longer() -> None:
+    empty = len(json.dumps({"id": "t0", "title": ""}))
+    for spare, shown in ((0, 2), (1, 2), (-1, 1)):
+        titles = ("x" * (25_000 - empty), "x" * (25_000 - empty - spare))
+        shared = SharedTaskGraph(NewTask(id=f"t{number}", title=title) for number, title in enumerate(titles))
+        found = told(await ToolRegistry(shared.tools()).get("get_unblocked_tasks").run())
+        assert len(found["unblocked"]) == shown
+        assert found.get("more", 0) == 2 - shown
+
+
 def test_code_changes_a_shared_graph_too() -> None:
     shared = SharedTaskGraph([NewTask(id="a", title="a")])
     shared.change(lambda graph: graph.update("a", "in_progress"))

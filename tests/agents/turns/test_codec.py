@@ -529,7 +529,7 @@ Answer text agent='' conversation='' run='' messages=() usage=Usage() cost=0.0 s
 ApprovalAsked call_id approval expires_at=None approvers=frozenset() owner=None why=''
 Audio url transcript=''
 Begin messages
-Caller user='' tenant='' scopes=frozenset()
+Caller user='' tenant='' scopes=frozenset() key=''
 Cancel conversation run reason='cancelled by the caller' rollback=False given_up=False
 Completed completion problem='' broken=None used=0.0 handoffs=() confidence=None offered=None
 Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None extra

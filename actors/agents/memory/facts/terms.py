@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from itertools import groupby, pairwise
 from typing import Final
 
@@ -26,6 +27,11 @@ _UNSPACED: Final = re.compile(
 MOST_LETTERS: Final = 100
 """Of a term. What is longer (a hash, encoded data) is cut there."""
 
+COMMON: Final = 20
+FEW: Final = 10
+"""What is in more than a twentieth of an owner's facts, and in more than ten, is not looked for beside rarer words:
+what has only such words (of, the) in common with a question would take places from what is near to it."""
+
 
 def terms(text: str) -> list[str]:
     """The words of a text, in their order, as they are indexed and looked for.
@@ -45,6 +51,22 @@ def terms(text: str) -> list[str]:
             else:
                 found.append(letters[:MOST_LETTERS])
     return found
+
+
+def most_of(facts: int) -> int:
+    """How many of an owner's facts, or of everybody's, may have a word that is not common."""
+    return max(FEW, facts // COMMON)
+
+
+def looked_for(found: Mapping[str, int], most: int) -> list[str]:
+    """Those of a query's words that are looked for: all, where none is there that is not common.
+
+    Args:
+        found: how many of an owner's facts have each of them; of common ones any number above ``most``.
+        most: see `most_of`.
+    """
+    rare = [term for term, count in found.items() if count <= most]
+    return rare if any(found[term] for term in rare) else list(found)
 
 
 def _folded(text: str) -> str:

@@ -23,7 +23,7 @@ from ..embedding.embedder import Vectors
 from ..errors import MemoryUnavailable, WrongFact
 from ..facts.fact import Fact, Owner
 from ..facts.fusion import DEVIATIONS, ENOUGH
-from ..facts.terms import terms
+from ..facts.terms import looked_for, most_of, terms
 from .changing import ChangingStore
 from .outcomes import corrected, ended, mismatch, unknown
 from .store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Selection
@@ -116,8 +116,8 @@ class MilvusMemoryStore(ChangingStore):
             if kept[1]:
                 by_vector, outstanding = self._nearest(query, where)
         by_text: list[Place] = []
-        words = " ".join(dict.fromkeys(query.terms))
-        if words:
+        if query.terms:
+            words = " ".join(self._looked_for(list(dict.fromkeys(query.terms)), owner))
             found = self._client.search(
                 self._facts, data=[words], anns_field="sparse", filter=where, limit=query.depth, output_fields=["place"]
             )
@@ -254,6 +254,14 @@ class MilvusMemoryStore(ChangingStore):
         """What has been written already, where it was not learned that it was."""
         return [row for start in range(0, len(ids), PAGE) for row in self._rows(_any_id(ids[start : start + PAGE]))]
 
+    def _looked_for(self, words: list[str], owner: Owner | None) -> list[str]:
+        """Those of a query's words that are looked for."""
+        where = _of_owner(owner)
+        (counted,) = self._client.query(self._facts, filter=where, output_fields=["count(*)"])
+        most = min(most_of(counted["count(*)"]), MOST_FOUND - 1)
+        hits = self._client.search(self._facts, data=words, anns_field="sparse", filter=where, limit=most + 1)
+        return looked_for({word: len(found) for word, found in zip(words, hits, strict=True)}, most)
+
     # -- vectors -------------------------------------------------------------------------------------------------------
 
     def _nearest(self, query: Query, where: str) -> tuple[list[Place], int]:
@@ -367,13 +375,16 @@ class MilvusMemoryStore(ChangingStore):
         self._opened = None
 
 
+def _of_owner(owner: Owner | None) -> str:
+    """All of an owner's, of whichever agent."""
+    return f"place > {_EMBEDDER}" + ("" if owner is None else f' and owner == "{_whose(owner)}"')
+
+
 def _where(selection: Selection) -> str:
-    parts = [f"place > {_EMBEDDER}"]
     owner = selection.owner
-    if owner is not None:
-        parts.append(f'owner == "{_whose(owner)}"')
-        if owner.agent:
-            parts.append(f'agent in ["", "{_hash(owner.agent)}"]')
+    parts = [_of_owner(owner)]
+    if owner is not None and owner.agent:
+        parts.append(f'agent in ["", "{_hash(owner.agent)}"]')
     if selection.at is not None:
         parts.append(f"valid_from <= {selection.at!r} and valid_to > {selection.at!r}")
     if selection.kind is not None:
@@ -385,7 +396,7 @@ def _where(selection: Selection) -> str:
 
 def _erased(item: Erase) -> str:
     """What an `Erase` deletes."""
-    where = f'place > {_EMBEDDER} and owner == "{_whose(item.owner)}"'
+    where = _of_owner(item.owner)
     if item.owner.agent:
         where += f' and agent == "{_hash(item.owner.agent)}"'
     if item.source is not None:

@@ -1,23 +1,26 @@
-"""Reading a stream as it grows, without owning it, in whichever process its owner is."""
+"""Reading a stream as it grows, without owning it, in whichever process its owner is.
+
+What comes is read once for all who follow a stream of the journal: they wait without a task of their own, and where a
+thousand wait, an event costs them nothing that is not theirs.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from ....journal.errors import EventNotReadable, JournalClosed, JournalError
 from ....journal.store import Journal, Record, at_hand
 from ...errors import AgencyClosed
+from .bell import Bell
 from .folding import header_of
 
 PAGE: Final = 500
 """Records that are read at once."""
 
 LOOK: Final = 5.0
-"""Seconds after which it is looked whether the stream is still there."""
+"""Seconds after which it is looked whether the streams are still there."""
 
 
 class Following:
@@ -29,7 +32,11 @@ class Following:
 
     def __init__(self) -> None:
         self.closed = "is not running: use `async with` it"
-        self._followers: set[Follower] = set()
+        self._followers: dict[str, tuple[Follower, ...]] = {}
+        """By the names of their streams."""
+        self._reading: asyncio.Task[None] | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def check(self) -> None:
         """Raises `AgencyClosed` where nothing can be followed."""
@@ -39,29 +46,41 @@ class Following:
     def close(self, why: str) -> None:
         """Nothing can be followed any more; those who wait get `AgencyClosed`."""
         self.closed = why
-        for follower in self._followers:
+        for follower in self._all():
             follower.wake()
+        self._stop()
 
-    def begin(self, journal: Journal, stream: str, arrived: asyncio.Event, *, after: int = 0) -> Follower:
-        """Begin to read a stream from version ``after + 1`` on.
+    async def begin(self, journal: Journal, stream: str, arrived: Bell, *, after: int = 0) -> Follower:
+        """Begin to read a stream from version ``after + 1`` on; to be closed.
 
         Args:
             journal: where it is.
             stream: its name.
-            arrived: set whenever there is something to take.
+            arrived: rung whenever there may be something to take.
             after: the version behind which to begin.
 
         Raises:
             AgencyClosed: the agency has stopped.
+            JournalError: the journal cannot be read.
         """
         self.check()
+        if not self._reads():
+            position = await at_hand(journal.position())
+            self.check()
+            if not self._reads():  # others may have begun meanwhile
+                self._start(journal, position)
         follower = Follower(self, journal, stream, arrived, after)
-        self._followers.add(follower)
+        self._followers[stream] = (*self._followers.get(stream, ()), follower)
         return follower
 
     def end(self, follower: Follower) -> None:
         """It is not read any more."""
-        self._followers.discard(follower)
+        stream = follower.stream
+        left = tuple(one for one in self._followers.get(stream, ()) if one is not follower)
+        if left:
+            self._followers[stream] = left
+        elif self._followers.pop(stream, None) and not self._followers:
+            self._stop()
 
     async def follow(self, journal: Journal, stream: str, *, after: int = 0) -> AsyncGenerator[Record]:
         """The records of a stream from version ``after + 1`` on, and then those to come.
@@ -72,139 +91,168 @@ class Following:
             AgencyClosed: the agency has stopped.
             EventNotReadable: a record cannot be read.
         """
-        arrived = asyncio.Event()
-        follower = self.begin(journal, stream, arrived, after=after)
+        arrived = Bell()
+        follower = await self.begin(journal, stream, arrived, after=after)
         try:
             while True:
-                arrived.clear()
-                for record in follower.take():
-                    yield record
+                while records := await follower.take():
+                    for record in records:
+                        yield record
                 if follower.gone:
                     return
                 await arrived.wait()
         finally:
-            await follower.aclose()
+            follower.close()
+
+    def _all(self) -> Iterator[Follower]:
+        for followers in list(self._followers.values()):
+            yield from followers
+
+    def _reads(self) -> bool:
+        return self._reading is not None and not self._reading.done()
+
+    def _start(self, journal: Journal, position: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._stop()
+        self._reading = loop.create_task(self._read(journal.subscribe(after=position)), name="follow the journal")
+        self._look = loop.call_later(LOOK, self._look_soon)
+
+    def _stop(self) -> None:
+        for one in (self._reading, self._look, self._looking):
+            if one is not None:
+                one.cancel()
+        self._reading = self._look = self._looking = None
+
+    async def _read(self, subscription: AsyncIterator[Record]) -> None:
+        """Hand to each follower what comes in their stream."""
+        while True:
+            try:
+                record = await anext(subscription)
+            except EventNotReadable as error:
+                for follower in self._followers.get(error.stream, ()):
+                    follower.fail(error)
+            except JournalClosed:
+                self.close(self.closed or "has lost its journal")
+                return
+            except Exception as error:
+                for follower in self._all():
+                    follower.fail(error)
+                return
+            else:
+                for follower in self._followers.get(record.stream, ()):
+                    follower.give(record)
+
+    def _look_soon(self) -> None:
+        self._looking = asyncio.get_running_loop().create_task(self._look_for_all(), name="look for what is followed")
+
+    async def _look_for_all(self) -> None:
+        """Look now and then whether the streams are still there: what is deleted says nothing."""
+        for follower in self._all():
+            await follower.look()
+        self._look = asyncio.get_running_loop().call_later(LOOK, self._look_soon)
 
 
 class Follower:
     """Reads one stream as it grows; see `Following.begin`.
 
     Attributes:
+        stream: its name.
         gone: whether the stream is not there any more.
     """
 
     __slots__ = (
         "_arrived",
+        "_behind",
+        "_error",
         "_following",
         "_journal",
-        "_looking",
+        "_missed",
         "_records",
-        "_room",
-        "_stream",
-        "_task",
-        "_timer",
         "_version",
         "gone",
+        "stream",
     )
 
-    def __init__(self, following: Following, journal: Journal, stream: str, arrived: asyncio.Event, after: int) -> None:
+    def __init__(self, following: Following, journal: Journal, stream: str, arrived: Bell, after: int) -> None:
+        self.stream = stream
         self.gone = False
         self._following = following
         self._journal = journal
-        self._stream = stream
         self._arrived = arrived
         self._version = after
-        self._records: deque[Record] = deque()
-        self._room = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._read(), name=f"follow {stream}")
-        self._task.add_done_callback(lambda _: self.wake())
-        self._looking: asyncio.Task[None] | None = None
-        self._timer = loop.call_later(LOOK, self._look)
+        self._records: list[Record] = []
+        self._behind = True
+        """Whether what comes next is to be read from the journal: it was not given, or not kept."""
+        self._missed = False
+        """Whether something was given since that was last read, and not kept."""
+        self._error: Exception | None = None
 
     def wake(self) -> None:
         """There may be something to take."""
-        self._arrived.set()
+        self._arrived.ring()
 
-    def take(self) -> Iterator[Record]:
-        """What has come since it was taken last.
+    def give(self, record: Record) -> None:
+        """The next record of the stream. For whoever is slow to take them no more are kept: they are read later."""
+        if record.version <= self._version:
+            return
+        if self._behind or record.version > self._version + 1 or len(self._records) >= PAGE:
+            self._behind = self._missed = True
+        else:
+            self._version = record.version
+            self._records.append(record)
+        self._arrived.ring()
+
+    def fail(self, error: Exception) -> None:
+        """What comes next cannot be read."""
+        self._error = error
+        self._arrived.ring()
+
+    async def take(self) -> Sequence[Record]:
+        """What has come since it was taken last, as far as it is read at once: to be taken until there is nothing.
 
         Raises:
             AgencyClosed: the agency has stopped.
             EventNotReadable: a record cannot be read.
         """
-        records = self._records
-        while records:
-            yield records.popleft()
-        self._room.set()
-        self._following.check()
-        if self._task.done() and not self.gone:
-            self._task.result()
+        try:
+            while self._behind and not (self._records or self.gone or self._error or self._following.closed):
+                await self._read()
+        except JournalClosed:
+            self._following.check()
+            raise
+        records, self._records = self._records, []
+        if not records:
+            self._following.check()
+            if self._error is not None and not self.gone:
+                raise self._error
+        return records
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Read no more."""
         self._following.end(self)
-        self._timer.cancel()
-        for task in (self._task, self._looking):
-            if task is not None:
-                task.cancel()
-                with suppress(BaseException):  # what it ended in was told when it was taken, or concerns nobody now
-                    await task
 
     async def _read(self) -> None:
-        journal, stream = self._journal, self._stream
-        subscription = journal.subscribe(after=await at_hand(journal.position()), prefix=stream)
-        page = PAGE
-        while page == PAGE:
-            records = await at_hand(journal.read(stream, after=self._version, limit=PAGE))
-            page = len(records)
-            for record in records:
-                self._got(record)
-            await self._taken(1)
-        if not page and await _version(journal, stream) < self._version:
+        self._missed = False
+        records = await at_hand(self._journal.read(self.stream, after=self._version, limit=PAGE))
+        if records:
+            self._records.extend(records)
+            self._version = records[-1].version
+        elif await _version(self._journal, self.stream) < self._version:
             self.gone = True
-            return
-        while True:
-            try:
-                record = await anext(subscription)
-            except EventNotReadable as error:
-                if error.stream == stream:
-                    raise
-            except JournalClosed:
-                self._following.close(self._following.closed or "has lost its journal")
-                self._following.check()
-            else:
-                if record.stream == stream:  # and not one whose name begins like it
-                    self._got(record)
-                    await self._taken(PAGE)
+        self._behind = self._missed or len(records) == PAGE
 
-    def _got(self, record: Record) -> None:
-        if record.version > self._version:
-            self._version = record.version
-            self._records.append(record)
-            self._arrived.set()
-
-    async def _taken(self, most: int) -> None:
-        """Wait until fewer records than so many are to be taken: whoever is slow to read has no more of them kept."""
-        while len(self._records) >= most:
-            self._room.clear()
-            await self._room.wait()
-
-    def _look(self) -> None:
-        """Look now and then whether the stream is still there."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(LOOK, self._look)
-        if self._looking is None or self._looking.done():
-            self._looking = loop.create_task(self._still_there(), name=f"look for {self._stream}")
-
-    async def _still_there(self) -> None:
+    async def look(self) -> None:
+        """Look whether the stream is still there."""
         try:
-            gone = await _version(self._journal, self._stream) < self._version
+            there = self._version and await at_hand(
+                self._journal.read(self.stream, after=self._version - 1, limit=1)
+            )  # which is found at once, as its header is not
+            if there or await _version(self._journal, self.stream) >= self._version:
+                return
         except JournalError:  # whoever reads learns of it by reading
             return
-        if gone:
-            self.gone = True
-            self.wake()
+        self.gone = True
+        self.wake()
 
 
 async def _version(journal: Journal, stream: str) -> int:

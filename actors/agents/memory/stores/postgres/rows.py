@@ -31,17 +31,21 @@ def fact_of(row: Sequence[Any]) -> Fact:
     )
 
 
+def whose(owner: Owner | None) -> tuple[str, dict[str, Any]]:
+    """What has to hold for a row of ``facts f`` to be an owner's, of whichever agent, and the values in it."""
+    if owner is None:
+        return "true", {}
+    return 'f.tenant = %(tenant)s AND f."user" = %(user)s', {"tenant": owner.tenant, "user": owner.user}
+
+
 def conditions(selection: Selection) -> tuple[str, dict[str, Any]]:
     """What has to hold for a row of ``facts f``, and the values in it."""
-    parts = ["true"]
-    values: dict[str, Any] = {}
     owner = selection.owner
-    if owner is not None:
-        parts.append('f.tenant = %(tenant)s AND f."user" = %(user)s')
-        values |= {"tenant": owner.tenant, "user": owner.user}
-        if owner.agent:
-            parts.append("f.agent IN ('', %(agent)s)")
-            values["agent"] = owner.agent
+    all_of_it, values = whose(owner)
+    parts = [all_of_it]
+    if owner is not None and owner.agent:
+        parts.append("f.agent IN ('', %(agent)s)")
+        values["agent"] = owner.agent
     if selection.at is not None:
         parts.append("f.valid_from <= %(at)s AND (f.valid_to IS NULL OR f.valid_to > %(at)s)")
         values["at"] = selection.at

@@ -14,11 +14,11 @@ from ...embedding.embedder import Vectors
 from ...errors import MemoryUnavailable
 from ...facts.fact import Fact, Owner
 from ...facts.fusion import DEVIATIONS, ENOUGH
-from ...facts.terms import terms
+from ...facts.terms import looked_for, most_of, terms
 from ..changing import ChangingStore
 from ..outcomes import corrected, ended, erases, mismatch, unknown
 from ..store import Add, Change, Correct, Embed, End, Erase, Place, Query, Ranked, Selection
-from .rows import COLUMNS, conditions, fact_of, lexeme, tsvector, vector_text, vectors_text
+from .rows import COLUMNS, conditions, fact_of, lexeme, tsvector, vector_text, vectors_text, whose
 from .schema import MemoryTables
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ WITH fits AS MATERIALIZED (
 )
 SELECT t.place FROM fits t JOIN asked a ON t.terms @@ a.term
 GROUP BY t.place ORDER BY sum(a.weight * ts_rank(t.terms, a.term, 1)) DESC, t.place LIMIT %(depth)s
+"""
+_HOW_MANY: Final = "SELECT count(*) FROM {s}.facts f WHERE <where>"
+_HOW_MANY_HAVE: Final = """
+SELECT q.term, (SELECT count(*) FROM (
+    SELECT FROM {s}.facts f WHERE f.terms @@ q.term::tsquery AND <where> LIMIT %(limit)s
+) those) FROM unnest(%(each)s::text[]) q (term)
 """
 _BY_VECTOR: Final = """
 WITH fits AS MATERIALIZED (
@@ -138,8 +144,8 @@ class PostgresMemoryStore(ChangingStore):
                 by_vector = [row[0] for row in rows]
                 outstanding = sum(row[1] for row in rows)
         by_text: list[Place] = []
-        each = [lexeme(term) for term in dict.fromkeys(query.terms)]
-        if each:
+        if query.terms:
+            each = self._looked_for([lexeme(term) for term in dict.fromkeys(query.terms)], query.selection.owner)
             values |= {"any": " | ".join(each), "each": each}
             by_text = [row[0] for row in self._read(_BY_TEXT.replace("<where>", where), values)]
         return Ranked(by_text, by_vector, bool(self.unembedded(query.selection.owner, 1)), outstanding)
@@ -288,6 +294,14 @@ class PostgresMemoryStore(ChangingStore):
         until = max(at, fact.valid_from)
         self._run("write", "UPDATE {s}.facts SET valid_to = %s WHERE id = %s", [until, fact.id])
         return replace(fact, valid_to=until)
+
+    def _looked_for(self, lexemes: list[str], owner: Owner | None) -> list[str]:
+        """Those of a query's words that are looked for."""
+        where, values = whose(owner)
+        ((count,),) = self._read(_HOW_MANY.replace("<where>", where), values)
+        most = most_of(count)
+        values |= {"each": lexemes, "limit": most + 1}
+        return looked_for(dict(self._read(_HOW_MANY_HAVE.replace("<where>", where), values)), most)
 
     def _embedder(self, on: str) -> tuple[str, int]:
         """Whose vectors are there, and their dimensions; empty where there are none yet."""

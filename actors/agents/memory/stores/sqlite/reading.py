@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ...facts.fact import Fact, Owner
+from ...facts.terms import looked_for, most_of
 from ..outcomes import mismatch
 from ..store import Place, Query, Ranked, Selection
 from .rows import COLUMNS, FROM, conditions, fact_of, facts_of, span
@@ -17,11 +18,6 @@ LARGE: Final = 10_000
 
 MATCHES: Final = 4_000
 """Facts that have one of the words, which are ranked then: each costs 1.5 µs."""
-
-COMMON: Final = 20
-FEW: Final = 10
-"""What is in more than a twentieth of an owner's facts, and in more than ten, is not looked for beside rarer words:
-what has only such words (of, the) in common with a question would take places from what is near to it."""
 
 _CHANGED: Final = (
     "SELECT f.place, f.agent, f.kind, f.valid_from, ifnull(f.valid_to, ?), v.vector"
@@ -112,7 +108,8 @@ class SqliteMemoryReader:
         first, last = span(owners[0][0])[0], span(owners[-1][0])[1]
         count = sum(last for *_, last in owners)  # with what has been erased: nobody counts
         if count <= LARGE:
-            terms = self._rare(terms, first, last, max(FEW, count // COMMON))
+            most = most_of(count)
+            terms = looked_for({term: self._count(term, first, last, most + 1) for term in terms}, most)
             rows = self._reader.execute(
                 "SELECT f.place FROM words CROSS JOIN facts f ON f.place = words.rowid"
                 f" WHERE words MATCH ? AND words.rowid BETWEEN ? AND ? AND {where}"
@@ -145,19 +142,13 @@ class SqliteMemoryReader:
             fitting.update(place for (place,) in rows)
         return fitting
 
-    def _rare(self, terms: list[str], first: int, last: int, most: int) -> list[str]:
-        """The words that at most so many facts between two places have; all, if none of these is there."""
-        rare: list[str] = []
-        there = False
-        for term in terms:
-            (found,) = self._reader.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
-                (_match([term]), first, last, most + 1),
-            ).fetchone()
-            if found <= most:
-                rare.append(term)
-                there = there or found > 0
-        return rare if there else terms
+    def _count(self, term: str, first: int, last: int, limit: int) -> int:
+        """How many facts between two places have a word; nobody counts beyond the limit."""
+        (found,) = self._reader.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
+            (_match([term]), first, last, limit),
+        ).fetchone()
+        return int(found)
 
     def _telling(self, terms: list[str]) -> list[str]:
         """The rarest words, as many as are in `MATCHES` facts together, and at least one: what many have tells least,

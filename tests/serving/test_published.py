@@ -1,0 +1,275 @@
+"""What agents publish: information, the HTTP routes of their skills, and the document of it all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, Field
+from starlette.requests import HTTPConnection
+from starlette.requests import Request as HttpRequest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+
+from callboard import Agency, Agent, Caller, Skill, http, serve, tool
+from callboard.actors.agents.errors import ConversationIdle, DefinitionError
+
+from .support import served, speaker
+
+
+class Order(BaseModel):
+    item: str
+    count: int = Field(1, ge=1, le=100)
+
+
+@dataclass
+class Place:
+    street: str
+    number: int = 0
+
+
+@http("/orders/{number}")
+async def order(number: int, tags: list[str] | None = None, brief: bool = False) -> dict[str, Any]:
+    """An order."""
+    return {"number": number, "tags": tags, "brief": brief}
+
+
+@http("/orders", "POST")
+def make(body: Order, caller: Caller) -> tuple[dict[str, Any], int]:
+    """Make an order."""
+    return {"item": body.item, "count": body.count, "for": caller.user}, 201
+
+
+@http("/move", "POST")
+async def move(place: Place) -> Place:
+    return Place(place.street, place.number + 1)
+
+
+@http("/echo/{rest:path}", "PUT", "GET")
+async def echo(request: HttpRequest, rest: str) -> Any:
+    return PlainTextResponse(f"{request.method} {rest} {(await request.body()).decode()}")
+
+
+@http("/upload", "POST")
+async def upload(body: bytes) -> int:
+    return len(body)
+
+
+@http("/count")
+async def count(to: Annotated[int, Field(ge=0, le=5)] = 3) -> AsyncIterator[dict[str, int]]:
+    for number in range(to):
+        yield {"number": number}
+
+
+@http("/staff", scope="staff")
+async def staff() -> str:
+    return "only for staff"
+
+
+@http("/nothing", "DELETE")
+async def nothing() -> None:
+    """Nothing comes of it."""
+
+
+@http("/fails")
+async def fails() -> None:
+    raise ValueError("a secret of the application's")
+
+
+@http("/idle")
+async def idle() -> None:
+    raise ConversationIdle("nobody is there")
+
+
+ROUTES = [order, make, move, echo, upload, count, staff, nothing, fails, idle]
+
+
+@tool(risk="safe")
+async def weather(city: str) -> str:
+    """The weather of a city."""
+    return city
+
+
+@tool(risk="safe", scope="staff")
+async def payroll() -> str:
+    """What everybody earns."""
+    return ""
+
+
+def agency() -> Agency:
+    shop = Skill("shop", description="Sells things.", routes=ROUTES)
+    clerk = Agent("Clerk", description="Takes orders.", tools=[weather, payroll], skills=[shop])
+    boss = Agent("Boss", description="Decides about rain and money.", scope="staff")
+    return Agency(clerk, boss, model=speaker())
+
+
+def who(connection: HTTPConnection) -> Caller | None:
+    name = connection.headers.get("authorization", "")
+    scopes = frozenset({"staff"}) if name == "eve" else frozenset[str]()
+    return Caller(name, scopes=scopes) if name else None
+
+
+async def test_functions_of_skills_answer_below_their_agents_path() -> None:
+    async with served(agency(), authenticate=who) as it, it.client(headers={"authorization": "ann"}) as client:
+        got = await client.get("/Clerk/orders/7", params={"tags": ["a", "b"], "brief": "true"})
+        assert got.json() == {"number": 7, "tags": ["a", "b"], "brief": True}
+        made = await client.post("/Clerk/orders", json={"item": "tea", "count": 2})
+        assert (made.status_code, made.json()) == (201, {"item": "tea", "count": 2, "for": "ann"})
+        assert (await client.post("/Clerk/move", json={"street": "x"})).json() == {"street": "x", "number": 1}
+        assert (await client.put("/Clerk/echo/a/b", content=b"hi")).text == "PUT a/b hi"
+        assert (await client.post("/Clerk/upload", content=b"\xff\x00")).json() == 2
+        assert (await client.delete("/Clerk/nothing")).status_code == 204
+        streamed = await client.get("/Clerk/count", params={"to": 2})
+        assert streamed.headers["content-type"].startswith("text/event-stream")
+        assert [json.loads(line[6:]) for line in streamed.text.splitlines() if line] == [{"number": 0}, {"number": 1}]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status", "code", "where"),
+    [
+        ("GET", "/Clerk/orders/x", {}, 400, "invalid_parameter", "number"),
+        ("GET", "/Clerk/orders/1?bref=1", {}, 400, "unknown_parameter", "bref"),
+        ("GET", "/Clerk/orders/1?brief=perhaps", {}, 400, "invalid_parameter", "brief"),
+        ("POST", "/Clerk/orders", {"json": {"item": "tea", "count": 0}}, 400, "invalid_body", "body"),
+        ("POST", "/Clerk/orders", {"json": {}}, 400, "invalid_body", "body"),
+        ("POST", "/Clerk/orders", {"content": b"{"}, 400, "not_json", None),
+        ("POST", "/Clerk/orders", {}, 400, "missing_body", "body"),
+        (
+            "POST",
+            "/Clerk/orders",
+            {"content": b"a", "headers": {"content-type": "text/plain"}},
+            415,
+            "not_json",
+            "body",
+        ),
+        ("PATCH", "/Clerk/orders", {}, 405, "method_not_allowed", None),
+        ("GET", "/Clerk/elsewhere", {}, 404, "unknown_path", None),
+        ("GET", "/Nobody/orders/1", {}, 404, "unknown_agent", None),
+        ("GET", "/Clerk/staff", {}, 403, "not_allowed", None),
+        ("GET", "/Boss", {}, 403, "not_allowed", None),
+        ("GET", "/Clerk/a%0Ab", {}, 404, "unknown_path", None),
+        ("PUT", "/openapi.json", {}, 405, "method_not_allowed", None),
+        ("GET", "/Clerk/fails", {}, 500, "internal_error", None),
+        ("GET", "/Clerk/idle", {}, 409, "conversation_idle", None),
+    ],
+)
+async def test_what_is_wrong_is_a_problem_with_its_place(
+    method: str, path: str, sent: Any, status: int, code: str, where: str | None
+) -> None:
+    async with served(agency(), authenticate=who) as it, it.client(headers={"authorization": "ann"}) as client:
+        got = await client.request(method, path, **sent)
+        assert (got.status_code, got.json()["code"], got.json().get("where")) == (status, code, where), got.text
+        assert got.headers["content-type"] == "application/problem+json"
+        assert "secret" not in got.text
+        if status == 405:
+            assert got.headers["allow"] in ("POST", "GET, HEAD", "HEAD, GET")
+
+
+async def test_an_agent_tells_each_caller_what_that_one_may_use() -> None:
+    async with served(agency(), authenticate=who) as it, it.client() as client:
+        ann = (await client.get("/Clerk", headers={"authorization": "ann"})).json()
+        assert (ann["name"], ann["description"]) == ("Clerk", "Takes orders.")
+        assert [one["name"] for one in ann["tools"]] == ["weather"]
+        assert "/staff" not in [one["name"] for one in ann["routes"]]
+        eve = (await client.get("/Clerk", headers={"authorization": "eve"})).json()
+        assert [one["name"] for one in eve["tools"]] == ["weather", "payroll"]
+        assert "/staff" in [one["name"] for one in eve["routes"]]
+        assert (await client.get("/Clerk/staff", headers={"authorization": "eve"})).json() == "only for staff"
+        assert (await client.get("/Clerk")).status_code == 401
+
+
+async def test_agents_are_found_by_what_they_say_of_themselves() -> None:
+    async with served(agency(), authenticate=who) as it, it.client(headers={"authorization": "eve"}) as client:
+
+        async def found(words: str | None = None) -> list[str]:
+            got = await client.get("/agency/agents", params={} if words is None else {"q": words})
+            return [one["name"] for one in got.json()["agents"]]
+
+        assert await found() == ["Clerk", "Boss"]
+        assert await found("weather of a town") == ["Clerk"]
+        assert await found("money") == ["Boss"]
+        assert await found("zebras") == []
+        assert (await client.get("/agency/agents", params={"x": "1"})).status_code == 400
+        mine = await client.get("/agency/agents", headers={"authorization": "ann"})
+        assert [one["name"] for one in mine.json()["agents"]] == ["Clerk"]
+
+
+async def test_a_skill_that_comes_later_is_served_too() -> None:
+    late = agency()
+    async with served(late, authenticate=who) as it, it.client(headers={"authorization": "eve"}) as client:
+        assert (await client.get("/Boss/extra")).status_code == 404
+        late.add_skill("Boss", Skill("extra", routes=[http("/extra")(lambda: "there")]))
+        assert (await client.get("/Boss/extra")).json() == "there"
+        late.remove_skill("Boss", "extra")
+        assert (await client.get("/Boss/extra")).status_code == 404
+
+
+async def test_the_document_has_what_the_caller_may_ask() -> None:
+    async with served(agency(), authenticate=who) as it, it.client() as client:
+        ann = (await client.get("/openapi.json", headers={"authorization": "ann"})).json()
+        eve = (await client.get("/openapi.json", headers={"authorization": "eve"})).json()
+    assert "/Clerk/staff" not in ann["paths"]
+    assert "/Clerk/staff" in eve["paths"]
+    assert set(ann["paths"]["/Clerk/echo/{rest}"]) == {"put", "get"}
+    schema = ann["paths"]["/Clerk/orders"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["count"]["maximum"] == 100
+    assert ann["security"] == [{"bearer": []}]
+    for path in ann["paths"].values():
+        for operation in path.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                Draft202012Validator.check_schema(content["schema"])
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        http("/a/{b}")(lambda: None),
+        http("/a")(lambda *args: None),
+        http("/a")(lambda **more: None),
+    ],
+)
+def test_a_function_that_takes_what_is_in_no_request_is_refused(route: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"route /a"):
+        serve(Agency(Agent("A", skills=[Skill("s", routes=[route])]), model=speaker()))
+
+
+def test_no_request_that_the_document_allows_or_forbids_makes_the_server_fail() -> None:
+    def anybody(connection: HTTPConnection) -> Caller:
+        return Caller("eve", scopes=frozenset({"staff"}))
+
+    app = serve(agency(), authenticate=anybody)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+        found: list[Any] = list(schema.get_all_operations())
+        operations = [each.ok() for each in found]
+        assert len(operations) >= 18
+        for operation in operations:
+            if operation.path != "/Clerk/fails":
+                _ask_all_sorts(client, operation)
+
+
+def _ask_all_sorts(client: TestClient, operation: Any) -> None:
+    modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
+
+    @given(data=st.data(), mode=st.sampled_from(modes))
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    def ask(data: st.DataObject, mode: Any) -> None:
+        case = data.draw(operation.as_strategy(generation_mode=mode))
+        sent = case.as_transport_kwargs(base_url="http://testserver")
+        sent.pop("cookies", None)
+        if isinstance(sent.get("data"), str | bytes):
+            sent["content"] = sent.pop("data")
+        got = client.request(**sent)
+        assert got.status_code < 500, (sent, got.text)
+        if got.status_code >= 400:
+            assert got.headers["content-type"] in ("application/problem+json", "application/json"), (sent, got.text)
+            assert got.json()
+
+    ask()
