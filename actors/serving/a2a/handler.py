@@ -32,7 +32,7 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
 from ...journal.errors import JournalError
 from ..problems import Refused
-from ..runs import KEY, Asked, begin, cancel_soon, leaving, problem_of_end, run_of
+from ..runs import KEY, Asked, begin, cancel_soon, headers_of, leaving, problem_of_end, run_of
 from ..server import OnDisconnect, Server
 from ..waiting import noticed, until_asked, waiting_for
 from .errors import as_error, not_mine
@@ -126,7 +126,15 @@ class Runs(RequestHandler):
             return handle
         headers: Mapping[str, str] = context.state.get("headers", {})
         body = {"message": MessageToDict(message)}
-        about = Asked(self._agent, caller, (asked(message),), body, headers.get(KEY, ""), stream)
+        about = Asked(
+            self._agent,
+            caller,
+            (asked(message),),
+            body,
+            headers.get(KEY, ""),
+            stream,
+            connection=context.state["request"],
+        )
         conversation = message.context_id or (run_of(about) if about.key else uuid.uuid4().hex)
         about = replace(about, options={"conversation": conversation, "metadata": {MESSAGE_ID: message.message_id}})
         try:
@@ -237,6 +245,7 @@ class Runs(RequestHandler):
                     if isinstance(item, RunRecord) and item.type == "ended":
                         ended = True
                         if item.data["error"] is None:
+                            await headers_of(self._server, handle)
                             text = item.data["text"]
                             yield updates.answer(text, typed_value(self._server, handle, text))
                         yield updates.status(end_of(handle, item, await problem_of_end(handle)))
