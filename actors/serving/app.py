@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from ..agents.agency import Agency
@@ -37,13 +37,13 @@ from .operations.routes import operations
 from .operations.webhooks import Deliveries, Webhooks
 from .payments.payments import Payments
 from .payments.till import Till
-from .problems import Problem, problem_of
+from .problems import Problem, Refused, problem_of
 from .published.functions import http_function
 from .published.info import agent_info, list_agents
 from .published.openapi import openapi
 from .published.routes import own_route, routes_of
 from .requests import BODY_LIMIT
-from .server import Authenticate, OnDisconnect, Server
+from .server import RESERVED, Authenticate, OnDisconnect, Server
 from .who.keys import ApiKeys
 
 Endpoint: TypeAlias = Callable[[Server, Request], Awaitable[Response]]
@@ -186,8 +186,8 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
         *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
         *protocols,
-        _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
-        _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
+        _route(server, "/{agent}", _if_any(agent_info), "GET", refusal=problem_json),
+        _route(server, "/{agent}/{rest:path}", _if_any(own_route), *METHODS, refusal=problem_json),
     ]
 
 
@@ -197,7 +197,30 @@ async def _nothing_there(request: Request, error: Exception) -> Response:
     codes = {404: "unknown_path", 405: "method_not_allowed"}
     message = f"{request.method} {request.url.path[:200]!r}: {error.detail}; see GET /openapi.json"
     problem = Problem(error.status_code, codes.get(error.status_code, "refused"), message, headers=error.headers or {})
-    return (refusal if request.url.path.startswith("/v1/") else problem_json)(problem)
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    return (refusal if f"{path}/".startswith("/v1/") else problem_json)(problem)
+
+
+def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
+    """Paths that take what no other takes. Of those, some are known by another method, and some can be no agent's."""
+    of_agent = _of_agent(endpoint)
+
+    async def found(server: Server, request: Request) -> Response:
+        try:
+            return await of_agent(server, request)
+        except Refused as refused:
+            own = request.path_params["agent"] in RESERVED
+            if refused.problem.code != ("unknown_agent" if own else "unknown_path"):
+                raise
+            others = [one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL]
+            if others:
+                allow = ", ".join(sorted({method for one in others for method in one.methods or ()}))
+                return await _nothing_there(request, HTTPException(405, headers={"allow": allow}))
+            if own:
+                return await _nothing_there(request, HTTPException(404))
+            raise
+
+    return found
 
 
 def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
@@ -230,7 +253,10 @@ class _Answered:
         request = Request(scope, receive, send)
         try:
             response = await self._endpoint(self._server, request)
-        except Exception as error:
+        except HTTPException as error:  # of a function that refuses as those of starlette do
+            problem = Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {})
+            response = self._refusal(problem)
+        except (Exception, SystemExit) as error:
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)
@@ -240,7 +266,7 @@ class _Answered:
         scope[ANSWER] = response
 
 
-def server_failed(request: Request, error: Exception) -> Any:
+def server_failed(request: Request, error: BaseException) -> Any:
     """Log what nobody expected, without what was said."""
     import logging
 

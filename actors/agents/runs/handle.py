@@ -51,13 +51,28 @@ class RunHandle(Generic[V_co]):
         agent, conversation: whose it is.
     """
 
+    __slots__ = (
+        "_accepted",
+        "_messages",
+        "_metadata",
+        "_outcome",
+        "_output",
+        "_read",
+        "_runtime",
+        "_stream",
+        "_version",
+        "agent",
+        "conversation",
+        "id",
+    )
+
     def __init__(self, runtime: AgencyRuntime, run_id: str, stream: str, output: Output | None = None) -> None:
         self.id = run_id
         self.agent, _, self.conversation = stream.partition("/")
         self._runtime = runtime
         self._stream = stream
         self._output = output
-        self._state = ConversationState(self.agent, self.conversation)
+        self._read: ConversationState | None = None
         self._version = 0
         self._accepted = False
         self._metadata: Mapping[str, Any] | None = None
@@ -249,6 +264,13 @@ class RunHandle(Generic[V_co]):
 
     # -- within --------------------------------------------------------------------------------------------------------
 
+    @property
+    def _state(self) -> ConversationState:
+        """The conversation, as far as it was read by this handle."""
+        if self._read is None:
+            self._read = ConversationState(self.agent, self.conversation)
+        return self._read
+
     def _entry(self) -> Entry | None:
         """What this process knows of it, while it has no outcome."""
         entry = self._runtime.register.get(self.id)
@@ -314,7 +336,7 @@ class RunHandle(Generic[V_co]):
             outcome = self._state.outcome_of(self.id)
             if outcome is not None:
                 self._outcome = self._runtime.typed(self.agent, outcome, self._output)
-            self._state = ConversationState(self.agent, self.conversation)  # it may be large
+            self._read = None  # it may be large
 
     async def _delegate_waits(self, stream: str, depth: int) -> bool:
         """Whether an agent at work for the conversation waits for a person, as the journal has it."""
