@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import warnings
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from a2a_proof.models import ProofConfig
 from a2a_proof.runner import run
 
-from callboard import Agency, Agent, Caller, MemoryJournal, tool
+from callboard import Agency, Agent, Caller, MemoryJournal, Webhooks, tool
 from callboard.providers.messages import ToolCall
 
 from .support import Served, served, speaker
@@ -94,4 +95,27 @@ async def test_a_task_waits_for_an_approval(transport: str) -> None:
                     {"message": "approve", "expect": {"state": "completed", "text": {"contains": "Done."}}},
                 ],
             },
+        )
+
+
+@both
+async def test_a_webhook_is_told_how_a_task_ends(transport: str) -> None:
+    gates = {(0, 1): asyncio.Event()}
+    agency = Agency(Agent("Counter"), model=speaker(gates=gates), journal=MemoryJournal())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    hooks = Webhooks([f"127.0.0.1:{port}"], "a secret that nobody guesses", private=True)
+    async with served(agency, webhooks=hooks) as it:
+        gates[(0, 1)].set()
+        await proves(
+            it,
+            transport,
+            {
+                "name": "told",
+                "turns": [
+                    {"message": "count", "return_immediately": True, "push_notification": True, "expect": {}},
+                    {"action": "await_push", "timeout_seconds": 20, "expect": {"state": "completed"}},
+                ],
+            },
+            push_notifications={"listen_port": port},
         )
