@@ -126,6 +126,24 @@ def chat(
 
 
 @app.command
+def mcp(team: Path, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
+    """Offer the agents of a team as tools to a program that speaks the Model Context Protocol, and that starts this
+    command itself: over standard input and output.
+
+    Args:
+        team: the team file, or an llm.yaml: then one plain agent answers with its models.
+        folder: the folder that the team's file tools are confined to.
+        import_from: a folder to look in for the modules that the file names, such as its own.
+    """
+    from .team import look_in
+
+    look_in(import_from)
+    from .mcp import mcp
+
+    return mcp(team, existing(folder))
+
+
+@app.command
 def serve(
     what: str,
     /,

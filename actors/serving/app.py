@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
@@ -19,9 +19,14 @@ from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
+from .a2a.endpoint import a2a
+from .ag_ui.endpoint import refusal as ag_ui_refusal
+from .ag_ui.endpoint import run_agent
 from .limits.door import Door
 from .limits.entrance import ANSWER, entrance
 from .limits.limit import RequestLimit
+from .mcp.endpoint import McpEndpoint
+from .mcp.published import published
 from .openai.chat import chat_completions, get_completion
 from .openai.errors import refusal
 from .openai.models import get_model, list_models
@@ -57,6 +62,7 @@ def serve(
     ping: float = 15.0,
     drain: float = 30.0,
     webhooks: Webhooks | None = None,
+    mcp_tools: Iterable[Any] = (),
 ) -> Starlette:
     """An agency as an ASGI application: for ``uvicorn``, or to be mounted into another one.
 
@@ -76,6 +82,8 @@ def serve(
         ping: seconds of silence after which a stream says that it lives.
         drain: seconds for which runs under way are waited for when the process is told to end.
         webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
+        mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
+            `Agent` takes them. One that is risky needs a scope.
 
     Raises:
         DefinitionError: an argument is wrong, an agent's name is a path of the server's, or the function of a skill's
@@ -98,6 +106,8 @@ def serve(
     if deliveries is not None:
         server.also_waited_for.append(deliveries.over)
 
+    mcp = McpEndpoint(server, published(mcp_tools))
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
@@ -112,6 +122,7 @@ def serve(
                         stack.push_async_callback(kept.close)
                 if till is not None:
                     till.start()
+                await stack.enter_async_context(mcp.running())
                 yield
         finally:
             for one in server.authenticate:
@@ -119,7 +130,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries),
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server)]),
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},
@@ -154,8 +165,14 @@ def _till(agency: Agency, payments: Payments | None) -> Till | None:
     return Till(agency, payments)
 
 
-def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
-    """The routes of a server, those that are asked most first."""
+def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[BaseRoute]) -> list[BaseRoute]:
+    """The routes of a server, those that are asked most first.
+
+    Args:
+        server: whose they are.
+        deliveries: of webhooks, where there are any.
+        protocols: the routes of protocols that bring applications of their own.
+    """
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
         _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
@@ -164,9 +181,11 @@ def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
+        _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
+        *protocols,
         _route(server, "/{agent}", _if_any(agent_info), "GET", refusal=problem_json),
         _route(server, "/{agent}/{rest:path}", _if_any(own_route), *METHODS, refusal=problem_json),
     ]
@@ -193,9 +212,9 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
             own = request.path_params["agent"] in RESERVED
             if refused.problem.code != ("unknown_agent" if own else "unknown_path"):
                 raise
-            others = [one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL]
-            if others:
-                allow = ", ".join(sorted({method for one in others for method in one.methods or ()}))
+            others = (one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL)
+            allow = ", ".join(sorted({method for one in others for method in getattr(one, "methods", ())}))
+            if allow:
                 return await _nothing_there(request, HTTPException(405, headers={"allow": allow}))
             if own:
                 return await _nothing_there(request, HTTPException(404))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -158,23 +158,32 @@ def _is_paid(server: Server, handle: RunHandle) -> bool:
     return server.till is not None and server.till.takes(handle.agent)
 
 
-def leaving(server: Server, request: Request) -> OnDisconnect:
+def leaving(server: Server, request: Request, usual: OnDisconnect | None = None) -> OnDisconnect:
     """What becomes of a run whose client goes.
+
+    Args:
+        server: whose run.
+        request: which may say it.
+        usual: where it does not; by default what the server was told.
 
     Raises:
         Refused: the request asks for something else.
     """
-    wish = request.headers.get(ON_DISCONNECT, server.on_disconnect)
+    wish = request.headers.get(ON_DISCONNECT, usual or server.on_disconnect)
     if wish in ("continue", "cancel"):
         return cast("OnDisconnect", wish)
     raise refuse(400, "invalid_header", f"{ON_DISCONNECT} is continue or cancel, not {wish:.40}", ON_DISCONNECT)
 
 
 async def watched(
-    server: Server, handle: RunHandle, after: str, when_left: OnDisconnect
+    server: Server,
+    handle: RunHandle,
+    after: str,
+    when_left: OnDisconnect,
+    enough: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[RunRecord | RunText]:
     """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
-    end."""
+    end, and before they have had enough."""
     ended = False
     try:
         async with aclosing(handle.stream(after=after)) as items:
@@ -186,13 +195,20 @@ async def watched(
         ended = True
         raise
     finally:
-        if not ended and when_left == "cancel" and not server.draining and not _is_paid(server, handle):
-            cancelling = asyncio.ensure_future(handle.cancel("its client has gone"))
-            _CANCELLING.add(cancelling)
-            cancelling.add_done_callback(_cancelled)
+        left = not ended and not enough()
+        if left and when_left == "cancel" and not _is_paid(server, handle):
+            cancel_soon(server, handle)
 
 
 _CANCELLING: Final[set[asyncio.Future[None]]] = set()
+
+
+def cancel_soon(server: Server, handle: RunHandle) -> None:
+    """Have a run ended whose client has gone, unless the server stops: then others go on with it."""
+    if not server.draining:
+        cancelling = asyncio.ensure_future(handle.cancel("its client has gone"))
+        _CANCELLING.add(cancelling)
+        cancelling.add_done_callback(_cancelled)
 
 
 def _cancelled(task: asyncio.Future[None]) -> None:

@@ -253,8 +253,11 @@ class StreamHistory:
                 answer.seconds,
                 run.at,
                 run.rewound,
+                request.metadata,
             )
-        shown = ConversationRun(request.id, "queued", question, caller=request.caller, at=run.at)
+        shown = ConversationRun(
+            request.id, "queued", question, caller=request.caller, at=run.at, metadata=request.metadata
+        )
         state = self.state
         if not state.queue or state.queue[0].id != request.id:
             return shown

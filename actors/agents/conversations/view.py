@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ....providers.messages import Message, Request, Usage
 from ..answer import NO_USAGE, Step
@@ -63,6 +63,7 @@ class ConversationRun:
         usage, cost, steps, seconds: of the run, with those it handed work to.
         at: when it was accepted, in seconds since 1970 by the store's wall clock.
         rewound: whether the conversation was rewound to before its end: the history has not all of it any more.
+        metadata: what the run was asked with, see `Agency.run`.
     """
 
     id: str
@@ -78,6 +79,7 @@ class ConversationRun:
     seconds: float = 0.0
     at: float = 0.0
     rewound: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
