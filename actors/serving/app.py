@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from functools import partial, wraps
 from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
@@ -208,6 +208,7 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
     """Paths that take what no other takes. Of those, some are known by another method, and some can be no agent's."""
     of_agent = _of_agent(endpoint)
 
+    @wraps(endpoint)
     async def found(server: Server, request: Request) -> Response:
         try:
             return await of_agent(server, request)
@@ -215,9 +216,9 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
             own = request.path_params["agent"] in RESERVED
             if refused.problem.code != ("unknown_agent" if own else "unknown_path"):
                 raise
-            others = [one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL]
-            if others:
-                allow = ", ".join(sorted({method for one in others for method in one.methods or ()}))
+            others = (one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL)
+            allow = ", ".join(sorted({method for one in others for method in getattr(one, "methods", ())}))
+            if allow:
                 return await _nothing_there(request, HTTPException(405, headers={"allow": allow}))
             if own:
                 return await _nothing_there(request, HTTPException(404))
@@ -227,6 +228,7 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
 
 
 def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
+    @wraps(endpoint)
     async def found(server: Server, request: Request) -> Response:
         return await endpoint(server, request, server.agent(request.path_params["agent"]))
 
@@ -244,9 +246,14 @@ class _Answered:
         server: whose it is.
         endpoint: answers.
         refusal: makes an answer of what went wrong.
+
+    Attributes:
+        summary: what it does, in a line.
     """
 
     def __init__(self, server: Server, endpoint: Endpoint, refusal: Refusal) -> None:
+        said = endpoint.func if isinstance(endpoint, partial) else endpoint
+        self.summary = (said.__doc__ or "").partition("\n")[0].rstrip(".")
         self._server = server
         self._endpoint = endpoint
         self._refusal = refusal

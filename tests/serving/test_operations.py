@@ -260,6 +260,8 @@ async def test_approvals_are_decided_by_those_who_may() -> None:
             path = f"/agency/approvals/{waits[0]['id']}"
             refused = await client.post(f"{path}/approve", headers=as_("eve@acme"))
             assert refused.status_code == 403
+            unfit = await client.post(f"{path}/approve", json={"arguments": {"amount": "much"}}, headers=as_(user))
+            assert (unfit.status_code, unfit.json()["where"]) == (400, "arguments")
             done = await client.post(f"{path}/{decision}", json=body, headers=as_(user))
             assert done.json() == {"id": waits[0]["id"], "approved": decision == "approve"}
             assert (await client.post(f"{path}/{decision}", headers=as_(user))).status_code == 404
