@@ -156,12 +156,12 @@ def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
     """The routes of a server, those that are asked most first."""
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
-        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
         _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
     ]
