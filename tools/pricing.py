@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from .errors import ToolDefinitionError
 
@@ -30,16 +31,17 @@ def as_price(given: object) -> Decimal:
 
 
 def pricing(price: str | float | Decimal, /) -> Callable[[T], T]:
-    """Give a tool or an agent a price, in US dollars: ``pricing("$0.05")(agent)``, or above a class or ``@tool``.
+    """Give a tool, an agent or a route a price, in US dollars: ``pricing("$0.05")(agent)``, or above a class, ``@tool``
+    or ``@http``.
 
-    A tool's is that of a call, an agent's that of an answer to somebody who asks it from outside: not of what one agent
-    asks another. Who takes it, and how, is the server's to say, see `Payments`.
+    A tool's is that of a call, an agent's and a route's that of an answer to somebody who asks from outside: not of
+    what one agent asks another. Who takes it, and how, is the server's to say, see `Payments`.
 
     Args:
         price: as text, ``"$0.05"``, or a number.
 
     Raises:
-        ToolDefinitionError: it is none; or what it is given to is no tool and no agent.
+        ToolDefinitionError: it is none; or what it is given to is no tool, agent or route.
     """
     made = as_price(price)
 
@@ -47,9 +49,11 @@ def pricing(price: str | float | Decimal, /) -> Callable[[T], T]:
         if not hasattr(thing, "price"):
             named = getattr(thing, "__name__", type(thing).__name__)
             raise ToolDefinitionError(
-                f"only tools and agents have a price, not {named!r:.80}: put @pricing above @tool"
+                f"only tools, agents and routes have a price, not {named!r:.80}: put @pricing above @tool"
             )
         where: Any = thing
+        if not isinstance(thing, type) and hasattr(thing, "__dataclass_params__") and where.__dataclass_params__.frozen:
+            return cast(T, replace(where, price=made))
         where.price = made
         return thing
 

@@ -430,10 +430,14 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+    def subscribe(self, subscriber: Subscriber, *, root: str | None = None) -> Callable[[], None]:
         """Have ``subscriber(event)`` called for every event of every run, at once; it must be quick.
+
+        Args:
+            subscriber: a plain function of a `RunEvent`.
+            root: only for events of the run of this id, and of those that agents make for it.
 
         Returns:
             what ends it.
         """
-        return self._runtime.bus.subscribe(subscriber)
+        return self._runtime.bus.subscribe(subscriber, root)

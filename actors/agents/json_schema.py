@@ -26,7 +26,7 @@ MOST_FRAMES: Final = 500
 written in Rust panics there."""
 
 _LISTED: Final = 5
-_PROBES: Final = (None, True, 0, "", [], {})
+_PROBES: Final[tuple[Any, ...]] = (None, True, 0, "", [], {})
 _UNCHECKED: Final = ("patternProperties", "$dynamicRef", "$recursiveRef")
 
 
@@ -143,7 +143,7 @@ def _checked(text: str) -> tuple[Validator, _References]:
         references.follow()
         yield from follow(validator, ref, instance, within) or ()
 
-    made: Validator = extend(kind, {"$ref": counted, "pattern": _pattern})(schema, registry=usual._registry)  # type: ignore[attr-defined]
+    made: Validator = extend(kind, {"$ref": counted, "pattern": _pattern})(schema, registry=usual._registry)
     _look_at(schema)
     _try(made, references)
     return made, references

@@ -126,6 +126,24 @@ def chat(
 
 
 @app.command
+def mcp(team: Path, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
+    """Offer the agents of a team as tools to a program that speaks the Model Context Protocol, and that starts this
+    command itself: over standard input and output.
+
+    Args:
+        team: the team file, or an llm.yaml: then one plain agent answers with its models.
+        folder: the folder that the team's file tools are confined to.
+        import_from: a folder to look in for the modules that the file names, such as its own.
+    """
+    from .team import look_in
+
+    look_in(import_from)
+    from .mcp import mcp
+
+    return mcp(team, existing(folder))
+
+
+@app.command
 def serve(
     what: str,
     /,
@@ -152,7 +170,7 @@ def serve(
         import_from: a folder to look in for the modules that are named.
         reload: for development: start anew when a file changes.
         drain: seconds for which runs under way are waited for in the end, 30 by default; others go on with the rest.
-        authenticate: module:name of the function that says who asks.
+        authenticate: module:name of what says who asks; an ASGI application says it itself.
         allow_anyone: let everybody ask who can reach the address.
         webhooks: module:name of the Webhooks that runs in the background may name, to be told of their end.
     """

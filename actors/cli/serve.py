@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ipaddress
+import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,15 +26,15 @@ try:
     from ..serving import serve as as_application
     from ..serving.operations.draining import LINGER, drain
     from ..serving.operations.supervisor import Supervisor
-    from ..serving.operations.worker import UvicornWorker, assigned, config_of, listening_on
+    from ..serving.operations.worker import Drain, UvicornWorker, assigned, config_of, listening_on
     from ..serving.server import Server
 except ImportError as error:
     raise MissingExtra("serve", "callboard serve") from error
 
-Hurried = Callable[[], bool]
-
 DRAIN: Final = 30.0
 """Seconds for which runs under way are waited for where nothing is said of it."""
+
+MOST_PORT: Final = 65_535
 
 _MAIN: Final = "import sys; from callboard.actors.cli import main; sys.exit(main())"
 
@@ -115,9 +117,19 @@ def serve(wanted: Wanted) -> int:
 
 
 def _work(wanted: Wanted, listening: socket.socket, link: socket.socket | None = None) -> int:
+    _show_errors()
     with asyncio.Runner(loop_factory=config_of(None, drain=0.0).get_loop_factory()) as runner:
         runner.run(_serve(wanted, listening, link))
     return 0
+
+
+def _show_errors() -> None:
+    """What the library logs is seen, as in any service, unless what is served has said itself where logs go."""
+    shown = logging.StreamHandler()
+    shown.setLevel(logging.WARNING)
+    shown.setFormatter(logging.Formatter("%(levelname)s:     %(message)s"))
+    shown.addFilter(lambda _: not logging.getLogger().handlers)
+    logging.getLogger("callboard").addHandler(shown)
 
 
 def _supervise(wanted: Wanted, listening: socket.socket, drain: float) -> int:
@@ -137,7 +149,7 @@ async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket |
 
 
 @asynccontextmanager
-async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Callable[[Hurried], Awaitable[None]]]]:
+async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Drain]]:
     """The application, with its agency started, and what drains it."""
     if wanted.file is not None:
         async with running(wanted.file, wanted.folder) as agency:
@@ -164,12 +176,31 @@ def _named(wanted: Wanted) -> Any:
     found = imported(wanted.what)
     if isinstance(found, Agency):
         return _application(wanted, found)
-    if not callable(found) or isinstance(found, type):
+    if not _is_application(found):
         raise CannotServe(f"{wanted.what} is {found!r:.60}; expected an Agency, or an ASGI application")
+    for option, said in (("authenticate", wanted.authenticate), ("webhooks", wanted.webhooks)):
+        if said:
+            raise CannotServe(
+                f"--{option} is for a team file or an Agency; {wanted.what} is an application: "
+                f"give serve(agency, {option}=…) there"
+            )
     server = _server_of(found)
     if server is not None and wanted.drain is not None:
         server.drain = wanted.drain
     return found
+
+
+def _is_application(found: Any) -> bool:
+    """Whether something can be called as ASGI has it. What makes an application cannot."""
+    if not callable(found) or isinstance(found, type):
+        return False
+    try:
+        inspect.signature(found).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # nobody knows what it takes
+    return True
 
 
 def _seconds(wanted: Wanted, server: Server | None) -> float:
@@ -185,10 +216,11 @@ def _server_of(app: Any) -> Server | None:
     return server if isinstance(server, Server) else None
 
 
-async def _linger(hurried: Hurried) -> None:
+async def _linger(hurried: Callable[[], bool], close_idle: Callable[[], object]) -> None:
     """An application of which nothing is known: what it has accepted, uvicorn waits for."""
     if not hurried():
         await asyncio.sleep(LINGER)
+    close_idle()
 
 
 def _check(wanted: Wanted) -> float:
@@ -200,6 +232,8 @@ def _check(wanted: Wanted) -> float:
         raise CannotServe(f"--drain is a number of seconds, not {wanted.drain}")
     if wanted.reload and wanted.workers > 1:
         raise CannotServe("--reload is for development, with one worker: leave one of --reload and --workers out")
+    if not 0 <= wanted.port <= MOST_PORT:
+        raise CannotServe(f"--port is a number from 0 to {MOST_PORT}, not {wanted.port}")
     if wanted.webhooks and not isinstance(imported(wanted.webhooks), Webhooks):
         raise CannotServe(f"--webhooks {wanted.webhooks} is no Webhooks(hosts, secret)")
     if wanted.file is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
@@ -12,31 +12,38 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
+from .a2a.endpoint import a2a
+from .ag_ui.endpoint import refusal as ag_ui_refusal
+from .ag_ui.endpoint import run_agent
 from .limits.door import Door
 from .limits.entrance import ANSWER, entrance
 from .limits.limit import RequestLimit
-from .openai.chat import chat_completions, refusal
+from .mcp.endpoint import McpEndpoint
+from .mcp.published import published
+from .openai.chat import chat_completions, get_completion
+from .openai.errors import refusal
 from .openai.models import get_model, list_models
+from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
 from .operations.problem_json import problem_json
 from .operations.routes import operations
 from .operations.webhooks import Deliveries, Webhooks
 from .payments.payments import Payments
 from .payments.till import Till
-from .problems import Problem, problem_of
+from .problems import Problem, Refused, problem_of
 from .published.functions import http_function
 from .published.info import agent_info, list_agents
 from .published.openapi import openapi
 from .published.routes import own_route, routes_of
 from .requests import BODY_LIMIT
-from .server import Authenticate, OnDisconnect, Server
+from .server import RESERVED, Authenticate, OnDisconnect, Server
 from .who.keys import ApiKeys
 
 Endpoint: TypeAlias = Callable[[Server, Request], Awaitable[Response]]
@@ -55,6 +62,7 @@ def serve(
     ping: float = 15.0,
     drain: float = 30.0,
     webhooks: Webhooks | None = None,
+    mcp_tools: Iterable[Any] = (),
 ) -> Starlette:
     """An agency as an ASGI application: for ``uvicorn``, or to be mounted into another one.
 
@@ -74,6 +82,8 @@ def serve(
         ping: seconds of silence after which a stream says that it lives.
         drain: seconds for which runs under way are waited for when the process is told to end.
         webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
+        mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
+            `Agent` takes them. One that is risky needs a scope.
 
     Raises:
         DefinitionError: an argument is wrong, an agent's name is a path of the server's, or the function of a skill's
@@ -96,6 +106,8 @@ def serve(
     if deliveries is not None:
         server.also_waited_for.append(deliveries.over)
 
+    mcp = McpEndpoint(server, published(mcp_tools))
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
@@ -110,6 +122,7 @@ def serve(
                         stack.push_async_callback(kept.close)
                 if till is not None:
                     till.start()
+                await stack.enter_async_context(mcp.running())
                 yield
         finally:
             for one in server.authenticate:
@@ -117,7 +130,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries),
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server)]),
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},
@@ -152,18 +165,29 @@ def _till(agency: Agency, payments: Payments | None) -> Till | None:
     return Till(agency, payments)
 
 
-def routes(server: Server, deliveries: Deliveries | None) -> list[BaseRoute]:
-    """The routes of a server, those that are asked most first."""
+def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[BaseRoute]) -> list[BaseRoute]:
+    """The routes of a server, those that are asked most first.
+
+    Args:
+        server: whose they are.
+        deliveries: of webhooks, where there are any.
+        protocols: the routes of protocols that bring applications of their own.
+    """
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
         _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
+        _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
-        _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
-        _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
+        _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
+        *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
+        *protocols,
+        _route(server, "/{agent}", _if_any(agent_info), "GET", refusal=problem_json),
+        _route(server, "/{agent}/{rest:path}", _if_any(own_route), *METHODS, refusal=problem_json),
     ]
 
 
@@ -173,7 +197,30 @@ async def _nothing_there(request: Request, error: Exception) -> Response:
     codes = {404: "unknown_path", 405: "method_not_allowed"}
     message = f"{request.method} {request.url.path[:200]!r}: {error.detail}; see GET /openapi.json"
     problem = Problem(error.status_code, codes.get(error.status_code, "refused"), message, headers=error.headers or {})
-    return (refusal if request.url.path.startswith("/v1/") else problem_json)(problem)
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    return (refusal if f"{path}/".startswith("/v1/") else problem_json)(problem)
+
+
+def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
+    """Paths that take what no other takes. Of those, some are known by another method, and some can be no agent's."""
+    of_agent = _of_agent(endpoint)
+
+    async def found(server: Server, request: Request) -> Response:
+        try:
+            return await of_agent(server, request)
+        except Refused as refused:
+            own = request.path_params["agent"] in RESERVED
+            if refused.problem.code != ("unknown_agent" if own else "unknown_path"):
+                raise
+            others = [one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL]
+            if others:
+                allow = ", ".join(sorted({method for one in others for method in one.methods or ()}))
+                return await _nothing_there(request, HTTPException(405, headers={"allow": allow}))
+            if own:
+                return await _nothing_there(request, HTTPException(404))
+            raise
+
+    return found
 
 
 def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
@@ -188,7 +235,7 @@ def _route(server: Server, path: str, endpoint: Endpoint, *methods: str, refusal
 
 
 class _Answered:
-    """An endpoint whose errors are told in the protocol's own shape. The answer is left to `Entrance`, which sends it.
+    """An endpoint whose errors are told in the protocol's shape. It leaves the answer to `Entrance`, which sends it.
 
     Args:
         server: whose it is.
@@ -206,7 +253,10 @@ class _Answered:
         request = Request(scope, receive, send)
         try:
             response = await self._endpoint(self._server, request)
-        except Exception as error:
+        except HTTPException as error:  # of a function that refuses as those of starlette do
+            problem = Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {})
+            response = self._refusal(problem)
+        except (Exception, SystemExit) as error:
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)
@@ -216,7 +266,7 @@ class _Answered:
         scope[ANSWER] = response
 
 
-def server_failed(request: Request, error: Exception) -> Any:
+def server_failed(request: Request, error: BaseException) -> Any:
     """Log what nobody expected, without what was said."""
     import logging
 

@@ -42,13 +42,14 @@ from ..agents.errors import (
     RunError,
     RunFailed,
     TimeLimit,
+    TokenLimit,
     UnknownAgent,
     UnknownApproval,
     UnknownConversation,
     UnknownRun,
 )
 from ..core.base.errors import named
-from ..journal.errors import JournalError
+from ..journal.errors import JournalClosed, JournalError
 
 SOON: Final = 1.0
 """Seconds after which to come back where nobody knows better."""
@@ -121,11 +122,13 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (ContextOverflow, 400, "context_length_exceeded"),
     (CostLimit, 402, "cost_limit"),
     (TimeLimit, 504, "time_limit"),
+    (TokenLimit, 422, "token_limit"),
     (LimitReached, 422, "limit_reached"),
     (InvalidAnswer, 502, "invalid_answer"),
     (HandoffError, 422, "handoff_refused"),
     (OutcomeUnknown, 503, "outcome_unknown"),
     (AgentUnavailable, 503, "agent_unavailable"),
+    (JournalClosed, 503, "stopping"),
     (JournalError, 503, "journal_unavailable"),
 )
 """The first that fits counts."""
@@ -143,7 +146,9 @@ _OF_PROVIDERS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (ProviderError, 502, "provider_failed"),
 )
 
-_COME_BACK: Final = frozenset({"conversation_busy", "outcome_unknown", "agent_unavailable", "journal_unavailable"})
+_COME_BACK: Final = frozenset(
+    {"conversation_busy", "outcome_unknown", "agent_unavailable", "journal_unavailable", "stopping"}
+)
 """Codes of what may be over soon."""
 
 

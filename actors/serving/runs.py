@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -18,7 +18,6 @@ from ..agents.errors import AgentError
 from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import RunText
 from ..agents.runs.reading.progress import RunRecord
-from .payments.till import Bill
 from .problems import Problem, Refused, problem_of, refuse
 from .server import OnDisconnect, Server
 
@@ -66,13 +65,13 @@ async def begin(server: Server, asked: Asked) -> RunHandle:
         _look_for_price(server, asked.agent)
     if till is None or not till.records(asked.agent):
         return await _begun(server, asked, options, run_of(asked) if asked.key else "")
-    bill = Bill(asked.agent, asked.caller, asked.connection)
+    bill = till.bill(asked.agent, asked.caller, asked.connection)
     if not till.takes(asked.agent):
         handle = await _begun(server, asked, options, run_of(asked) if asked.key else "")
         await till.note(bill, handle.id)
         till.watch(handle.id)
         return handle
-    run = options.get("run_id") or (run_of(asked) if asked.key else await till.run_of(bill))
+    run = options.get("run_id") or (run_of(asked) if asked.key else await till.run_of(bill, fingerprint(asked)))
     await till.take(bill, run)
     try:
         return await _begun(server, asked, options, run)
@@ -159,29 +158,40 @@ def _is_paid(server: Server, handle: RunHandle) -> bool:
     return server.till is not None and server.till.takes(handle.agent)
 
 
-def leaving(server: Server, request: Request) -> OnDisconnect:
+def leaving(server: Server, request: Request, usual: OnDisconnect | None = None) -> OnDisconnect:
     """What becomes of a run whose client goes.
+
+    Args:
+        server: whose run.
+        request: which may say it.
+        usual: where it does not; by default what the server was told.
 
     Raises:
         Refused: the request asks for something else.
     """
-    wish = request.headers.get(ON_DISCONNECT, server.on_disconnect)
+    wish = request.headers.get(ON_DISCONNECT, usual or server.on_disconnect)
     if wish in ("continue", "cancel"):
         return cast("OnDisconnect", wish)
     raise refuse(400, "invalid_header", f"{ON_DISCONNECT} is continue or cancel, not {wish:.40}", ON_DISCONNECT)
 
 
 def watched(
-    server: Server, handle: RunHandle, after: str, when_left: OnDisconnect
+    server: Server,
+    handle: RunHandle,
+    after: str,
+    when_left: OnDisconnect,
+    enough: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[RunRecord | RunText]:
     """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
-    end."""
+    end, and before they have had enough."""
     if when_left == "continue" or _is_paid(server, handle):
         return handle.stream(after=after)
-    return _ended_when_left(server, handle, after)
+    return _ended_when_left(server, handle, after, enough)
 
 
-async def _ended_when_left(server: Server, handle: RunHandle, after: str) -> AsyncGenerator[RunRecord | RunText]:
+async def _ended_when_left(
+    server: Server, handle: RunHandle, after: str, enough: Callable[[], bool]
+) -> AsyncGenerator[RunRecord | RunText]:
     ended = False
     try:
         async with aclosing(handle.stream(after=after)) as items:
@@ -193,13 +203,19 @@ async def _ended_when_left(server: Server, handle: RunHandle, after: str) -> Asy
         ended = True
         raise
     finally:
-        if not ended and not server.draining:
-            cancelling = asyncio.ensure_future(handle.cancel("its client has gone"))
-            _CANCELLING.add(cancelling)
-            cancelling.add_done_callback(_cancelled)
+        if not ended and not enough():
+            cancel_soon(server, handle)
 
 
 _CANCELLING: Final[set[asyncio.Future[None]]] = set()
+
+
+def cancel_soon(server: Server, handle: RunHandle) -> None:
+    """Have a run ended whose client has gone, unless the server stops: then others go on with it."""
+    if not server.draining:
+        cancelling = asyncio.ensure_future(handle.cancel("its client has gone"))
+        _CANCELLING.add(cancelling)
+        cancelling.add_done_callback(_cancelled)
 
 
 def _cancelled(task: asyncio.Future[None]) -> None:

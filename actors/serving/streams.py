@@ -1,18 +1,20 @@
 """The stream of a run as the events of a protocol, each with an id behind which whoever was cut off goes on.
 
 An item of the stream may lead to several events. The last of them has the item's place as its id, those before it the
-place before the item and how many of its events were sent: ``…+2``.
+place before the item and how many of its events were sent: ``…+2``; of a piece of text also of which kind, ``…+2t``, as
+there may be another piece in its place, or none, when it is asked for again.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..agents.errors import AgencyClosed, AgentError
 from ..agents.runs.handle import RunHandle
-from ..agents.runs.reading.cursor import KINDS, Cursor, RunText
+from ..agents.runs.reading.cursor import KINDS, Cursor, Kind, RunText
 from ..agents.runs.reading.progress import RunRecord
 from .problems import Problem, Refused, problem_of, refuse
 from .runs import problem_of_end, watched
@@ -24,7 +26,8 @@ RESUME: Final = "last-event-id"
 
 Item: TypeAlias = RunRecord | RunText
 Expand: TypeAlias = Callable[[Item], Iterable[Any]]
-"""The payloads of the events that an item leads to, in an order that does not change."""
+"""The payloads of the events that an item leads to, in an order that does not change. Of a generator no more is taken
+than was sent."""
 
 
 class TextBegunAnew(Exception):
@@ -38,11 +41,13 @@ class Place(NamedTuple):
         run: the run's id; empty for a run that is to be begun.
         cursor: of the last item whose events were all sent; empty for the beginning.
         sent: how many events of the next one were sent, too.
+        kind: of which kind that one is, if it is a piece of text.
     """
 
     run: str = ""
     cursor: str = ""
     sent: int = 0
+    kind: Kind | None = None
 
     @classmethod
     def read(cls, event_id: str) -> Place:
@@ -53,9 +58,11 @@ class Place(NamedTuple):
         """
         run, colon, rest = event_id.rpartition(":")
         cursor, plus, sent = rest.partition("+")
+        kind = next((one for one in KINDS if sent.endswith(one[0])), None)
+        sent = sent[:-1] if kind else sent
         if not (colon and run and sent.isascii() and (sent.isdigit() if plus else True)) or len(sent) > 6:
             raise refuse(400, "invalid_event_id", f"{event_id!r:.100} is no event's id: give it as it came", RESUME)
-        return cls(run, cursor, int(sent or 0))
+        return cls(run, cursor, int(sent or 0), kind)
 
 
 async def events_of(
@@ -65,6 +72,8 @@ async def events_of(
     when_left: OnDisconnect,
     made: Expand,
     failed: Callable[[Problem], Any],
+    *,
+    enough: Callable[[], bool] = lambda: False,
     last: Event | None = None,
 ) -> AsyncGenerator[Event]:
     """The events of a run behind a place, until its end.
@@ -77,27 +86,36 @@ async def events_of(
         made: makes the payloads. It is shown all records of the run in order; those before the place first, whose
             events are not sent again.
         failed: makes the payload that tells of an error, the last event then.
+        enough: whether the stream ends where it is, before the run does: nobody has left it then.
         last: what is sent at the end otherwise, where the protocol has such an event.
     """
     before, sent = place.cursor, place.sent
-    items = watched(server, handle, before, when_left)
+    items = watched(server, handle, before, when_left, enough)
     try:
         if before:
             await _catch_up(made, handle, before)
+            if place.kind:
+                list(islice(made(RunText(before, "", place.kind)), sent))
+                sent = 0
+            if enough():
+                return
         async for item in items:
             payloads = list(made(item))
-            for index, payload in enumerate(payloads, 1):
-                if index > sent:
-                    where = item.cursor if index == len(payloads) else f"{before}+{index}"
-                    yield Event(payload, f"{handle.id}:{where}")
-            if payloads:
-                sent = 0
-            before = item.cursor
             if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
                 problem = await problem_of_end(handle)
                 if problem is not None:
                     last = None
-                    yield Event(failed(problem), f"{handle.id}:{item.cursor}")
+                    payloads.append(failed(problem))
+            kind = item.kind[0] if isinstance(item, RunText) else ""
+            for index, payload in enumerate(payloads, 1):
+                if index > sent:
+                    where = item.cursor if index == len(payloads) else f"{before}+{index}{kind}"
+                    yield Event(payload, f"{handle.id}:{where}")
+            if payloads:
+                sent = 0
+            before = item.cursor
+            if enough():
+                return
         if last is not None:
             yield last
     except TextBegunAnew:

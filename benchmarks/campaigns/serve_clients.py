@@ -33,11 +33,13 @@ class Seen:
         counts: how often what came about.
         violations: what must not, by sentence, each with its examples.
         runs: the ids of all runs that were accepted.
+        told_of: those of which a webhook is to be told.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     violations: dict[str, list[str]] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
+    told_of: set[str] = field(default_factory=set)
 
     def violated(self, sentence: str, example: str) -> None:
         self.violations.setdefault(sentence, []).append(example)
@@ -53,9 +55,11 @@ class Clients:
         insist: whether what was cut off is asked for again: where workers are killed. Otherwise what is not answered
             must end by name, with the run's id.
         seen: what they see.
+        webhook: the address that runs in the background name.
     """
 
-    def __init__(self, url: str, seed: int, patience: float, insist: bool, seen: Seen) -> None:
+    def __init__(self, url: str, seed: int, patience: float, insist: bool, seen: Seen, webhook: str) -> None:
+        self.webhook = webhook
         self.url = url
         self._seed = seed
         self._patience = patience
@@ -142,8 +146,10 @@ class Clients:
         """A stream ended before its end."""
         self._seen.counts[why if isinstance(why, str) else "cut off"] += 1
 
-    def accepted(self, run: str) -> None:
+    def accepted(self, run: str, *, told: bool = False) -> None:
         self._seen.runs.add(run)
+        if told:
+            self._seen.told_of.add(run)
 
     def twice(self, question: str, event: str) -> None:
         self._seen.violated("a stream has each event once", f"{question}: {event}")
@@ -204,12 +210,13 @@ class _Reader:
 
     async def _begin(self) -> None:
         headers = {"idempotency-key": self._question}
-        answer = await self._client.post("/agency/runs", json={"input": self._question}, headers=headers)
+        asked = {"input": self._question, "webhook": self._clients.webhook}
+        answer = await self._client.post("/agency/runs", json=asked, headers=headers)
         if answer.status_code == 503 and self._clients.insist:
             raise _Cut("told stopping")
         assert answer.status_code == 202, answer.text
         self._run = answer.json()["id"]
-        self._clients.accepted(self._run)
+        self._clients.accepted(self._run, told=True)
 
     async def _connection(self, most: int | None) -> str:
         """Read until the end (``over``, ``named``), or, where the client leaves, so many events (``left``)."""

@@ -28,13 +28,14 @@ from pathlib import Path
 import psutil
 
 from benchmarks.harness.report import aligned
+from callboard import verify_webhook
 from callboard.actors.agents.lifecycle import open_journal
 from callboard.actors.agents.turns.records import Accepted, Ended
 from callboard.actors.journal.store import at_hand
 
 from .history import read
 from .serve_clients import Clients, Seen
-from .served import JOURNAL, LOG, PIECE
+from .served import JOURNAL, LOG, PIECE, SECRET, WEBHOOK
 
 ROOT = Path(__file__).parents[2]
 SHOWN = 5
@@ -84,10 +85,11 @@ class Service:
         lines: what it has said.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, webhook: str) -> None:
         env = {**os.environ, JOURNAL: options.journal, LOG: str(options.folder / "history"), PIECE: str(options.piece)}
+        env[WEBHOOK] = webhook
         words = ("--workers", str(options.workers), "--port", "0", "--drain", str(options.drain))
-        command = [sys.executable, "-c", _MAIN, "serve", "benchmarks.campaigns.served:agency", *words]
+        command = [sys.executable, "-c", _MAIN, "serve", "benchmarks.campaigns.served:app", *words]
         self._process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         assert self._process.stderr is not None
@@ -121,7 +123,7 @@ class Service:
 
     def replaced(self) -> int:
         """How many have been."""
-        return sum(" replaces " in line for line in self.lines)
+        return sum(" replaces " in line for line in self.lines[1:])
 
     def end(self, patience: float) -> int:
         """Have it end; returns its status."""
@@ -141,26 +143,81 @@ def campaign(options: Options) -> Seen:
 
 async def _campaign(options: Options) -> Seen:
     seen = Seen()
-    service = await asyncio.to_thread(Service, options)
+    async with _Receiver(seen) as receiver:
+        await _served(options, seen, receiver)
+    _effects(options, seen)
+    return seen
+
+
+async def _served(options: Options, seen: Seen, receiver: _Receiver) -> None:
+    service = await asyncio.to_thread(Service, options, receiver.host)
     try:
-        clients = Clients(service.url, options.seed, options.patience, options.kills > 0, seen)
+        clients = Clients(
+            service.url, options.seed, options.patience, options.kills > 0, seen, f"http://{receiver.host}/"
+        )
         await _ready(clients, options)
         blows = asyncio.create_task(_strike(service, options, seen))
         questions = [f"q{number}" for number in range(options.questions)]
         await clients.ask_all(questions, options.clients, options.pace)
         await blows
         await _all_ended(options, seen)
+        await receiver.until(seen.told_of, options.patience)
     finally:
         status = await asyncio.to_thread(service.end, options.patience)
     if status:
         seen.violated("it ends when it is told to", f"status {status}: {''.join(service.lines[-5:])}")
-    _effects(options, seen)
-    return seen
+
+
+class _Receiver:
+    """Hears webhooks; one in five it does not want to have heard."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+        self._told: Counter[str] = Counter()
+        self._rng = random.Random("receiver")
+        self.host = ""
+
+    async def __aenter__(self) -> _Receiver:
+        self._server = await asyncio.start_server(self._hear, "127.0.0.1", 0)
+        self.host = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self._seen.counts["webhooks told"] = len(self._told)
+        self._seen.counts["webhooks told again"] = self._told.total() - len(self._told)
+
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head)}
+            body = await reader.readexactly(int(headers["content-length"]))
+            run = verify_webhook(SECRET, headers, body)
+            heard = self._rng.random() < 0.8
+            if heard:
+                self._told[run] += 1
+            answer = "200 OK" if heard else "503 Later"
+            writer.write(f"HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+            await writer.drain()
+        except (OSError, EOFError):
+            pass  # whoever told it was killed
+        finally:
+            writer.close()
+
+    async def until(self, runs: set[str], patience: float) -> None:
+        """Wait until all of these were told of."""
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            if runs <= set(self._told):
+                return
+            await asyncio.sleep(0.1)
+        for run in runs - set(self._told):
+            self._seen.violated("a webhook is told at least once", run)
 
 
 async def _ready(clients: Clients, options: Options) -> None:
     first = Seen()
-    asked = Clients(clients.url, options.seed, options.patience, True, first)
+    asked = Clients(clients.url, options.seed, options.patience, True, first, clients.webhook)
     await asked.ask_all(["first"], 1, 100.0)
 
 
@@ -176,7 +233,7 @@ async def _strike(service: Service, options: Options, seen: Seen) -> None:
         else:
             wanted = service.replaced() + options.workers
             service.replace()
-            until = time.monotonic() + options.patience
+            until = time.monotonic() + options.patience * options.workers
             while service.replaced() < wanted and not (options.kills and time.monotonic() > until):
                 if time.monotonic() > until:
                     seen.violated("workers are replaced", f"{service.replaced()} of {wanted}")

@@ -9,7 +9,20 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-from callboard import Agency, Agent, ChildSpec, Completion, Delta, Message, Request, ToolCall, Usage, tool
+from callboard import (
+    Agency,
+    Agent,
+    ChildSpec,
+    Completion,
+    Delta,
+    Message,
+    Request,
+    ToolCall,
+    Usage,
+    Webhooks,
+    serve,
+    tool,
+)
 from callboard.actors import Actor
 
 from .history import Log
@@ -20,6 +33,11 @@ LOG = "CALLBOARD_CAMPAIGN_LOG"
 
 PIECE = "CALLBOARD_CAMPAIGN_PIECE"
 """The variable with the seconds that the model takes for a piece, on average."""
+
+WEBHOOK = "CALLBOARD_CAMPAIGN_WEBHOOK"
+"""The variable with the host and port that are told of the ends of runs."""
+
+SECRET = "of the campaign"
 
 AGENT = "Counter"
 
@@ -91,4 +109,6 @@ def make() -> Agency:
     )
 
 
-agency = make() if JOURNAL in os.environ else None
+app = None
+if JOURNAL in os.environ:
+    app = serve(make(), webhooks=Webhooks([os.environ[WEBHOOK]], SECRET, private=True, wait=0.5))

@@ -195,6 +195,19 @@ async def test_events_tell_the_run_from_start_to_finish() -> None:
     assert (tool_event.tool, tool_event.content) == ("add", "3")
 
 
+async def test_who_listens_to_one_run_hears_of_no_other() -> None:
+    seen: list[RunEvent] = []
+    async with solo(Script(["a", "b", "c"])) as agency:
+        unsubscribe = agency.subscribe(seen.append, root="mine")
+        await agency.run("?")
+        await agency.run("?", run_id="mine")
+        assert {event.root for event in seen} == {"mine"}
+        unsubscribe()
+        heard = len(seen)
+        await agency.run("?", run_id="again")
+        assert len(seen) == heard
+
+
 async def test_a_subscriber_that_raises_disturbs_nobody() -> None:
     def bad(event: RunEvent) -> None:
         raise RuntimeError("subscriber")

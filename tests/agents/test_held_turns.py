@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from callboard.actors.agents.errors import LimitReached
 from callboard.actors.agents.turns.loop.budget import narrowed, raised, reached
-from callboard.actors.agents.turns.loop.machine import Turn, advance, cut, outstanding
+from callboard.actors.agents.turns.loop.machine import advance, outstanding
+from callboard.actors.agents.turns.loop.turn import Turn, cut
 from callboard.actors.agents.turns.rules import Limits, Rules
 from callboard.actors.agents.turns.steps import (
     AskApproval,

@@ -20,12 +20,20 @@ from .command import assert_refused, callboard, offline
 
 TEAM = "agents:\n  Helper:\n    instructions: Be brief.\n"
 APP = """\
-from callboard import Agency, Agent, Caller, serve
+from callboard import Agency, Agent, Caller, Webhooks, serve
 
 agency = Agency(Agent("Helper", model="offline"))
 kept = Agency(Agent("Helper", model="offline"), journal="kept.db")
+open = serve(agency)
+hooks = Webhooks(["hooks.example"], "whsec_bm90IGEgc2VjcmV0IGF0IGFsbA==")
 app = serve(kept, authenticate=lambda request: Caller("ada"))
 number = 5
+
+def factory():
+    return agency
+
+def fails(request):
+    raise RuntimeError("out of order")
 
 def who(request):
     return Caller("ada") if request.headers.get("authorization") == "Bearer ada" else None
@@ -51,6 +59,11 @@ def folder(tmp_path: Path) -> Path:
         (("team.yaml", "--workers", "2"), ("journal: conversations.db", "--workers 1")),
         (("service:agency", "--workers", "2"), ("give the Agency journal=",)),
         (("team.yaml", "--workers", "0"), ("--workers",)),
+        (("team.yaml", "--port", "99999"), ("--port", "65535")),
+        (("team.yaml", "--port", "-1"), ("--port", "65535")),
+        (("service:factory",), ("expected an Agency, or an ASGI application",)),
+        (("service:open", "--authenticate", "service:who"), ("give serve(agency, authenticate=…) there",)),
+        (("service:app", "--webhooks", "service:hooks"), ("give serve(agency, webhooks=…) there",)),
         (("team.yaml", "--drain", "-1"), ("--drain",)),
         (("kept.yaml", "--workers", "2", "--reload"), ("leave one",)),
         (("team.yaml", "--host", "0.0.0.0"), ("--authenticate", "--allow-anyone")),
@@ -137,6 +150,14 @@ def test_who_asks_is_said_by_a_function_that_is_named(folder: Path) -> None:
         url = it.url.replace("0.0.0.0", "127.0.0.1")
         assert asked(url).status_code == 401
         assert asked(url, authorization="Bearer ada").status_code == 200
+        assert it.end() == 0
+
+
+def test_what_fails_in_the_server_is_logged(folder: Path) -> None:
+    with serving(folder, "service:agency", "--authenticate", "service:fails") as it:
+        assert asked(it.url).status_code == 500
+        assert "POST /v1/chat/completions failed" in it.until("ERROR").string
+        it.until("RuntimeError: out of order")
         assert it.end() == 0
 
 

@@ -38,7 +38,7 @@ async def main() -> None:
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         run = (await client.post("/agency/runs", json={"input": "Pay the printer."})).json()["id"]
         events = asyncio.create_task(client.get(f"/agency/runs/{run}/events"))
-        waiting = []
+        waiting: list[dict[str, object]] = []
         while not waiting:
             waiting = (await client.get("/agency/approvals")).json()["approvals"]
         print(waiting[0]["tool"], waiting[0]["arguments"])

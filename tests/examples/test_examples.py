@@ -365,6 +365,7 @@ PRINTS = {
     ],
     "stash.py": ["tea: not open yet", "cake: not open yet", "tea 3, cake 5", "tea 3"],
     "garbage.py": ["fewer collections: True", "less time in them: True"],
+    "responses.py": ["Rome and by train", "Rome and by bike", "city='Rome' days=3", "one ", "two three"],
     "routers.py": ["ann: hello, how are you, bye", "bob: hi", "3 workers", "ready, ready, ready"],
     "simulation_coverage.py": [
         "by chance: 101 schedules, 15 edges, nothing found",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from callboard import Agency
 from callboard.actors import Actor, ChildSpec
 from callboard.actors.serving import serve
 from callboard.providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
+from tests.cli.command import ROOT, offline
 
 
 class Speaker(Actor):
@@ -109,3 +112,30 @@ async def served(agency: Agency | Starlette, log_level: str = "warning", **optio
         server.should_exit = True
         await task
         listening.close()
+
+
+@asynccontextmanager
+async def living(journal: Path, life: int) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """``dying_server`` in a process of its own; gives its address, and the process to kill.
+
+    Args:
+        journal: the file that its lives share.
+        life: which one it is, counted from 1.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        command = ["-m", "uvicorn", "tests.serving.dying_server:app", "--fd", str(listening.fileno())]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            cwd=ROOT,
+            env={**offline(), "JOURNAL": str(journal), "LIFE": str(life)},
+            pass_fds=[listening.fileno()],
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+    try:
+        yield address, process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

@@ -165,6 +165,93 @@ async def test_bad_input_has_openais_error_shape(body: bytes, status: int, code:
         assert answer.headers["x-should-retry"] == "false"
 
 
+async def test_a_completion_is_found_again_and_its_stream_gone_on_with() -> None:
+    body: Any = {
+        "model": "A",
+        "messages": USER,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 1,
+    }
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client, it.openai() as openais:
+        whole = await _events(it, body, {})
+        id = json.loads(whole[0][1])["id"]
+        for index, (event_id, _) in enumerate(whole[:-1]):
+            headers = {"accept": "text/event-stream", "last-event-id": event_id}
+            got = await client.get(f"/v1/chat/completions/{id}", headers=headers)
+            data = [line.removeprefix("data: ") for line in got.text.splitlines() if line.startswith("data: ")]
+            assert said([*whole[: index + 1], *(("", one) for one in data)]) == said(whole)
+            assert data[-1] == "[DONE]"
+        kept = await openais.chat.completions.retrieve(id)
+        assert kept.choices[0].message.content == "one two three"
+        assert kept.callboard["notes"] == ["temperature is the agent's own affair: left out"]  # type: ignore[attr-defined]
+        for path, status in ((f"{id}x", 404), (id, 400)):
+            headers = {"accept": "text/event-stream", "last-event-id": "other:1"}
+            assert (await client.get(f"/v1/chat/completions/{path}", headers=headers)).status_code == status
+
+
+async def test_a_whole_usage_is_told() -> None:
+    from callboard.actors import ChildSpec
+    from callboard.actors.testing.doubles.models import FunctionModel
+    from callboard.providers.messages import Completion, Message, Usage
+
+    completion = Completion(Message("assistant", "x"), "stop", Usage(10, 5, 4, 3, 2))
+    model = ChildSpec(FunctionModel, (lambda _: completion,), name="model")
+    async with served(Agency(Agent("A"), model=model)) as it, it.openai() as client:
+        whole = await client.chat.completions.create(model="A", messages=USER)
+        stream = await client.chat.completions.create(
+            model="A", messages=USER, stream=True, stream_options={"include_usage": True}
+        )
+        *_, last = [chunk async for chunk in stream]
+        for usage in (whole.usage, last.usage):
+            assert usage is not None
+            assert usage.prompt_tokens_details is not None
+            assert usage.completion_tokens_details is not None
+            assert usage.prompt_tokens_details.cached_tokens == 4
+            assert usage.completion_tokens_details.reasoning_tokens == 2
+
+
+async def test_the_client_runs_its_tools_and_sends_their_results_with_the_history() -> None:
+    script = (("I look.", ToolCall("c1", "look", '{"a": 1}'), ToolCall("c2", "look", '{"a": 2}')), ("It is red.",))
+    look: Any = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    async with served(Agency(Agent("A"), model=speaker(script))) as it, it.openai() as client:
+        async with client.chat.completions.stream(model="A", messages=USER, tools=[look]) as stream:
+            first = await stream.get_final_completion()
+        message = first.choices[0].message
+        assert first.choices[0].finish_reason == "tool_calls"
+        assert message.tool_calls is not None
+        assert [(call.id, call.function.arguments) for call in message.tool_calls] == [
+            ("c1", '{"a": 1}'),
+            ("c2", '{"a": 2}'),
+        ]
+        results: Any = [{"role": "tool", "tool_call_id": call.id, "content": "red"} for call in message.tool_calls]
+        spoken: Any = message.to_dict()
+        spoken.pop("parsed", None)
+        history = [{"role": "developer", "content": "Be brief."}, *USER, spoken, *results]
+        then = await client.chat.completions.create(model="A", messages=history, tools=[look], tool_choice="none")
+        assert then.choices[0].message.content == "It is red."
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": []}, "stream_options"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"messages": [{"role": "user", "content": [{"type": "video", "video": "x"}]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
+        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"response_format": {"type": "grammar"}}, "response_format.type"),
+        ({"response_format": 5}, "response_format"),
+    ],
+)
+async def test_what_would_be_lost_is_refused_and_the_field_named(change: Any, param: str) -> None:
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        answer = await client.post("/v1/chat/completions", json={"model": "A", "messages": USER, **change})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
+
+
 async def test_agents_are_listed_as_models() -> None:
     async with served(Agency(Agent("A"), Agent("B"), model=speaker())) as it, it.openai() as client:
         assert [model.id async for model in client.models.list()] == ["A", "B"]

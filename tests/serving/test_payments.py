@@ -10,12 +10,28 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from callboard import Agency, Agent, ApiKeys, MemoryJournal, Payments, RequestLimit, ToolCall, pricing, serve, tool
+from callboard import (
+    Agency,
+    Agent,
+    ApiKeys,
+    MemoryJournal,
+    Payments,
+    RequestLimit,
+    Skill,
+    ToolCall,
+    http,
+    pricing,
+    serve,
+    tool,
+)
 from callboard import usage_records as usage
 from callboard.actors.agents.errors import DefinitionError
+from callboard.actors.serving.payments import till
 from callboard.actors.serving.payments.record import NEXT, fold, marks_of
+from callboard.actors.serving.problems import refuse
 from callboard.tools import ToolDefinitionError
 from tests.durable.support import eventually
 
@@ -131,7 +147,7 @@ async def test_a_payment_is_taken_once_however_often_it_is_sent() -> None:
         again = await asks(at, paid)
         assert again.json()["id"] == answers[0].json()["id"]
         other = await asks(at, paid, messages=[{"role": "user", "content": "another"}])
-        assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+        assert (other.status_code, other.json()["error"]["code"]) == (402, "payment_invalid")  # its nonce is used
         # written otherwise it is still the same payment
         spelled = decoded(paid["payment-signature"])
         spelled["payload"]["note"] = "new"
@@ -177,10 +193,7 @@ async def test_nothing_is_taken_for_a_run_that_failed_or_was_never_begun() -> No
             wrong = await asks(at, signed(await wanted(at)), callboard={"conversation": "a/b"})
             assert wrong.status_code == 400
             await eventually(lambda: not at.app.state.server.till._tasks, "the payment's end")
-            assert {each.why for each in await usage(agency)} == {
-                "the run failed: RunFailed",
-                "the run was never begun",
-            }
+            assert await usage(agency) == (record,)
             assert len(bank.verified) == 2
             assert not bank.settled
 
@@ -491,3 +504,71 @@ async def test_an_agent_that_comes_later_with_a_price_is_not_given_away() -> Non
         await free.add_agent(late)
         assert (await asks(at, {}, model="Free")).status_code == 200
         assert (await asks(at, {}, model="Late")).status_code == 402
+
+
+def shop() -> tuple[Skill, list[str]]:
+    """A skill that sells maps, and those that were sold."""
+    sold: list[str] = []
+
+    @pricing("$0.01")
+    @http("/maps/{place}")
+    async def draw(place: str) -> Any:
+        """A map."""
+        if place == "nowhere":
+            raise refuse(404, "no_such_place", "there is no such place")
+        sold.append(place)
+        return {"map": place}
+
+    return Skill("shop", routes=[draw]), sold
+
+
+async def test_a_route_with_a_price_answers_who_pays() -> None:
+    skill, sold = shop()
+    async with facilitator() as bank:
+        agency = Agency(Agent("Seller", skills=[skill]), model=speaker())
+        async with served(agency, payments=bank.payments()) as at, at.client() as client, paying(at.url) as payer:
+            unpaid = await client.get("/Seller/maps/rome")
+            assert unpaid.status_code == 402
+            asked = decoded(unpaid.headers["payment-required"])
+            assert (asked["accepts"][0]["amount"], asked["resource"]["url"]) == ("10000", "/Seller/maps/rome")
+            answer = await payer.get("/Seller/maps/rome")
+            assert (answer.status_code, answer.json()) == (200, {"map": "rome"})
+            assert decoded(answer.headers["payment-response"])["transaction"] == f"0x{bank.taken[0]}"
+            nowhere = await client.get("/Seller/maps/nowhere", headers=signed(unpaid.headers["payment-required"]))
+            assert nowhere.status_code == 404
+            assert len(bank.settled) == len(sold) == 1
+            paid = signed(unpaid.headers["payment-required"])
+            twice = await asyncio.gather(*(client.get("/Seller/maps/oslo", headers=paid) for _ in range(3)))
+            assert sorted(each.status_code for each in twice) == [200, 402, 402]
+            assert len(bank.taken) == len(sold) == 2
+            bank.refuses = "insufficient_funds"
+            refused = await client.get("/Seller/maps/rome", headers=signed(unpaid.headers["payment-required"]))
+            assert refused.status_code == 402
+            assert "insufficient_funds" in refused.text
+            assert '{"map"' not in refused.text
+            bank.refuses, bank.dies = "", True
+            unheard = await client.get("/Seller/maps/rome", headers=signed(unpaid.headers["payment-required"]))
+            assert unheard.status_code == 200
+            states = sorted(record.state for record in await usage(agency, agent="Seller"))
+            assert states == ["lost", "refused", "settled", "settled", "void"]
+    free = Agency(Agent("Seller", skills=[shop()[0]]), model=speaker())
+    async with served(free) as at, at.client() as client:
+        assert (await client.get("/Seller/maps/rome")).status_code == 402
+    noted = Agency(Agent("Seller", skills=[shop()[0]]), model=speaker())
+    async with served(noted, payments=Payments()) as at, at.client() as client:
+        assert (await client.get("/Seller/maps/rome")).status_code == 200
+        (record,) = await usage(noted)
+        assert (record.state, record.price) == ("owed", Decimal("0.01"))
+
+
+async def test_where_nobody_ends_it_the_look_for_what_is_left_ends_with_the_agency(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(till, "SWEEP", 0.0)
+    agency = poet()
+    app = serve(agency, payments=Payments())
+    over = httpx.ASGITransport(app)
+    async with agency, httpx.AsyncClient(transport=over, base_url="http://agency") as client:
+        assert (await client.post(PATH, json=BODY)).status_code == 200  # as if mounted: its own lifespan is not run
+    await eventually(lambda: app.state.server.till._sweeper.done(), "its end")
+    assert "payments left over" not in caplog.text

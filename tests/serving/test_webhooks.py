@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, DefinitionError, Webhooks, verify_webhook
+from callboard.actors.agents.caller import NOBODY
+from callboard.actors.agents.errors import UnknownRun
+from callboard.actors.journal import MemoryJournal
 from callboard.actors.journal.store import at_hand
 from callboard.actors.serving.operations.draining import drain
+from callboard.actors.serving.runs import Asked, run_of
 
 from .support import Served, served, speaker
 
@@ -213,6 +217,36 @@ async def test_what_one_server_could_not_tell_the_next_one_does(tmp_path: Path) 
         async with served(second, webhooks=allowed(there)):
             await there.until(2)
         assert {headers["webhook-id"] for headers, _ in there.got} == {run["id"]}
+
+
+async def test_a_run_that_was_expected_by_a_process_that_died_and_is_begun_by_another_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = MemoryJournal()
+    agency = Agency(Agent("A"), model=speaker(), journal=journal)
+    run = run_of(Asked("A", NOBODY, "go", {}, "k"))
+    handle, looked, begun = agency.handle, asyncio.Event(), asyncio.Event()
+
+    async def slow(run_id: str, **options: Any) -> Any:
+        """The first time, whoever looks for the run is slow to find that there is none."""
+        try:
+            return await handle(run_id, **options)
+        except UnknownRun:
+            if not looked.is_set():
+                looked.set()
+                await begun.wait()
+            raise
+
+    monkeypatch.setattr(agency, "handle", slow)
+    async with receiver() as there:
+        left = await at_hand(journal.open(f"serving.webhook:{run}"))
+        await at_hand(left.append(({"run": run, "url": there.url},), unfinished=True))
+        left.release()
+        async with served(agency, webhooks=allowed(there)) as it:
+            await looked.wait()
+            assert (await start(it, {"idempotency-key": "k"}, webhook=there.url))["id"] == run
+            begun.set()
+            await there.until(1)
 
 
 @pytest.mark.parametrize(

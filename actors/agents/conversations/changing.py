@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from typing import Final
 
+from ....providers.messages import Message
 from ...core.base.errors import CoreError
 from ...journal.errors import EventNotReadable, JournalError, StreamOwned
 from ...journal.store import Header, Journal, at_hand
+from ..caller import Caller
 from ..errors import ConversationBusy, DefinitionError
 from ..runs.reading.folding import header_of
 from ..runs.runtime.messages import Release, Rewind
 from ..runs.runtime.runtime import AgencyRuntime
+from ..turns.history import repaired
+from ..turns.loop.turn import reopened
 from ..turns.records import Cancel, GiveUp, Snapshot
-from .reading import Lineage, read_lineage
+from .reading import METADATA, Lineage, read_lineage
 
 PATIENCE: Final = 10.0
 """Seconds for which another process is given the time to let go of a conversation."""
@@ -25,6 +30,27 @@ PASSES: Final = 3
 FIRST_LOOK: Final = 0.02
 LAST_LOOK: Final = 0.5
 """Seconds between two looks at what another process has; each wait is twice the one before."""
+
+
+async def begin(
+    runtime: AgencyRuntime,
+    agent: str,
+    conversation: str,
+    messages: tuple[Message, ...],
+    caller: Caller,
+    metadata: dict[str, str],
+    over: int,
+) -> str:
+    """Begin a conversation with what was said before; see `Agency.begin`."""
+    labels = {"agent": agent, "conversation": conversation, "user": caller.user, "tenant": caller.tenant}
+    labels = {name: label for name, label in labels.items() if label}
+    if metadata or over:
+        labels[METADATA] = json.dumps(metadata)
+    turn = reopened(messages)
+    waiting = () if turn.message is None else (turn.message, *(result for result in turn.results if result is not None))
+    snapshot = Snapshot((*repaired(turn.history), *waiting), caller=Caller(caller.user, caller.tenant))
+    await _begin(runtime.journal, f"{agent}/{conversation}", snapshot, labels, over)
+    return conversation
 
 
 async def fork(runtime: AgencyRuntime, agent: str, conversation: str, at: int | None, to: str) -> str:
@@ -48,18 +74,23 @@ async def fork(runtime: AgencyRuntime, agent: str, conversation: str, at: int | 
     return to
 
 
-async def _begin(journal: Journal, name: str, snapshot: Snapshot, labels: dict[str, str]) -> None:
-    """Write the first event of a stream that must not be there yet."""
+async def _begin(journal: Journal, name: str, snapshot: Snapshot, labels: dict[str, str], over: int = 0) -> None:
+    """Write the first event of a stream that must not be there yet, or have so many events."""
     agent, _, conversation = name.partition("/")
-    taken = DefinitionError(f"{agent} has a conversation {conversation!r:.200} already; give the new one another id")
-    if await header_of(journal, name) is not None:
+    taken: Exception = DefinitionError(
+        f"{agent} has a conversation {conversation!r:.200} already; give the new one another id"
+    )
+    if over:
+        taken = ConversationBusy(f"conversation {conversation!r:.200} of {agent} is not what it was: look at it again")
+    header = await header_of(journal, name)
+    if (0 if header is None else header.version) != over:
         raise taken
     try:
         stream = await at_hand(journal.open(name))
     except StreamOwned:
         raise taken from None
     try:
-        if stream.version:
+        if stream.version != over:
             raise taken
         await at_hand(stream.append((snapshot,), unfinished=False, labels=labels))
     finally:

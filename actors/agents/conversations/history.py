@@ -10,8 +10,8 @@ from ...journal.store import Record
 from ..answer import Answer, Step, StepCall
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
-from ..turns.loop.machine import cut
 from ..turns.loop.trail import noted, returned, with_spent
+from ..turns.loop.turn import cut
 from ..turns.outcome import brief
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
 from ..turns.shape import kept_before
@@ -73,16 +73,18 @@ class StreamHistory:
         steps: those in the history.
         runs: all of them, by id.
         base: how many messages it began with that belong to no step.
+        began_with: those messages.
         version: number of events.
     """
 
-    __slots__ = ("base", "runs", "state", "steps", "version")
+    __slots__ = ("base", "began_with", "runs", "state", "steps", "version")
 
     def __init__(self, agent: str, conversation: str, records: Iterable[Record]) -> None:
         self.state = ConversationState(agent, conversation)
         self.steps: list[Place] = []
         self.runs: dict[str, Run] = {}
         self.base = 0
+        self.began_with: tuple[Message, ...] = ()
         self.version = 0
         for record in records:
             self.apply(record)
@@ -148,7 +150,8 @@ class StreamHistory:
 
     def _taken_over(self, snapshot: Snapshot, at: float) -> None:
         history = snapshot.history
-        self.base = 0 if snapshot.steps else len(history)
+        self.base = 0 if snapshot.steps else len(self.messages)
+        self.began_with = () if snapshot.steps else history
         self.steps = []
         for start, end in snapshot.steps:
             message = history[start] if end > start else Message("assistant")
@@ -250,8 +253,11 @@ class StreamHistory:
                 answer.seconds,
                 run.at,
                 run.rewound,
+                request.metadata,
             )
-        shown = ConversationRun(request.id, "queued", question, caller=request.caller, at=run.at)
+        shown = ConversationRun(
+            request.id, "queued", question, caller=request.caller, at=run.at, metadata=request.metadata
+        )
         state = self.state
         if not state.queue or state.queue[0].id != request.id:
             return shown

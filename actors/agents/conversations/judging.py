@@ -29,7 +29,8 @@ from ..runs.runtime.runtime import AgencyRuntime
 from ..team.prepared import PreparedAgent
 from ..turns.history import last_tool
 from ..turns.loop.budget import narrowed
-from ..turns.loop.machine import Turn, advance
+from ..turns.loop.machine import advance
+from ..turns.loop.turn import Turn
 from ..turns.outcome import finished
 from ..turns.records import ApprovalAsked, Ended, RunRequest, ToolsStarted
 from ..turns.replay import ReplayStep

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -19,6 +20,9 @@ from .view import ConversationSummary, ConversationView
 
 PAGE: Final = 500
 """Headers that are asked for at once."""
+
+METADATA: Final = "metadata"
+"""The label that has a conversation's metadata, as JSON."""
 
 
 class Lineage:
@@ -148,6 +152,8 @@ async def read_conversation(journal: Journal, agent: str, conversation: str) -> 
         first.version,
         header.created_at if header is not None else 0.0,
         header.updated_at if header is not None else 0.0,
+        first.began_with,
+        json.loads(header.labels.get(METADATA, "{}")) if header is not None else {},
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from ....providers.messages import Message, Request, Usage
 from ..answer import NO_USAGE, Step
@@ -62,6 +63,7 @@ class ConversationRun:
         usage, cost, steps, seconds: of the run, with those it handed work to.
         at: when it was accepted, in seconds since 1970 by the store's wall clock.
         rewound: whether the conversation was rewound to before its end: the history has not all of it any more.
+        metadata: what the run was asked with, see `Agency.run`.
     """
 
     id: str
@@ -77,6 +79,7 @@ class ConversationRun:
     seconds: float = 0.0
     at: float = 0.0
     rewound: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class ConversationView:
         usage, cost: of all runs, with those they handed work to; of a run under way what is known so far.
         version: number of events kept.
         created_at, updated_at: seconds since 1970 by the store's wall clock.
+        began_with: the messages of its history that belong to no run and no step: what `Agency.begin` was given.
+        metadata: what `Agency.begin` was given besides.
     """
 
     agent: str
@@ -116,6 +121,8 @@ class ConversationView:
     version: int
     created_at: float
     updated_at: float
+    began_with: tuple[Message, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,30 +14,24 @@ from uuid import uuid4
 
 from ....providers.checks import COUNT, require
 from ....providers.messages import Labels
-from ...core.base.log import logger_of
 from ...core.mail.future import Future
 from ...journal.threaded.healing import GIVES_UP, Closing
 from ...journal.threaded.open_here import closed, is_open, opened
 from ...journal.threaded.pending import Pending
 from ...journal.threaded.running import Runner, ThreadRunner, Waits, hosting
 from ..hooks import before_remembering
-from .embedding.embedder import INSTALL, Embedder, Vectors, as_embedder, embedded
+from .embedding.embedder import INSTALL, Embedder, as_embedder
 from .embedding.hashing import HashingEmbedder
-from .errors import EmbeddingFailed, MemoryClosed, WrongFact
+from .errors import MemoryClosed, WrongFact
 from .facts.fact import FACT, Fact, Found, NewFact, Owner, as_key, as_owner, as_several, kind_of, moment, words_of
 from .facts.fusion import REST, fuse
 from .facts.terms import terms
 from .stores.outcomes import unknown
 from .stores.postgres import PostgresMemoryStore
 from .stores.sqlite import SqliteMemoryStore
-from .stores.store import Add, Change, Correct, Embed, End, Erase, MemoryStore, Place, Query, Reindex, Selection
+from .stores.store import Add, Change, Correct, End, Erase, MemoryStore, Query, Selection
 from .stores.threads import StoreThread
-
-MADE_UP: Final = 256
-"""Missing vectors that are made at a time."""
-
-TRIES: Final = 3
-"""Times that an embedder may fail on one text alone; then it is not asked for that again in this process."""
+from .vectors import VectorMaker
 
 MOST_WORDS: Final = 500
 """Different words that are looked for: PostgreSQL takes seconds for thousands, and then no more."""
@@ -46,8 +39,6 @@ MOST_WORDS: Final = 500
 DEEPER: Final = 4
 MOST_DEPTH: Final = 50
 """Each ranking that is fused has so many times what is wanted, and at least so many."""
-
-logger = logger_of()
 
 
 class Memory:
@@ -76,10 +67,6 @@ class Memory:
             raise ImportError(INSTALL)
         self._store = _store(store)
         self._name = str(self._store)
-        self._embedder: Embedder = HashingEmbedder() if embedder is None else as_embedder(embedder)
-        self._at_once = MADE_UP
-        self._refused: Counter[Place] = Counter()  # how often the embedder has failed on a text alone
-        self._ill = False
         self._closing = Closing("memory")
         self._lock = threading.Lock()
         runner: Callable[[Waits[None], str], Runner] = ThreadRunner
@@ -94,6 +81,8 @@ class Memory:
             for name in names
         ]
         self._working = len(self._threads)
+        made_by = HashingEmbedder() if embedder is None else as_embedder(embedder)
+        self._vectors = VectorMaker(made_by, self._store, self._read, self._write)
         try:
             self._store.prepare()
         except BaseException:
@@ -110,11 +99,11 @@ class Memory:
     @property
     def embedder(self) -> Embedder:
         """What makes vectors. Where it is put in another one's place, call `reindex`."""
-        return self._embedder
+        return self._vectors.embedder
 
     @embedder.setter
     def embedder(self, embedder: Embedder) -> None:
-        self._embedder = as_embedder(embedder)
+        self._vectors.embedder = as_embedder(embedder)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -191,7 +180,7 @@ class Memory:
             return []
         now = time.time()
         made = tuple(_fact(new, owner, now) for new in given)
-        vectors = await self._vectors([fact.text for fact in made])
+        vectors = await self._vectors.of([fact.text for fact in made])
         kinds = tuple(dict.fromkeys(fact.kind for fact in made))
         replaces = None if replacing is None else Erase(owner, replacing, kinds)
         if in_place_of:
@@ -233,7 +222,7 @@ class Memory:
         words_of(id, "id")
         key = as_key(key)
         new = await _looked_at(NewFact(text, source, at, None, labels or (), metadata or {}))
-        vectors = await self._vectors([new.text])
+        vectors = await self._vectors.of([new.text])
         change = Correct(
             id,
             owner,
@@ -295,27 +284,7 @@ class Memory:
         Raises:
             EmbeddingFailed: the embedder cannot make them now, or not those of some texts; what was made is kept.
         """
-        name, rows = await embedded(self._embedder, ["dimensions"])
-        await self._write(Reindex(name, rows.shape[1]))
-        self._at_once = MADE_UP
-        self._refused.clear()
-        made = row = 0
-        failed: EmbeddingFailed | None = None
-        while missing := await self._missing(None):
-            try:
-                await self._make_up(missing)
-            except EmbeddingFailed as error:
-                if len(missing) == 1:
-                    row, failed = row + 1, error
-                    self._refused[missing[0][0]] = TRIES
-                if row == TRIES:  # it is not the texts' fault
-                    raise
-            else:
-                made += len(missing)
-                row = 0
-        if failed is not None:
-            raise EmbeddingFailed(f"no vectors can be made for {len(self._refused)} of the facts: {failed}") from failed
-        return made
+        return await self._vectors.make_all()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -420,7 +389,7 @@ class Memory:
         require(WrongFact, "a search", limit=(limit, COUNT))
         words = tuple(dict.fromkeys(terms(words_of(query, "query"))))[:MOST_WORDS]
         selection = Selection(owner, time.time() if at is None else moment(at, "at"), kind_of(kind))
-        vectors = await self._vectors([query]) if query.strip() else None
+        vectors = await self._vectors.of([query]) if query.strip() else None
         vector = None if vectors is None else vectors.rows[0]
         embedder = "" if vectors is None else vectors.embedder
         asked = Query(selection, words, vector, embedder, max(MOST_DEPTH, DEEPER * limit))
@@ -434,55 +403,10 @@ class Memory:
             return [Found(there[place], score) for place, score in best if place in there], ranked.unembedded
 
         found, unembedded = await self._read(look)
-        if unembedded and vector is not None and (missing := await self._missing(owner)):
-            try:
-                await self._make_up(missing)
-            except EmbeddingFailed as error:
-                self._note_failed(error)
-            else:
-                found, _ = await self._read(look)
+        if unembedded and vector is not None and await self._vectors.make_some(owner):
+            found, _ = await self._read(look)
         best: list[Found] = found
         return best
-
-    async def _vectors(self, texts: list[str]) -> Vectors | None:
-        """Their vectors; None where they cannot be had now."""
-        try:
-            parts = [
-                await embedded(self._embedder, texts[start : start + MADE_UP])
-                for start in range(0, len(texts), MADE_UP)
-            ]
-        except EmbeddingFailed as error:
-            self._note_failed(error)
-            return None
-        self._ill = False
-        if len(parts) == 1:
-            return parts[0]
-        import numpy as np
-
-        return Vectors(parts[0].embedder, np.concatenate([part.rows for part in parts]))
-
-    async def _missing(self, owner: Owner | None) -> list[tuple[Place, str]]:
-        """Some facts without a vector whose vectors can be made, as far as is known."""
-        found = await self._read(partial(self._store.unembedded, owner, self._at_once + len(self._refused)))
-        return [one for one in found if self._refused[one[0]] < TRIES][: self._at_once]
-
-    async def _make_up(self, missing: Sequence[tuple[Place, str]]) -> None:
-        """Make vectors that are missing. Where the embedder fails on several texts, the next time it is given fewer: so
-        one that it does not take keeps the vectors of no others away."""
-        try:
-            vectors = await embedded(self._embedder, [text for _, text in missing])
-        except EmbeddingFailed:
-            if len(missing) == 1:
-                self._refused[missing[0][0]] += 1
-            self._at_once = max(1, len(missing) // 2)
-            raise
-        self._at_once = min(MADE_UP, 2 * self._at_once)
-        await self._write(Embed(tuple(place for place, _ in missing), vectors))
-
-    def _note_failed(self, error: EmbeddingFailed) -> None:
-        if not self._ill:
-            self._ill = True
-            logger.warning("%s; facts are found by their words alone until it works again", error, exc_info=error)
 
     async def _write(self, change: Change) -> Any:
         return await self._put(self._threads[0], change)

@@ -141,6 +141,32 @@ class RunHandle(Generic[V_co]):
         raise gone(self.id)
 
     @ends_with_agency
+    async def records(self) -> list[RunRecord]:
+        """What is recorded of the run by now, in order; see `events`.
+
+        Raises:
+            UnknownRun: its conversation was released.
+            AgencyClosed: the agency has stopped.
+            JournalError: the conversation cannot be read.
+        """
+        runtime = self._runtime
+        progress = Progress(self.id)
+        found: list[RunRecord] = []
+        version, page = 0, PAGE
+        while page == PAGE and not progress.over:
+            runtime.following.check()
+            records = await at_hand(runtime.journal.read(self._stream, after=version, limit=PAGE))
+            page = len(records)
+            for record in records:
+                version = record.version
+                seen = progress.see(record)
+                if seen is not None:
+                    found.append(seen)
+        if not found and self._entry() is None:
+            raise gone(self.id)
+        return found
+
+    @ends_with_agency
     async def metadata(self) -> Mapping[str, Any]:
         """What the run was asked with, see `Agency.run`: by whoever asked first.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from inspect import isasyncgenfunction
 from typing import Any, Final
 
 from ....providers.checks import FUNCTION, NAME, several
@@ -28,6 +30,7 @@ class HttpRoute:
         function: what answers; it may be async. Its docstring says what for.
         methods: of HTTP, in capitals.
         scope: who may ask, as one scope or several, of which one suffices; see `Agent`.
+        price: US dollars of an answer; see `pricing`.
 
     Raises:
         DefinitionError: the path, a method or the scope is none, or the function cannot be called.
@@ -37,6 +40,7 @@ class HttpRoute:
     function: Callable[..., Any]
     methods: Sequence[str] = ("GET",)
     scope: Scopes = ALL
+    price: Decimal | None = None
 
     def __post_init__(self) -> None:
         define("a route", path=(self.path, NAME))
@@ -47,6 +51,8 @@ class HttpRoute:
             raise DefinitionError(f"{whose}: a path is written as in /orders/{{number}}, of letters, digits, . _ ~ -")
         if any(step.endswith(":path}") for step in steps[:-1]):
             raise DefinitionError(f"{whose}: what takes all that follows stands at the end")
+        if self.price is not None and isasyncgenfunction(self.function):
+            raise DefinitionError(f"{whose}: a stream has no price: nobody could take it back")
         names = _NAMES.findall(self.path)
         if len(set(names)) < len(names):
             raise DefinitionError(f"{whose}: two of its parts have one name")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...journal.store import Journal
 from ..agent import Agent
-from ..caller import Caller
+from ..caller import NOBODY, Caller
 from ..conversations import changing, reading, rerun
 from ..conversations.view import ConversationSummary, ConversationView, ReplayReport
 from ..errors import DefinitionError, UnknownConversation
 from ..runs.runtime.closing import ends_with_agency
 from ..runs.runtime.messages import Release
 from ..runs.validation import check_id, check_type
+from ..turns.outcome import no_scope
+from ..turns.questions import Question, as_messages
 from .part import Part
 
 
@@ -91,6 +95,51 @@ class Conversations(Part):
             after=after,
             limit=limit,
         )
+
+    @ends_with_agency
+    async def begin(
+        self,
+        messages: Question | tuple[()] = (),
+        *,
+        to: str | None = None,
+        agent: Agent | str | None = None,
+        caller: Caller | None = None,
+        metadata: Mapping[str, str] | None = None,
+        over: int = 0,
+    ) -> str:
+        """Begin a conversation in which nobody is asked anything yet. `run` begins one by itself.
+
+        Args:
+            messages: what was said before.
+            to: its id; one of our making by default.
+            agent: whose; the first agent's by default.
+            caller: whom it belongs to.
+            metadata: what else is to be known of it, see `ConversationView.metadata`.
+            over: the version of the conversation of this id, begun likewise, in whose place it comes; 0 for none.
+
+        Returns:
+            its id.
+
+        Raises:
+            ConversationBusy: that has another version by now: somebody was asked in it, or has begun it over, too.
+            DefinitionError: ``to`` is taken or cannot be an id, or an argument is of the wrong shape or type.
+            NotAllowed: the caller has no scope for the agent.
+        """
+        name = self._at_work(agent)
+        check_type(caller, Caller | None, "caller", "a Caller, or None")
+        whose = caller or NOBODY
+        if not self._directory.may_ask(name, whose):
+            raise no_scope(name)
+        if to is not None:
+            check_id(to, "conversation")
+        said = as_messages(messages) if messages else ()
+        known = dict(metadata or {})
+        if not all(isinstance(one, str) for one in (*known, *known.values())):
+            raise DefinitionError("metadata is a mapping of texts to texts")
+        check_type(over, int, "over", "the version of a conversation")
+        if over:
+            await self._check_whose(name, str(to), caller)
+        return await changing.begin(self._runtime, name, to or self._runtime.new_id(), said, whose, known, over)
 
     @ends_with_agency
     async def fork(

@@ -8,13 +8,16 @@ from typing import Any
 
 from ....providers.checks import made_as
 from ....tools import Tool
+from ....tools.context import OnProgress
 from ...core.refs.ref import ActorRef
 from ..agent import Agent
-from ..caller import Caller
+from ..caller import NOBODY, Caller
+from ..context import ToolContext
 from ..errors import DefinitionError, UnknownSkill
 from ..handoffs.offer import HandoffTool, is_target
 from ..handoffs.target import Responder, Target
 from ..hooks import Hook, HookSource
+from ..runs.execution.tools.tool_context import context_beside
 from ..runs.runtime.closing import ends_with_agency
 from ..runs.runtime.messages import AddAgent
 from ..skills.skill import Skill
@@ -172,6 +175,27 @@ class Members(Part):
             DefinitionError: the agent has no such tool, or has it from a skill.
         """
         self._change(agent, lambda now: changes.without_tool(now, tool))
+
+    @ends_with_agency
+    async def tool_context(
+        self, tool: str, *, caller: Caller = NOBODY, call_id: str = "", on_progress: OnProgress | None = None
+    ) -> ToolContext[Any]:
+        """The context for a call that belongs to no run, as where a server offers a tool by itself: with what the
+        agency's tools depend on, and the caller's credentials. What the tool spends is nobody's.
+
+        Args:
+            tool: the name under which it is called.
+            caller: for whom.
+            call_id: the call's.
+            on_progress: called with the context, and what the tool says of how far it is: a text, and a fraction or
+                None. It may be called from any thread.
+
+        Raises:
+            RunFailed: the function that makes the agency's deps raised.
+            AgencyClosed: the agency is not running, or stopped meanwhile.
+        """
+        self._runtime.following.check()
+        return await context_beside(self._runtime, caller, call_id, tool, on_progress)
 
     def add_hook(self, agent: Agent | str, hook: Hook | HookSource) -> None:
         """Give an agent one more hook or guardrail; otherwise as `add_tool`."""

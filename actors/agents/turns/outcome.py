@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from ....providers.messages import Message, ToolCall, Usage
 from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep, Step, Steps
 from ..errors import AgentError, NotAllowed, RunCancelled
-from .loop.machine import Turn, cut
 from .loop.trail import steps_of
+from .loop.turn import Turn, cut
 from .records import Ended, RunRequest
 from .steps import Fail, Finish
 

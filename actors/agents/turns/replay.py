@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from .inner import INNER, InnerCalled, outer_of
-from .loop.machine import Turn, advance, outstanding
+from .loop.machine import advance, outstanding
+from .loop.turn import Turn
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted
 from .remembered import NOTHING_REMEMBERED, Remembered
 from .shape import WHOLE, Shape

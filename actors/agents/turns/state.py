@@ -14,7 +14,8 @@ from ..caller import Caller
 from .arrivals import Hearing, hearing, replaced
 from .history import History, repaired
 from .inner import InnerCalled, InnerCalls, InnerDecided, InnerRecord, InnerReturned
-from .loop.machine import Turn, advance, closed, reopened
+from .loop.machine import advance
+from .loop.turn import Turn, closed, reopened
 from .outcome import Outcome, brief, outcome_of
 from .records import (
     Accepted,

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from ....providers.messages import Usage
 from ....providers.wire.openai_chat.answer import write_usage
+from ...agents.json_schema import JsonSchema
 from ...agents.runs.reading.cursor import RunText
 from ...agents.runs.reading.progress import RunRecord
-from ..problems import Problem
 from ..streams import TextBegunAnew
+from .formats import as_json, fits
 
 BETWEEN: Final = "\n\n"
 """Stands between the texts of two completions of one run."""
@@ -32,10 +33,12 @@ class Chunks:
         run: its id.
         model: the agent's name.
         include_usage: whether a last chunk, without choices, tells what was used.
-
+        form: what the answer must fit; None where that is the agent's affair. One that does not is asked for anew, and
+            nothing can be taken back here: so the answer comes whole.
     """
 
-    def __init__(self, run: str, model: str, *, include_usage: bool = False) -> None:
+    def __init__(self, run: str, model: str, *, include_usage: bool = False, form: JsonSchema | None = None) -> None:
+        self._form = form
         self._head = {"id": f"chatcmpl-{run}", "object": "chat.completion.chunk", "created": 0, "model": model}
         self._around: list[str] = []
         self._include_usage = include_usage
@@ -58,9 +61,7 @@ class Chunks:
             self._head["created"], self._around = int(item.at), []
             yield self._chunk({"role": "assistant", "content": ""})
         elif item.type == "completed":
-            self._last = item.data["text"]
-            self._said = self._said or bool(self._last)
-            self._begun = False
+            yield from self._completed(item.data)
         elif item.type == "ended":
             if item.data["error"] is None:
                 yield from self._end(item.data)
@@ -71,7 +72,19 @@ class Chunks:
             }
             yield {**self._chunk({}), "callboard": about}
 
+    def _completed(self, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        text = data["text"]
+        if self._form is not None:
+            if data["tool_calls"] or not fits(self._form, text):
+                return
+            yield self._chunk({"content": as_json(text)})
+        self._last = text
+        self._said = self._said or bool(text)
+        self._begun = False
+
     def _text(self, item: RunText) -> Iterator[dict[str, Any] | str]:
+        if self._form is not None and item.kind == "text":
+            return
         if item.restarted and (item.kind == "text" or self._begun):
             raise TextBegunAnew
         if item.kind == "reasoning":
@@ -84,6 +97,7 @@ class Chunks:
     def _end(self, data: Mapping[str, Any]) -> Iterator[dict[str, Any] | str]:
         text = data["text"]
         if text and text != self._last:  # of another agent, or a hook's
+            text = text if self._form is None else as_json(text)
             yield self._chunk({"content": BETWEEN + text if self._said else text})
         for index, call in enumerate(data["tool_calls"]):
             function = {"name": call["name"], "arguments": call["arguments"]}
@@ -107,17 +121,3 @@ class Chunks:
             **self._head,
             "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
         }
-
-
-def error_body(problem: Problem) -> dict[str, Any]:
-    """A problem in OpenAI's shape: https://platform.openai.com/docs/guides/error-codes"""
-    kind = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
-    about: dict[str, Any] = {
-        "message": problem.message,
-        "type": kind.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error"),
-        "param": problem.where or None,
-        "code": problem.code,
-    }
-    if problem.run:
-        about["run"] = problem.run
-    return {"error": about}

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ...agents.caller import Caller
+from ..answers import Json
 from ..problems import refuse
 from ..server import Server
 
@@ -19,7 +20,7 @@ async def list_models(server: Server, request: Request) -> Response:
     """All of them."""
     caller = await server.caller(request)
     models = [_model(server, name) for name in server.agency.open_to(caller)]
-    return JSONResponse({"object": "list", "data": models})
+    return Json({"object": "list", "data": models})
 
 
 async def get_model(server: Server, request: Request) -> Response:
@@ -28,7 +29,7 @@ async def get_model(server: Server, request: Request) -> Response:
     name = server.agent(request.path_params["model"])
     if name not in server.agency.open_to(caller):
         raise refuse(403, "not_allowed", f"the caller has no scope for agent {name}")
-    return JSONResponse(_model(server, name))
+    return Json(_model(server, name))
 
 
 def _model(server: Server, name: str) -> dict[str, Any]:

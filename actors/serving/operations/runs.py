@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -43,7 +44,8 @@ async def start_run(server: Server, request: Request, deliveries: Deliveries | N
     else:
         handle = await _begin_telling(server, asked, webhook, deliveries)
     about = {"id": handle.id, "agent": handle.agent, "conversation": handle.conversation}
-    return JSONResponse(about, 202, {"location": f"/agency/runs/{handle.id}", "callboard-run": handle.id})
+    root = request.scope.get("root_path", "")
+    return JSONResponse(about, 202, {"location": f"{root}/agency/runs/{handle.id}", "callboard-run": handle.id})
 
 
 async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries: Deliveries | None) -> RunHandle:
@@ -61,8 +63,10 @@ async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries:
     except (AgentError, JournalError, Refused):
         await deliveries.withdraw(run)
         raise
-    finally:
-        deliveries.begin(run)  # also where whoever asks has gone: the run may be there
+    except asyncio.CancelledError:
+        await asyncio.shield(deliveries.begin(run, webhook))  # the run may be there all the same
+        raise
+    await deliveries.begin(run, webhook)
     return handle
 
 

@@ -185,11 +185,24 @@ class Deliveries:
         if telling is not None and telling.task is None:
             await at_hand(self._agency.journal.delete(PREFIX + run))
 
-    def begin(self, run: str) -> None:
-        """Tell once the run has ended, which there is now."""
+    async def begin(self, run: str, url: str) -> None:
+        """Tell once the run has ended, which there is now.
+
+        Raises:
+            JournalError: it cannot be known whether it is written down that it is to be told.
+        """
         telling = self._at_work.get(run)
-        if telling is not None and telling.task is None:
-            telling.task = asyncio.get_running_loop().create_task(self._tell(telling), name=f"webhook of {run}")
+        if telling is not None:
+            self._start(telling)
+        elif not await at_hand(self._agency.journal.headers(prefix=PREFIX + run, limit=1)):
+            # It was expected before, by a process that died; another one found that there was no such run.
+            await self.expect(run, url)
+            self._start(self._at_work[run])
+
+    def _start(self, telling: _Telling) -> None:
+        if telling.task is None:
+            name = f"webhook of {telling.run}"
+            telling.task = asyncio.get_running_loop().create_task(self._tell(telling), name=name)
 
     async def over(self) -> None:
         """Wait until the ends of runs that have ended are told, or are to be told again later."""
@@ -225,28 +238,34 @@ class Deliveries:
                 await at_hand(journal.delete(header.name))
                 continue
             failed = sum("failed" in event for event in events)
-            self._at_work[run] = _Telling(run, str(events[0]["url"]), failed, stream)
-            self.begin(run)
+            self._at_work[run] = telling = _Telling(run, str(events[0]["url"]), failed, stream)
+            self._start(telling)
 
     async def _tell(self, telling: _Telling) -> None:
         """Wait for the end, and tell it until it was heard. What is not over when the agency stops, others find."""
         try:
-            if await self._told(telling):
-                await at_hand(self._agency.journal.delete(PREFIX + telling.run))
+            there = await self._told(telling)
+            await at_hand(self._agency.journal.delete(PREFIX + telling.run))
         except (AgencyClosed, JournalError) as error:
+            there = True
             logger.debug("the webhook of run %s is told by others: %s", telling.run, error)
         finally:
             telling.rests.set()
             self._at_work.pop(telling.run, None)
             with suppress(JournalError):
                 telling.stream.release()
+        if not there:
+            # Somebody may have asked for it again meanwhile, and have seen that its webhook is taken care of.
+            with suppress(UnknownRun, AgencyClosed, JournalError):
+                await self._agency.handle(telling.run)
+                await self.begin(telling.run, telling.url)
 
     async def _told(self, telling: _Telling) -> bool:
-        """Returns whether there is no more to be done."""
+        """Returns whether there is such a run; if so, there is no more to be done."""
         try:
             handle = await self._agency.handle(telling.run)
         except UnknownRun:  # whoever was to begin it died before, or it was released
-            return True
+            return False
         body = json.dumps(await _end_of(handle), separators=(",", ":")).encode()
         while telling.failed < self._settings.attempts:
             why, wait = await self._sent(telling, body)

@@ -47,6 +47,14 @@ class Held(NamedTuple):
             await kept
         self.payment.apply(event)
 
+    async def forget(self, journal: Journal) -> None:
+        """Keep nothing of it: it is as if there had been no payment."""
+        if self.payment.may("void"):
+            self.payment.apply({"kind": "void"})
+        deleted = journal.delete(self.stream.name)
+        if deleted is not None:
+            await deleted
+
     async def release(self) -> None:
         """Let others work on it."""
         with suppress(JournalError):

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ....tools.pricing import as_price
 from ...agents.agency import Agency
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 
 HEADER: Final = "payment-signature"
 """Where a request has its payment."""
+
+
+class Priced(NamedTuple):
+    """What has a price.
+
+    Args:
+        price: US dollars.
+        url: where it is asked for.
+        description: what it is.
+    """
+
+    price: Decimal
+    url: str
+    description: str = ""
 
 
 class Offers:
@@ -32,10 +46,12 @@ class Offers:
         self._agency = agency
         self._payments = payments
 
-    def price(self, agent: str) -> Decimal | None:
-        """US dollars of an agent's answer; None where it has no price, or there is no such agent any more."""
+    def of_agent(self, agent: str) -> Priced | None:
+        """An agent's answer; None where it has no price, or there is no such agent any more."""
         found = self._agency.agents.get(agent)
-        return None if found is None or found.price is None else as_price(found.price)
+        if found is None or found.price is None:
+            return None
+        return Priced(as_price(found.price), f"/{agent}/chat/completions", found.description)
 
     def calls(self, agent: str) -> Mapping[str, Decimal]:
         """US dollars of a call, of the tools of an agent that have a price."""
@@ -43,11 +59,11 @@ class Offers:
         tools = () if found is None else found.all_tools
         return {tool.name: as_price(tool.price) for tool in tools if tool.price is not None}
 
-    async def read(self, agent: str, connection: HTTPConnection | None) -> dict[str, Any]:
+    async def read(self, what: Priced, connection: HTTPConnection | None) -> dict[str, Any]:
         """The payment that a request brings, with what it has to be like, as plain data.
 
         Args:
-            agent: who is asked.
+            what: what is asked for.
             connection: the request; None where nobody can have sent a payment.
 
         Raises:
@@ -57,10 +73,8 @@ class Offers:
 
         given = connection.headers.getlist(HEADER) if connection is not None else []
         if not given:
-            raise await self.wanted(agent, f"agent {agent} answers who pays: see the header payment-required")
-        price = self.price(agent)
-        assert price is not None
-        requirements = await self._payments.wanted(price)
+            raise await self.wanted(what, "this is answered who pays: see the header payment-required")
+        requirements = await self._payments.wanted(what.price)
         try:
             plain = json.loads(base64.b64decode(given[0], validate=True))
             payload = PaymentPayload.model_validate(plain)
@@ -68,25 +82,23 @@ class Offers:
                 raise ValueError
         except (ValueError, TypeError, RecursionError):
             message = f"{HEADER} is no payment: send one PaymentPayload of x402, version 2, in base64"
-            raise await self.wanted(agent, message, "payment_invalid") from None
+            raise await self.wanted(what, message, "payment_invalid") from None
         if not self._payments.fits(requirements, payload):
             message = "the payment is for something else than what is asked: see the header payment-required"
-            raise await self.wanted(agent, message, "payment_invalid")
+            raise await self.wanted(what, message, "payment_invalid")
         kept = {"payload": payload, "requirements": requirements}
         return {name: one.model_dump(by_alias=True, exclude_none=True, mode="json") for name, one in kept.items()}
 
-    async def wanted(self, agent: str, message: str, code: str = "payment_required") -> Refused:
+    async def wanted(self, what: Priced | None, message: str, code: str = "payment_required") -> Refused:
         """The refusal of who has not paid, with what a payment has to be like."""
         from x402.schemas import PaymentRequired, ResourceInfo
 
-        price = self.price(agent)
-        if price is None:
+        if what is None:
             return Refused(Problem(402, code, message))
-        url = f"/{agent}/chat/completions"
         wanted = PaymentRequired(
             error=message,
-            resource=ResourceInfo(url=url, description=self._agency.agents[agent].description or None),
-            accepts=[await self._payments.wanted(price)],
+            resource=ResourceInfo(url=what.url, description=what.description or None),
+            accepts=[await self._payments.wanted(what.price)],
         )
         plain = wanted.model_dump(by_alias=True, exclude_none=True, mode="json")
         return Refused(Problem(402, code, message, headers={"payment-required": coded(plain)}))

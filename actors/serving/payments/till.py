@@ -9,30 +9,36 @@ for again: a payment has one nonce, and whoever settles it takes it once.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from ...agents.agency import Agency
 from ...agents.answer import Answer
 from ...agents.caller import Caller
 from ...agents.errors import AgencyClosed, AgentError, OutcomeUnknown, RunError, UnknownRun
-from ...journal.errors import JournalError, KeyTaken
+from ...journal.errors import JournalClosed, JournalError, KeyTaken
 from ..problems import Refused
 from .keeping import Held, journal_of, left_over, look_at, take_up
-from .offers import Offers, coded
+from .offers import Offers, Priced, coded
 from .payments import Payments, unavailable
 from .record import DONE, Payment, UsageRecord, marks_of
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
+    from starlette.responses import Response
 
 SWEEP: Final = 30.0
 """Seconds between two looks for payments that nobody alive goes on with."""
+
+ROUTE: Final = "route-"
+"""How the ids of what is no run begin."""
 
 _LOOK: Final = 0.1
 _LOOKS: Final = 600
@@ -44,12 +50,14 @@ class Bill(NamedTuple):
     """What is to be paid for.
 
     Args:
-        agent: who answers.
+        agent: who answers, or whose route does.
+        what: what that costs; None where it costs nothing, or only the tools that are used.
         caller: who asks.
         connection: which may have the payment; None where nobody can have sent one.
     """
 
     agent: str
+    what: Priced | None
     caller: Caller
     connection: HTTPConnection | None
 
@@ -75,22 +83,33 @@ class Till:
 
     def records(self, agent: str) -> bool:
         """Whether it is recorded who uses an agent: it, or a tool of its own, has a price."""
-        return self._offers.price(agent) is not None or bool(self._offers.calls(agent))
+        return self._offers.of_agent(agent) is not None or bool(self._offers.calls(agent))
 
     def takes(self, agent: str) -> bool:
         """Whether an agent answers only who pays."""
-        return self._payments.takes and self._offers.price(agent) is not None
+        return self._payments.takes and self._offers.of_agent(agent) is not None
+
+    def bill(self, agent: str, caller: Caller, connection: HTTPConnection | None) -> Bill:
+        """What an agent's answer costs."""
+        return Bill(agent, self._offers.of_agent(agent), caller, connection)
 
     # -- before a run --------------------------------------------------------------------------------------------------
 
-    async def run_of(self, bill: Bill) -> str:
+    async def run_of(self, bill: Bill, asked: str = "") -> str:
         """The id of the run that a payment is for, where the request has no key: the same for the same payment.
+
+        Args:
+            bill: which has the payment.
+            asked: a digest of what is asked, without which nobody can tell the id: a payment is for all to see, once it
+                is settled, and who asks may be nobody in particular.
 
         Raises:
             Refused: it has no payment.
         """
-        offer = await self._offers.read(bill.agent, bill.connection)
-        return f"pay-{marks_of(offer['payload'])[0][:40]}"
+        assert bill.what is not None
+        offer = await self._offers.read(bill.what, bill.connection)
+        mark = f"{marks_of(offer['payload'])[0]}/{asked}"
+        return f"pay-{hashlib.sha256(mark.encode()).hexdigest()[:40]}"
 
     async def take(self, bill: Bill, run: str) -> None:
         """See that a run is paid for that is about to be begun, or was begun already by the same request.
@@ -124,11 +143,12 @@ class Till:
 
     async def _take(self, bill: Bill, run: str) -> None:
         # Nothing is written of payments that are not good, of which anybody could send any number.
-        offer = await self._offers.read(bill.agent, bill.connection)
+        assert bill.what is not None
+        offer = await self._offers.read(bill.what, bill.connection)
         verdict = await self._payments.verify(offer)
         if not verdict.is_valid:
             reason = verdict.invalid_reason or "it is not valid"
-            raise await self._offers.wanted(bill.agent, f"the payment is not good: {reason:.200}", "payment_invalid")
+            raise await self._offers.wanted(bill.what, f"the payment is not good: {reason:.200}", "payment_invalid")
         held = await self._take_up(run)
         if held is None or not held.payment.may("paid"):
             return  # somebody else was quicker
@@ -138,9 +158,9 @@ class Till:
             await held.append("paid", about, keys=keys, labels=_labels(bill))
         except KeyTaken:
             self._held.pop(run, None)
-            journal_of(self._agency).forget(held.stream.name)
+            await held.forget(journal_of(self._agency))
             message = "the payment was used for another request: sign one for each"
-            raise await self._offers.wanted(bill.agent, message, "payment_used") from None
+            raise await self._offers.wanted(bill.what, message, "payment_used") from None
         except BaseException:
             await self._let_go(run)
             raise
@@ -151,11 +171,11 @@ class Till:
             await self._agency.handle(run)
         except UnknownRun:
             message = "the payment was used for an answer that is not kept any more: sign another one"
-            raise await self._offers.wanted(bill.agent, message, "payment_used") from None
+            raise await self._offers.wanted(bill.what, message, "payment_used") from None
 
     def _about(self, bill: Bill) -> dict[str, Any]:
         caller = bill.caller
-        price = self._offers.price(bill.agent) or Decimal(0)
+        price = Decimal(0) if bill.what is None else bill.what.price
         who = {"user": caller.user, "tenant": caller.tenant, "key": caller.key}
         return {"agent": bill.agent, **who, "at": self._clock(), "price": str(price)}
 
@@ -184,7 +204,7 @@ class Till:
         record = payment.record(run)
         if record.state == "refused":
             message = f"the payment was not taken: {record.why}"
-            raise await self._offers.wanted(record.agent, message, "payment_refused")
+            raise await self._offers.wanted(self._offers.of_agent(record.agent), message, "payment_refused")
         return {} if record.state != "settled" else {"payment-response": coded(_settlement(record))}
 
     async def _watched(self, run: str) -> Payment:
@@ -206,6 +226,8 @@ class Till:
         try:
             if held.payment.state in ("verified", "noted"):
                 await self._when_ended(run, held)
+            elif held.payment.state == "settling" and run.startswith(ROUTE):  # its answer is gone
+                await held.append("lost", {"why": "whoever was to settle it died"})
             elif held.payment.state == "settling":  # it may have been taken, of which nobody here has heard
                 await held.append("settling")
                 await self._settle(held, again=True)
@@ -217,7 +239,7 @@ class Till:
         try:
             answer = await (await self._agency.handle(run)).answer()
         except UnknownRun:
-            await held.append("void", {"why": "the run was never begun"})
+            await held.forget(journal_of(self._agency))  # and the payment is good for another request
         except OutcomeUnknown:
             raise
         except RunError as error:
@@ -265,6 +287,59 @@ class Till:
             level = logging.INFO if expected else logging.ERROR
             logger.log(level, "the payment of run %s is left for later: %s", run, type(error).__name__)
 
+    # -- what is no run ------------------------------------------------------------------------------------------------
+
+    async def charge(self, bill: Bill, work: Callable[[], Awaitable[Response]]) -> Response:
+        """Have something done that has a price: it is paid for if it is answered with a status below 400.
+
+        Args:
+            bill: what it costs.
+            work: does it, once.
+
+        Raises:
+            Refused: it is not paid for: there is no payment, or none that is good; or it was not taken.
+        """
+        name = await self.run_of(bill) if self._payments.takes else uuid4().hex
+        run = f"{ROUTE}{name}"
+        held = await self._charged(bill, run)
+        try:
+            response = None
+            try:
+                response = await work()
+            finally:
+                if response is None or response.status_code >= 400:
+                    await held.append("void", {"why": "it was not answered"})
+            if held.payment.state == "noted":
+                await held.append("owed")
+            elif held.payment.state == "verified":
+                await held.append("settling")
+                with suppress(Refused):  # whoever may have paid is answered, now: later there is no answer
+                    await self._settle(held, again=False)
+            if held.payment.state == "settling":
+                await held.append("lost", {"why": "whoever settles it did not say"})
+        finally:
+            await self._let_go(run)
+        record = held.payment.record(run)
+        if record.state == "refused":
+            raise await self._offers.wanted(bill.what, f"the payment was not taken: {record.why}", "payment_refused")
+        if record.state == "settled":
+            response.headers["payment-response"] = coded(_settlement(record))
+        return response
+
+    async def _charged(self, bill: Bill, run: str) -> Held:
+        self.start()
+        async with self._alone(run):
+            before = await look_at(self._agency, run)
+            if run not in self._held and run not in self._tasks and before.state in ("", "void", "refused"):
+                if self._payments.takes:
+                    await self._take(bill, run)
+                elif (noting := await self._take_up(run)) is not None:
+                    await noting.append("noted", self._about(bill), labels=_labels(bill))
+                held = self._held.get(run)
+                if held is not None and held.payment.state in ("verified", "noted"):
+                    return held
+        raise await self._offers.wanted(bill.what, "the payment was used already: sign another one", "payment_used")
+
     # -- start and end -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -273,11 +348,11 @@ class Till:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="payments left over")
 
     async def _sweep(self) -> None:
-        while True:
+        while not self._agency.stopping:
             try:
                 for run in await left_over(self._agency):
                     self.watch(run)
-            except AgencyClosed:
+            except (AgencyClosed, JournalClosed):
                 return
             except JournalError as error:
                 logger.warning("payments left over cannot be looked for: %s", type(error).__name__)

@@ -128,7 +128,7 @@ def _own(route: HttpRoute, function: HttpFunction) -> dict[str, Any]:
             parameters.append({**where, "schema": _schema(one.adapter)})
         elif one.place == "body":
             kind = "application/json" if one.raw is None else _RAW[one.raw]
-            schema = {} if one.raw is bytes else _schema(one.adapter)
+            schema = {} if one.raw is bytes else _schema(one.adapter, one.closed)
             body = {"required": one.required, "content": {kind: {"schema": schema}}}
     operation = _operation(route.description or route.path, _PROBLEM, parameters)
     if body is not None:
@@ -136,8 +136,13 @@ def _own(route: HttpRoute, function: HttpFunction) -> dict[str, Any]:
     return operation
 
 
-def _schema(adapter: Any) -> dict[str, Any]:
-    """A type's JSON schema with all that it refers to within itself, as the document has other definitions."""
+def _schema(adapter: Any, closed: bool = False) -> dict[str, Any]:
+    """A type's JSON schema with all that it refers to within itself, as the document has other definitions.
+
+    Args:
+        adapter: of the type.
+        closed: whether objects have no fields but those that are named.
+    """
     schema: dict[str, Any] = adapter.json_schema()
     definitions: Mapping[str, Any] = schema.pop("$defs", {})
 
@@ -149,7 +154,10 @@ def _schema(adapter: Any) -> dict[str, Any]:
         name = part.get("$ref", "").rpartition("/")[2] if isinstance(part.get("$ref"), str) else ""
         if name in definitions:
             return {} if name in within else inlined(definitions[name], within | {name})
-        return {key: inlined(value, within) for key, value in part.items()}
+        made = {key: inlined(value, within) for key, value in part.items()}
+        if closed and made.get("type") == "object" and isinstance(made.get("properties"), dict):
+            made.setdefault("additionalProperties", False)
+        return made
 
     found: dict[str, Any] = inlined(schema, frozenset())
     return found

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ....tools.pricing import as_price
 from ....tools.scopes import may_use
 from ...agents.agent import Agent
+from ...agents.caller import Caller
 from ...agents.skills.route import HttpRoute
 from ...agents.skills.skill import Skill
+from ..payments.offers import Priced
+from ..payments.till import Bill
 from ..problems import Problem, Refused, refuse
 from ..server import Server
 from .functions import http_function
 from .info import holds
+
+_Work: TypeAlias = Callable[[], Awaitable[Response]]
 
 
 def routes_of(agent: Agent) -> Iterator[tuple[Skill, HttpRoute]]:
@@ -48,9 +56,25 @@ async def own_route(server: Server, request: Request, agent: str) -> Response:
         usable = server.agency.skill_available(agent, skill.name, caller=caller)
         if not (usable and may_use(held, frozenset(route.scope))):
             raise refuse(403, "not_allowed", f"the caller has no scope for {path:.200} of agent {agent}")
-        return await function.answer(server, request, caller, values)
+        work = partial(function.answer, server, request, caller, values)
+        return await (work() if route.price is None else _charged(server, request, caller, agent, route, work))
     if methods:
         allow = ", ".join(dict.fromkeys(methods))
         message = f"{path:.200} of agent {agent} knows {allow}, not {request.method}"
         raise Refused(Problem(405, "method_not_allowed", message, headers={"allow": allow}))
     raise refuse(404, "unknown_path", f"agent {agent} has nothing at {path:.200}")
+
+
+async def _charged(
+    server: Server,
+    request: Request,
+    caller: Caller,
+    agent: str,
+    route: HttpRoute,
+    work: Callable[[], Awaitable[Response]],
+) -> Response:
+    """Have a function answer whose answer has a price."""
+    if server.till is None:
+        raise refuse(402, "payment_required", f"{request.url.path:.200} has a price, and no payments are taken here")
+    what = Priced(as_price(route.price), request.url.path, route.description)
+    return await server.till.charge(Bill(agent, what, caller, request), work)

@@ -198,11 +198,20 @@ async def test_without_leave_to_shorten_a_conversation_it_ends_by_name() -> None
     assert isinstance(caught.value.__cause__, ContextTooLong)
 
 
+@pytest.mark.parametrize("strategy", [DropToolOutput(), ChunkLong(), Window(messages=500)])
+async def test_a_strategy_that_leaves_nothing_more_out_ends_no_conversation(strategy: ContextStrategy) -> None:
+    model = Narrow(3_000)
+    async with solo(model, context=strategy) as agency:
+        answers = [await agency.run(words(800, number), conversation="c") for number in range(8)]
+    assert answers[-1].text == "answer 8"
+    assert model.refused
+
+
 async def test_what_cannot_be_made_to_fit_is_asked_for_three_times_more_at_most() -> None:
     model = Narrow(30)
     async with solo(model, tools=[look]) as agency:
         with pytest.raises(
-            ContextOverflow, match=r"nothing more can be left out by .*; of single long messages ChunkLong shows parts"
+            ContextOverflow, match=r"nothing more can be left out; of single long messages ChunkLong shows parts"
         ):
             await agency.run("go " * 100)
     assert len(model.refused) == 1

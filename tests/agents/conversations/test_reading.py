@@ -66,6 +66,19 @@ async def test_a_run_under_way_is_seen_with_what_it_has_so_far(kind: str, tmp_pa
 
 
 @pytest.mark.parametrize("kind", JOURNALS)
+async def test_the_runs_of_a_conversation_say_what_they_were_asked_with(kind: str, tmp_path: Path) -> None:
+    async with team(journal_of(kind, tmp_path)) as agency:
+        run = asyncio.ensure_future(agency.run("erase", conversation="c", metadata={"page": 3}))
+        await until(lambda: agency.approvals)
+        (under_way,) = (await agency.conversation("c")).runs
+        agency.deny(agency.approvals[0], "no")
+        await run
+        (over,) = (await agency.conversation("c")).runs
+        assert under_way.metadata == over.metadata == {"page": 3}
+        assert "page" not in repr(over)
+
+
+@pytest.mark.parametrize("kind", JOURNALS)
 async def test_a_call_that_waits_for_a_person_is_seen_with_its_approval(kind: str, tmp_path: Path) -> None:
     async with team(journal_of(kind, tmp_path)) as agency:
         run = asyncio.ensure_future(agency.run("erase", conversation="c"))

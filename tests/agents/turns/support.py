@@ -20,7 +20,8 @@ from callboard.actors.agents.errors import (
     TimeLimit,
 )
 from callboard.actors.agents.turns.encoding.codec import RunCodec
-from callboard.actors.agents.turns.loop.machine import advance, cut, outstanding
+from callboard.actors.agents.turns.loop.machine import advance, outstanding
+from callboard.actors.agents.turns.loop.turn import cut
 from callboard.actors.agents.turns.outcome import Outcome, finished, unanswered
 from callboard.actors.agents.turns.records import (
     Accepted,

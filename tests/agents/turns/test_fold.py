@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callboard.actors.agents.turns.history import problems
-from callboard.actors.agents.turns.loop.machine import cut
+from callboard.actors.agents.turns.loop.turn import cut
 from callboard.actors.agents.turns.outcome import finished
 from callboard.actors.agents.turns.records import Ended
 from callboard.actors.agents.turns.rules import Rules

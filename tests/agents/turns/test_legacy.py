@@ -12,7 +12,8 @@ import pytest
 from callboard.actors.agents.errors import RunFailed, StepLimit
 from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.agents.turns.history import problems
-from callboard.actors.agents.turns.loop.machine import cut, outstanding
+from callboard.actors.agents.turns.loop.machine import outstanding
+from callboard.actors.agents.turns.loop.turn import cut
 from callboard.actors.agents.turns.records import Accepted, Ended, Snapshot
 from callboard.actors.agents.turns.rules import Rules
 from callboard.actors.agents.turns.state import ConversationState, fold

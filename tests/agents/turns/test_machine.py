@@ -17,7 +17,8 @@ from callboard.actors.agents.errors import (
     TokenLimit,
 )
 from callboard.actors.agents.turns.history import problems, repaired
-from callboard.actors.agents.turns.loop.machine import Turn, advance, cut, outstanding, transferred
+from callboard.actors.agents.turns.loop.machine import advance, outstanding
+from callboard.actors.agents.turns.loop.turn import Turn, cut, transferred
 from callboard.actors.agents.turns.rules import Limits, Rules
 from callboard.actors.agents.turns.steps import (
     AskApproval,

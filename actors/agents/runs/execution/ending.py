@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...errors import OutcomeUnknown, RunError, RunFailed, named
-from ...turns.loop.machine import Turn
+from ...turns.loop.turn import Turn
 from ...turns.outcome import Outcome, finished
 from ...turns.steps import Fail, Finish, Input
 from .session import Session

@@ -7,7 +7,7 @@ from itertools import islice
 from .....providers.messages import Usage
 from ...answer import NO_USAGE, Answer, HandoffRecord
 from ...errors import CostLimit, RunError, TokenLimit
-from ...turns.loop.machine import Turn
+from ...turns.loop.turn import Turn
 from ...turns.steps import HandoffReturned, Interrupted, Spent
 from .known.handed import Delegation
 from .session import Happened, Session

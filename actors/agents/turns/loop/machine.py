@@ -24,8 +24,7 @@ acting, held                           next completion, in place of an end, or b
 ended             anything else        ended: what comes late is ignored
 ================  ===================  ==============================================================
 
-Where limits are spent, a turn ends; with `Limits.ask` it is held until a person gives more. `cut` is always a history
-that every vendor accepts.
+Where limits are spent, a turn ends; with `Limits.ask` it is held until a person gives more.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, cast
 
-from .....providers.messages import Message, Part, ToolCall, Usage
-from ...answer import NO_USAGE, HandoffRecord
+from .....providers.messages import Message, Part, ToolCall
+from ...answer import NO_USAGE
 from ...errors import (
     AgentError,
     AnswerBlocked,
@@ -47,7 +46,7 @@ from ...errors import (
     named,
     said,
 )
-from ..history import EMPTY, History, call_of, repaired, result_of, with_distinct_ids, with_results, without_calls
+from ..history import call_of, repaired, result_of, with_distinct_ids, with_results
 from ..rules import NOTHING, Limits, Rules
 from ..steps import (
     COMPLETE,
@@ -74,47 +73,11 @@ from ..steps import (
 )
 from .budget import exceeded, raised, reached
 from .stuck import circle, warning
-from .trail import NO_TRAIL, NotTaken, Trail, noted, spoken
+from .trail import NotTaken, noted, spoken
+from .turn import Phase, Turn, closed
 
-Phase: TypeAlias = Literal["idle", "completing", "acting", "held", "ended"]
-
-NOT_RUN = "Not run: the run ended before this call had a result."
 TRANSFERRED = "The conversation was transferred."
 ONE_TRANSFER = "Not carried out: a conversation can be transferred to one agent only."
-
-
-class Turn(NamedTuple):
-    """The state of a conversation between two inputs.
-
-    Attributes:
-        history: the committed messages; always valid.
-        message: the assistant message whose calls are being carried out, not yet in the history.
-        results: for each call of ``message`` its result, or None.
-        approved: ids of calls a person has approved.
-        start: where in the history this run's own messages begin.
-        steps, usage, cost, handoffs: of this run so far.
-        repairs: corrections of the final text asked for so far.
-        notes: what providers reported having changed on the way.
-        steering: what was said to the run meanwhile, and is not in the history yet.
-        limits: what a person has raised the run's limits to, if one has.
-        trail: what happened in the run so far, from which its steps follow: completions, results, decisions.
-    """
-
-    phase: Phase = "idle"
-    history: History = EMPTY
-    message: Message | None = None
-    results: tuple[Message | None, ...] = ()
-    approved: frozenset[str] = NOTHING
-    start: int = 0
-    steps: int = 0
-    usage: Usage = NO_USAGE
-    cost: float = 0.0
-    handoffs: tuple[HandoffRecord, ...] = ()
-    repairs: int = 0
-    notes: tuple[str, ...] = ()
-    steering: tuple[Message, ...] = ()
-    limits: Limits | None = None
-    trail: Trail = NO_TRAIL
 
 
 def advance(turn: Turn, happened: Input, rules: Rules) -> tuple[Turn, Commands]:
@@ -165,40 +128,6 @@ def _carried_out(call: ToolCall, rules: Rules) -> Command:
     if call.name in rules.transfers:
         return HandOff(call, True)
     return HandOff(call, False) if call.name in rules.delegates else CallTool(call)
-
-
-def cut(turn: Turn) -> tuple[Message, ...]:
-    """The history if the conversation stopped here, valid for every vendor; what was said meanwhile is its end."""
-    if turn.message is None:
-        return turn.history.as_tuple() + turn.steering
-    return (*turn.history, *with_results(turn.message, turn.results, NOT_RUN), *turn.steering)
-
-
-def reopened(messages: tuple[Message, ...]) -> Turn:
-    """The turn of a conversation that has these messages: calls at their end that have no result wait for it."""
-    place = next((place for place in reversed(range(len(messages))) if messages[place].role != "tool"), -1)
-    if place >= 0 and (calls := messages[place].tool_calls):
-        given = {result.tool_call_id: result for result in messages[place + 1 :]}
-        results = tuple(given.get(call.id) for call in calls)
-        if None in results:
-            return Turn("ended", History(messages[:place]), message=messages[place], results=results)
-    return Turn("ended", History(messages))
-
-
-def closed(turn: Turn) -> Turn:
-    """The turn if it ended here."""
-    history = turn.history
-    if turn.message is not None:
-        history = history.plus(*with_results(turn.message, turn.results, NOT_RUN))
-    if turn.steering:
-        history = history.plus(*turn.steering)
-    return turn._replace(phase="ended", history=history, message=None, results=(), steering=())
-
-
-def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
-    """The conversation as it is handed over: every earlier handoff call and its result is left out, so that it does
-    not grow from hop to hop."""
-    return without_calls(cut(turn), rules.transfers | rules.delegates)
 
 
 def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:

@@ -18,8 +18,8 @@ from ...answer import Step, Steps
 from ...context import RequestContext
 from ...errors import DefinitionError
 from ...wishes import define
-from .machine import Turn
 from .trail import last_step, steps_of
+from .turn import Turn
 
 
 class RunSoFar:

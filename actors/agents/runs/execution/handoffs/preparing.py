@@ -23,7 +23,7 @@ from ....handoffs.limits import check_chain, count_handoff
 from ....handoffs.offer import HandoffTool, summarizer_of
 from ....turns.history import call_of, without_calls
 from ....turns.loop.budget import narrowed
-from ....turns.loop.machine import Turn, cut, transferred
+from ....turns.loop.turn import Turn, cut, transferred
 from ....turns.outcome import Outcome
 from ....turns.questions import as_messages
 from ....turns.rules import Rules

@@ -84,13 +84,15 @@ def change_after(session: Session, error: ContextTooLong) -> Change:
     size.view(turn.history, turn.start, request, session.shown.failed, forced=True)  # counts what was sent
     size.refused(error.used, error.allowed)
     view = size.view(turn.history, turn.start, request, session.shown.failed, forced=True)
+    why = "the vendor says that it is too long"
     try:
-        change = _applied(session, strategy, view, request, "the vendor says that it is too long")
+        change = _applied(session, strategy, view, request, why)
+        if change is None:  # the run goes on, as it would without a strategy
+            change = _applied(session, AFTER_OVERFLOW, view, request, why)
     except RunFailed as failed:
         raise _overflow(failed, "") from error
     if change is None:
-        why = f"nothing more can be left out by {strategy!r}; of single long messages ChunkLong shows parts"
-        raise _overflow(error, why)
+        raise _overflow(error, "nothing more can be left out; of single long messages ChunkLong shows parts")
     return change
 
 

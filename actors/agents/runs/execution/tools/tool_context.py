@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from ......providers.messages import ToolCall
-from ......tools.context import CallContext
+from ......tools.context import CallContext, OnProgress
 from ......tools.secrets import Secrets
 from ......tools.threads import call_in_loop
 from .....core.base.foreign import awaited, is_ours
@@ -23,6 +23,7 @@ from ....turns.history import last_tool
 from ....turns.records import CredentialGiven
 from ....turns.steps import Spent
 from ...runtime.register import Entry
+from ...runtime.runtime import AgencyRuntime
 from ..calling import raised_by
 from ..reports import CredentialTaken, MoneySpent
 from ..session import Happened, Session
@@ -140,6 +141,23 @@ def money_spent(message: MoneySpent, happened: Happened) -> None:
     session, tool, spent = message
     session.emit(ToolSpent, call_id=spent.call_id, tool=tool, amount=spent.amount, reason=spent.reason)
     happened(session, spent)
+
+
+async def context_beside(
+    runtime: AgencyRuntime, caller: Caller, call_id: str, tool: str, on_progress: OnProgress | None
+) -> ToolContext[Any]:
+    """The context of a call that belongs to no run; see `Agency.tool_context`."""
+    deps = await _called(runtime.deps, caller) if runtime.makes_deps else runtime.deps
+    credentials = runtime.credentials
+    return ToolContext(
+        call_id,
+        tool,
+        deps=deps,
+        caller=caller,
+        on_progress=on_progress,
+        began_at=time.time(),
+        credentials=None if credentials is None else partial(credentials, caller),
+    )
 
 
 async def _called(function: Callable[[Caller], Any], caller: Caller) -> Any:

@@ -1,0 +1,44 @@
+"""The SDK's routes for one agent. This file and those it imports need the package ``a2a-sdk``."""
+
+from __future__ import annotations
+
+from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extensions
+from a2a.server.context import ServerCallContext
+from a2a.server.request_handlers.response_helpers import agent_card_to_dict
+from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
+from a2a.server.routes.common import ServerCallContextBuilder
+from starlette.requests import Request
+from starlette.routing import Router
+
+from ..server import Server
+from .card import card_of
+from .handler import Runs
+from .paths import CALLER
+
+
+class _Context(ServerCallContextBuilder):
+    """What our answers are handed of a request."""
+
+    def build(self, request: Request) -> ServerCallContext:
+        return ServerCallContext(
+            state={"headers": dict(request.headers), "caller": request.scope[CALLER], "request": request},
+            requested_extensions=get_requested_extensions(request.headers.getlist(HTTP_EXTENSION_HEADER)),
+        )
+
+
+def routes_of(server: Server, agent: str) -> Router:
+    """Where an agent is asked: JSON-RPC at its root, and REST."""
+    handler, context = Runs(server, agent), _Context()
+    return Router(
+        [
+            *create_jsonrpc_routes(handler, "/", context, enable_v0_3_compat=True),
+            *create_rest_routes(handler, context, enable_v0_3_compat=True),
+        ],
+        redirect_slashes=False,
+    )
+
+
+def card_body(server: Server, agent: str, base: str) -> dict[str, object]:
+    """An agent's card as it is sent: with the fields of 0.3 besides."""
+    found: dict[str, object] = agent_card_to_dict(card_of(server, agent, base))
+    return found

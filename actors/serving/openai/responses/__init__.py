@@ -1,0 +1,1 @@
+"""OpenAI's Responses, and the conversations that they belong to."""
