@@ -179,6 +179,7 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
         *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
+        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
@@ -186,7 +187,6 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
         _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
-        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
         *protocols,
         _route(server, "/{agent}", _if_any(agent_info), "GET", refusal=problem_json),
