@@ -42,6 +42,7 @@ from .published.functions import http_function
 from .published.info import agent_info, list_agents
 from .published.openapi import openapi
 from .published.routes import own_route, routes_of
+from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
 from .server import RESERVED, Authenticate, OnDisconnect, Server
 from .webhooks import Deliveries, Webhooks
@@ -133,7 +134,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes)]),
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},

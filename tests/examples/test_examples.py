@@ -397,6 +397,7 @@ PRINTS = {
         "closed | The shop says: a chair",
         "I have asked. The shop says: a table for two",
     ],
+    "realtime.py": ["Until six."],
     "served_agency.py": ["['Clerk']", "Until six.", "Good day."],
     "metrics.py": [
         "checkout took None",
