@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from functools import partial, wraps
 from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from ..agents.agency import Agency
@@ -20,6 +20,7 @@ from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .a2a.endpoint import a2a
+from .a2a.push import Pushes
 from .ag_ui.endpoint import refusal as ag_ui_refusal
 from .ag_ui.endpoint import run_agent
 from .limits.door import Door
@@ -34,17 +35,17 @@ from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
 from .operations.problem_json import problem_json
 from .operations.routes import operations
-from .operations.webhooks import Deliveries, Webhooks
 from .payments.payments import Payments
 from .payments.till import Till
-from .problems import Problem, problem_of
+from .problems import Problem, Refused, problem_of
 from .published.functions import http_function
 from .published.info import agent_info, list_agents
 from .published.openapi import openapi
 from .published.routes import own_route, routes_of
 from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
-from .server import Authenticate, OnDisconnect, Server
+from .server import RESERVED, Authenticate, OnDisconnect, Server
+from .webhooks import Deliveries, Webhooks
 from .who.keys import ApiKeys
 
 Endpoint: TypeAlias = Callable[[Server, Request], Awaitable[Response]]
@@ -82,7 +83,8 @@ def serve(
             cancelled.
         ping: seconds of silence after which a stream says that it lives.
         drain: seconds for which runs under way are waited for when the process is told to end.
-        webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
+        webhooks: which webhooks runs in the background may name, to be told of their end, and tasks of A2A; None for
+            none.
         mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
             `Agent` takes them. One that is risky needs a scope.
 
@@ -104,8 +106,9 @@ def serve(
     deliveries = None if webhooks is None else Deliveries(agency, webhooks)
     if till is not None:
         server.also_waited_for.append(till.over)
-    if deliveries is not None:
-        server.also_waited_for.append(deliveries.over)
+    pushes = None if webhooks is None else Pushes(server, webhooks)
+    told = [one for one in (deliveries, pushes) if one is not None]
+    server.also_waited_for.extend(one.over for one in told)
 
     mcp = McpEndpoint(server, published(mcp_tools))
 
@@ -116,8 +119,8 @@ def serve(
                 if agency.system is None:
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
-                if deliveries is not None:
-                    await stack.enter_async_context(deliveries.running())
+                for hooks in told:
+                    await stack.enter_async_context(hooks.running())
                 for kept in (door, till):
                     if kept is not None:
                         stack.push_async_callback(kept.close)
@@ -131,7 +134,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server), *realtime(server, cors)]),
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},
@@ -176,6 +179,8 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
     """
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
+        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
@@ -183,12 +188,10 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
         _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
-        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
-        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
         *protocols,
-        _route(server, "/{agent}", _of_agent(agent_info), "GET", refusal=problem_json),
-        _route(server, "/{agent}/{rest:path}", _of_agent(own_route), *METHODS, refusal=problem_json),
+        _route(server, "/{agent}", _if_any(agent_info), "GET", refusal=problem_json),
+        _route(server, "/{agent}/{rest:path}", _if_any(own_route), *METHODS, refusal=problem_json),
     ]
 
 
@@ -198,10 +201,35 @@ async def _nothing_there(request: Request, error: Exception) -> Response:
     codes = {404: "unknown_path", 405: "method_not_allowed"}
     message = f"{request.method} {request.url.path[:200]!r}: {error.detail}; see GET /openapi.json"
     problem = Problem(error.status_code, codes.get(error.status_code, "refused"), message, headers=error.headers or {})
-    return (refusal if request.url.path.startswith("/v1/") else problem_json)(problem)
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    return (refusal if f"{path}/".startswith("/v1/") else problem_json)(problem)
+
+
+def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
+    """Paths that take what no other takes. Of those, some are known by another method, and some can be no agent's."""
+    of_agent = _of_agent(endpoint)
+
+    @wraps(endpoint)
+    async def found(server: Server, request: Request) -> Response:
+        try:
+            return await of_agent(server, request)
+        except Refused as refused:
+            own = request.path_params["agent"] in RESERVED
+            if refused.problem.code != ("unknown_agent" if own else "unknown_path"):
+                raise
+            others = (one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL)
+            allow = ", ".join(sorted({method for one in others for method in getattr(one, "methods", ())}))
+            if allow:
+                return await _nothing_there(request, HTTPException(405, headers={"allow": allow}))
+            if own:
+                return await _nothing_there(request, HTTPException(404))
+            raise
+
+    return found
 
 
 def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
+    @wraps(endpoint)
     async def found(server: Server, request: Request) -> Response:
         return await endpoint(server, request, server.agent(request.path_params["agent"]))
 
@@ -219,9 +247,14 @@ class _Answered:
         server: whose it is.
         endpoint: answers.
         refusal: makes an answer of what went wrong.
+
+    Attributes:
+        summary: what it does, in a line.
     """
 
     def __init__(self, server: Server, endpoint: Endpoint, refusal: Refusal) -> None:
+        said = endpoint.func if isinstance(endpoint, partial) else endpoint
+        self.summary = (said.__doc__ or "").partition("\n")[0].rstrip(".")
         self._server = server
         self._endpoint = endpoint
         self._refusal = refusal
@@ -231,7 +264,10 @@ class _Answered:
         request = Request(scope, receive, send)
         try:
             response = await self._endpoint(self._server, request)
-        except Exception as error:
+        except HTTPException as error:  # of a function that refuses as those of starlette do
+            problem = Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {})
+            response = self._refusal(problem)
+        except (Exception, SystemExit) as error:
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)
@@ -241,7 +277,7 @@ class _Answered:
         scope[ANSWER] = response
 
 
-def server_failed(request: Request, error: Exception) -> Any:
+def server_failed(request: Request, error: BaseException) -> Any:
     """Log what nobody expected, without what was said."""
     import logging
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
+from starlette.routing import Mount
 
-from callboard import Agency, Agent, Caller, Limits, tool
+from callboard import Agency, Agent, Caller, Limits, serve, tool
 from callboard.actors.agents.turns.records import Ended
 from callboard.actors.journal import MemoryJournal
 from callboard.actors.journal.store import Record
@@ -46,8 +48,9 @@ async def begun(client: httpx.AsyncClient, **body: Any) -> str:
 
 
 async def until(client: httpx.AsyncClient, run: str, *status: str) -> Any:
+    path = run if run.startswith("/") else f"/agency/runs/{run}"
     for _ in range(10_000):
-        found = (await client.get(f"/agency/runs/{run}")).json()
+        found = (await client.get(path)).json()
         if found["status"] in status:
             return found
         await asyncio.sleep(0.005)
@@ -95,6 +98,15 @@ async def test_a_run_is_begun_looked_at_followed_and_found_over() -> None:
         over = await client.get(path, headers={"last-event-id": seen[-1]["id"]})
         assert over.status_code == 204
         assert json.loads(seen[-1]["data"])["data"]["text"] == "one two three"
+
+
+async def test_a_run_is_found_where_its_answer_says_in_a_mounted_agency_too() -> None:
+    agency = Agency(Agent("A"), model=speaker())
+    async with agency, served(Starlette(routes=[Mount("/agents", serve(agency))])) as it, it.client() as client:
+        begun = await client.post("/agents/agency/runs", json={"input": "go", "conversation": "c"})
+        assert (await until(client, begun.headers["location"], "ended"))["id"] == begun.json()["id"]
+        fork = await client.post("/agents/agency/conversations/A/c/fork", json={"to": "d"})
+        assert (await client.get(fork.headers["location"])).json()["id"] == "d"
 
 
 async def test_a_run_that_is_cancelled_says_so() -> None:
@@ -248,6 +260,8 @@ async def test_approvals_are_decided_by_those_who_may() -> None:
             path = f"/agency/approvals/{waits[0]['id']}"
             refused = await client.post(f"{path}/approve", headers=as_("eve@acme"))
             assert refused.status_code == 403
+            unfit = await client.post(f"{path}/approve", json={"arguments": {"amount": "much"}}, headers=as_(user))
+            assert (unfit.status_code, unfit.json()["where"]) == (400, "arguments")
             done = await client.post(f"{path}/{decision}", json=body, headers=as_(user))
             assert done.json() == {"id": waits[0]["id"], "approved": decision == "approve"}
             assert (await client.post(f"{path}/{decision}", headers=as_(user))).status_code == 404

@@ -12,10 +12,13 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from callboard import Agency, Agent, Caller, Skill, http, serve, tool
@@ -83,12 +86,37 @@ async def fails() -> None:
     raise ValueError("a secret of the application's")
 
 
+@http("/exits")
+def exits() -> None:
+    raise SystemExit(3)
+
+
+@http("/sold")
+async def sold() -> None:
+    raise HTTPException(410, "sold out", {"x-when": "yesterday"})
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    name: str
+
+
+@http("/open", "POST")
+async def opened(what: Open, also: int = 0) -> Any:
+    return what
+
+
+@http("/maybe", "POST")
+async def maybe(place: Place | None = None) -> Any:
+    return place
+
+
 @http("/idle")
 async def idle() -> None:
     raise ConversationIdle("nobody is there")
 
 
-ROUTES = [order, make, move, echo, upload, count, staff, nothing, fails, idle]
+ROUTES = [order, make, move, echo, upload, count, staff, nothing, fails, exits, sold, opened, maybe, idle]
 
 
 @tool(risk="safe")
@@ -137,8 +165,10 @@ async def test_functions_of_skills_answer_below_their_agents_path() -> None:
         ("GET", "/Clerk/orders/x", {}, 400, "invalid_parameter", "number"),
         ("GET", "/Clerk/orders/1?bref=1", {}, 400, "unknown_parameter", "bref"),
         ("GET", "/Clerk/orders/1?brief=perhaps", {}, 400, "invalid_parameter", "brief"),
-        ("POST", "/Clerk/orders", {"json": {"item": "tea", "count": 0}}, 400, "invalid_body", "body"),
-        ("POST", "/Clerk/orders", {"json": {}}, 400, "invalid_body", "body"),
+        ("POST", "/Clerk/orders", {"json": {"item": "tea", "count": 0}}, 400, "invalid_body", "body.count"),
+        ("POST", "/Clerk/orders", {"json": {}}, 400, "invalid_body", "body.item"),
+        ("POST", "/Clerk/orders", {"json": {"item": "tea", "cout": 2}}, 400, "invalid_body", "body.cout"),
+        ("POST", "/Clerk/move", {"json": {"street": "x", "city": "y"}}, 400, "invalid_body", "body.city"),
         ("POST", "/Clerk/orders", {"content": b"{"}, 400, "not_json", None),
         ("POST", "/Clerk/orders", {}, 400, "missing_body", "body"),
         (
@@ -157,6 +187,15 @@ async def test_functions_of_skills_answer_below_their_agents_path() -> None:
         ("GET", "/Clerk/a%0Ab", {}, 404, "unknown_path", None),
         ("PUT", "/openapi.json", {}, 405, "method_not_allowed", None),
         ("GET", "/Clerk/fails", {}, 500, "internal_error", None),
+        ("GET", "/Clerk/exits", {}, 500, "internal_error", None),
+        ("GET", "/Clerk/sold", {}, 410, "refused", None),
+        ("GET", "/agency/runs", {}, 405, "method_not_allowed", None),
+        ("DELETE", "/agency/approvals", {}, 405, "method_not_allowed", None),
+        ("GET", "/agency/nothing", {}, 404, "unknown_path", None),
+        ("GET", "/agency", {}, 404, "unknown_path", None),
+        ("GET", "/docs", {}, 404, "unknown_path", None),
+        ("GET", "/Clerk/chat/completions", {}, 405, "method_not_allowed", None),
+        ("GET", "/Nobody/chat/completions", {}, 404, "unknown_agent", None),
         ("GET", "/Clerk/idle", {}, 409, "conversation_idle", None),
     ],
 )
@@ -170,6 +209,35 @@ async def test_what_is_wrong_is_a_problem_with_its_place(
         assert "secret" not in got.text
         if status == 405:
             assert got.headers["allow"] in ("POST", "GET, HEAD", "HEAD, GET")
+        assert got.headers.get("x-when") == ("yesterday" if status == 410 else None)
+
+
+@pytest.mark.parametrize("mount", ["", "/agents"])
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+        ("PUT", "/v1/models", 405, "method_not_allowed"),
+        ("POST", "/v1/embeddings", 404, "unknown_path"),
+        ("POST", "/v1/chat/completions/", 404, "unknown_path"),
+        ("GET", "/v1", 404, "unknown_path"),
+    ],
+)
+async def test_what_is_not_there_is_told_in_the_shape_of_what_was_meant(
+    mount: str, method: str, path: str, status: int, code: str
+) -> None:
+    app = Starlette(routes=[Mount(mount, serve(agency()))])
+    async with served(app) as it, it.client() as client:
+        got = await client.request(method, mount + path, json={})
+        assert (got.status_code, got.json()["error"]["code"]) == (status, code), got.text
+        assert ("allow" in got.headers) == (status == 405)
+
+
+async def test_what_a_body_may_have_besides_is_said_by_its_type() -> None:
+    async with served(agency()) as it, it.client() as client:
+        assert (await client.post("/Clerk/open", json={"name": "x", "more": 1})).json() == {"name": "x", "more": 1}
+        assert (await client.post("/Clerk/maybe", json={"street": "x"})).json() == {"street": "x", "number": 0}
+        assert (await client.post("/Clerk/maybe")).status_code == 204
 
 
 async def test_an_agent_tells_each_caller_what_that_one_may_use() -> None:
@@ -221,6 +289,10 @@ async def test_the_document_has_what_the_caller_may_ask() -> None:
     schema = ann["paths"]["/Clerk/orders"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["count"]["maximum"] == 100
     assert ann["security"] == [{"bearer": []}]
+    assert ann["paths"].keys() > {"/v1/responses", "/v1/conversations/{conversation}", "/agency/runs/{run}/events"}
+    assert ann["paths"].keys() > {"/agency/approvals/{approval}/approve", "/healthz", "/v1/models/{model}"}
+    assert "/{agent}/{rest}" not in ann["paths"]
+    assert all(operation["summary"] for path in ann["paths"].values() for operation in path.values())
     for path in ann["paths"].values():
         for operation in path.values():
             for content in operation.get("requestBody", {}).get("content", {}).values():
@@ -251,7 +323,7 @@ def test_no_request_that_the_document_allows_or_forbids_makes_the_server_fail() 
         operations = [each.ok() for each in found]
         assert len(operations) >= 18
         for operation in operations:
-            if operation.path != "/Clerk/fails":
+            if operation.path not in ("/Clerk/fails", "/Clerk/exits"):
                 _ask_all_sorts(client, operation)
 
 

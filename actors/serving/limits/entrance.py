@@ -28,6 +28,7 @@ MOST_BYTES: Final = 32_768
 
 EXPOSED: Final = (
     "callboard-run",
+    "location",
     "mcp-session-id",
     "payment-required",
     "payment-response",

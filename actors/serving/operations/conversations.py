@@ -97,7 +97,7 @@ async def fork_conversation(server: Server, request: Request) -> Response:
     new = await server.agency.fork(
         conversation, at=fields.number("at"), to=fields.text("to"), agent=agent, caller=caller
     )
-    where = f"/agency/conversations/{quote(agent, safe='')}/{quote(new, safe='')}"
+    where = f"{request.scope.get('root_path', '')}/agency/conversations/{quote(agent, safe='')}/{quote(new, safe='')}"
     return JSONResponse({"agent": agent, "id": new}, 201, {"location": where})
 
 

@@ -20,9 +20,9 @@ from ..runs import KEY, Asked, begin, headers_of, run_of
 from ..server import Server
 from ..sse import COME_BACK, Event, EventStream
 from ..streams import RESUME
+from ..webhooks import Deliveries
 from . import plain
 from .problem_json import body_of, problem_body, query_of
-from .webhooks import Deliveries
 
 _OVER: Final = ("ended", "failed")
 
@@ -44,7 +44,8 @@ async def start_run(server: Server, request: Request, deliveries: Deliveries | N
     else:
         handle = await _begin_telling(server, asked, webhook, deliveries)
     about = {"id": handle.id, "agent": handle.agent, "conversation": handle.conversation}
-    return JSONResponse(about, 202, {"location": f"/agency/runs/{handle.id}", "callboard-run": handle.id})
+    root = request.scope.get("root_path", "")
+    return JSONResponse(about, 202, {"location": f"{root}/agency/runs/{handle.id}", "callboard-run": handle.id})
 
 
 async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries: Deliveries | None) -> RunHandle:

@@ -21,7 +21,7 @@ from ....tools.signatures.schema import hints_of
 from ...agents.caller import Caller
 from ...agents.errors import DefinitionError
 from ...agents.skills.route import HttpRoute
-from ..problems import refuse
+from ..problems import Refused, refuse
 from ..requests import as_object, read_body
 from ..server import Server
 from ..sse import Event, EventStream
@@ -43,6 +43,7 @@ class Parameter:
         required: whether it has no default.
         several: whether a query may name it several times.
         raw: whether a body is taken as its bytes or its text, and not as JSON.
+        closed: whether a body has no fields but those of its type, as that does not say what becomes of others.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Parameter:
     required: bool
     several: bool = False
     raw: type | None = None
+    closed: bool = False
 
 
 class HttpFunction:
@@ -165,7 +167,14 @@ def _parameters(route: HttpRoute, in_path: set[str]) -> Iterator[Parameter]:
         except Exception as error:
             raise DefinitionError(f"{whose}: {name} has no type that JSON knows: {error!s:.200}") from error
         raw = hint if place == "body" and hint in (bytes, str) and name in hints else None
-        yield Parameter(name, place, adapter, required, _is_several(hint), raw)
+        closed = place == "body" and "extra" not in _config_of(hint)
+        yield Parameter(name, place, adapter, required, _is_several(hint), raw, closed)
+
+
+def _config_of(hint: Any) -> Mapping[str, Any]:
+    """What a model or dataclass says of how it is read."""
+    config: Mapping[str, Any] = getattr(hint, "model_config", None) or getattr(hint, "__pydantic_config__", None) or {}
+    return config
 
 
 def _is_several(hint: Any) -> bool:
@@ -189,16 +198,22 @@ def _place(name: str, hint: Any, hinted: bool, in_path: set[str]) -> Place:
         return "caller"
     if name in in_path:
         return "path"
-    if name == "body" or (kind is not None and (issubclass(kind, BaseModel) or is_dataclass(kind))):
-        return "body"
-    return "query"
+    return "body" if name == "body" or _is_object(hint) else "query"
+
+
+def _is_object(hint: Any) -> bool:
+    """Whether a type is a model or a dataclass, or may be."""
+    kind = hint if isinstance(hint, type) else None
+    if kind is not None and (is_dataclass(kind) or issubclass(kind, BaseModel)):
+        return True
+    return any(map(_is_object, _members(hint)))
 
 
 def _fitting(parameter: Parameter, value: Any) -> Any:
     try:
         return parameter.adapter.validate_python(value)
     except ValidationError as error:
-        raise refuse(400, "invalid_parameter", _said(parameter.name, error), parameter.name) from None
+        raise _unfit("invalid_parameter", parameter.name, error) from None
 
 
 def _body(parameter: Parameter, body: bytes, request: Request) -> Any:
@@ -215,18 +230,18 @@ def _body(parameter: Parameter, body: bytes, request: Request) -> Any:
     if not body:
         raise refuse(400, "missing_body", "the request has no body: send JSON", "body")
     try:
-        return parameter.adapter.validate_json(body)
+        return parameter.adapter.validate_json(body, extra="forbid" if parameter.closed else None)
     except ValidationError as error:
         if any(one["type"] == "json_invalid" for one in error.errors()):
             as_object(body)  # says where
-        raise refuse(400, "invalid_body", _said("body", error), "body") from None
+        raise _unfit("invalid_body", "body", error) from None
 
 
-def _said(name: str, error: ValidationError) -> str:
+def _unfit(code: str, name: str, error: ValidationError) -> Refused:
     """What is wrong, and where, without what was sent."""
     first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(step) for step in (name, *first["loc"]))
-    return f"{where}: {first['msg']}"
+    where = ".".join(str(step) for step in (name, *first["loc"]))[:200]
+    return refuse(400, code, f"{where}: {first['msg']}", where)
 
 
 def as_response(returned: Any) -> Response:
