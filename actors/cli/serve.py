@@ -8,7 +8,7 @@ import ipaddress
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,12 +26,10 @@ try:
     from ..serving import serve as as_application
     from ..serving.operations.draining import LINGER, drain
     from ..serving.operations.supervisor import Supervisor
-    from ..serving.operations.worker import UvicornWorker, assigned, config_of, listening_on
+    from ..serving.operations.worker import Drain, UvicornWorker, assigned, config_of, listening_on
     from ..serving.server import Server
 except ImportError as error:
     raise MissingExtra("serve", "callboard serve") from error
-
-Hurried = Callable[[], bool]
 
 DRAIN: Final = 30.0
 """Seconds for which runs under way are waited for where nothing is said of it."""
@@ -151,7 +149,7 @@ async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket |
 
 
 @asynccontextmanager
-async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Callable[[Hurried], Awaitable[None]]]]:
+async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Drain]]:
     """The application, with its agency started, and what drains it."""
     if wanted.file is not None:
         async with running(wanted.file, wanted.folder) as agency:
@@ -227,10 +225,11 @@ def _servers_in(app: Any) -> list[Server]:
     return [found for each in mounted for found in _servers_in(each)]
 
 
-async def _linger(hurried: Hurried) -> None:
+async def _linger(hurried: Callable[[], bool], close_idle: Callable[[], object]) -> None:
     """An application of which nothing is known: what it has accepted, uvicorn waits for."""
     if not hurried():
         await asyncio.sleep(LINGER)
+    close_idle()
 
 
 def _check(wanted: Wanted) -> float:

@@ -20,6 +20,7 @@ from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .a2a.endpoint import a2a
+from .a2a.push import Pushes
 from .ag_ui.endpoint import refusal as ag_ui_refusal
 from .ag_ui.endpoint import run_agent
 from .limits.door import Door
@@ -34,7 +35,6 @@ from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
 from .operations.problem_json import problem_json
 from .operations.routes import operations
-from .operations.webhooks import Deliveries, Webhooks
 from .payments.payments import Payments
 from .payments.till import Till
 from .problems import Problem, Refused, problem_of
@@ -42,8 +42,10 @@ from .published.functions import http_function
 from .published.info import agent_info, list_agents
 from .published.openapi import openapi
 from .published.routes import own_route, routes_of
+from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
 from .server import RESERVED, Authenticate, OnDisconnect, Server
+from .webhooks import Deliveries, Webhooks
 from .who.keys import ApiKeys
 
 Endpoint: TypeAlias = Callable[[Server, Request], Awaitable[Response]]
@@ -81,7 +83,8 @@ def serve(
             cancelled.
         ping: seconds of silence after which a stream says that it lives.
         drain: seconds for which runs under way are waited for when the process is told to end.
-        webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
+        webhooks: which webhooks runs in the background may name, to be told of their end, and tasks of A2A; None for
+            none.
         mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
             `Agent` takes them. One that is risky needs a scope.
 
@@ -103,8 +106,9 @@ def serve(
     deliveries = None if webhooks is None else Deliveries(agency, webhooks)
     if till is not None:
         server.also_waited_for.append(till.over)
-    if deliveries is not None:
-        server.also_waited_for.append(deliveries.over)
+    pushes = None if webhooks is None else Pushes(server, webhooks)
+    told = [one for one in (deliveries, pushes) if one is not None]
+    server.also_waited_for.extend(one.over for one in told)
 
     mcp = McpEndpoint(server, published(mcp_tools))
 
@@ -115,8 +119,8 @@ def serve(
                 if agency.system is None:
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
-                if deliveries is not None:
-                    await stack.enter_async_context(deliveries.running())
+                for hooks in told:
+                    await stack.enter_async_context(hooks.running())
                 for kept in (door, till):
                     if kept is not None:
                         stack.push_async_callback(kept.close)
@@ -130,7 +134,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server)]),
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},
@@ -175,6 +179,8 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
     """
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
+        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
@@ -182,8 +188,6 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
         _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
-        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
-        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
         *protocols,
         _route(server, "/{agent}", _if_any(agent_info), "GET", refusal=problem_json),

@@ -49,7 +49,7 @@ from ..agents.errors import (
     UnknownRun,
 )
 from ..core.base.errors import named
-from ..journal.errors import JournalError
+from ..journal.errors import JournalClosed, JournalError
 
 SOON: Final = 1.0
 """Seconds after which to come back where nobody knows better."""
@@ -128,6 +128,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (HandoffError, 422, "handoff_refused"),
     (OutcomeUnknown, 503, "outcome_unknown"),
     (AgentUnavailable, 503, "agent_unavailable"),
+    (JournalClosed, 503, "stopping"),
     (JournalError, 503, "journal_unavailable"),
 )
 """The first that fits counts."""
@@ -145,7 +146,9 @@ _OF_PROVIDERS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (ProviderError, 502, "provider_failed"),
 )
 
-_COME_BACK: Final = frozenset({"conversation_busy", "outcome_unknown", "agent_unavailable", "journal_unavailable"})
+_COME_BACK: Final = frozenset(
+    {"conversation_busy", "outcome_unknown", "agent_unavailable", "journal_unavailable", "stopping"}
+)
 """Codes of what may be over soon."""
 
 

@@ -175,7 +175,7 @@ def leaving(server: Server, request: Request, usual: OnDisconnect | None = None)
     raise refuse(400, "invalid_header", f"{ON_DISCONNECT} is continue or cancel, not {wish:.40}", ON_DISCONNECT)
 
 
-async def watched(
+def watched(
     server: Server,
     handle: RunHandle,
     after: str,
@@ -184,6 +184,14 @@ async def watched(
 ) -> AsyncGenerator[RunRecord | RunText]:
     """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
     end, and before they have had enough."""
+    if when_left == "continue" or _is_paid(server, handle):
+        return handle.stream(after=after)
+    return _ended_when_left(server, handle, after, enough)
+
+
+async def _ended_when_left(
+    server: Server, handle: RunHandle, after: str, enough: Callable[[], bool]
+) -> AsyncGenerator[RunRecord | RunText]:
     ended = False
     try:
         async with aclosing(handle.stream(after=after)) as items:
@@ -195,8 +203,7 @@ async def watched(
         ended = True
         raise
     finally:
-        left = not ended and not enough()
-        if left and when_left == "cancel" and not _is_paid(server, handle):
+        if not ended and not enough():
             cancel_soon(server, handle)
 
 

@@ -25,6 +25,13 @@ COME_BACK: Final = 1_000
 
 _PING: Final = b": ping\n\n"
 
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
 
 class Event(NamedTuple):
     """One event of a stream.
@@ -64,9 +71,7 @@ class EventStream(Response):
         headers: that the answer has besides.
     """
 
-    media_type = "text/event-stream"
-
-    def __init__(self, server: Server, events: AsyncGenerator[Event], headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, server: Server, events: AsyncGenerator[Event], headers: Mapping[str, str] = _NO_HEADERS) -> None:
         self.status_code = 200
         self.background = None
         self._every = server.ping
@@ -80,7 +85,7 @@ class EventStream(Response):
         self._look: asyncio.TimerHandle | None = None
         self._pinging: asyncio.Task[None] | None = None
         """Sends a sign of life: there is no task that only waits for the time of one."""
-        self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
+        self.raw_headers = [*_HEADERS, *((name.encode(), value.encode("latin-1")) for name, value in headers.items())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
@@ -116,6 +121,12 @@ class EventStream(Response):
         finally:
             self._sending -= 1
 
+    async def _ping(self) -> None:
+        try:
+            await self._sent(_PING)
+        finally:
+            self._pinging = None
+
     async def _leave(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -133,5 +144,5 @@ class EventStream(Response):
             self._give_up()
             return
         if not self._sending and silent >= self._every:
-            self._pinging = loop.create_task(self._sent(_PING))
+            self._pinging = loop.create_task(self._ping())
         self._look = loop.call_later(self._every, self._looked)

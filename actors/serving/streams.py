@@ -72,7 +72,9 @@ async def events_of(
     when_left: OnDisconnect,
     made: Expand,
     failed: Callable[[Problem], Any],
+    *,
     enough: Callable[[], bool] = lambda: False,
+    last: Event | None = None,
 ) -> AsyncGenerator[Event]:
     """The events of a run behind a place, until its end.
 
@@ -85,8 +87,10 @@ async def events_of(
             events are not sent again.
         failed: makes the payload that tells of an error, the last event then.
         enough: whether the stream ends where it is, before the run does: nobody has left it then.
+        last: what is sent at the end otherwise, where the protocol has such an event.
     """
     before, sent = place.cursor, place.sent
+    items = watched(server, handle, before, when_left, enough)
     try:
         if before:
             await _catch_up(made, handle, before)
@@ -95,23 +99,25 @@ async def events_of(
                 sent = 0
             if enough():
                 return
-        async with aclosing(watched(server, handle, before, when_left, enough)) as items:
-            async for item in items:
-                payloads = list(made(item))
-                if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
-                    problem = await problem_of_end(handle)
-                    if problem is not None:
-                        payloads.append(failed(problem))
-                kind = item.kind[0] if isinstance(item, RunText) else ""
-                for index, payload in enumerate(payloads, 1):
-                    if index > sent:
-                        where = item.cursor if index == len(payloads) else f"{before}+{index}{kind}"
-                        yield Event(payload, f"{handle.id}:{where}")
-                if payloads:
-                    sent = 0
-                before = item.cursor
-                if enough():
-                    return
+        async for item in items:
+            payloads = list(made(item))
+            if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
+                problem = await problem_of_end(handle)
+                if problem is not None:
+                    last = None
+                    payloads.append(failed(problem))
+            kind = item.kind[0] if isinstance(item, RunText) else ""
+            for index, payload in enumerate(payloads, 1):
+                if index > sent:
+                    where = item.cursor if index == len(payloads) else f"{before}+{index}{kind}"
+                    yield Event(payload, f"{handle.id}:{where}")
+            if payloads:
+                sent = 0
+            before = item.cursor
+            if enough():
+                return
+        if last is not None:
+            yield last
     except TextBegunAnew:
         message = "the model was asked again and says something else: what came of this answer is void; ask for the run"
         yield Event(failed(Problem(409, "answer_changed", message, run=handle.id)))
@@ -119,6 +125,8 @@ async def events_of(
         yield Event(failed(problem_of(error, handle.id)), retry=COME_BACK)
     except (AgentError, Refused) as error:
         yield Event(failed(problem_of(error, handle.id)))
+    finally:
+        await items.aclose()
 
 
 async def _catch_up(made: Expand, handle: RunHandle, where: str) -> None:

@@ -123,7 +123,7 @@ class Service:
 
     def replaced(self) -> int:
         """How many have been."""
-        return sum(" replaces " in line for line in self.lines)
+        return sum(" replaces " in line for line in self.lines[1:])
 
     def end(self, patience: float) -> int:
         """Have it end; returns its status."""
@@ -233,7 +233,7 @@ async def _strike(service: Service, options: Options, seen: Seen) -> None:
         else:
             wanted = service.replaced() + options.workers
             service.replace()
-            until = time.monotonic() + options.patience
+            until = time.monotonic() + options.patience * options.workers
             while service.replaced() < wanted and not (options.kills and time.monotonic() > until):
                 if time.monotonic() > until:
                     seen.violated("workers are replaced", f"{service.replaced()} of {wanted}")

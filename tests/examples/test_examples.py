@@ -392,6 +392,12 @@ PRINTS = {
         "{'chat_completions': '/agents/Clerk/chat/completions'}",
         "Until six.",
     ],
+    "other_agents.py": [
+        "['ask_Clerk', 'opening_hours']",
+        "closed | The shop says: a chair",
+        "I have asked. The shop says: a table for two",
+    ],
+    "realtime.py": ["Until six."],
     "served_agency.py": ["['Clerk']", "Until six.", "Good day."],
     "metrics.py": [
         "checkout took None",

@@ -51,13 +51,28 @@ class RunHandle(Generic[V_co]):
         agent, conversation: whose it is.
     """
 
+    __slots__ = (
+        "_accepted",
+        "_messages",
+        "_metadata",
+        "_outcome",
+        "_output",
+        "_read",
+        "_runtime",
+        "_stream",
+        "_version",
+        "agent",
+        "conversation",
+        "id",
+    )
+
     def __init__(self, runtime: AgencyRuntime, run_id: str, stream: str, output: Output | None = None) -> None:
         self.id = run_id
         self.agent, _, self.conversation = stream.partition("/")
         self._runtime = runtime
         self._stream = stream
         self._output = output
-        self._state = ConversationState(self.agent, self.conversation)
+        self._read: ConversationState | None = None
         self._version = 0
         self._accepted = False
         self._metadata: Mapping[str, Any] | None = None
@@ -214,8 +229,11 @@ class RunHandle(Generic[V_co]):
             AgentError: what the run ended in, as `Agency.run` raises it.
         """
         check_type(timeout, int | float | None, "timeout", "a number of seconds, or None")
-        async with asyncio.timeout(timeout):
+        if timeout is None:
             outcome = await self._ended()
+        else:
+            async with asyncio.timeout(timeout):
+                outcome = await self._ended()
         if outcome.error is not None:
             raise outcome.error
         return outcome.answer
@@ -248,6 +266,13 @@ class RunHandle(Generic[V_co]):
             await at_hand(runtime.journal.post(self._stream, Cancel(self.conversation, self.id, reason)))
 
     # -- within --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _state(self) -> ConversationState:
+        """The conversation, as far as it was read by this handle."""
+        if self._read is None:
+            self._read = ConversationState(self.agent, self.conversation)
+        return self._read
 
     def _entry(self) -> Entry | None:
         """What this process knows of it, while it has no outcome."""
@@ -314,7 +339,7 @@ class RunHandle(Generic[V_co]):
             outcome = self._state.outcome_of(self.id)
             if outcome is not None:
                 self._outcome = self._runtime.typed(self.agent, outcome, self._output)
-            self._state = ConversationState(self.agent, self.conversation)  # it may be large
+            self._read = None  # it may be large
 
     async def _delegate_waits(self, stream: str, depth: int) -> bool:
         """Whether an agent at work for the conversation waits for a person, as the journal has it."""

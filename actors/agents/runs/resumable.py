@@ -104,7 +104,7 @@ class _Live:
         self._taken = 0
         self._completions = 0
         self._begun = False
-        self._open: set[str] = set()
+        self._open: dict[str, None] = {}
 
     def see(self, record: RunRecord) -> None:
         """What was recorded says which completion comes next: what is said in it comes once those before it, and the
@@ -113,9 +113,9 @@ class _Live:
             self._begun = True
         elif record.type == "completed":
             self._completions += 1
-            self._open = {call["id"] for call in record.data["tool_calls"]}
+            self._open = {call["id"]: None for call in record.data["tool_calls"]}
         elif record.type in ("tool_returned", "handoff_returned"):
-            self._open.discard(record.data["call_id"])
+            self._open.pop(record.data["call_id"], None)
 
     def more(self) -> Iterator[RunText]:
         """What has come since the last look. Text that was begun anew counts once there is as much of it as was

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 from asyncio import iscoroutine
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
 
@@ -72,24 +73,28 @@ def start_job(
         coro.close()
         raise ActorDead(f"{describe(cell)} has stopped: nothing runs beside it any more")
     context = contextvars.copy_context()
-    context.run(handling.set, cell)
-    context.run(send_contexts.active.set, send_context)
+    if handling.get() is not cell:
+        context.run(handling.set, cell)
+    if send_contexts.active.get() is not send_context:
+        context.run(send_contexts.active.set, send_context)
     jobs = cell.more().jobs
     driver = Driver(cell.runtime, context, f"{cell.path}+job")
     driver.answering = answering
-
-    def ended(job: Driver, value: Any, error: BaseException | None) -> None:
-        jobs.pop(job, None)
-        try:
-            on_done(job, value, error)
-        except Exception as raised:  # the actor's own function, which was to make a message of the outcome
-            crash_soon(cell, raised)
-        if cell.phase > Phase.RUNNING:
-            advance(cell)
-
-    driver.assign(cell, coro, ended)
+    driver.assign(cell, coro, partial(_ended, cell, jobs, on_done))
     jobs[driver] = None
     return driver
+
+
+def _ended(
+    cell: Cell, jobs: dict[Driver, None], on_done: Done, job: Driver, value: Any, error: BaseException | None
+) -> None:
+    jobs.pop(job, None)
+    try:
+        on_done(job, value, error)
+    except Exception as raised:  # the actor's own function, which was to make a message of the outcome
+        crash_soon(cell, raised)
+    if cell.phase > Phase.RUNNING:
+        advance(cell)
 
 
 async def _await(awaitable: Awaitable[T]) -> T:

@@ -68,6 +68,7 @@ class Stream(AsyncIterator[T_co]):
             return  # read from the ask, by every reader
         finally:
             self._beginning.set_result(None)
+            self._beginning = None
 
     async def aclose(self) -> None:
         """Stop listening; the producer is cancelled."""

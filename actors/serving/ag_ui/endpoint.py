@@ -114,7 +114,7 @@ async def _events(
     where = place.cursor
     if not came:
         yield Event(made.started(), f"{handle.id}:{where}")
-    source = events_of(server, handle, place, when_left, made.take, made.failed, lambda: made.over)
+    source = events_of(server, handle, place, when_left, made.take, made.failed, enough=lambda: made.over)
     async with aclosing(source):
         while (found := await _next(server, handle, made, source)) is not None:
             if isinstance(found, list):

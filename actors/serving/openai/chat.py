@@ -5,8 +5,7 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from ...agents.rendering.openai_shape import as_response
 from ...agents.runs.handle import RunHandle
 from ...agents.turns.questions import as_messages
 from ..answers import Json
-from ..problems import Problem, refuse
+from ..problems import refuse
 from ..requests import read_json
 from ..runs import KEY, Asked, answer_of, begin, headers_of, leaving
 from ..server import OnDisconnect, Server
@@ -188,18 +187,5 @@ async def _streamed(server: Server, handle: RunHandle, place: Place, left: OnDis
     form = output_type(about["format"], "response_format", nested="json_schema")
     made = Chunks(handle.id, handle.agent, include_usage=about["usage"], form=form)
 
-    async def events() -> AsyncGenerator[Event]:
-        failed = False
-
-        def told(problem: Problem) -> Any:
-            nonlocal failed
-            failed = True
-            return error_body(problem)
-
-        async with aclosing(events_of(server, handle, place, left, made.take, told)) as given:
-            async for event in given:
-                yield event
-        if not failed:
-            yield Event("[DONE]")
-
-    return EventStream(server, events(), {"callboard-run": handle.id})
+    events = events_of(server, handle, place, left, made.take, error_body, last=Event("[DONE]"))
+    return EventStream(server, events, {"callboard-run": handle.id})

@@ -23,7 +23,9 @@ LOOK: Final = 0.1
 """Seconds between two looks at whether there is a hurry."""
 
 
-async def drain(server: Server, hurried: Callable[[], bool] = lambda: False) -> None:
+async def drain(
+    server: Server, hurried: Callable[[], bool] = lambda: False, close_idle: Callable[[], object] = lambda: None
+) -> None:
     """Stop serving. Not ready from now on; runs under way are waited for, at most for the server's time, and then the
     agency stops: whoever still waits for an answer is told so, with the run's id, streams end, and runs of a durable
     journal are gone on with by whoever has the same one. Asked twice, it is the same one that is waited for.
@@ -31,34 +33,41 @@ async def drain(server: Server, hurried: Callable[[], bool] = lambda: False) -> 
     Args:
         server: which.
         hurried: whether nothing is to be waited for any more.
+        close_idle: closes connections on which nothing was asked, so that nothing is: called after `LINGER`.
     """
     if server.leaving is None:
         server.draining = True
-        server.leaving = asyncio.get_running_loop().create_task(_drain(server, hurried), name="drain")
+        server.leaving = asyncio.get_running_loop().create_task(_drain(server, hurried, close_idle), name="drain")
     await asyncio.shield(server.leaving)
 
 
-async def _drain(server: Server, hurried: Callable[[], bool]) -> None:
-    waiting = asyncio.ensure_future(_over(server))
+async def _drain(server: Server, hurried: Callable[[], bool], close_idle: Callable[[], object]) -> None:
+    waiting = asyncio.ensure_future(_over(server, close_idle))
     try:
         while not waiting.done() and not hurried():
             await asyncio.wait((waiting,), timeout=LOOK)
     finally:
         waiting.cancel()
+    close_idle()
     await server.agency.stop()
 
 
-async def _over(server: Server) -> None:
+async def _over(server: Server, close_idle: Callable[[], object]) -> None:
+    """Nothing is under way any more, or the time is up."""
     loop = asyncio.get_running_loop()
     until = loop.time() + server.drain
-    await asyncio.sleep(min(LINGER, server.drain))
-    await server.agency.drained(until - loop.time())
+    await asyncio.sleep(LINGER)
+    close_idle()
     with suppress(TimeoutError):
         async with asyncio.timeout_at(until):
-            for wait in server.also_waited_for:
-                await wait()
-            if server.streams:
-                await asyncio.wait(set(server.streams), timeout=LAST_READ)
+            over = False
+            while not over:
+                await server.agency.drained(until - loop.time())
+                for wait in server.also_waited_for:
+                    await wait()
+                if server.streams:
+                    await asyncio.wait(set(server.streams), timeout=LAST_READ)
+                over = await server.agency.drained(0.0)  # somebody may have asked meanwhile
 
 
 @contextmanager

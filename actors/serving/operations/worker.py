@@ -8,9 +8,11 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import uvicorn
+
+Drain: TypeAlias = Callable[[Callable[[], bool], Callable[[], object]], Awaitable[None]]
 
 ASSIGNED: Final = "CALLBOARD_WORKER"
 """The variable that has the file descriptors of a supervised worker: where it listens, and the link to its supervisor.
@@ -38,14 +40,15 @@ class UvicornWorker(uvicorn.Server):
 
     Args:
         config: of uvicorn.
-        drain: has what was accepted finished; is given a function that says whether there is a hurry.
+        drain: has what was accepted finished; is given a function that says whether there is a hurry, and one that
+            closes connections on which nothing was asked.
         link: to the supervisor, if there is one; when that has gone, the worker drains.
     """
 
     def __init__(
         self,
         config: uvicorn.Config,
-        drain: Callable[[Callable[[], bool]], Awaitable[None]],
+        drain: Drain,
         link: socket.socket | None = None,
     ) -> None:
         super().__init__(config)
@@ -83,8 +86,15 @@ class UvicornWorker(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, close what is left."""
         await self._stop_accepting()
-        await self._drain(lambda: self._hurried)
+        await self._drain(lambda: self._hurried, self._close_idle)
         await super().shutdown(sockets)
+
+    def _close_idle(self) -> None:
+        """Close them; the others are closed once they are answered. WebSockets are conversations: they are left."""
+        of_http: Any = self.config.http_protocol_class
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, of_http):
+                connection.shutdown()
 
     async def _stop_accepting(self) -> None:
         """What has not been accepted is for the other workers, which listen on the same socket."""

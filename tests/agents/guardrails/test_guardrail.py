@@ -198,6 +198,20 @@ async def test_the_arguments_of_a_call_are_redacted_however_json_writes_them() -
     assert [one.call_id for one in events if isinstance(one, GuardrailFound)] == ["call-1"]
 
 
+async def test_arguments_that_are_no_json_are_redacted_as_the_text_that_they_are() -> None:
+    seen: list[str] = []
+
+    @hook("toolcall", priority=-1)
+    def look(context: Any) -> None:
+        seen.append(context.call.arguments)
+
+    script = Script([calling(f'{{"text": "{SECRET}"'), "done"])
+    async with solo(script, tools=[say], hooks=[guard("redact", "tool_call"), look]) as agency:
+        _, events = await watched(agency, "?")
+    assert seen == ['{"text": "[code name]"']
+    assert found(events) == [("tool_call", "code name", 1, "redact")]
+
+
 async def test_numbers_and_keys_of_arguments_are_looked_at_and_what_has_nothing_stays_as_it_was() -> None:
     number = Guardrail(PatternCheck("number", r"4242"), on={"tool_call"}, action="redact")
     seen: list[str] = []

@@ -124,6 +124,10 @@ def mailbox(account: Account) -> Skill:
     return Skill("mailbox", settings=account)
 
 
+def post(account: Account, *, days: int = 1) -> Skill:
+    return Skill("post", f"{account.user} {days}")
+
+
 def clock(zone: str, *, hours: int = 24) -> Skill:
     return Skill("clock", f"{zone} {hours}")
 
@@ -132,6 +136,11 @@ def clock(zone: str, *, hours: int = 24) -> Skill:
     ("make", "problem", "at"),
     {
         "missing": (lambda: made_skill(clock, {}, "c"), "the skill c needs the setting 'zone'", ()),
+        "missing in a setting's settings": (
+            lambda: made_skill(post, {"account": {"user": "ann"}}, "p"),
+            "the skill p needs the setting 'account.key'",
+            ("account",),
+        ),
         "unknown": (
             lambda: made_skill(clock, {"zone": "UTC", "hour": 1}, "c"),
             "the skill c has no setting 'hour'; did you mean 'hours'?",

@@ -30,10 +30,10 @@ class Add(NamedTuple):
     """
 
     facts: tuple[Fact, ...]
-    key: str = ""
-    vectors: Vectors | None = None
-    replaces: Erase | None = None
-    in_place: bool = False
+    key: str
+    vectors: Vectors | None
+    replaces: Erase | None
+    in_place: bool
 
 
 class Correct(NamedTuple):
@@ -56,10 +56,10 @@ class Correct(NamedTuple):
     text: str
     source: str
     at: float
-    labels: tuple[str, ...] | None = None
-    metadata: Mapping[str, Any] | None = None
-    key: str = ""
-    vectors: Vectors | None = None
+    labels: tuple[str, ...] | None
+    metadata: Mapping[str, Any] | None
+    key: str
+    vectors: Vectors | None
 
 
 class End(NamedTuple):

@@ -32,12 +32,12 @@ from ...team.prepared import PreparedAgent
 from ...team.subagents import is_sub_agent
 from ...turns.loop.budget import left
 from ...turns.outcome import Outcome as RunOutcome
-from ...turns.records import CredentialGiven, PromptChanged, RunRequest
+from ...turns.records import PromptChanged, RunRequest
 from ...turns.rules import Limits
 from ...turns.state import ConversationState
 from ...turns.steps import HandoffReturned, Input
 from ..runtime.messages import GoneFromJournal
-from ..runtime.register import Entry
+from ..runtime.register import NO_CREDENTIALS, Entry
 from ..runtime.runtime import AgencyRuntime
 from ..runtime.spoken import Spoken
 from .calling import raised_by
@@ -197,7 +197,7 @@ class Session:
         """The completion of the step under way while hooks look at it."""
         self.secrets: Secrets | None = None
         """What tools were given that nobody may see, where nobody waits for the run that the caller started."""
-        self.known: frozenset[CredentialGiven] = frozenset()
+        self.known = NO_CREDENTIALS
         self.recalled = False
         """Whether it was asked for what tools were given by earlier incarnations, and in earlier runs."""
         self.seen = False

@@ -192,7 +192,7 @@ class Follower:
         self._arrived.ring()
 
     def give(self, record: Record) -> None:
-        """The next record of the stream. For whoever is slow to take them no more are kept: they are read later."""
+        """The next record of the stream. For whoever is slow to take them no more are kept: they read them later."""
         if record.version <= self._version:
             return
         if self._behind or record.version > self._version + 1 or len(self._records) >= PAGE:
@@ -244,9 +244,8 @@ class Follower:
     async def look(self) -> None:
         """Look whether the stream is still there."""
         try:
-            there = self._version and await at_hand(
-                self._journal.read(self.stream, after=self._version - 1, limit=1)
-            )  # which is found at once, as its header is not
+            # Its last record is found at once; to find a header, a journal in memory looks through all streams.
+            there = await at_hand(self._journal.read(self.stream, after=max(0, self._version - 1), limit=1))
             if there or await _version(self._journal, self.stream) >= self._version:
                 return
         except JournalError:  # whoever reads learns of it by reading

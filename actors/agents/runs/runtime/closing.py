@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from functools import wraps
+from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ....core.base.errors import ActorDead
@@ -29,15 +29,22 @@ class _Serving(Protocol):
 S = TypeVar("S", bound=_Serving)
 
 
-@contextmanager
-def serving(register: RunRegister) -> Iterator[None]:
+class serving:  # noqa: N801 - used like a function, as `contextlib.suppress` is
     """Raise `AgencyClosed` where what is done within fails because the agency stops."""
-    try:
-        yield
-    except (JournalClosed, ActorDead) as error:
-        if not register.closed:
-            raise
-        raise AgencyClosed(f"the agency {register.closed}") from error
+
+    __slots__ = ("_register",)
+
+    def __init__(self, register: RunRegister) -> None:
+        self._register = register
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, JournalClosed | ActorDead) and self._register.closed:
+            raise AgencyClosed(f"the agency {self._register.closed}") from error
 
 
 def ends_with_agency(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from typing import Any
 
+from ....turns.rules import NOTHING
 from ...runtime.clock import Alarm, Clock
 
 
@@ -28,7 +29,7 @@ class Stopwatch:
         self._alarm: Alarm | None = None
         self._elapsed = used
         self._started = time()
-        self.paused: set[str] = set()
+        self.paused = NOTHING
 
     def used(self) -> float:
         """Seconds of the run's time that are used."""
@@ -70,7 +71,7 @@ class Stopwatch:
         """A person has decided. Returns whether that was the last one it stood still for."""
         if approval not in self.paused:
             return False
-        self.paused.discard(approval)
+        self.paused -= {approval}
         return not self.paused
 
     def stop(self) -> None:

@@ -9,6 +9,7 @@ from ......providers.messages import ToolCall
 from ......tools import Tool, ToolResult
 from ......tools.context import CallContext
 from ......tools.errors import ToolCancelled
+from ....turns.rules import NOTHING
 
 
 class InnerAtWork:
@@ -96,4 +97,4 @@ class Within:
     def __init__(self) -> None:
         self.calls: dict[str, InnerAtWork] = {}
         self.made: dict[str, int] = {}
-        self.told: set[str] = set()
+        self.told = NOTHING

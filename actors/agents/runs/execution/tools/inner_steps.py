@@ -288,7 +288,7 @@ def _tell_recorded(session: Session, outer: str) -> None:
         waiting = within.calls.get(came.call_id)
         if waiting is None or came.asked > within.made[outer]:
             return
-        within.told.add(came.call_id)
+        within.told |= {came.call_id}
         alarm = session.jobs.pop(f"stalled {came.call_id}", None)
         if alarm is not None:
             alarm.cancel()
