@@ -37,7 +37,8 @@ class Obedient(Actor):
         last = request.messages[-1]
         told_to = last.text[last.text.find("call ") :] if "call pay" in last.text else last.text
         word, _, rest = told_to.splitlines()[0].partition(" ")
-        said, calls = "", ()
+        said = ""
+        calls: tuple[ToolCall, ...] = ()
         if last.role == "tool":
             said = f"it said: {last.text}"
         elif word == "call":
