@@ -249,12 +249,12 @@ class _Answered:
         refusal: makes an answer of what went wrong.
 
     Attributes:
-        summary: what it does, in a line.
+        summary: what it does, as its docstring begins.
     """
 
     def __init__(self, server: Server, endpoint: Endpoint, refusal: Refusal) -> None:
         said = endpoint.func if isinstance(endpoint, partial) else endpoint
-        self.summary = (said.__doc__ or "").partition("\n")[0].rstrip(".")
+        self.summary = " ".join((said.__doc__ or "").partition("\n\n")[0].split()).replace("``", "`")
         self._server = server
         self._endpoint = endpoint
         self._refusal = refusal

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from acp import PROTOCOL_VERSION, RequestError, spawn_agent_process, text_block
@@ -93,7 +93,7 @@ class Editor:
 async def agent(editor: Any, journal: Path | None = None) -> AsyncIterator[tuple[Any, Any]]:
     env = offline() | ({"JOURNAL": str(journal)} if journal else {})
     command = [sys.executable, "-m", "tests.serving.editor_program"]
-    async with spawn_agent_process(editor, *command, env=env, cwd=ROOT, transport_kwargs=PATIENT) as found:
+    async with spawn_agent_process(cast("Any", editor), *command, env=env, cwd=ROOT, transport_kwargs=PATIENT) as found:
         await found[0].initialize(protocol_version=PROTOCOL_VERSION, client_capabilities=FILES)
         yield found
 
@@ -215,7 +215,11 @@ async def test_what_is_wrong_is_told_as_the_protocol_has_it(tmp_path: Path) -> N
     env = offline()
     command = [sys.executable, "-m", "tests.serving.editor_program"]
     async with spawn_agent_process(
-        editor, *command, env=env, cwd=ROOT, transport_kwargs={**PATIENT, "stderr": asyncio.subprocess.DEVNULL}
+        cast("Any", editor),
+        *command,
+        env=env,
+        cwd=ROOT,
+        transport_kwargs={**PATIENT, "stderr": asyncio.subprocess.DEVNULL},
     ) as (connection, _):
         with pytest.raises(RequestError, match="Invalid request"):
             await connection.new_session(cwd="/work")
@@ -290,7 +294,9 @@ async def test_a_team_file_is_the_agent_of_an_editor(tmp_path: Path) -> None:
     editor: Any = Editor()
     main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", main, "acp", "team.yaml"]
-    async with spawn_agent_process(editor, *command, env=offline(), cwd=tmp_path, transport_kwargs=PATIENT) as (
+    async with spawn_agent_process(
+        cast("Any", editor), *command, env=offline(), cwd=tmp_path, transport_kwargs=PATIENT
+    ) as (
         connection,
         process,
     ):
