@@ -453,7 +453,7 @@ async def test_strangers_are_refused() -> None:
         reused = await client.post("/ag-ui/A", json=asked("another"), headers=ada)
         assert (reused.status_code, reused.json()["code"]) == (422, "run_id_reused")
         assert said(await events(it, resolved(found, True), ada)) == "done"
-        assert agency.approvals == ()
+        assert not agency.approvals
         assert Caller("ada") == (await agency.conversation("t", agent="A")).caller
 
 

@@ -61,11 +61,11 @@ async def talking(url: str, path: str = "/realtime/A", **options: Any) -> AsyncI
 
 
 def ends(told: Told) -> bool:
-    return told.get("event") == "ended"
+    return bool(told.get("event") == "ended")
 
 
 def is_problem(told: Told) -> bool:
-    return told["type"] == "problem"
+    return bool(told["type"] == "problem")
 
 
 def said(heard: list[Told]) -> str:
@@ -217,9 +217,9 @@ async def test_who_asks_is_said_by_header_subprotocol_or_first_message() -> None
     agency = Agency(Agent("A"), model=speaker())
     ours = Subprotocol("callboard.v1")
     async with served(agency, authenticate=[keys, named("bob")]) as it:
-        by_header = {"additional_headers": {"authorization": f"Bearer {key}"}}
-        by_protocol = {"subprotocols": [ours, Subprotocol(f"callboard.bearer.{key}")]}
-        otherwise = {"additional_headers": {"x-user": "bob"}}
+        by_header: Any = {"additional_headers": {"authorization": f"Bearer {key}"}}
+        by_protocol: Any = {"subprotocols": [ours, Subprotocol(f"callboard.bearer.{key}")]}
+        otherwise: Any = {"additional_headers": {"x-user": "bob"}}
         for options in (by_header, by_protocol, otherwise):
             async with talking(it.url, **options) as client:
                 assert (await client.hear())["type"] == "ready"
@@ -235,7 +235,8 @@ async def test_who_asks_is_said_by_header_subprotocol_or_first_message() -> None
                 await client.socket.send(json.dumps(first))
                 assert (await client.hear())["code"] == "unauthorized"
                 assert (await client.closed())[0] == 4401
-        for wrong in ({}, {"additional_headers": {"authorization": "Bearer wrong"}}):
+        nobodies: list[Any] = [{}, {"additional_headers": {"authorization": "Bearer wrong"}}]
+        for wrong in nobodies:
             with pytest.raises(InvalidStatus) as refused:
                 async with talking(it.url, **wrong):
                     pass
