@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial, wraps
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+from ...providers.checks import COUNT, SECONDS, one_of
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
@@ -94,7 +95,13 @@ def serve(
     """
     if not isinstance(agency, Agency):
         raise DefinitionError(f"serve takes an Agency, not {type(agency).__name__}")
-    define("serve", drain=(drain, WAIT))
+    define(
+        "serve",
+        drain=(drain, WAIT),
+        ping=(ping, SECONDS),
+        body_limit=(body_limit, COUNT),
+        on_disconnect=(on_disconnect, one_of(*get_args(OnDisconnect))),
+    )
     asked, door, till = _in_turn(authenticate), _door(limits), _till(agency, payments)
     server = Server(agency, asked, door, till, body_limit, on_disconnect, ping, drain)
     server.check()
@@ -116,7 +123,7 @@ def serve(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
             async with AsyncExitStack() as stack:
-                if agency.system is None:
+                if agency.system is None or agency.stopping:  # which is started once, and says so
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
                 for hooks in told:

@@ -138,6 +138,7 @@ async def test_a_run_that_is_cancelled_says_so() -> None:
         ("GET", "/agency/conversations/A/none", None, 404, "unknown_conversation", None),
         ("POST", "/agency/conversations/A/none/steer", {"input": "x"}, 404, "unknown_conversation", None),
         ("POST", "/agency/conversations/A/none/rewind", {"to": True}, 400, "invalid_field", "to"),
+        ("POST", "/agency/conversations/A/none/rewind", {"to": "1"}, 400, "invalid_field", "to"),
         ("POST", "/agency/conversations/B/c/fork", {}, 404, "unknown_agent", None),
         ("POST", "/agency/approvals/none/approve", {}, 404, "unknown_approval", None),
         ("POST", "/agency/approvals/none/approve", {"arguments": "x"}, 400, "invalid_field", "arguments"),

@@ -23,7 +23,7 @@ from ...requests import read_json
 from ...runs import KEY, Asked, answer_of, begin, headers_of, leaving, run_of
 from ...server import OnDisconnect, Server
 from ...sse import Event, EventStream
-from ...streams import RESUME
+from ...streams import RESUME, came_last
 from .asking import Wished, read
 from .conversations import settle
 from .items import input_items, page
@@ -44,8 +44,8 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
     caller = await server.caller(request)
     body = await read_json(request, server.body_limit)
     when_left = leaving(server, request)
-    resumed = request.headers.get(RESUME, "")
-    if body.get("stream") is True and resumed:
+    resumed = came_last(request, body.get("stream") is True)
+    if resumed:
         place = Place.read(resumed)
         handle = await server.agency.handle(place.run, caller=caller)
         about = (await handle.metadata()).get(ABOUT)
