@@ -373,6 +373,7 @@ SAYS = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "c
         ({"content": b"\xff"}, 200, -32700),
         ({"content": b""}, 200, -32700),
         ({"content": b'{"a": ' * 5000 + b"1" + b"}" * 5000}, 200, -32700),
+        ({"content": b'{"params": "\\ud800"}'}, 200, -32700),
         ({"content": b" " * 50_000}, 413, -32600),
         (rpc("Nothing", {}), 200, -32601),
         (rpc("SendMessage", {}), 200, -32602),

@@ -98,7 +98,7 @@ class A2aEndpoint:
                 raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
             body = await read_body(request, self._server.body_limit)
             if body or (scope["method"] == "POST" and not rest):
-                as_object(body)
+                _check_whole(body, as_object(body))
             router = await self._router(agent)
         except Exception as error:
             await self._refused(error, scope, rpc=not rest)(scope, receive, send)
@@ -132,6 +132,20 @@ def _import() -> Any:
     from . import sdk
 
     return sdk
+
+
+def _check_whole(body: bytes, value: dict[str, Any]) -> None:
+    """Half of a character, which JSON can escape, has no form in what the SDK makes of it.
+
+    Raises:
+        Refused: there is one.
+    """
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise refuse(400, "not_json", "the body has half of a character, as \\ud800: send whole ones") from None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
