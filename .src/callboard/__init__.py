@@ -180,6 +180,7 @@ if TYPE_CHECKING:
     from .actors.agents.guardrails.policy import guardrail_from_config
     from .actors.agents.guardrails.sanitising import hidden_characters, html_markup
     from .actors.agents.guardrails.verification import json_schema, links, text_length
+    from .actors.agents.handoffs.a2a import A2AAgent
     from .actors.agents.handoffs.fanout import FanOutTarget
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
@@ -719,6 +720,7 @@ _HOMES = {
         "create_developer_agent",
         "create_planner_agent",
     ),
+    ".actors.agents.handoffs.a2a": ("A2AAgent",),
     ".actors.agents.handoffs.fanout": ("FanOutTarget",),
     ".actors.agents.handoffs.handoff": ("Handoff",),
     ".actors.agents.handoffs.limits": ("HandoffLimits",),
@@ -926,6 +928,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 # Not `JournalSaver`: what needs an extra is there by its name, and not for a star.
 __all__ = [
     "FREE",
+    "A2AAgent",
     "Ability",
     "Actor",
     "ActorCrashed",

@@ -3,9 +3,9 @@
 try:
     from .app import serve
     from .limits.limit import RequestLimit
-    from .operations.webhooks import Webhooks
     from .payments.keeping import usage_records
     from .payments.payments import Payments
+    from .webhooks import Webhooks
     from .who.keys import ApiKeys
     from .who.tokens import Jwt
 except ModuleNotFoundError as error:

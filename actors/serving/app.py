@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Any, TypeAlias
+from functools import partial, wraps
+from typing import Any, TypeAlias, get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,11 +15,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+from ...providers.checks import COUNT, SECONDS, one_of
 from ..agents.agency import Agency
 from ..agents.errors import DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .a2a.endpoint import a2a
+from .a2a.push import Pushes
 from .ag_ui.endpoint import refusal as ag_ui_refusal
 from .ag_ui.endpoint import run_agent
 from .limits.door import Door
@@ -34,7 +36,6 @@ from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
 from .operations.problem_json import problem_json
 from .operations.routes import operations
-from .operations.webhooks import Deliveries, Webhooks
 from .payments.payments import Payments
 from .payments.till import Till
 from .problems import Problem, Refused, problem_of
@@ -42,8 +43,10 @@ from .published.functions import http_function
 from .published.info import agent_info, list_agents
 from .published.openapi import openapi
 from .published.routes import own_route, routes_of
+from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
 from .server import RESERVED, Authenticate, OnDisconnect, Server
+from .webhooks import Deliveries, Webhooks
 from .who.keys import ApiKeys
 
 Endpoint: TypeAlias = Callable[[Server, Request], Awaitable[Response]]
@@ -81,7 +84,8 @@ def serve(
             cancelled.
         ping: seconds of silence after which a stream says that it lives.
         drain: seconds for which runs under way are waited for when the process is told to end.
-        webhooks: which webhooks runs in the background may name, to be told of their end; None for none.
+        webhooks: which webhooks runs in the background may name, to be told of their end, and tasks of A2A; None for
+            none.
         mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
             `Agent` takes them. One that is risky needs a scope.
 
@@ -91,7 +95,13 @@ def serve(
     """
     if not isinstance(agency, Agency):
         raise DefinitionError(f"serve takes an Agency, not {type(agency).__name__}")
-    define("serve", drain=(drain, WAIT))
+    define(
+        "serve",
+        drain=(drain, WAIT),
+        ping=(ping, SECONDS),
+        body_limit=(body_limit, COUNT),
+        on_disconnect=(on_disconnect, one_of(*get_args(OnDisconnect))),
+    )
     asked, door, till = _in_turn(authenticate), _door(limits), _till(agency, payments)
     server = Server(agency, asked, door, till, body_limit, on_disconnect, ping, drain)
     server.check()
@@ -103,8 +113,9 @@ def serve(
     deliveries = None if webhooks is None else Deliveries(agency, webhooks)
     if till is not None:
         server.also_waited_for.append(till.over)
-    if deliveries is not None:
-        server.also_waited_for.append(deliveries.over)
+    pushes = None if webhooks is None else Pushes(server, webhooks)
+    told = [one for one in (deliveries, pushes) if one is not None]
+    server.also_waited_for.extend(one.over for one in told)
 
     mcp = McpEndpoint(server, published(mcp_tools))
 
@@ -112,11 +123,11 @@ def serve(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
             async with AsyncExitStack() as stack:
-                if agency.system is None:
+                if agency.system is None or agency.stopping:  # which is started once, and says so
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
-                if deliveries is not None:
-                    await stack.enter_async_context(deliveries.running())
+                for hooks in told:
+                    await stack.enter_async_context(hooks.running())
                 for kept in (door, till):
                     if kept is not None:
                         stack.push_async_callback(kept.close)
@@ -130,7 +141,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server)]),
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},
@@ -205,6 +216,7 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
     """Paths that take what no other takes. Of those, some are known by another method, and some can be no agent's."""
     of_agent = _of_agent(endpoint)
 
+    @wraps(endpoint)
     async def found(server: Server, request: Request) -> Response:
         try:
             return await of_agent(server, request)
@@ -212,9 +224,9 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
             own = request.path_params["agent"] in RESERVED
             if refused.problem.code != ("unknown_agent" if own else "unknown_path"):
                 raise
-            others = [one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL]
-            if others:
-                allow = ", ".join(sorted({method for one in others for method in one.methods or ()}))
+            others = (one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL)
+            allow = ", ".join(sorted({method for one in others for method in getattr(one, "methods", ())}))
+            if allow:
                 return await _nothing_there(request, HTTPException(405, headers={"allow": allow}))
             if own:
                 return await _nothing_there(request, HTTPException(404))
@@ -224,6 +236,7 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
 
 
 def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
+    @wraps(endpoint)
     async def found(server: Server, request: Request) -> Response:
         return await endpoint(server, request, server.agent(request.path_params["agent"]))
 
@@ -241,9 +254,14 @@ class _Answered:
         server: whose it is.
         endpoint: answers.
         refusal: makes an answer of what went wrong.
+
+    Attributes:
+        summary: what it does, as its docstring begins.
     """
 
     def __init__(self, server: Server, endpoint: Endpoint, refusal: Refusal) -> None:
+        said = endpoint.func if isinstance(endpoint, partial) else endpoint
+        self.summary = " ".join((said.__doc__ or "").partition("\n\n")[0].split()).replace("``", "`")
         self._server = server
         self._endpoint = endpoint
         self._refusal = refusal

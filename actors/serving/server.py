@@ -122,6 +122,10 @@ class Server:
                 function.
         """
         for authenticate in self.authenticate:
+            if isinstance(authenticate, type):
+                raise DefinitionError(
+                    f"authenticate is what a class makes, not {authenticate.__name__} itself: call it"
+                )
             if not callable(authenticate):
                 raise DefinitionError(f"authenticate is a function, or several, not {type(authenticate).__name__}")
         for name in self.agency.agents:

@@ -12,6 +12,8 @@ from contextlib import aclosing
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from starlette.requests import Request
+
 from ..agents.errors import AgencyClosed, AgentError
 from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import KINDS, Cursor, Kind, RunText
@@ -63,6 +65,24 @@ class Place(NamedTuple):
         if not (colon and run and sent.isascii() and (sent.isdigit() if plus else True)) or len(sent) > 6:
             raise refuse(400, "invalid_event_id", f"{event_id!r:.100} is no event's id: give it as it came", RESUME)
         return cls(run, cursor, int(sent or 0), kind)
+
+
+def came_last(request: Request, stream: bool) -> str:
+    """The id of the event behind which a request goes on; empty for one that does not.
+
+    Args:
+        request: what was sent.
+        stream: whether it asks for a stream.
+
+    Raises:
+        Refused: it goes on with a stream, and asks for none: a second run would be begun.
+    """
+    id = request.headers.get(RESUME, "")
+    if id and not stream:
+        raise refuse(
+            400, "invalid_event_id", f"{RESUME} is for a stream that was cut: ask with `stream` for it", RESUME
+        )
+    return id
 
 
 async def events_of(

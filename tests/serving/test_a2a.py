@@ -55,6 +55,10 @@ def says(text: str = "count", **options: Any) -> pb.SendMessageRequest:
     return pb.SendMessageRequest(message=message, configuration=configuration)
 
 
+def closing(stream: Any) -> Any:
+    return aclosing(stream)
+
+
 async def sent(client: Client, request: pb.SendMessageRequest) -> list[pb.StreamResponse]:
     return [event async for event in client.send_message(request)]
 
@@ -185,7 +189,7 @@ async def test_a_task_that_is_under_way_is_followed_by_others_and_cancelled(bind
             (response,) = await sent(other, begun)
         task = response.task
         assert task.status.state in (State.TASK_STATE_SUBMITTED, State.TASK_STATE_WORKING)
-        async with aclosing(client.subscribe(pb.SubscribeToTaskRequest(id=task.id))) as following:
+        async with closing(client.subscribe(pb.SubscribeToTaskRequest(id=task.id))) as following:
             first = await anext(following)
             assert first.task.id == task.id
             cancelled = await client.cancel_task(pb.CancelTaskRequest(id=task.id))
@@ -202,13 +206,13 @@ async def test_whoever_comes_back_to_a_task_is_given_all_that_is_said() -> None:
     gates = {(0, 2): asyncio.Event()}
     async with served(Agency(Agent("A"), model=speaker(gates=gates))) as it, connected(it) as client:
         events = []
-        async with aclosing(client.send_message(says())) as stream:
+        async with closing(client.send_message(says())) as stream:
             async for event in stream:
                 events.append(event)
                 if event.artifact_update.artifact.parts:
                     break
         assert answer(folded(events)) in ("one ", "one two ")
-        async with aclosing(client.subscribe(pb.SubscribeToTaskRequest(id=events[0].task.id))) as following:
+        async with closing(client.subscribe(pb.SubscribeToTaskRequest(id=events[0].task.id))) as following:
             again = [await anext(following)]
             gates[(0, 2)].set()
             again += [event async for event in following]
@@ -220,7 +224,7 @@ async def test_a_client_that_leaves_ends_the_run_only_where_it_asks_for_that() -
         gates = {(0, 1): asyncio.Event()}
         agency = Agency(Agent("A"), model=speaker(gates=gates))
         async with served(agency, on_disconnect=left) as it, connected(it) as client:
-            async with aclosing(client.send_message(says())) as stream:
+            async with closing(client.send_message(says())) as stream:
                 run = (await anext(stream)).task.id
             handle = await agency.handle(run)
             if left == "continue":

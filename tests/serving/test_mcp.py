@@ -101,8 +101,8 @@ async def test_published_tools_are_called_by_themselves_and_know_who_calls(mode:
 
     heard: list[tuple[float, float | None, str | None]] = []
 
-    async def progress(at: float, total: float | None, message: str | None) -> None:
-        heard.append((at, total, message))
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, total, message))
 
     agency = Agency(Agent("A"), model=speaker(), deps=lambda caller: {caller.user: "abc"})
     async with served(agency, authenticate=who, mcp_tools=[whoami]) as it, connected(it, mode, "ada") as client:
@@ -110,7 +110,7 @@ async def test_published_tools_are_called_by_themselves_and_know_who_calls(mode:
         assert offered["whoami"].input_schema["properties"]["greeting"]["description"] == "how."
         assert offered["whoami"].annotations is not None
         assert offered["whoami"].annotations.destructive_hint is False
-        result = await client.call_tool("whoami", {"greeting": "hi"}, progress_callback=progress)
+        result = await client.call_tool("whoami", {"greeting": "hi"}, progress_callback=told)
         assert result.structured_content == {"total": 3}
         assert heard == [(0.5, 1.0, "hi ada"), (1.0, 1.0, "nearly")]
         wrong = await client.call_tool("whoami", {"greeting": 5})
@@ -167,13 +167,13 @@ async def test_progress_is_told_while_a_run_goes_on(mode: str) -> None:
 
     heard: list[str | None] = []
 
-    async def progress(at: float, total: float | None, message: str | None) -> None:
-        assert at == len(heard) + 1
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        assert progress == len(heard) + 1
         heard.append(message)
 
     script = ((ToolCall("c", "add", '{"a": 1, "b": 2}'),), ("3",))
     async with served(Agency(Agent("A", tools=[add]), model=speaker(script))) as it, connected(it, mode) as client:
-        await client.call_tool("ask_A", {"message": "add"}, progress_callback=progress)
+        await client.call_tool("ask_A", {"message": "add"}, progress_callback=told)
     assert heard[:2] == ["at work", "the model has answered"]
     assert "a tool has its result" in heard
 
@@ -319,7 +319,7 @@ class WithTasks(ClientExtension):
 
 async def plain(it: Served, method: str, params: dict[str, Any], user: str = "ada", *, tasks: bool = True) -> Any:
     """What comes of a request of 2026-07-28 that no client of the SDK's knows."""
-    capabilities = {"extensions": {TASKS: {}}} if tasks else {}
+    capabilities: dict[str, Any] = {"extensions": {TASKS: {}}} if tasks else {}
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": capabilities,

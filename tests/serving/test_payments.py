@@ -572,3 +572,21 @@ async def test_where_nobody_ends_it_the_look_for_what_is_left_ends_with_the_agen
         assert (await client.post(PATH, json=BODY)).status_code == 200  # as if mounted: its own lifespan is not run
     await eventually(lambda: app.state.server.till._sweeper.done(), "its end")
     assert "payments left over" not in caplog.text
+
+
+async def test_other_agents_and_programs_are_answered_only_if_they_pay() -> None:
+    call = {"name": "ask_Poet", "arguments": {"message": "a poem"}}
+    mcp = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    accept = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
+    says = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "a poem"}]}}
+    async with facilitator() as bank:
+        agency = poet()
+        async with served(agency, payments=bank.payments()) as at, at.client() as client:
+            answers = [
+                await client.post("/mcp", json=mcp, headers=accept),
+                await client.post("/a2a/Poet/message:send", json=says, headers={"a2a-version": "1.0"}),
+            ]
+            for answer in answers:
+                assert "pay" in answer.text
+                assert "one two three" not in answer.text
+            assert not await agency.conversations()

@@ -112,8 +112,9 @@ def handoff(
     """Offer an agent's model a handoff as a tool of its own.
 
     Args:
-        target: an agent or its name, a `Pipeline`, a `Responder` (`RemoteAgent`, `WebhookTarget`, `FanOutTarget`, one
-            of one's own), or the address ``https://…/v1`` of a remote agent, which is called after its host.
+        target: an agent or its name, a `Pipeline`, a `Responder` (`RemoteAgent`, `A2AAgent`, `WebhookTarget`,
+            `FanOutTarget`, one of one's own), or the address ``https://…/v1`` of a remote agent, or
+            ``a2a+https://…`` of one that speaks Agent2Agent (`A2AAgent`); it is called after its host.
             Another model is an agent with nothing but a name and a model.
         kind: ``delegate``: the answer comes back to the sender; ``transfer``: the target takes the conversation over.
         name: the tool's name; ``delegate_to_…`` or ``transfer_to_…`` by default.
@@ -151,9 +152,7 @@ def handoff(
     if callable(target) or not is_target(target):
         raise DefinitionError(f"a handoff is to an agent or by a function, not to {target!r:.80}")
     if isinstance(target, str) and "://" in target:
-        from .remote import remote_at  # not at the top: few need it
-
-        target = remote_at(target)
+        target = _target_at(target)
     target_name = target if isinstance(target, str) else target.name
     about = description or ("" if isinstance(target, str) else target.description)
     define("a handoff", target=(target_name, AGENT_NAME))
@@ -250,3 +249,14 @@ def summarizer_of(sender: str, model: bool | str) -> str:
     """
     of_model = "" if isinstance(model, bool) else re.sub(r"[^A-Za-z0-9_-]+", "_", f"-{model.rpartition('/')[2]}")
     return f"{sender}-summary{of_model}"
+
+
+def _target_at(url: str) -> Target:
+    """The agent at an address, of whichever protocol. Few need them: they are not imported at the top."""
+    if url.startswith("a2a+"):
+        from .a2a import a2a_at
+
+        return a2a_at(url)
+    from .remote import remote_at
+
+    return remote_at(url)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
 
-_KEY = Wish(f"{SENDABLE_KEY}; or none", lambda given: TEXT.fits(given) and (not given or is_key(given)))
+KEY = Wish(f"{SENDABLE_KEY}; or none", lambda given: TEXT.fits(given) and (not given or is_key(given)))
 
 
 class RemoteAgent(HttpTarget):
@@ -53,7 +53,7 @@ class RemoteAgent(HttpTarget):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__("remote agent", name, url, description, timeout, transport)
-        define(f"remote agent {name}", model=(model, TEXT), api_key=(api_key, _KEY))
+        define(f"remote agent {name}", model=(model, TEXT), api_key=(api_key, KEY))
         self._url = url.rstrip("/") + "/chat/completions"
         self._model = model or name
         self._key = api_key
@@ -92,5 +92,9 @@ class RemoteAgent(HttpTarget):
 
 def remote_at(url: str) -> RemoteAgent:
     """The remote agent at an address, called after its host."""
-    name = re.sub(r"[^A-Za-z0-9]+", "_", host_of(url)).strip("_")[:40] or "remote"
-    return RemoteAgent(name, url, description=f"An agent at {host_of(url)}.")
+    return RemoteAgent(name_at(url), url, description=f"An agent at {host_of(url)}.")
+
+
+def name_at(url: str) -> str:
+    """What an agent at an address is called."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", host_of(url)).strip("_")[:40] or "remote"

@@ -15,13 +15,14 @@ from .messages import INPUT_MODES, OUTPUT_MODES
 BEARER: Final = "bearer"
 
 
-def card_of(server: Server, name: str, base: str) -> pb.AgentCard:
+def card_of(server: Server, name: str, base: str, *, pushes: bool) -> pb.AgentCard:
     """An agent's card.
 
     Args:
         server: whose agent.
         name: its name.
         base: the server's address, without a slash at its end.
+        pushes: whether webhooks are told of tasks.
     """
     agent = server.agency.agents[name]
     url = f"{base}/a2a/{quote(name, safe='')}"
@@ -35,7 +36,7 @@ def card_of(server: Server, name: str, base: str) -> pb.AgentCard:
         description=agent.description or f"The agent {name}.",
         version=_version(),
         supported_interfaces=interfaces,
-        capabilities=pb.AgentCapabilities(streaming=True, push_notifications=False, extended_agent_card=False),
+        capabilities=pb.AgentCapabilities(streaming=True, push_notifications=pushes, extended_agent_card=False),
         default_input_modes=INPUT_MODES,
         default_output_modes=OUTPUT_MODES,
         skills=_skills(agent),
@@ -48,10 +49,9 @@ def card_of(server: Server, name: str, base: str) -> pb.AgentCard:
 
 
 def _skills(agent: Agent) -> list[pb.AgentSkill]:
-    """What it is there for, and its skills that everybody may use."""
+    """What it is there for. Its tools and what else it uses are its own affair."""
     description = agent.description or f"Ask {agent.name}."
-    own = pb.AgentSkill(id=agent.name, name=agent.name, description=description, tags=["agent"])
-    return [own]
+    return [pb.AgentSkill(id=agent.name, name=agent.name, description=description, tags=["agent"])]
 
 
 def _version() -> str:

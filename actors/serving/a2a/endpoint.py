@@ -20,6 +20,7 @@ from ..problems import Problem, problem_of, refuse
 from ..requests import as_object, read_body
 from ..server import Server
 from .paths import CALLER, CARD, OLD_CARD
+from .push import Pushes
 
 if TYPE_CHECKING:
     from starlette.routing import Router
@@ -38,9 +39,14 @@ _STATUS: Final = {
 logger = logging.getLogger("callboard")
 
 
-def a2a(server: Server) -> list[BaseRoute]:
-    """The routes of the protocol."""
-    endpoint = A2aEndpoint(server)
+def a2a(server: Server, pushes: Pushes | None) -> list[BaseRoute]:
+    """The routes of the protocol.
+
+    Args:
+        server: whose agents.
+        pushes: tells webhooks of tasks; None where none are told.
+    """
+    endpoint = A2aEndpoint(server, pushes)
     return [
         *(Route(path, endpoint.card, methods=["GET"]) for path in (CARD, OLD_CARD)),
         *(Route(f"/a2a/{{agent}}{path}", endpoint.card, methods=["GET"]) for path in (CARD, OLD_CARD)),
@@ -54,10 +60,12 @@ class A2aEndpoint:
 
     Args:
         server: whose agents.
+        pushes: tells webhooks of tasks.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, pushes: Pushes | None) -> None:
         self._server = server
+        self._pushes = pushes
         self._routers: dict[str, Router] = {}
 
     async def card(self, request: Request) -> Response:
@@ -70,7 +78,7 @@ class A2aEndpoint:
                 if agent not in server.agency.open_to(caller):
                     raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
             sdk = await in_thread(_import)
-            body = sdk.card_body(server, agent, str(request.base_url).rstrip("/"))
+            body = sdk.card_body(server, agent, str(request.base_url).rstrip("/"), pushes=self._pushes is not None)
         except Exception as error:
             return self._refused(error, request.scope)
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:32]
@@ -103,7 +111,7 @@ class A2aEndpoint:
         router = self._routers.get(agent)
         if router is None:
             sdk = await in_thread(_import)
-            router = self._routers[agent] = sdk.routes_of(self._server, agent)
+            router = self._routers[agent] = sdk.routes_of(self._server, agent, self._pushes)
         return router
 
     def _refused(self, error: Exception, scope: Scope, *, rpc: bool = False) -> Response:

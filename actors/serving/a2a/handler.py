@@ -32,12 +32,13 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
 from ...journal.errors import JournalError
 from ..problems import Refused
-from ..runs import KEY, Asked, begin, cancel_soon, leaving, problem_of_end, run_of
+from ..runs import KEY, Asked, begin, cancel_soon, headers_of, leaving, problem_of_end, run_of
 from ..server import OnDisconnect, Server
 from ..waiting import noticed, until_asked, waiting_for
 from .errors import as_error, not_mine
 from .listing import tasks_of
 from .messages import asked
+from .push import Pushes, config_of
 from .tasks import MESSAGE_ID, OVER, Updates, end_of, snapshot, typed_value, waits
 
 YES: Final = re.compile(r"\s*(?:yes|ok|okay|approve|approved|confirm|confirmed|allow)[\s.!]*", re.IGNORECASE)
@@ -55,11 +56,13 @@ class Runs(RequestHandler):
     Args:
         server: whose it is.
         agent: its name.
+        pushes: tells webhooks of tasks; None where none are told.
     """
 
-    def __init__(self, server: Server, agent: str) -> None:
+    def __init__(self, server: Server, agent: str, pushes: Pushes | None) -> None:
         self._server = server
         self._agent = agent
+        self._pushes = pushes
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -116,23 +119,38 @@ class Runs(RequestHandler):
         self, params: pb.SendMessageRequest, context: ServerCallContext, caller: Caller, *, stream: bool
     ) -> RunHandle:
         message = params.message
+        hook: pb.TaskPushNotificationConfig | None = None
         if params.configuration.HasField("task_push_notification_config"):
-            raise PushNotificationNotSupportedError()
+            hook = params.configuration.task_push_notification_config
+            self._told_by_push(hook)
         if message.task_id:
             handle = await self._found(message.task_id, caller)
             if message.context_id and message.context_id != handle.conversation:
                 raise InvalidParamsError("message.contextId is not that of the task that message.taskId names")
             await self._told(handle, message, caller)
+            if hook is not None:
+                await self._hooked(handle, hook)
             return handle
         headers: Mapping[str, str] = context.state.get("headers", {})
         body = {"message": MessageToDict(message)}
-        about = Asked(self._agent, caller, (asked(message),), body, headers.get(KEY, ""), stream)
+        about = Asked(
+            self._agent,
+            caller,
+            (asked(message),),
+            body,
+            headers.get(KEY, ""),
+            stream,
+            connection=context.state["request"],
+        )
         conversation = message.context_id or (run_of(about) if about.key else uuid.uuid4().hex)
         about = replace(about, options={"conversation": conversation, "metadata": {MESSAGE_ID: message.message_id}})
         try:
-            return await begin(self._server, about)
+            handle = await begin(self._server, about)
         except _OURS as error:
             raise as_error(error) from error
+        if hook is not None:
+            await self._hooked(handle, hook)
+        return handle
 
     async def _told(self, handle: RunHandle, message: pb.Message, caller: Caller) -> None:
         """Tell a task that is under way: what it waits for, or something more."""
@@ -237,6 +255,7 @@ class Runs(RequestHandler):
                     if isinstance(item, RunRecord) and item.type == "ended":
                         ended = True
                         if item.data["error"] is None:
+                            await headers_of(self._server, handle)
                             text = item.data["text"]
                             yield updates.answer(text, typed_value(self._server, handle, text))
                         yield updates.status(end_of(handle, item, await problem_of_end(handle)))
@@ -276,31 +295,79 @@ class Runs(RequestHandler):
                     asking.cancel()
                     await asyncio.gather(following, asking, return_exceptions=True)
 
-    # -- what is not served --------------------------------------------------------------------------------------------
+    # -- webhooks ------------------------------------------------------------------------------------------------------
 
+    @validate_request_params
     async def on_create_task_push_notification_config(
         self, params: pb.TaskPushNotificationConfig, context: ServerCallContext
     ) -> pb.TaskPushNotificationConfig:
-        """Refused."""
-        raise PushNotificationNotSupportedError()
+        """Have a webhook told of a task that is under way."""
+        self._told_by_push(params)
+        handle = await self._found(params.task_id, caller_of(context))
+        if await handle.status() in ("ended", "failed"):
+            raise UnsupportedOperationError(f"task {handle.id} is over: there is nothing to be told")
+        return await self._hooked(handle, params)
 
+    @validate_request_params
     async def on_get_task_push_notification_config(
         self, params: pb.GetTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> pb.TaskPushNotificationConfig:
-        """Refused."""
-        raise PushNotificationNotSupportedError()
+        """A webhook of a task."""
+        for found in await self._hooks(params.task_id, context):
+            if found.id == params.id:
+                return found
+        raise TaskNotFoundError(f"task {params.task_id:.100} has no webhook {params.id:.100}, or it was told the end")
 
+    @validate_request_params
     async def on_list_task_push_notification_configs(
         self, params: pb.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
     ) -> pb.ListTaskPushNotificationConfigsResponse:
-        """Refused."""
-        raise PushNotificationNotSupportedError()
+        """All webhooks of a task that have not been told its end."""
+        return pb.ListTaskPushNotificationConfigsResponse(configs=await self._hooks(params.task_id, context))
 
+    @validate_request_params
     async def on_delete_task_push_notification_config(
         self, params: pb.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> None:
-        """Refused."""
-        raise PushNotificationNotSupportedError()
+        """Tell one no more."""
+        pushes, names = self._told_by_push(), {one.id for one in await self._hooks(params.task_id, context)}
+        if params.id in names:
+            try:
+                await pushes.remove(params.task_id, params.id)
+            except _OURS as error:
+                raise as_error(error) from error
+
+    def _told_by_push(self, given: pb.TaskPushNotificationConfig | None = None) -> Pushes:
+        """What tells webhooks; one that is given is looked at.
+
+        Raises:
+            PushNotificationNotSupportedError: nothing does.
+            InvalidParamsError: it may not be told.
+        """
+        if self._pushes is None:
+            raise PushNotificationNotSupportedError()
+        if given is not None:
+            try:
+                self._pushes.check(given.url)
+            except Refused as error:
+                raise as_error(error) from error
+        return self._pushes
+
+    async def _hooked(self, handle: RunHandle, given: pb.TaskPushNotificationConfig) -> pb.TaskPushNotificationConfig:
+        try:
+            return await self._told_by_push().create(handle.id, given)
+        except _OURS as error:
+            raise as_error(error) from error
+
+    async def _hooks(self, task: str, context: ServerCallContext) -> list[pb.TaskPushNotificationConfig]:
+        pushes = self._told_by_push()
+        handle = await self._found(task, caller_of(context))
+        try:
+            return [config_of(about) for about in await pushes.listed(handle.id)]
+        except _OURS as error:
+            raise as_error(error) from error
+
+    # -- what is not served --------------------------------------------------------------------------------------------
 
     async def on_get_extended_agent_card(
         self, params: pb.GetExtendedAgentCardRequest, context: ServerCallContext

@@ -14,6 +14,7 @@ from ..server import Server
 from .card import card_of
 from .handler import Runs
 from .paths import CALLER
+from .push import Pushes
 
 
 class _Context(ServerCallContextBuilder):
@@ -26,9 +27,9 @@ class _Context(ServerCallContextBuilder):
         )
 
 
-def routes_of(server: Server, agent: str) -> Router:
+def routes_of(server: Server, agent: str, pushes: Pushes | None) -> Router:
     """Where an agent is asked: JSON-RPC at its root, and REST."""
-    handler, context = Runs(server, agent), _Context()
+    handler, context = Runs(server, agent, pushes), _Context()
     return Router(
         [
             *create_jsonrpc_routes(handler, "/", context, enable_v0_3_compat=True),
@@ -38,7 +39,7 @@ def routes_of(server: Server, agent: str) -> Router:
     )
 
 
-def card_body(server: Server, agent: str, base: str) -> dict[str, object]:
+def card_body(server: Server, agent: str, base: str, *, pushes: bool) -> dict[str, object]:
     """An agent's card as it is sent: with the fields of 0.3 besides."""
-    found: dict[str, object] = agent_card_to_dict(card_of(server, agent, base))
+    found: dict[str, object] = agent_card_to_dict(card_of(server, agent, base, pushes=pushes))
     return found

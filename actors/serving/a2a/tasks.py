@@ -15,7 +15,7 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.cursor import RunText
 from ...agents.runs.reading.progress import RunRecord
 from ..problems import Problem
-from ..runs import problem_of_end
+from ..runs import headers_of, problem_of_end
 from ..server import Server
 from ..waiting import in_words, waiting_for
 from .messages import said, tells, value_of
@@ -56,6 +56,7 @@ async def snapshot(server: Server, handle: RunHandle, caller: Caller) -> tuple[p
     last = records[-1] if records else None
     if last is not None and last.type == "ended":
         if last.data["error"] is None:
+            await headers_of(server, handle)
             task.artifacts.append(artifact(last.data["text"], typed_value(server, handle, last.data["text"])))
         task.status.CopyFrom(end_of(handle, last, await problem_of_end(handle)))
     elif status == "waiting":

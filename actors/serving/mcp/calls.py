@@ -9,6 +9,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 import mcp_types as types
@@ -25,7 +26,7 @@ from ...agents.caller import Caller
 from ...agents.errors import AgencyClosed, AgentError, DefinitionError
 from ...agents.runs.handle import RunHandle
 from ..problems import Refused, problem_of, refuse
-from ..runs import Asked, begin, cancel_soon, leaving
+from ..runs import Asked, begin, cancel_soon, headers_of, leaving
 from ..server import OnDisconnect, Server
 from ..waiting import until_asked
 from .approvals import decide, requests_of
@@ -109,7 +110,7 @@ class Calls:
             await decide(agency, handle, params.input_responses, caller)
         else:
             asked = _asked(agent, arguments, caller, _name_of(context, context.request_id, caller))
-            handle = await begin(self._server, asked)
+            handle = await begin(self._server, replace(asked, connection=context.request))
         if has_tasks(context):
             return await created(handle)
         try:
@@ -120,7 +121,7 @@ class Calls:
             raise
         except AgencyClosed:
             raise
-        except (AgentError, DefinitionError) as error:
+        except (AgentError, DefinitionError, Refused) as error:
             return of_problem(problem_of(error, handle.id))
 
     def _when_left(self, context: Context) -> OnDisconnect:
@@ -155,6 +156,7 @@ class Calls:
                 if asked:
                     return types.InputRequiredResult(input_requests=requests_of(asked), request_state=handle.id)
             answer = await answering
+            await headers_of(self._server, handle)
             if telling is not None:
                 await telling
             return of_answer(answer, typed=typed)

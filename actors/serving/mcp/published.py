@@ -35,6 +35,8 @@ def published(tools: Iterable[Any]) -> ToolRegistry:
                 f"mcp_tools: {tool.name!r} is risky, and everybody may call it: give it a scope, or risk='safe' if it "
                 "is, or have an agent use it"
             )
+        if tool.price is not None:
+            raise DefinitionError(f"mcp_tools: {tool.name!r} has a price, which is taken in runs: have an agent use it")
         if "autonomous" in tool.approval:
             raise DefinitionError(f"mcp_tools: {tool.name!r} always waits for a person: have an agent use it")
     return registry

@@ -20,7 +20,8 @@ from ...agents.caller import Caller
 from ...agents.errors import AgencyClosed, AgentError, DefinitionError, RunCancelled
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
-from ..problems import problem_of
+from ..problems import Refused, problem_of
+from ..runs import headers_of
 from ..server import Server
 from ..waiting import waiting_for
 from .approvals import decide, requests_of
@@ -163,11 +164,12 @@ async def _end_of(server: Server, handle: RunHandle) -> dict[str, Any]:
     agent = server.agency.agents.get(handle.agent)
     try:
         answer = await handle.answer()
+        await headers_of(server, handle)
     except RunCancelled as error:
         return {"status": "cancelled", "statusMessage": str(error)}
     except AgencyClosed as error:
         raise as_error(error) from error
-    except AgentError as error:
+    except (AgentError, Refused) as error:
         return {"status": "completed", "result": _dumped(of_problem(problem_of(error, handle.id)))}
     typed = agent is not None and agent.output is not None
     return {"status": "completed", "result": _dumped(of_answer(answer, typed=typed))}

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..server import Server
+from ..webhooks import Deliveries
 from .approvals import approve, deny, list_approvals
 from .conversations import (
     delete_conversation,
@@ -21,7 +22,6 @@ from .conversations import (
 )
 from .health import healthz, readyz
 from .runs import cancel_run, get_run, run_events, start_run
-from .webhooks import Deliveries
 
 Operation: TypeAlias = tuple[str, Callable[[Server, Request], Awaitable[Response]], str]
 """A path, what answers there, and the method."""

@@ -20,9 +20,9 @@ from ..runs import KEY, Asked, begin, headers_of, run_of
 from ..server import Server
 from ..sse import COME_BACK, Event, EventStream
 from ..streams import RESUME
+from ..webhooks import Deliveries
 from . import plain
 from .problem_json import body_of, problem_body, query_of
-from .webhooks import Deliveries
 
 _OVER: Final = ("ended", "failed")
 

@@ -2,6 +2,8 @@
 
 What is to be told is a stream of the journal (``serving.webhook:RUN``), written before the run is, and deleted once it
 was told. Its owner is the process that tells; where that has died, another one finds the stream abandoned.
+
+A protocol that tells more than the end, in words of its own, makes `Deliveries` of its own.
 """
 
 from __future__ import annotations
@@ -9,24 +11,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ....providers.checks import COUNT, SOME_SECONDS
-from ....providers.wire.limits import retry_after
-from ....tools.builtin.addresses import check_peer, pinned
-from ....tools.builtin.web import tls_context
-from ....tools.errors import FetchFailed
-from ...agents.agency import Agency
-from ...agents.errors import AgencyClosed, AgentError, DefinitionError, UnknownRun
-from ...agents.handoffs.signing import key_of, sign_webhook
-from ...agents.runs.handle import RunHandle
-from ...agents.wishes import define
-from ...journal.errors import JournalError, StreamOwned
-from ...journal.store import Stream, at_hand
-from ..problems import problem_of, refuse
+from ...providers.checks import COUNT, SOME_SECONDS
+from ...providers.wire.limits import retry_after
+from ...tools.builtin.addresses import check_peer, pinned
+from ...tools.builtin.web import tls_context
+from ...tools.errors import FetchFailed
+from ..agents.agency import Agency
+from ..agents.errors import AgencyClosed, AgentError, DefinitionError, UnknownRun
+from ..agents.handoffs.signing import key_of, sign_webhook
+from ..agents.runs.handle import RunHandle
+from ..agents.wishes import define
+from ..journal.errors import JournalError, StreamOwned
+from ..journal.store import Stream, at_hand
+from .problems import problem_of, refuse
 
 if TYPE_CHECKING:
     import httpx
@@ -100,14 +102,41 @@ class Webhooks:
         )
 
 
-class _Telling:
-    """One run whose end is to be told."""
+class Notice(NamedTuple):
+    """What a webhook is told.
 
-    def __init__(self, run: str, url: str, failed: int, stream: Stream) -> None:
-        self.run = run
-        self.url = url
-        self.failed = failed
+    Args:
+        id: the same each time that it is told.
+        body: JSON.
+        headers: sent along.
+    """
+
+    id: str
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+class _Telling:
+    """One webhook that is told of a run.
+
+    Args:
+        key: behind the prefix in the name of its stream.
+        events: of the stream; the first says what is to be told, and to whom.
+        stream: its own.
+    """
+
+    def __init__(self, key: str, events: Sequence[Mapping[str, Any]], stream: Stream) -> None:
+        self.key = key
+        self.about = events[0]
+        self.run = str(self.about["run"])
+        self.url = str(self.about["url"])
         self.stream = stream
+        self.told = ""
+        """The id of the last notice that was heard."""
+        self.failed = 0
+        for event in events[1:]:
+            self.told = str(event.get("told", self.told))
+            self.failed = self.failed + 1 if "failed" in event else 0
         self.rests = asyncio.Event()
         """Set while there is nothing to be waited for: it was told, or is to be told again later."""
         self.task: asyncio.Task[None] | None = None
@@ -120,6 +149,8 @@ class Deliveries:
         agency: whose runs.
         settings: which may be named, and how they are told.
     """
+
+    prefix = PREFIX
 
     def __init__(self, agency: Agency, settings: Webhooks) -> None:
         self._agency = agency
@@ -168,22 +199,35 @@ class Deliveries:
             Refused: the webhook may not be named.
             JournalError: it could not be written.
         """
-        self.check(url)
-        if run in self._at_work:
+        await self._write(run, {"run": run, "url": url})
+
+    async def _write(self, key: str, about: Mapping[str, Any]) -> None:
+        self.check(str(about["url"]))
+        if key in self._at_work:
             return
         try:
-            stream = await at_hand(self._agency.journal.open(PREFIX + run))
+            stream = await at_hand(self._agency.journal.open(self.prefix + key))
         except StreamOwned:
             return
         if not stream.version:
-            await at_hand(stream.append(({"run": run, "url": url},), unfinished=True))
-        self._at_work[run] = _Telling(run, url, 0, stream)
+            await at_hand(stream.append((about,), unfinished=True))
+        self._at_work[key] = _Telling(key, (about,), stream)
+
+    async def notices(self, handle: RunHandle, about: Mapping[str, Any], told: str) -> AsyncGenerator[Notice]:
+        """What is told of a run: here its end.
+
+        Args:
+            handle: the run.
+            about: what was written down of the webhook.
+            told: the id of the last one that was heard; empty for none.
+        """
+        yield Notice(handle.id, json.dumps(await _end_of(handle), separators=(",", ":")).encode())
 
     async def withdraw(self, run: str) -> None:
         """There will be no such run."""
         telling = self._at_work.pop(run, None)
         if telling is not None and telling.task is None:
-            await at_hand(self._agency.journal.delete(PREFIX + run))
+            await at_hand(self._agency.journal.delete(self.prefix + run))
 
     async def begin(self, run: str, url: str) -> None:
         """Tell once the run has ended, which there is now.
@@ -194,7 +238,7 @@ class Deliveries:
         telling = self._at_work.get(run)
         if telling is not None:
             self._start(telling)
-        elif not await at_hand(self._agency.journal.headers(prefix=PREFIX + run, limit=1)):
+        elif not await at_hand(self._agency.journal.headers(prefix=self.prefix + run, limit=1)):
             # It was expected before, by a process that died; another one found that there was no such run.
             await self.expect(run, url)
             self._start(self._at_work[run])
@@ -225,9 +269,9 @@ class Deliveries:
 
     async def _take_up(self) -> None:
         journal = self._agency.journal
-        for header in await at_hand(journal.headers(prefix=PREFIX, unfinished=True, abandoned=True)):
-            run = header.name.removeprefix(PREFIX)
-            if run in self._at_work or header.damaged:
+        for header in await at_hand(journal.headers(prefix=self.prefix, unfinished=True, abandoned=True)):
+            key = header.name.removeprefix(self.prefix)
+            if key in self._at_work or header.damaged:
                 continue
             try:
                 stream = await at_hand(journal.open(header.name))
@@ -237,28 +281,28 @@ class Deliveries:
             if not events:
                 await at_hand(journal.delete(header.name))
                 continue
-            failed = sum("failed" in event for event in events)
-            self._at_work[run] = telling = _Telling(run, str(events[0]["url"]), failed, stream)
+            self._at_work[key] = telling = _Telling(key, events, stream)
             self._start(telling)
 
     async def _tell(self, telling: _Telling) -> None:
         """Wait for the end, and tell it until it was heard. What is not over when the agency stops, others find."""
         try:
             there = await self._told(telling)
-            await at_hand(self._agency.journal.delete(PREFIX + telling.run))
+            await at_hand(self._agency.journal.delete(self.prefix + telling.key))
         except (AgencyClosed, JournalError) as error:
             there = True
             logger.debug("the webhook of run %s is told by others: %s", telling.run, error)
         finally:
             telling.rests.set()
-            self._at_work.pop(telling.run, None)
+            self._at_work.pop(telling.key, None)
             with suppress(JournalError):
                 telling.stream.release()
         if not there:
             # Somebody may have asked for it again meanwhile, and have seen that its webhook is taken care of.
             with suppress(UnknownRun, AgencyClosed, JournalError):
                 await self._agency.handle(telling.run)
-                await self.begin(telling.run, telling.url)
+                await self._write(telling.key, telling.about)
+                self._start(self._at_work[telling.key])
 
     async def _told(self, telling: _Telling) -> bool:
         """Returns whether there is such a run; if so, there is no more to be done."""
@@ -266,9 +310,19 @@ class Deliveries:
             handle = await self._agency.handle(telling.run)
         except UnknownRun:  # whoever was to begin it died before, or it was released
             return False
-        body = json.dumps(await _end_of(handle), separators=(",", ":")).encode()
+        async with aclosing(self.notices(handle, telling.about, telling.told)) as notices:
+            heard = ""
+            async for notice in notices:
+                if heard:
+                    await at_hand(telling.stream.append(({"told": heard},)))
+                if not await self._heard(telling, notice):
+                    break
+                heard, telling.failed = notice.id, 0
+        return True
+
+    async def _heard(self, telling: _Telling, notice: Notice) -> bool:
         while telling.failed < self._settings.attempts:
-            why, wait = await self._sent(telling, body)
+            why, wait = await self._sent(telling, notice)
             if not why:
                 return True
             telling.failed += 1
@@ -279,14 +333,14 @@ class Deliveries:
                 await asyncio.sleep(min(LONGEST_WAIT, max(pause, wait or 0.0)))
                 telling.rests.clear()
         logger.warning("the webhook of run %s was not heard in %d attempts", telling.run, telling.failed)
-        return True
+        return False
 
-    async def _sent(self, telling: _Telling, body: bytes) -> tuple[str, float | None]:
+    async def _sent(self, telling: _Telling, notice: Notice) -> tuple[str, float | None]:
         """Tell it once; returns why it was not heard, empty where it was, and when to come back."""
         import httpx
 
         settings = self._settings
-        signed = sign_webhook(settings.secret, telling.run, body)
+        signed = sign_webhook(settings.secret, notice.id, notice.body)
         try:
             self.check(telling.url)  # what is allowed may have changed since
             client = await self._connected()
@@ -296,8 +350,8 @@ class Deliveries:
                     "POST",
                     httpx.URL(telling.url),
                     settings.private,
-                    content=body,
-                    headers={"content-type": "application/json", **signed},
+                    content=notice.body,
+                    headers={"content-type": "application/json", **notice.headers, **signed},
                 )
                 async with aclosing(await client.send(request, stream=True)) as response:
                     check_peer(response, httpx.URL(telling.url), settings.private)
@@ -316,7 +370,7 @@ class Deliveries:
         if self._client is None:
             import httpx
 
-            from ....tools.threads import in_thread
+            from ...tools.threads import in_thread
 
             tls = await in_thread(tls_context)
             self._client = httpx.AsyncClient(verify=tls, timeout=None, trust_env=False)
