@@ -271,9 +271,6 @@ class _Answered:
         request = Request(scope, receive, send)
         try:
             response = await self._endpoint(self._server, request)
-        except HTTPException as error:  # of a function that refuses as those of starlette do
-            problem = Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {})
-            response = self._refusal(problem)
         except (Exception, SystemExit) as error:
             problem = problem_of(error)
             if problem.code == "internal_error":
