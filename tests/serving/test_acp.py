@@ -90,7 +90,7 @@ class Editor:
 
 
 @asynccontextmanager
-async def agent(editor: Editor, journal: Path | None = None) -> AsyncIterator[tuple[Any, Any]]:
+async def agent(editor: Any, journal: Path | None = None) -> AsyncIterator[tuple[Any, Any]]:
     env = offline() | ({"JOURNAL": str(journal)} if journal else {})
     command = [sys.executable, "-m", "tests.serving.editor_program"]
     async with spawn_agent_process(cast("Any", editor), *command, env=env, cwd=ROOT, transport_kwargs=PATIENT) as found:
@@ -211,7 +211,7 @@ async def _never(*_: Any, **__: Any) -> Any:
 
 
 async def test_what_is_wrong_is_told_as_the_protocol_has_it(tmp_path: Path) -> None:
-    editor = Editor()
+    editor: Any = Editor()
     env = offline()
     command = [sys.executable, "-m", "tests.serving.editor_program"]
     async with spawn_agent_process(
@@ -291,7 +291,7 @@ async def test_lines_that_are_wrong_do_not_end_the_program(tmp_path: Path) -> No
 
 async def test_a_team_file_is_the_agent_of_an_editor(tmp_path: Path) -> None:
     (tmp_path / "team.yaml").write_text("agents:\n  Helper:\n    instructions: Be brief.\njournal: kept.db\n")
-    editor = Editor()
+    editor: Any = Editor()
     main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", main, "acp", "team.yaml"]
     async with spawn_agent_process(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
@@ -32,7 +33,7 @@ MOST_RUNS: Final = 32
 """Runs that one connection is told of at once."""
 
 MOST_APPROVALS: Final = 64
-"""Approvals that wait to be told of: those above are found by asking for them."""
+"""Approvals that wait to be told of: those before are found by asking for them."""
 
 INTRODUCTION: Final = 10.0
 """Seconds in which somebody must have said who they are."""
@@ -71,13 +72,13 @@ class Session:
         self._entrant = entrant
         self._sending = asyncio.Lock()
         self._watching: dict[str, asyncio.Task[None]] = {}
-        self._waiting: asyncio.Queue[ApprovalRequested] = asyncio.Queue(MOST_APPROVALS)
+        self._waiting: deque[ApprovalRequested] = deque(maxlen=MOST_APPROVALS)
+        self._telling: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Serve it until it is closed."""
         reading = asyncio.ensure_future(self._read())
-        telling = asyncio.ensure_future(self._tell_approvals())
         try:
             await asyncio.wait((reading, self._closing), return_when=asyncio.FIRST_COMPLETED)
             if reading.done() and (error := reading.exception()) is not None:
@@ -91,7 +92,7 @@ class Session:
         except WebSocketDisconnect:
             pass
         finally:
-            tasks = [reading, telling, *self._watching.values()]
+            tasks = [reading, *self._watching.values(), *([self._telling] if self._telling else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -266,14 +267,14 @@ class Session:
     def _heard(self, run: str, event: RunEvent) -> None:
         """What agents ask a person to which a run has handed work is in no record of it."""
         if isinstance(event, ApprovalRequested) and event.run != run:
-            with suppress(asyncio.QueueFull):
-                self._waiting.put_nowait(event)
+            self._waiting.append(event)
+            if self._telling is None or self._telling.done():
+                self._telling = asyncio.ensure_future(self._tell_approvals())
 
     async def _tell_approvals(self) -> None:
-        while True:
-            event = await self._waiting.get()
-            with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
-                await self._send({"type": "approval", **of_approval(event)})
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            while self._waiting:
+                await self._send({"type": "approval", **of_approval(self._waiting.popleft())})
 
     async def _send(self, message: Mapping[str, Any], id: Any = None) -> None:
         """Send a message; whoever is slow to take it is waited for.
