@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from ...providers.checks import COUNT, SECONDS, one_of
 from ..agents.agency import Agency
-from ..agents.errors import DefinitionError
+from ..agents.errors import AgencyClosed, DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .a2a.endpoint import a2a
@@ -121,9 +121,11 @@ def serve(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if agency.stopping:
+            raise AgencyClosed("this agency has stopped, and is not started again: serve a new one of the same agents")
         try:
             async with AsyncExitStack() as stack:
-                if agency.system is None or agency.stopping:  # which is started once, and says so
+                if agency.system is None:
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
                 for hooks in told:
@@ -270,8 +272,11 @@ class _Answered:
         """See ASGI."""
         request = Request(scope, receive, send)
         try:
+            self._server.check_loop()
             response = await self._endpoint(self._server, request)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, BaseExceptionGroup, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and self._server.draining:
+                error = AgencyClosed("the server stops: ask again, it is another one that answers")
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)

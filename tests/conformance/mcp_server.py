@@ -144,7 +144,7 @@ class Model(Actor):
         if "fail" in text:
             raise RuntimeError("it fails, as it should")
         if asked.role == "tool" or "compute" in text:
-            return Completion(Said("assistant", "Done."))
+            return Completion(Said("assistant", "Done."), "stop")
         calls = tuple(ToolCall(f"c{each}", "erase", json.dumps({"name": f"x{each}"})) for each in range(_inputs(text)))
         return Completion(Said("assistant", "", calls), "tool_calls")
 

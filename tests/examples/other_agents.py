@@ -33,7 +33,7 @@ def clerk(request: Request) -> str:
 def concierge(request: Request) -> Completion:
     """What stands for the model of whoever asks the shop."""
     if request.messages[-1].role == "tool":
-        return Completion(Message("assistant", f"I have asked. {request.messages[-1].text}"))
+        return Completion(Message("assistant", f"I have asked. {request.messages[-1].text}"), "stop")
     call = ToolCall("1", "delegate_to_Shop", json.dumps({"message": "a table for two"}))
     return Completion(Message("assistant", "", (call,)), "tool_calls")
 
