@@ -125,7 +125,7 @@ def serve(
             raise AgencyClosed("this agency has stopped, and is not started again: serve a new one of the same agents")
         try:
             async with AsyncExitStack() as stack:
-                if agency.system is None or agency.stopping:  # which is started once, and says so
+                if agency.system is None:
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
                 for hooks in told:
@@ -274,9 +274,6 @@ class _Answered:
         try:
             self._server.check_loop()
             response = await self._endpoint(self._server, request)
-        except HTTPException as error:  # of a function that refuses as those of starlette do
-            problem = Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {})
-            response = self._refusal(problem)
         except (Exception, SystemExit, BaseExceptionGroup, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and self._server.draining:
                 error = AgencyClosed("the server stops: ask again, it is another one that answers")

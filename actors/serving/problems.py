@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
 
 from ...providers.errors import (
     AuthenticationFailed,
@@ -161,6 +164,8 @@ def problem_of(error: BaseException, run: str = "") -> Problem:
     """
     if isinstance(error, Refused):
         return error.problem
+    if isinstance(error, HTTPException):  # of a function that refuses as those of starlette do
+        return Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {}, run=run)
     if isinstance(error, QuotaExceeded):
         return Problem(429, "quota_exceeded", str(error), retry_after=error.retry_after, run=run)
     if isinstance(error, AgencyClosed):
@@ -189,6 +194,22 @@ def _of_failed(error: RunFailed, run: str) -> Problem:
                 return Problem(status, code, str(error), retry_after=retry, run=run)
         cause = cause.__cause__
     return Problem(500, "run_failed", str(error), run=run)
+
+
+def problem_body(problem: Problem) -> dict[str, Any]:
+    """A problem as RFC 9457 has it: ``code`` is for programs, ``detail`` for people, ``where`` names the field."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.message,
+    }
+    if problem.where:
+        body["where"] = problem.where
+    if problem.run:
+        body["run"] = problem.run
+    return body
 
 
 def is_run_error(error: BaseException) -> bool:

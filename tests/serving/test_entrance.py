@@ -85,7 +85,7 @@ def test_an_application_is_started_once_and_says_so() -> None:
     app = serve(helper())
     with TestClient(app) as client:
         assert client.get("/readyz").status_code == 200
-    with pytest.raises(AgencyClosed, match="started once"), TestClient(app):
+    with pytest.raises(AgencyClosed, match="not started again"), TestClient(app):
         pass
 
 

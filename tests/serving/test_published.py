@@ -96,6 +96,12 @@ async def sold() -> None:
     raise HTTPException(410, "sold out", {"x-when": "yesterday"})
 
 
+@http("/breaks/{how}")
+async def breaks(how: str) -> AsyncIterator[int]:
+    yield 1
+    raise {"fails": ValueError("a secret"), "exits": SystemExit(3), "sold": HTTPException(410, "sold out")}[how]
+
+
 class Open(BaseModel):
     model_config = ConfigDict(extra="allow")
     name: str
@@ -116,7 +122,7 @@ async def idle() -> None:
     raise ConversationIdle("nobody is there")
 
 
-ROUTES = [order, make, move, echo, upload, count, staff, nothing, fails, exits, sold, opened, maybe, idle]
+ROUTES = [order, make, move, echo, upload, count, staff, nothing, fails, exits, sold, breaks, opened, maybe, idle]
 
 
 @tool(risk="safe")
@@ -163,6 +169,7 @@ async def test_functions_of_skills_answer_below_their_agents_path() -> None:
     ("method", "path", "sent", "status", "code", "where"),
     [
         ("GET", "/Clerk/orders/x", {}, 400, "invalid_parameter", "number"),
+        ("GET", "/Clerk/orders/1?brief=true&brief=false", {}, 400, "invalid_parameter", "brief"),
         ("GET", "/Clerk/orders/1?bref=1", {}, 400, "unknown_parameter", "bref"),
         ("GET", "/Clerk/orders/1?brief=perhaps", {}, 400, "invalid_parameter", "brief"),
         ("POST", "/Clerk/orders", {"json": {"item": "tea", "count": 0}}, 400, "invalid_body", "body.count"),
@@ -231,6 +238,24 @@ async def test_what_is_not_there_is_told_in_the_shape_of_what_was_meant(
         got = await client.request(method, mount + path, json={})
         assert (got.status_code, got.json()["error"]["code"]) == (status, code), got.text
         assert ("allow" in got.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "detail"),
+    [
+        ("fails", 500, "the server failed: ValueError"),
+        ("exits", 500, "the server failed: SystemExit"),
+        ("sold", 410, "sold out"),
+    ],
+)
+async def test_a_stream_that_breaks_says_so_in_its_last_event(how: str, status: int, detail: str) -> None:
+    async with served(agency()) as it, it.client() as client:
+        value, problem = (await client.get(f"/Clerk/breaks/{how}")).text.strip().split("\n\n")
+        assert value == "data: 1"
+        name, data = problem.split("\n")
+        assert name == "event: problem"
+        said = json.loads(data.removeprefix("data: "))
+        assert (said["status"], said["detail"]) == (status, detail)
 
 
 async def test_what_a_body_may_have_besides_is_said_by_its_type() -> None:

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..problems import Problem, refuse
+from ..problems import Problem, problem_body, refuse
 from ..requests import as_object, read_body
 from ..server import Server
 
 KIND: Final = "application/problem+json"
-
-
-def problem_body(problem: Problem) -> dict[str, Any]:
-    """A problem as an object: ``code`` is for programs, ``detail`` for people, ``where`` names the field."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.message,
-    }
-    if problem.where:
-        body["where"] = problem.where
-    if problem.run:
-        body["run"] = problem.run
-    return body
 
 
 def problem_json(problem: Problem) -> Response:

@@ -15,14 +15,14 @@ from starlette.responses import JSONResponse, Response
 from ...agents.errors import AgencyClosed, AgentError, UnknownRun
 from ...agents.runs.handle import RunHandle
 from ...journal.errors import JournalError
-from ..problems import Refused, problem_of, refuse
+from ..problems import Refused, problem_body, problem_of, refuse
 from ..runs import KEY, Asked, begin, headers_of, run_of
 from ..server import Server
 from ..sse import COME_BACK, Event, EventStream
 from ..streams import RESUME
 from ..webhooks import Deliveries
 from . import plain
-from .problem_json import body_of, problem_body, query_of
+from .problem_json import body_of, query_of
 
 _OVER: Final = ("ended", "failed")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
@@ -21,12 +22,14 @@ from ....tools.signatures.schema import hints_of
 from ...agents.caller import Caller
 from ...agents.errors import DefinitionError
 from ...agents.skills.route import HttpRoute
-from ..problems import Refused, refuse
+from ..problems import Refused, problem_body, problem_of, refuse
 from ..requests import as_object, check_parts, read_body
 from ..server import Server
 from ..sse import Event, EventStream
 
 Place: TypeAlias = Literal["path", "query", "body", "request", "caller"]
+
+logger = logging.getLogger("callboard")
 
 MOST_SIGNATURES: Final = 4_096
 _SEVERAL: Final = (list, tuple, set, frozenset)
@@ -92,7 +95,7 @@ class HttpFunction:
         given = await self._arguments(server, request, caller, path)
         function = self._route.function
         if inspect.isasyncgenfunction(function):
-            return EventStream(server, _as_events(function(**given)))
+            return EventStream(server, _as_events(function(**given), request.url.path))
         if inspect.iscoroutinefunction(function):
             returned = await function(**given)
         else:
@@ -116,6 +119,8 @@ class HttpFunction:
                 given[name] = _fitting(parameter, path[name])
             elif parameter.place == "query":
                 values = request.query_params.getlist(name)
+                if len(values) > 1 and not parameter.several:
+                    raise refuse(400, "invalid_parameter", f"{name} stands {len(values)} times in the query", name)
                 if values:
                     given[name] = _fitting(parameter, values if parameter.several else values[-1])
                 elif parameter.required:
@@ -258,9 +263,15 @@ def as_response(returned: Any) -> Response:
     return JSONResponse(to_jsonable_python(returned), status)
 
 
-async def _as_events(values: AsyncGenerator[Any]) -> AsyncGenerator[Event]:
+async def _as_events(values: AsyncGenerator[Any], path: str) -> AsyncGenerator[Event]:
+    """Values as events; what goes wrong is told by a last one, ``problem``."""
     try:
         async for value in values:
             yield Event(value if isinstance(value, str) else to_jsonable_python(value))
+    except (Exception, SystemExit) as error:
+        problem = problem_of(error)
+        if problem.code == "internal_error":
+            logger.error("%s failed", path, exc_info=error)
+        yield Event(problem_body(problem), name="problem")
     finally:
         await values.aclose()
