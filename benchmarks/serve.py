@@ -83,10 +83,8 @@ class Served:
                 command, cwd=ROOT, env=environment, pass_fds=fds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
         stack.callback(self._end)
-        self._connection = self.connect()
         for stream in (False, True):
-            for _ in range(WARM):
-                self.ask(stream)
+            self.ask(stream, WARM)
 
     def _proxy(self, stack: ExitStack) -> list[str]:
         program = PEERS.parent / "litellm"
@@ -95,7 +93,12 @@ class Served:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         model = {"model": "openai/mock", "api_key": "none", "mock_response": "one two three"}
         config = Path(folder) / "config.yaml"
-        config.write_text(json.dumps({"model_list": [{"model_name": "Agent", "litellm_params": model}]}))
+        about = {
+            "model_list": [{"model_name": "Agent", "litellm_params": model}],
+            # Everybody may ask, as they may the others here; without it, it does not start.
+            "general_settings": {"dangerously_permit_weak_or_unset_master_key": True},
+        }
+        config.write_text(json.dumps(about))
         return [str(program), "--config", str(config), "--port", str(self.port), "--host", "127.0.0.1"]
 
     def _end(self) -> None:
@@ -124,9 +127,14 @@ class Served:
         )
         connection.sendall(head.encode() + body)
 
-    def ask(self, stream: bool) -> None:
+    def ask(self, stream: bool, times: int) -> None:
+        """Send requests, one after the other, over one connection: servers close those that wait for some seconds."""
+        with closing(self.connect()) as connection:
+            for _ in range(times):
+                self._ask(connection, stream)
+
+    def _ask(self, connection: socket.socket, stream: bool) -> None:
         """Send a request, and read its answer to the end."""
-        connection = self._connection
         self.send(connection, stream)
         got = b""
         while b"\r\n\r\n" not in got:
@@ -182,8 +190,7 @@ class Servers:
         """CPU of a request."""
         server = self[kind]
         before = server.cpu()
-        for _ in range(n):
-            server.ask(stream)
+        server.ask(stream, n)
         return Sample((server.cpu() - before) / n * 1e6, "µs")
 
     def apart(self, stream: bool, n: int) -> Sample:
@@ -207,9 +214,7 @@ class Servers:
     def kept(self, first: int, n: int) -> Sample:
         """How much memory grows over many requests."""
         server = Served(OURS, self._stack)
-        for _ in range(first):
-            server.ask(False)
+        server.ask(False, first)
         before = server.memory()
-        for _ in range(n - first):
-            server.ask(False)
+        server.ask(False, n - first)
         return Sample((server.memory() - before) / 1e6, "MB")

@@ -183,6 +183,32 @@ def serve(
 
 
 @app.command
+def acp(
+    team: Path,
+    /,
+    *,
+    folder: Path = Path(),
+    import_from: Path | None = None,
+    user: str | None = None,
+    tenant: str = "",
+) -> int:
+    """Be the agent of an editor that speaks the Agent Client Protocol, over stdin and stdout; the editor starts it.
+
+    Args:
+        team: the team file, or an llm.yaml: then one plain agent answers with its models.
+        folder: the folder that the team's file tools are confined to.
+        import_from: a folder to look in for the modules that the file names, such as its own.
+        user: whom it is for: whose memory and files the agents have. By default nobody is named.
+        tenant: the customer the user belongs to.
+    """
+    from .acp import acp
+    from .team import look_in
+
+    look_in(import_from)
+    return acp(team, existing(folder), caller_of(user, tenant), _version())
+
+
+@app.command
 def init(folder: Path = Path(), /) -> int:
     """Write a small team to start from: team.yaml and the instructions of its two agents.
 

@@ -184,9 +184,9 @@ def _named(wanted: Wanted) -> Any:
                 f"--{option} is for a team file or an Agency; {wanted.what} is an application: "
                 f"give serve(agency, {option}=…) there"
             )
-    server = _server_of(found)
-    if server is not None and wanted.drain is not None:
-        server.drain = wanted.drain
+    if wanted.drain is not None:
+        for server in _servers_in(found):
+            server.drain = wanted.drain
     return found
 
 
@@ -216,6 +216,15 @@ def _server_of(app: Any) -> Server | None:
     return server if isinstance(server, Server) else None
 
 
+def _servers_in(app: Any) -> list[Server]:
+    """What is behind an application, and behind those that are mounted into it."""
+    server = _server_of(app)
+    if server is not None:
+        return [server]
+    mounted = (getattr(route, "app", None) for route in getattr(app, "routes", ()))
+    return [found for each in mounted for found in _servers_in(each)]
+
+
 async def _linger(hurried: Callable[[], bool], close_idle: Callable[[], object]) -> None:
     """An application of which nothing is known: what it has accepted, uvicorn waits for."""
     if not hurried():
@@ -241,8 +250,9 @@ def _check(wanted: Wanted) -> float:
         known = bool(wanted.authenticate and function_of(wanted.authenticate))
         how = f"write `journal: conversations.db` or `journal: postgresql://…` into {wanted.what}"
     else:
-        server = _server_of(_named(wanted))
-        kept = server is None or server.agency.durable
+        app = _named(wanted)
+        server = _server_of(app)
+        kept = all(each.agency.durable for each in _servers_in(app))
         known = server is None or bool(server.authenticate)
         how = "give the Agency journal='conversations.db' or 'postgresql://…'"
     if wanted.workers > 1 and not kept:

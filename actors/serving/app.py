@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Any, TypeAlias
+from functools import partial, wraps
+from typing import Any, TypeAlias, get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+from ...providers.checks import COUNT, SECONDS, one_of
 from ..agents.agency import Agency
-from ..agents.errors import DefinitionError
+from ..agents.errors import AgencyClosed, DefinitionError
 from ..agents.skills.route import METHODS
 from ..agents.wishes import WAIT, define
 from .a2a.endpoint import a2a
@@ -42,6 +43,7 @@ from .published.functions import http_function
 from .published.info import agent_info, list_agents
 from .published.openapi import openapi
 from .published.routes import own_route, routes_of
+from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
 from .server import RESERVED, Authenticate, OnDisconnect, Server
 from .webhooks import Deliveries, Webhooks
@@ -93,7 +95,13 @@ def serve(
     """
     if not isinstance(agency, Agency):
         raise DefinitionError(f"serve takes an Agency, not {type(agency).__name__}")
-    define("serve", drain=(drain, WAIT))
+    define(
+        "serve",
+        drain=(drain, WAIT),
+        ping=(ping, SECONDS),
+        body_limit=(body_limit, COUNT),
+        on_disconnect=(on_disconnect, one_of(*get_args(OnDisconnect))),
+    )
     asked, door, till = _in_turn(authenticate), _door(limits), _till(agency, payments)
     server = Server(agency, asked, door, till, body_limit, on_disconnect, ping, drain)
     server.check()
@@ -113,9 +121,11 @@ def serve(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if agency.stopping:
+            raise AgencyClosed("this agency has stopped, and is not started again: serve a new one of the same agents")
         try:
             async with AsyncExitStack() as stack:
-                if agency.system is None:
+                if agency.system is None or agency.stopping:  # which is started once, and says so
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
                 for hooks in told:
@@ -133,7 +143,7 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     app = Starlette(
-        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes)]),
+        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
         lifespan=lifespan,
         middleware=entrance(cors),
         exception_handlers={HTTPException: _nothing_there},
@@ -178,6 +188,8 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
     """
     return [
         _route(server, "/v1/chat/completions", partial(chat_completions, agent=None), "POST"),
+        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
+        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
         _route(server, "/v1/chat/completions/{completion}", get_completion, "GET"),
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
@@ -185,8 +197,6 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
         _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
         _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
-        _route(server, "/{agent}/chat/completions", _of_agent(chat_completions), "POST"),
-        *(_route(server, path, endpoint, method) for method, path, endpoint in ROUTES),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
         *protocols,
         _route(server, "/{agent}", _if_any(agent_info), "GET", refusal=problem_json),
@@ -208,6 +218,7 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
     """Paths that take what no other takes. Of those, some are known by another method, and some can be no agent's."""
     of_agent = _of_agent(endpoint)
 
+    @wraps(endpoint)
     async def found(server: Server, request: Request) -> Response:
         try:
             return await of_agent(server, request)
@@ -215,9 +226,9 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
             own = request.path_params["agent"] in RESERVED
             if refused.problem.code != ("unknown_agent" if own else "unknown_path"):
                 raise
-            others = [one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL]
-            if others:
-                allow = ", ".join(sorted({method for one in others for method in one.methods or ()}))
+            others = (one for one in request.app.routes if one.matches(request.scope)[0] is Match.PARTIAL)
+            allow = ", ".join(sorted({method for one in others for method in getattr(one, "methods", ())}))
+            if allow:
                 return await _nothing_there(request, HTTPException(405, headers={"allow": allow}))
             if own:
                 return await _nothing_there(request, HTTPException(404))
@@ -227,6 +238,7 @@ def _if_any(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> 
 
 
 def _of_agent(endpoint: Callable[[Server, Request, str], Awaitable[Response]]) -> Endpoint:
+    @wraps(endpoint)
     async def found(server: Server, request: Request) -> Response:
         return await endpoint(server, request, server.agent(request.path_params["agent"]))
 
@@ -244,9 +256,14 @@ class _Answered:
         server: whose it is.
         endpoint: answers.
         refusal: makes an answer of what went wrong.
+
+    Attributes:
+        summary: what it does, as its docstring begins.
     """
 
     def __init__(self, server: Server, endpoint: Endpoint, refusal: Refusal) -> None:
+        said = endpoint.func if isinstance(endpoint, partial) else endpoint
+        self.summary = " ".join((said.__doc__ or "").partition("\n\n")[0].split()).replace("``", "`")
         self._server = server
         self._endpoint = endpoint
         self._refusal = refusal
@@ -255,11 +272,14 @@ class _Answered:
         """See ASGI."""
         request = Request(scope, receive, send)
         try:
+            self._server.check_loop()
             response = await self._endpoint(self._server, request)
         except HTTPException as error:  # of a function that refuses as those of starlette do
             problem = Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {})
             response = self._refusal(problem)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, BaseExceptionGroup, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and self._server.draining:
+                error = AgencyClosed("the server stops: ask again, it is another one that answers")
             problem = problem_of(error)
             if problem.code == "internal_error":
                 server_failed(request, error)

@@ -21,7 +21,7 @@ from .requests import BODY_LIMIT
 
 Authenticate: TypeAlias = Callable[[HTTPConnection], "Caller | Awaitable[Caller | None] | None"]
 """Says who asks, by the headers of a request; None where it is nobody whom it knows. It may be async, and raises
-`Refused` to say what is wrong. `ApiKeys` and `Jwt` are such."""
+starlette's `HTTPException` to say what is wrong. `ApiKeys` and `Jwt` are such."""
 
 MOST_ASKING: Final = 1_000
 """Requests that wait at once to hear who asks: those above are sent away before anything of them is read."""
@@ -114,6 +114,17 @@ class Server:
             raise refuse(404, "unknown_agent", f"there is no agent {name!r:.100}: see GET /v1/models")
         return name
 
+    def check_loop(self) -> None:
+        """Look whether the agency runs on this event loop: on another one answers come when a timer happens to ring.
+
+        Raises:
+            Refused: it runs elsewhere.
+        """
+        system = self.agency.system
+        if system is not None and system.runtime.loop is not asyncio.get_running_loop() and not self.agency.stopping:
+            message = "the agency runs on another event loop: serve it where it was started"
+            raise refuse(500, "other_event_loop", message)
+
     def check(self) -> None:
         """Look whether the agency can be served.
 
@@ -122,6 +133,10 @@ class Server:
                 function.
         """
         for authenticate in self.authenticate:
+            if isinstance(authenticate, type):
+                raise DefinitionError(
+                    f"authenticate is what a class makes, not {authenticate.__name__} itself: call it"
+                )
             if not callable(authenticate):
                 raise DefinitionError(f"authenticate is a function, or several, not {type(authenticate).__name__}")
         for name in self.agency.agents:

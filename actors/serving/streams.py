@@ -12,7 +12,9 @@ from contextlib import aclosing
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ..agents.errors import AgencyClosed, AgentError
+from starlette.requests import Request
+
+from ..agents.errors import AgencyClosed, AgentError, DefinitionError
 from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import KINDS, Cursor, Kind, RunText
 from ..agents.runs.reading.progress import RunRecord
@@ -61,8 +63,34 @@ class Place(NamedTuple):
         kind = next((one for one in KINDS if sent.endswith(one[0])), None)
         sent = sent[:-1] if kind else sent
         if not (colon and run and sent.isascii() and (sent.isdigit() if plus else True)) or len(sent) > 6:
-            raise refuse(400, "invalid_event_id", f"{event_id!r:.100} is no event's id: give it as it came", RESUME)
+            raise _no_id(event_id)
+        try:
+            Cursor.read(cursor)
+        except DefinitionError:
+            raise _no_id(event_id) from None
         return cls(run, cursor, int(sent or 0), kind)
+
+
+def came_last(request: Request, stream: bool) -> str:
+    """The id of the event behind which a request goes on; empty for one that does not.
+
+    Args:
+        request: what was sent.
+        stream: whether it asks for a stream.
+
+    Raises:
+        Refused: it goes on with a stream, and asks for none: a second run would be begun.
+    """
+    id = request.headers.get(RESUME, "")
+    if id and not stream:
+        raise refuse(
+            400, "invalid_event_id", f"{RESUME} is for a stream that was cut: ask with `stream` for it", RESUME
+        )
+    return id
+
+
+def _no_id(event_id: str) -> Refused:
+    return refuse(400, "invalid_event_id", f"{event_id!r:.100} is no event's id: give it as it came", RESUME)
 
 
 async def events_of(

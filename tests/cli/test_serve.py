@@ -20,11 +20,15 @@ from .command import assert_refused, callboard, offline
 
 TEAM = "agents:\n  Helper:\n    instructions: Be brief.\n"
 APP = """\
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
 from callboard import Agency, Agent, Caller, Webhooks, serve
 
 agency = Agency(Agent("Helper", model="offline"))
 kept = Agency(Agent("Helper", model="offline"), journal="kept.db")
 open = serve(agency)
+shop = Starlette(routes=[Mount("/agents", open)])
 hooks = Webhooks(["hooks.example"], "whsec_bm90IGEgc2VjcmV0IGF0IGFsbA==")
 app = serve(kept, authenticate=lambda request: Caller("ada"))
 number = 5
@@ -58,6 +62,7 @@ def folder(tmp_path: Path) -> Path:
         (("service:number",), ("expected an Agency, or an ASGI application",)),
         (("team.yaml", "--workers", "2"), ("journal: conversations.db", "--workers 1")),
         (("service:agency", "--workers", "2"), ("give the Agency journal=",)),
+        (("service:shop", "--workers", "2"), ("give the Agency journal=",)),
         (("team.yaml", "--workers", "0"), ("--workers",)),
         (("team.yaml", "--port", "99999"), ("--port", "65535")),
         (("team.yaml", "--port", "-1"), ("--port", "65535")),

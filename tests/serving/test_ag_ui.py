@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui, assert_valid_agui_en
 from pydantic import TypeAdapter
 
 from callboard import Agency, Agent, Caller, Message, tool
+from callboard.actors import Actor, ChildSpec
 from callboard.actors.journal import MemoryJournal
-from callboard.providers.messages import Completion, Request, ToolCall, Usage
+from callboard.providers.messages import Completion, Delta, Request, ToolCall, Usage
 from tests.durable.support import call, function, results
 
 from .support import Served, living, served, speaker
@@ -374,6 +375,29 @@ async def test_a_run_that_is_cancelled_is_told_so_and_one_that_fails_too() -> No
         assert await events(it, asked(), {"last-event-id": sent[0][0]}) == sent[1:]
 
 
+class Breaking(Actor):
+    """A model that fails in the middle of what it says."""
+
+    def on_receive(self, message: Request) -> Any:
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[Delta]:
+        yield Delta("half a sen")
+        raise ValueError("broken")
+
+
+async def test_what_was_said_of_a_completion_that_failed_is_taken_back() -> None:
+    async with served(Agency(Agent("A"), model=ChildSpec(Breaking, (), name="model"))) as it:
+        sent = await events(it, asked())
+        assert_valid_agui([event for _, event in sent], max_warnings=0)
+        assert (said(sent), sent[-1][1]["type"]) == ("", "RUN_ERROR")
+        assert "usage" not in sent[-1][1]
+        for index, (id, _) in enumerate(sent):
+            both = [*sent[: index + 1], *await events(it, asked(), {"last-event-id": id})]
+            assert_valid_agui([event for _, event in both], max_warnings=0)
+            assert said(both) == ""
+
+
 async def test_a_run_whose_client_leaves_is_cancelled_where_that_is_asked_for_but_not_by_an_interrupt() -> None:
     headers = {**ADA, "callboard-on-disconnect": "cancel"}
     agency = Agency(Agent("A", tools=[pay]), model=speaker(PAYS))
@@ -453,7 +477,7 @@ async def test_strangers_are_refused() -> None:
         reused = await client.post("/ag-ui/A", json=asked("another"), headers=ada)
         assert (reused.status_code, reused.json()["code"]) == (422, "run_id_reused")
         assert said(await events(it, resolved(found, True), ada)) == "done"
-        assert agency.approvals == ()
+        assert not agency.approvals
         assert Caller("ada") == (await agency.conversation("t", agent="A")).caller
 
 

@@ -105,6 +105,15 @@ async def test_whoever_leaves_and_comes_back_misses_nothing() -> None:
         assert said([*begun, *rest]) == "one two three"
 
 
+async def test_who_goes_on_with_a_stream_and_asks_for_none_begins_no_second_run() -> None:
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        begun = await _events(it, {"model": "A", "messages": USER, "stream": True}, {}, most=2)
+        for path, body in (("chat/completions", {"messages": USER}), ("responses", {"input": "hello"})):
+            again = {"last-event-id": begun[-1][0]}
+            refused = await client.post(f"/v1/{path}", json={"model": "A", **body}, headers=again)
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "last-event-id")
+
+
 async def test_a_run_whose_client_leaves_is_cancelled_where_that_is_asked_for() -> None:
     gates = {(0, 1): asyncio.Event()}
     body = {"model": "A", "messages": USER, "stream": True}

@@ -7,9 +7,10 @@ import logging
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from callboard import ApiKeys, Jwt, MemoryJournal, serve
-from callboard.actors.agents.errors import DefinitionError
+from callboard.actors.agents.errors import AgencyClosed, DefinitionError
 from callboard.actors.serving import requests
 
 from .support import served
@@ -69,6 +70,23 @@ async def test_pages_of_origins_that_are_named_may_ask_and_read_what_they_need()
 def test_origins_are_named_as_browsers_name_them(wrong: Any) -> None:
     with pytest.raises(DefinitionError, match="cors"):
         serve(helper(), cors=wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"body_limit": 0}, {"body_limit": "1"}, {"ping": -1}, {"ping": None}, {"on_disconnect": "x"}, {"drain": "1"}],
+)
+def test_options_that_do_not_fit_are_refused(wrong: Any) -> None:
+    with pytest.raises(DefinitionError, match=next(iter(wrong))):
+        serve(helper(), **wrong)
+
+
+def test_an_application_is_started_once_and_says_so() -> None:
+    app = serve(helper())
+    with TestClient(app) as client:
+        assert client.get("/readyz").status_code == 200
+    with pytest.raises(AgencyClosed, match="started once"), TestClient(app):
+        pass
 
 
 async def test_no_header_and_no_secret_stands_in_any_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -180,7 +180,7 @@ async def test_where_nobody_can_say_whose_a_key_is_nobody_is_let_in(caplog: pyte
     async with served(helper(), authenticate=keys) as at, at.client() as client:
         journal.close()
         answer = await client.post("/v1/chat/completions", json=ASKED, headers=bearer(key))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "journal_unavailable")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stopping")
     assert key not in answer.text + caplog.text
 
 

@@ -138,6 +138,7 @@ async def test_a_run_that_is_cancelled_says_so() -> None:
         ("GET", "/agency/conversations/A/none", None, 404, "unknown_conversation", None),
         ("POST", "/agency/conversations/A/none/steer", {"input": "x"}, 404, "unknown_conversation", None),
         ("POST", "/agency/conversations/A/none/rewind", {"to": True}, 400, "invalid_field", "to"),
+        ("POST", "/agency/conversations/A/none/rewind", {"to": "1"}, 400, "invalid_field", "to"),
         ("POST", "/agency/conversations/B/c/fork", {}, 404, "unknown_agent", None),
         ("POST", "/agency/approvals/none/approve", {}, 404, "unknown_approval", None),
         ("POST", "/agency/approvals/none/approve", {"arguments": "x"}, 400, "invalid_field", "arguments"),
@@ -260,6 +261,8 @@ async def test_approvals_are_decided_by_those_who_may() -> None:
             path = f"/agency/approvals/{waits[0]['id']}"
             refused = await client.post(f"{path}/approve", headers=as_("eve@acme"))
             assert refused.status_code == 403
+            unfit = await client.post(f"{path}/approve", json={"arguments": {"amount": "much"}}, headers=as_(user))
+            assert (unfit.status_code, unfit.json()["where"]) == (400, "arguments")
             done = await client.post(f"{path}/{decision}", json=body, headers=as_(user))
             assert done.json() == {"id": waits[0]["id"], "approved": decision == "approve"}
             assert (await client.post(f"{path}/{decision}", headers=as_(user))).status_code == 404

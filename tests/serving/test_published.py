@@ -289,6 +289,10 @@ async def test_the_document_has_what_the_caller_may_ask() -> None:
     schema = ann["paths"]["/Clerk/orders"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["count"]["maximum"] == 100
     assert ann["security"] == [{"bearer": []}]
+    assert ann["paths"].keys() > {"/v1/responses", "/v1/conversations/{conversation}", "/agency/runs/{run}/events"}
+    assert ann["paths"].keys() > {"/agency/approvals/{approval}/approve", "/healthz", "/v1/models/{model}"}
+    assert "/{agent}/{rest}" not in ann["paths"]
+    assert all(operation["summary"] for path in ann["paths"].values() for operation in path.values())
     for path in ann["paths"].values():
         for operation in path.values():
             for content in operation.get("requestBody", {}).get("content", {}).values():

@@ -270,6 +270,23 @@ async def test_a_conversation_has_one_writer() -> None:
             await client.responses.retrieve(first.id)
 
 
+@pytest.mark.parametrize("durable", [False, True])
+async def test_of_two_agents_asked_first_in_a_conversation_at_once_one_has_it(durable: bool, tmp_path: Path) -> None:
+    agency = Agency(Agent("A"), Agent("B"), model=model(echo), journal=tmp_path / "j.db" if durable else None)
+    async with served(agency) as it, it.openai() as client:
+        for _ in range(5):
+            conversation = await client.conversations.create()
+
+            async def ask(agent: str, conversation: str = conversation.id) -> str:
+                try:
+                    return (await client.responses.create(model=agent, input="x", conversation=conversation)).model
+                except openai.BadRequestError as error:
+                    return error.code or ""
+
+            asked = await asyncio.gather(ask("A"), ask("B"))
+            assert sorted(asked) in (["A", "conversation_of_another_agent"], ["B", "conversation_of_another_agent"])
+
+
 async def test_a_response_branches_off_one_of_a_conversation_which_goes_on() -> None:
     async with served(Agency(Agent("A"), Agent("B"), model=model(echo))) as it, it.openai() as client:
         conversation = await client.conversations.create(
@@ -364,14 +381,16 @@ async def test_what_is_anothers_is_not_given() -> None:
             await bob.responses.retrieve(branch.id)
 
 
-async def test_a_key_makes_a_branch_once() -> None:
-    async with served(Agency(Agent("A"), model=model(echo))) as it, it.openai() as client:
+@pytest.mark.parametrize("durable", [False, True])
+async def test_a_key_makes_a_branch_once(durable: bool, tmp_path: Path) -> None:
+    agency = Agency(Agent("A"), model=model(echo), journal=tmp_path / "j.db" if durable else None)
+    async with served(agency) as it, it.openai() as client:
         root = await client.responses.create(model="A", input="root")
         asked: Any = {"model": "A", "input": "b", "previous_response_id": root.id}
         headers = {"idempotency-key": "k"}
-        one = await client.responses.create(**asked, extra_headers=headers)
-        two = await client.responses.create(**asked, extra_headers=headers)
-        assert (one.id, one.output_text) == (two.id, "3: b")
+        made = await asyncio.gather(*[client.responses.create(**asked, extra_headers=headers) for _ in range(8)])
+        made.append(await client.responses.create(**asked, extra_headers=headers))
+        assert {(one.id, one.output_text) for one in made} == {(made[0].id, "3: b")}
         with pytest.raises(openai.UnprocessableEntityError):
             await client.responses.create(**{**asked, "input": "other"}, extra_headers=headers)
 

@@ -70,7 +70,7 @@ async def test_whoever_says_something_else_than_a_caller_lets_nobody_in(wrong: A
         assert await asks(at, {}) == 500
 
 
-@pytest.mark.parametrize("wrong", [[], (), 5, "key", [5]])
+@pytest.mark.parametrize("wrong", [[], (), 5, "key", [5], ApiKeys, [ApiKeys]])
 def test_who_says_who_asks_is_one_function_or_several(wrong: Any) -> None:
     with pytest.raises(DefinitionError, match="authenticate"):
         serve(helper(), authenticate=wrong)

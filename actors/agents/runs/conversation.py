@@ -416,10 +416,12 @@ class Conversation(Actor):
 
     def _on_release(self, release: Release) -> tuple[str, str] | None:
         runtime, state = self._runtime, self._state
-        runs = list(state.queue)
+        session = self._runner.session
+        runs = [
+            run for run in state.queue if session is None or run.id != session.run.id
+        ]  # its end may be being written
         state.queue.clear()
-        if (session := self._runner.session) is not None:
-            runs.remove(session.run)
+        if session is not None:
             self._runner.release(cancelled(RELEASED))
         for run in runs:
             runtime.register.settle(unanswered(run, cancelled(RELEASED)))

@@ -229,8 +229,11 @@ class RunHandle(Generic[V_co]):
             AgentError: what the run ended in, as `Agency.run` raises it.
         """
         check_type(timeout, int | float | None, "timeout", "a number of seconds, or None")
-        async with asyncio.timeout(timeout):
+        if timeout is None:
             outcome = await self._ended()
+        else:
+            async with asyncio.timeout(timeout):
+                outcome = await self._ended()
         if outcome.error is not None:
             raise outcome.error
         return outcome.answer

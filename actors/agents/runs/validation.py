@@ -65,6 +65,9 @@ class Asked(NamedTuple):
     context: ContextStrategy | None = None
 
 
+MOST_ID: Final = 500
+"""Characters of the id of a conversation or a run: it is a key in journals, and stands in headers and messages."""
+
 _OPTIONS: Final = frozenset(RunOptions.__annotations__)
 
 
@@ -258,6 +261,8 @@ def check_id(given: object, what: str, error: type[DefinitionError] = Definition
     except SpecError:
         rule = "a text, not empty, that can be written in a line, without '/'"
         raise error(f"{given!r:.200} cannot name a {what}: use {rule}") from None
+    if isinstance(given, str) and len(given) > MOST_ID:
+        raise error(f"{given!r:.60}… cannot name a {what}: an id has up to {MOST_ID} characters")
 
 
 def check_type(given: object, kind: Any, what: str, wanted: str) -> None:

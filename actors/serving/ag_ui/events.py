@@ -283,8 +283,8 @@ class Events:
         if problem.code == "run_cancelled":
             return self._finished({"type": "cancelled"})
         event: Event = {"type": "RUN_ERROR", "message": problem.message, "code": problem.code}
-        if self._usage:
-            event["usage"] = self._usages()
+        if usage := self._usages():
+            event["usage"] = usage
         return event
 
     def _ended(self, data: Mapping[str, Any]) -> Iterator[Event]:
@@ -320,8 +320,8 @@ class Events:
 
     def _finished(self, outcome: Event) -> Event:
         event: Event = {"type": "RUN_FINISHED", **self._ids, "outcome": outcome}
-        if self._usage:
-            event["usage"] = self._usages()
+        if usage := self._usages():
+            event["usage"] = usage
         return event
 
     def _used(self, provider: str, model: str, usage: Mapping[str, int]) -> None:

@@ -27,7 +27,7 @@ from ..requests import read_json
 from ..runs import KEY, Asked, answer_of, begin, headers_of, leaving
 from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
-from ..streams import RESUME, Place, events_of
+from ..streams import RESUME, Place, came_last, events_of
 from .chunks import Chunks
 from .errors import error_body
 from .formats import as_json, output_type
@@ -70,8 +70,8 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     body = await read_json(request, server.body_limit)
     stream, include_usage = _streaming(body)
     when_left = leaving(server, request)
-    resumed = request.headers.get(RESUME, "")
-    if stream and resumed:
+    resumed = came_last(request, stream)
+    if resumed:
         place = Place.read(resumed)
         handle = await server.agency.handle(place.run, caller=caller)
         return await _streamed(server, handle, place, when_left)

@@ -43,6 +43,7 @@ class Fields:
     Args:
         given: what was sent.
         there: the names of all fields that there are.
+        digits: whether a number is written in digits, as a query has it.
 
     Raises:
         Refused: one is given that is not there.
@@ -51,8 +52,9 @@ class Fields:
         given: see above.
     """
 
-    def __init__(self, given: Mapping[str, Any], there: Iterable[str]) -> None:
+    def __init__(self, given: Mapping[str, Any], there: Iterable[str], *, digits: bool = False) -> None:
         self.given = given
+        self._digits = digits
         there = tuple(there)
         for name in given:
             if name not in there:
@@ -83,9 +85,9 @@ class Fields:
         return self.get(name, str, "a text", default)
 
     def number(self, name: str, default: Any = None) -> Any:
-        """A field that is a whole number, not below 0; in a query: its digits."""
+        """A field that is a whole number, not below 0."""
         value = self.given.get(name)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        if self._digits and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
             value = int(value)
         elif value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise refuse(400, "invalid_field", f"{name} is a whole number, not {value!r:.40}", name)
@@ -117,4 +119,4 @@ def query_of(request: Request, *there: str) -> Fields:
     Raises:
         Refused: it has others.
     """
-    return Fields(dict(request.query_params), there)
+    return Fields(dict(request.query_params), there, digits=True)

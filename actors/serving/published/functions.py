@@ -22,7 +22,7 @@ from ...agents.caller import Caller
 from ...agents.errors import DefinitionError
 from ...agents.skills.route import HttpRoute
 from ..problems import Refused, refuse
-from ..requests import as_object, read_body
+from ..requests import as_object, check_parts, read_body
 from ..server import Server
 from ..sse import Event, EventStream
 
@@ -229,6 +229,7 @@ def _body(parameter: Parameter, body: bytes, request: Request) -> Any:
         raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json", "body")
     if not body:
         raise refuse(400, "missing_body", "the request has no body: send JSON", "body")
+    check_parts(body)
     try:
         return parameter.adapter.validate_json(body, extra="forbid" if parameter.closed else None)
     except ValidationError as error:

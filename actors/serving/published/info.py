@@ -71,7 +71,10 @@ def about(server: Server, name: str, caller: Caller, root: str) -> dict[str, Any
         "handoffs": named(described.handoffs, "target"),
         "skills": named(described.skills),
         "routes": named(described.routes, "methods"),
-        "endpoints": {"chat_completions": f"{root}/{quote(name)}/chat/completions"},
+        "endpoints": {
+            "chat_completions": f"{root}/{quote(name)}/chat/completions",
+            "responses": f"{root}/{quote(name)}/responses",
+        },
     }
 
 

@@ -73,12 +73,36 @@ _CHAT: Final = {
     },
 }
 
+_RESPONSE: Final = {
+    "type": "object",
+    "required": ["input"],
+    "properties": {
+        "model": _TEXT,
+        "input": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _OBJECT}]},
+        "stream": {"type": "boolean"},
+        "background": {"type": "boolean"},
+        "previous_response_id": {"anyOf": [_TEXT, {"type": "null"}]},
+        "conversation": {"anyOf": [_TEXT, _OBJECT, {"type": "null"}]},
+    },
+}
+_RUN: Final = {
+    "type": "object",
+    "required": ["input"],
+    "additionalProperties": False,
+    "properties": {
+        "input": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _MESSAGE}]},
+        "when_busy": {"enum": ["queue", "reject", "interrupt", "rollback"]},
+        **dict.fromkeys(("agent", "conversation", "webhook"), _TEXT),
+    },
+}
+_ANYTHING: Final = "/{agent}/{rest:path}"
+
 
 async def openapi(server: Server, request: Request) -> Response:
     """The document."""
     caller = await server.caller(request)
     paths: dict[str, dict[str, Any]] = {}
-    for path, method, operation in (*_common(), *_of_agents(server, caller)):
+    for path, method, operation in (*_common(), *_others(request), *_of_agents(server, caller)):
         paths.setdefault(path, {}).setdefault(method, operation)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -97,13 +121,26 @@ def _common() -> Iterator[tuple[str, str, dict[str, Any]]]:
     agent = _in_path("agent")
     yield "/v1/chat/completions", "post", _operation("Ask an agent", _OPENAI_PROBLEM, body=_CHAT)
     yield "/{agent}/chat/completions", "post", _operation("Ask this agent", _OPENAI_PROBLEM, [agent], _CHAT)
+    yield "/v1/responses", "post", _operation("Ask an agent", _OPENAI_PROBLEM, body=_RESPONSE)
+    yield "/{agent}/responses", "post", _operation("Ask this agent", _OPENAI_PROBLEM, [agent], _RESPONSE)
+    yield "/agency/runs", "post", _operation("Begin a run in the background", _PROBLEM, body=_RUN)
     yield "/v1/models", "get", _operation("The agents as models", _OPENAI_PROBLEM)
     yield "/v1/models/{model}", "get", _operation("An agent as a model", _OPENAI_PROBLEM, [_in_path("model")])
     query = {"name": "q", "in": "query", "required": False, "schema": _TEXT}
     yield "/agency/agents", "get", _operation("The agents, or those that fit some words", _PROBLEM, [query])
     yield "/{agent}", "get", _operation("Who an agent is and what it can do", _PROBLEM, [agent])
-    yield "/healthz", "get", _operation("Whether the process lives", _PROBLEM)
-    yield "/readyz", "get", _operation("Whether it takes requests", _PROBLEM)
+
+
+def _others(request: Request) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What every agency answers besides, as its routes say it of themselves."""
+    for route in request.app.routes:
+        summary = getattr(getattr(route, "endpoint", None), "summary", "")
+        if not summary or route.path == _ANYTHING:
+            continue
+        path = _BRACES.sub(r"{\1}", route.path)
+        problem = _OPENAI_PROBLEM if path.startswith("/v1/") or path.endswith("/responses") else _PROBLEM
+        for method in sorted(route.methods - {"HEAD"}):
+            yield path, method.lower(), _operation(summary, problem, [_in_path(one) for one in _BRACES.findall(path)])
 
 
 def _of_agents(server: Server, caller: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:

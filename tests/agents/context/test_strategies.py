@@ -106,6 +106,16 @@ def test_old_results_give_way_to_a_line_that_says_how_to_get_them_again() -> Non
     assert [one.tool_call_id for one in messages if one.role == "tool"] == [f"c{number}" for number in range(10)]
 
 
+@pytest.mark.parametrize("limit", range(500, 800, 10))
+def test_no_more_results_give_way_than_have_to(limit: int) -> None:
+    calls = [message for number in range(10) for message in step(number, "result " * 40)]
+    view = DropToolOutput(keep=0, tokens=limit).apply(ContextView.of([ASKED, *calls]))
+    *_, last = view.shape.dropped
+    assert view.tokens <= limit / 2 or last == 18, "all but those that the model has not seen yet"
+    one_less = ContextView.of([ASKED, *calls]).dropping(view.shape.dropped[:-1])
+    assert one_less.tokens > limit / 2
+
+
 def test_results_that_are_shorter_than_that_line_stay() -> None:
     calls = [message for number in range(40) for message in step(number, "ok")]
     assert left(DropToolOutput(keep=0, tokens=200), ASKED, *calls) == [ASKED, *calls]

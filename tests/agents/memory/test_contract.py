@@ -435,6 +435,12 @@ async def test_what_an_add_returned_is_found_by_the_next_search(memory: Memory) 
         assert texts(await memory.search(f"x{number}y", owner=ANN, limit=1)) == [f"the code is x{number}y"]
 
 
+async def test_metadata_in_which_backslashes_stand_are_kept_as_they_are(memory: Memory) -> None:
+    given = {"path": "C:\\u0000", "\\\\u0000": '"\\'}
+    kept = await memory.add("where it is", owner=ANN, metadata=given)
+    assert (await memory.get(kept.id, owner=ANN)).metadata == given
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -456,6 +462,7 @@ async def test_what_an_add_returned_is_found_by_the_next_search(memory: Memory) 
         ({"metadata": {"a": object()}}, "metadata of a fact are plain data"),
         ({"metadata": {"a": math.inf}}, "metadata of a fact are plain data"),
         ({"metadata": {"a": "\0"}}, "null character"),
+        ({"metadata": {"a": "\\\0"}}, "null character"),
         ({"metadata": [1]}, "not list"),
         ({"key": None}, "key is a text, not NoneType"),
         ({"owner": "ann"}, "owner is an Owner, not str"),

@@ -133,7 +133,7 @@ class DropToolOutput(ContextStrategy):
                 break
             if view.sizes[position] >= SHORTEST:
                 dropped.append(position)
-                excess -= view.sizes[position] - SHORTEST // 2
+                excess -= view.sizes[position] - view.size_dropped(position)
         return view.dropping(dropped)
 
 

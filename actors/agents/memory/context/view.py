@@ -192,6 +192,10 @@ class ContextView:
         )
         return self._changed(sizes, shape)
 
+    def size_dropped(self, position: int) -> int:
+        """Estimated tokens of the line in place of a tool's result."""
+        return estimate_message(stub(self.history[position]), self.counter)
+
     def dropping(self, positions: Iterable[int]) -> ContextView:
         """The view with a line in place of these tool results."""
         added = frozenset(positions)
@@ -199,7 +203,7 @@ class ContextView:
             return self
         sizes = list(self.sizes)
         for position in added:
-            sizes[position] = estimate_message(stub(self.history[position]), self.counter)
+            sizes[position] = self.size_dropped(position)
         shape = self.shape._replace(
             dropped=tuple(sorted({*self.shape.dropped, *added})),
             excerpts=tuple(one for one in self.shape.excerpts if one[0] not in added),

@@ -24,6 +24,8 @@ MOST_NAME: Final = 500
 MOST_KEY: Final = 200
 """Bytes of a key that is kept as it is; of a longer one there is its digest."""
 
+_NULL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A null character as JSON writes it: behind an even number of backslashes."""
 _MEANT: Final = re.compile(r"\s*(untrusted|confidential)\s*(?::.*)?", re.DOTALL | re.IGNORECASE)
 _SAYS: Final = re.compile(r"(untrusted|confidential): \S.*", re.DOTALL)
 """A label that is of whatever the text gets into; of what only looks like one nobody would know."""
@@ -281,7 +283,7 @@ def _plain(given: object) -> Mapping[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise WrongFact(f"metadata of a fact are plain data, as JSON knows it: {error}") from None
     _storable(text, "metadata of a fact")
-    if "\\u0000" in text:
+    if _NULL.search(text) is not None:
         raise WrongFact("metadata of a fact have a null character, which no store keeps")
     kept: dict[str, Any] = json.loads(text)
     return kept

@@ -7,6 +7,7 @@ Whose they are follows from the run's caller: each call asks the agency for the 
 from __future__ import annotations
 
 import base64
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
 from email.message import EmailMessage
 from functools import partial
@@ -187,7 +188,8 @@ class GoogleSkill(Skill):
             ),
         )
         try:
-            return bytes(content)[:_LARGEST].decode("utf-8-sig")
+            read = getincrementaldecoder("utf-8-sig")()  # half of a letter, at the end of what is read, is left out
+            return read.decode(bytes(content)[:_LARGEST], len(content) <= _LARGEST)
         except UnicodeDecodeError:
             raise ToolError(f"the file is no text, but {about.get('mimeType')}") from None
 

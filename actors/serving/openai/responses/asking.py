@@ -30,8 +30,11 @@ _TAKEN: Final = frozenset(
         *("input", "model", "instructions", "tools", "text", "stream", "stream_options", "include", "background"),
         *("store", "metadata", "previous_response_id", "conversation", "callboard", "user", "safety_identifier"),
         *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier"),
+        *_AGENTS_OWN,
     }
 )
+"""Fields that are known."""
+
 _FLAGS: Final = ("stream", "background", "store", "parallel_tool_calls")
 _TEXTS: Final = ("instructions", "previous_response_id", "user", "safety_identifier", "prompt_cache_key", "truncation")
 _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
@@ -189,8 +192,7 @@ def _notes(body: Mapping[str, Any]) -> tuple[str, ...]:
         for name in _AGENTS_OWN
         if body.get(name) not in (None, _USUAL.get(name)) and (name, body.get(name)) != ("tool_choice", "none")
     ]
-    known = _TAKEN.union(_AGENTS_OWN)
-    return (*own, *(f"{name:.80} is not known: left out" for name in body if name not in known))
+    return (*own, *(f"{name:.80} is not known: left out" for name in body if name not in _TAKEN))
 
 
 def _conversation(body: Mapping[str, Any]) -> str:

@@ -20,16 +20,17 @@ from ....agents.runs.handle import RunHandle
 from ...answers import Json
 from ...problems import Problem, Refused, refuse
 from ...requests import read_json
-from ...runs import KEY, Asked, answer_of, begin, leaving, run_of
+from ...runs import KEY, Asked, answer_of, begin, headers_of, leaving, run_of
 from ...server import OnDisconnect, Server
 from ...sse import Event, EventStream
-from ...streams import RESUME
+from ...streams import RESUME, came_last
 from .asking import Wished, read
 from .conversations import settle
 from .items import input_items, page
 from .reading import as_it_is, find, response_of
 from .resource import ABOUT, ADDED, INCOMPLETE, Response
 from .resuming import Place, events_behind
+from .turns import turn
 
 
 async def create(server: Server, request: Request, agent: str | None = None) -> HttpResponse:
@@ -43,8 +44,8 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
     caller = await server.caller(request)
     body = await read_json(request, server.body_limit)
     when_left = leaving(server, request)
-    resumed = request.headers.get(RESUME, "")
-    if body.get("stream") is True and resumed:
+    resumed = came_last(request, body.get("stream") is True)
+    if resumed:
         place = Place.read(resumed)
         handle = await server.agency.handle(place.run, caller=caller)
         about = (await handle.metadata()).get(ABOUT)
@@ -53,7 +54,9 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
         return _streamed(server, handle, response_of(handle, about), place, when_left)
     wished = read(body)
     name = agent if agent is not None else server.agent(wished.model or server.agency.entry)
-    handle = await _begun(server, wished, name, caller, body, request.headers.get(KEY, ""))
+    key = request.headers.get(KEY, "")
+    async with turn(server, wished.conversation or (wished.previous and key)):
+        handle = await _begun(server, wished, name, caller, body, request)
     response = response_of(handle, (await handle.metadata())[ABOUT])
     if wished.stream:
         return _streamed(server, handle, response, Place(), when_left)
@@ -63,14 +66,14 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
         except Refused as refused:
             if refused.problem.code not in INCOMPLETE:
                 raise
-    answer = _answered(await as_it_is(handle, response))
+    answer = await _answered(server, handle, response)
     await _let_go(server, handle, response)
     return answer
 
 
-async def _begun(server: Server, wished: Wished, agent: str, caller: Caller, body: Any, key: str) -> RunHandle:
+async def _begun(server: Server, wished: Wished, agent: str, caller: Caller, body: Any, request: Request) -> RunHandle:
     """The run of a new response."""
-    agency = server.agency
+    agency, key = server.agency, request.headers.get(KEY, "")
     messages = wished.messages
     options: dict[str, Any] = {"tools": wished.tools, "output_type": wished.output}
     said_before = ""
@@ -90,17 +93,16 @@ async def _begun(server: Server, wished: Wished, agent: str, caller: Caller, bod
         ADDED: instructed,
     }
     options["metadata"] = {ABOUT: about}
-    asked = Asked(agent, caller, messages, body, key, wished.stream, options)
-    run = options["run_id"] = run_of(asked) if key else uuid.uuid4().hex
+    asked = Asked(agent, caller, messages, body, key, wished.stream, options, request)
     if forked is None:
         return await begin(server, asked)
     handle, at = forked
-    options["conversation"] = run
+    run = options["run_id"] = options["conversation"] = run_of(asked) if key else uuid.uuid4().hex
     if not key or not await _is_there(server, run, caller):
         await agency.fork(handle.conversation, at=at, to=run, agent=agent, caller=caller)
     try:
         return await begin(server, asked)
-    except AgentError:
+    except (AgentError, Refused):
         if not key:
             await agency.release(run, agent=agent)
         raise
@@ -137,8 +139,10 @@ async def _before(
     return (handle, at), response.about.get("instructions", "")
 
 
-def _answered(response: Response) -> HttpResponse:
-    return Json(response.written(), headers={"callboard-run": response.run})
+async def _answered(server: Server, handle: RunHandle, response: Response) -> HttpResponse:
+    await as_it_is(handle, response)
+    told = {"callboard-run": handle.id} if response.status != "completed" else await headers_of(server, handle)
+    return Json(response.written(), headers=told)
 
 
 async def _let_go(server: Server, handle: RunHandle, response: Response) -> None:
@@ -168,7 +172,7 @@ async def retrieve(server: Server, request: Request) -> HttpResponse:
     if asked.get("stream", "false") not in ("true", "false"):
         raise refuse(400, "invalid_request", "stream: expected true or false", "stream")
     if asked.get("stream") != "true":
-        return _answered(await as_it_is(handle, response))
+        return await _answered(server, handle, response)
     place = Place()
     if resumed := request.headers.get(RESUME, ""):
         place = Place.read(resumed)
@@ -185,7 +189,7 @@ async def cancel(server: Server, request: Request) -> HttpResponse:
     """End a response that is under way; one that has ended stays as it is."""
     handle, response = await _found(server, request)
     await handle.cancel()
-    return _answered(await as_it_is(handle, response))
+    return await _answered(server, handle, response)
 
 
 async def delete(server: Server, request: Request) -> HttpResponse:

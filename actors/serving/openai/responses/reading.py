@@ -45,7 +45,7 @@ def response_of(handle: RunHandle, about: dict[str, Any]) -> Response:
 
 
 async def as_it_is(handle: RunHandle, response: Response) -> Response:
-    """A response as far as it is.
+    """The response as far as it is.
 
     Args:
         handle: its run.

@@ -44,6 +44,10 @@ class Google:
             ("GET", "/files/f1"): {"mimeType": "text/plain", "size": "5"},
             ("GET", "/files/g1"): {"mimeType": "application/vnd.google-apps.spreadsheet"},
             ("GET", "/files/g1/export"): b"a,b",
+            ("GET", "/files/most"): {"mimeType": "text/plain", "size": "1000000"},
+            ("GET", "/files/long"): {"mimeType": "application/vnd.google-apps.document"},
+            ("GET", "/files/long/export"): ("a" + "é" * 600_000).encode(),
+            ("GET", "/files/more"): {"mimeType": "text/plain", "size": "1000001"},
             ("GET", "/files/big"): {"mimeType": "text/plain", "size": "9000000"},
             ("GET", "/files/pic"): {"mimeType": "image/png", "size": "3"},
             ("GET", "/gmail/v1/users/me/messages"): {"messages": [{"id": "m1"}]},
@@ -126,6 +130,20 @@ async def test_calendar_files_and_mails_are_the_callers(google: Google) -> None:
     assert {authorization for *_, authorization in google.asked} == {"Bearer token-of-ada"}
     queries = [query for _, path, query, _, _ in google.asked if path == "/files"]
     assert queries[0]["q"] == ["fullText contains 'bob\\'s plan' and trashed = false"]
+
+
+async def test_of_a_file_a_million_bytes_are_read_and_no_half_of_a_letter(google: Google) -> None:
+    most, more, long = await told(
+        google,
+        call("drive_read", file_id="most"),
+        call("drive_read", file_id="more"),
+        call("drive_read", file_id="long"),
+    )
+    assert most == "plans"
+    assert "the file has 1,000,001 bytes; at most 1,000,000 are read" in more
+    assert long.startswith("aéé")
+    assert long.endswith("éé")
+    assert "500000 characters in all" in long
 
 
 async def test_what_changes_or_sends_is_risky_and_goes_out_once(google: Google) -> None:

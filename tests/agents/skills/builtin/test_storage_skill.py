@@ -62,7 +62,43 @@ def folder(tmp_path: Path) -> Callable[..., StorageSkill]:
     return lambda **options: StorageSkill(tmp_path, **options)
 
 
-@pytest.fixture(params=["folder", "bucket"])
+class Kept:
+    """Files of a storage of one's own."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def open(self) -> None:
+        """It is there."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Keep a file."""
+        self.files[key] = content
+
+    def get(self, key: str, most: int) -> bytes | None:
+        """A file's content."""
+        content = self.files.get(key)
+        if content is not None and len(content) > most:
+            raise ToolError(f"{key} has more than {most} bytes")
+        return content
+
+    def delete(self, key: str) -> bool:
+        """Remove a file."""
+        return self.files.pop(key, None) is not None
+
+    def sizes(self, prefix: str, most: int) -> dict[str, int]:
+        """The files there are."""
+        found = [(key, len(content)) for key, content in self.files.items() if key.startswith(prefix)]
+        return dict(found[:most])
+
+
+@pytest.fixture
+def own() -> Callable[..., StorageSkill]:
+    kept = Kept()
+    return lambda **options: StorageSkill(storage=kept, **options)
+
+
+@pytest.fixture(params=["folder", "bucket", "own"])
 def made(request: pytest.FixtureRequest) -> Callable[..., StorageSkill]:
     found: Callable[..., StorageSkill] = request.getfixturevalue(request.param)
     return found

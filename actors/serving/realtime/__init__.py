@@ -1,0 +1,1 @@
+"""Runs over a WebSocket, as text: asked, steered, decided, cancelled and gone on with."""
