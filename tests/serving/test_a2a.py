@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
 from callboard import Agency, Agent, Caller, MemoryJournal, tool
+from callboard.actors.serving.operations.draining import drain
 from callboard.providers.messages import ToolCall
 
 from .support import Served, served, speaker
@@ -449,3 +450,16 @@ async def test_what_is_told_of_a_server_without_the_extra(monkeypatch: pytest.Mo
         for answer in (await client.get("/.well-known/agent-card.json"), await client.post("/a2a/A", json={})):
             assert answer.status_code == 501
             assert "callboard[a2a]" in answer.json()["error"]["message"]
+
+
+async def test_a_stream_ends_where_the_server_stops_and_has_no_time_left() -> None:
+    agency = Agency(Agent("A"), model=speaker(gates={(0, 1): asyncio.Event()}))
+    async with (
+        served(agency, drain=0.01) as it,
+        connected(it) as client,
+        closing(client.send_message(says())) as stream,
+    ):
+        await anext(stream)
+        await drain(it.app.state.server)
+        async for event in stream:
+            assert event.status_update.status.state != State.TASK_STATE_COMPLETED

@@ -61,7 +61,7 @@ async def _over(server: Server, close_idle: Callable[[], object]) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout_at(until):
             over = False
-            while not over:
+            while not over and loop.time() < until:  # where it is up, nothing here suspends
                 await server.agency.drained(until - loop.time())
                 for wait in server.also_waited_for:
                     await wait()
