@@ -571,6 +571,21 @@ class Broken(ContextStrategy):
         return made
 
 
+async def test_a_strategy_that_never_has_enough_is_let_have_its_way_eight_times_before_each_completion() -> None:
+    seen: list[int] = []
+
+    def less(view: ContextView) -> ContextView:
+        seen.append(view.shown)
+        return view.without([unit for unit in view.units() if not unit.pinned][:1])
+
+    script = Script(["ok"] * 21)
+    async with solo(script) as agency:
+        for number in range(20):
+            await agency.run(f"question {number}", conversation="c")
+        await agency.run("now?", conversation="c", context=Broken(less))
+    assert seen == [41 - left_out for left_out in range(8)]
+
+
 def _raises(view: ContextView) -> Any:
     raise KeyError("x")
 
