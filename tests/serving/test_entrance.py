@@ -7,10 +7,9 @@ import logging
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from callboard import ApiKeys, Jwt, MemoryJournal, serve
-from callboard.actors.agents.errors import AgencyClosed, DefinitionError
+from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.serving import requests
 
 from .support import served
@@ -79,14 +78,6 @@ def test_origins_are_named_as_browsers_name_them(wrong: Any) -> None:
 def test_options_that_do_not_fit_are_refused(wrong: Any) -> None:
     with pytest.raises(DefinitionError, match=next(iter(wrong))):
         serve(helper(), **wrong)
-
-
-def test_an_application_is_started_once_and_says_so() -> None:
-    app = serve(helper())
-    with TestClient(app) as client:
-        assert client.get("/readyz").status_code == 200
-    with pytest.raises(AgencyClosed, match="not started again"), TestClient(app):
-        pass
 
 
 async def test_no_header_and_no_secret_stands_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
