@@ -925,7 +925,7 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-# Not `JournalSaver`: what needs an extra is there by its name, and not for a star.
+# Not `JournalSaver`, `serve` and the like: what needs an extra is there by its name, and not for a star.
 __all__ = [
     "FREE",
     "A2AAgent",

@@ -389,7 +389,7 @@ PRINTS = {
     "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
     "mounted.py": [
         "{'shop': 'open'}",
-        "{'chat_completions': '/agents/Clerk/chat/completions'}",
+        "{'chat_completions': '/agents/Clerk/chat/completions', 'responses': '/agents/Clerk/responses'}",
         "Until six.",
     ],
     "other_agents.py": [
