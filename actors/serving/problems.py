@@ -42,7 +42,6 @@ from ..agents.errors import (
     OutcomeUnknown,
     QuotaExceeded,
     RunCancelled,
-    RunError,
     RunFailed,
     TimeLimit,
     TokenLimit,
@@ -210,8 +209,3 @@ def problem_body(problem: Problem) -> dict[str, Any]:
     if problem.run:
         body["run"] = problem.run
     return body
-
-
-def is_run_error(error: BaseException) -> bool:
-    """Whether it is the end of a run, and not of a request that led to none."""
-    return isinstance(error, RunError)

@@ -42,8 +42,6 @@ LONGEST: Final = 2_000
 
 LONGEST_WAIT: Final = 3_600.0
 
-_PORTS: Final = {"http": 80, "https": 443}
-
 logger = logging.getLogger("callboard")
 
 

@@ -17,6 +17,7 @@ from ....providers.pool.accounts.limits import Budget, Exhausted
 from ...agents.caller import Caller
 from ...agents.errors import DefinitionError, QuotaExceeded
 from ...journal.store import Journal
+from ..problems import SOON
 from .entrance import LEAVE
 from .limit import RequestLimit
 from .strangers import Strangers, network_of
@@ -24,7 +25,6 @@ from .strangers import Strangers, network_of
 STREAM: Final = "callboard.requests"
 """How the names of the streams begin that keep what was asked."""
 
-SOON: Final = 1.0
 _NO_USAGE: Final = Usage()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,8 +20,6 @@ from ..problems import Problem, Refused, refuse
 from ..server import Server
 from .functions import http_function
 from .info import holds
-
-_Work: TypeAlias = Callable[[], Awaitable[Response]]
 
 
 def routes_of(agent: Agent) -> Iterator[tuple[Skill, HttpRoute]]:
