@@ -83,7 +83,7 @@ async def test_a_stream_that_was_cut_goes_on_behind_any_event() -> None:
         return a + b
 
     script = (("Let ", "me see.", ToolCall("c", "add", '{"a": 1, "b": 2}')), ("It ", "is ", "3."))
-    body = {"model": "A", "messages": USER, "stream": True}
+    body = {"model": "A", "messages": USER, "stream": True, "stream_options": {"include_usage": True}}
     async with served(Agency(Agent("A", tools=[add]), model=speaker(script), journal=MemoryJournal())) as it:
         whole = await _events(it, body, {})
         assert said(whole) == "Let me see.\n\nIt is 3."
@@ -92,6 +92,8 @@ async def test_a_stream_that_was_cut_goes_on_behind_any_event() -> None:
             rest = await _events(it, body, {"last-event-id": id_})
             assert said([*whole[: index + 1], *rest]) == said(whole)
             assert rest[-1][1] == "[DONE]"
+            together = [data for _, data in (*whole[: index + 1], *rest)]
+            assert [sum(sign in data for data in together) for sign in ('"stop"', '"total_tokens"')] == [1, 1]
 
 
 async def test_whoever_leaves_and_comes_back_misses_nothing() -> None:
