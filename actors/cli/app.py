@@ -99,6 +99,41 @@ def run(
     return run(team, request, existing(folder), caller_of(user, tenant))
 
 
+@app.command(name="eval")
+def evaluate(
+    cases: Path,
+    team: Path,
+    /,
+    *,
+    only: tuple[str, ...] = (),
+    repeat: int | None = None,
+    concurrency: int = 4,
+    json: Path | None = None,
+    compare: Path | None = None,
+    folder: Path = Path(),
+    import_from: Path | None = None,
+) -> int:
+    """Ask a team the cases of a file, and report how it does. What the team's journal keeps is left alone. The exit
+    status is 1 where a case fails; with --compare, where one has become worse.
+
+    Args:
+        cases: the file of cases: what is asked, and what is expected then.
+        team: the team file, or an llm.yaml: then one plain agent answers with its models.
+        only: the name of a case; given several times, several of them. By default: all.
+        repeat: how many times each case is asked that says nothing else; by default as the file says.
+        concurrency: how many are asked at once.
+        json: a file to write the report into, with what was answered.
+        compare: the report of an earlier evaluation, written with --json.
+        folder: the folder that the team's file tools are confined to.
+        import_from: a folder to look in for the modules that the files name, such as their own.
+    """
+    from .evaluate import evaluate
+    from .team import look_in
+
+    look_in(import_from)
+    return evaluate(cases, team, existing(folder), only, repeat, concurrency, json, compare, _say)
+
+
 @app.command
 def chat(
     team: Path,
