@@ -116,12 +116,32 @@ async def maybe(place: Place | None = None) -> Any:
     return place
 
 
+class Weight(BaseModel):
+    grams: float
+
+
+@http("/weigh", "POST")
+async def weigh(what: Weight) -> Any:
+    return what
+
+
+@http("/repeat", "POST")
+async def repeat(body: dict[str, Any]) -> Any:
+    return body
+
+
+@http("/half")
+async def half(of: float, also: list[float] | None = None) -> Any:
+    return {"half": of / 2, "also": also}
+
+
 @http("/idle")
 async def idle() -> None:
     raise ConversationIdle("nobody is there")
 
 
 ROUTES = [order, make, move, echo, upload, count, staff, nothing, fails, exits, sold, breaks, opened, maybe, idle]
+ROUTES += [weigh, repeat, half]
 
 
 @tool(risk="safe")
@@ -141,6 +161,9 @@ def agency() -> Agency:
     clerk = Agent("Clerk", description="Takes orders.", tools=[weather, payroll], skills=[shop])
     boss = Agent("Boss", description="Decides about rain and money.", scope="staff")
     return Agency(clerk, boss, model=speaker())
+
+
+KINDS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 
 
 def who(connection: HTTPConnection) -> Caller | None:
@@ -262,6 +285,45 @@ async def test_what_a_body_may_have_besides_is_said_by_its_type() -> None:
         assert (await client.post("/Clerk/open", json={"name": "x", "more": 1})).json() == {"name": "x", "more": 1}
         assert (await client.post("/Clerk/maybe", json={"street": "x"})).json() == {"street": "x", "number": 0}
         assert (await client.post("/Clerk/maybe")).status_code == 204
+
+
+NO_NUMBERS = ["NaN", "Infinity", "-Infinity", "1e999"]
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+async def test_numbers_that_json_does_not_know_are_refused_wherever_a_body_is_read(number: str) -> None:
+    async with served(agency()) as it, it.client() as client:
+
+        async def told(path: str, body: str) -> Any:
+            got = await client.post(path, content=body, headers=KINDS)
+            assert got.status_code == 400, f"{path}: {got.text}"
+            return got.json()
+
+        for path, body in {
+            "/Clerk/weigh": f'{{"grams": {number}}}',
+            "/Clerk/repeat": f'{{"a": [{number}]}}',
+            "/agency/runs": f'{{"input": "x", "webhook": {number}}}',
+        }.items():
+            assert (await told(path, body))["code"] == "not_json"
+        chat = f'{{"messages": [{{"role": "user", "content": "x"}}], "top_p": {number}}}'
+        assert (await told("/v1/chat/completions", chat))["error"]["code"] == "not_json"
+        assert (await told("/v1/responses", f'{{"input": "x", "top_p": {number}}}'))["error"]["code"] == "not_json"
+        call = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {{"arguments": {{"x": {number}}}}}}}'
+        assert (await told("/mcp", call))["error"]["code"] == -32700
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "1e999"])
+async def test_a_query_has_no_numbers_that_json_does_not_know(number: str) -> None:
+    async with served(agency()) as it, it.client() as client:
+        assert (await client.get("/Clerk/half", params={"of": "3", "also": "1"})).json() == {"half": 1.5, "also": [1.0]}
+        for query, where in (({"of": number}, "of"), ({"of": "1", "also": ["1", number]}, "also.1")):
+            got = await client.get("/Clerk/half", params=query)
+            assert (got.status_code, got.json().get("where")) == (400, where), got.text
+
+
+async def test_what_a_model_takes_for_a_number_and_json_does_not_is_null_in_the_answer() -> None:
+    async with served(agency()) as it, it.client() as client:
+        assert (await client.post("/Clerk/weigh", json={"grams": "NaN"})).json() == {"grams": None}
 
 
 async def test_an_agent_tells_each_caller_what_that_one_may_use() -> None:

@@ -11,10 +11,10 @@ from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 import anyio.to_thread
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import to_json
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import compile_path
 
 from ....tools.errors import ToolDefinitionError
@@ -23,7 +23,7 @@ from ...agents.caller import Caller
 from ...agents.errors import DefinitionError
 from ...agents.skills.route import HttpRoute
 from ..problems import Refused, problem_body, problem_of, refuse
-from ..requests import as_object, check_parts, read_body
+from ..requests import as_value, check_kind, read_body
 from ..server import Server
 from ..sse import Event, EventStream
 
@@ -167,13 +167,21 @@ def _parameters(route: HttpRoute, in_path: set[str]) -> Iterator[Parameter]:
             yield Parameter(name, place, TypeAdapter(Any), required)
             continue
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(dict[str, Any] if place == "body" and name not in hints else hint)
+            hint = dict[str, Any] if place == "body" and name not in hints else hint
+            adapter = _adapter(hint)
             adapter.json_schema()
         except Exception as error:
             raise DefinitionError(f"{whose}: {name} has no type that JSON knows: {error!s:.200}") from error
         raw = hint if place == "body" and hint in (bytes, str) and name in hints else None
         closed = place == "body" and "extra" not in _config_of(hint)
         yield Parameter(name, place, adapter, required, _is_several(hint), raw, closed)
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
+    except PydanticUserError:  # a model, which says itself how it is read
+        return TypeAdapter(hint)
 
 
 def _config_of(hint: Any) -> Mapping[str, Any]:
@@ -229,17 +237,13 @@ def _body(parameter: Parameter, body: bytes, request: Request) -> Any:
             return body.decode()
         except UnicodeDecodeError as error:
             raise refuse(400, "not_text", f"the body is no UTF-8: byte {error.start} cannot be read", "body") from None
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json", "body")
+    check_kind(request)
     if not body:
         raise refuse(400, "missing_body", "the request has no body: send JSON", "body")
-    check_parts(body)
+    as_value(body)  # says what is wrong better than pydantic, which takes NaN besides
     try:
         return parameter.adapter.validate_json(body, extra="forbid" if parameter.closed else None)
     except ValidationError as error:
-        if any(one["type"] == "json_invalid" for one in error.errors()):
-            as_object(body)  # says where
         raise _unfit("invalid_body", "body", error) from None
 
 
@@ -260,14 +264,19 @@ def as_response(returned: Any) -> Response:
         return returned
     if returned is None:
         return Response(status_code=204 if status == 200 else status)
-    return JSONResponse(to_jsonable_python(returned), status)
+    return Response(_as_json(returned), status, media_type="application/json")
+
+
+def _as_json(value: Any) -> bytes:
+    """A value as JSON, which knows finite numbers only: null in place of others, as pydantic's models have it."""
+    return to_json(value, inf_nan_mode="null")
 
 
 async def _as_events(values: AsyncGenerator[Any], path: str) -> AsyncGenerator[Event]:
     """Values as events; what goes wrong is told by a last one, ``problem``."""
     try:
         async for value in values:
-            yield Event(value if isinstance(value, str) else to_jsonable_python(value))
+            yield Event(value if isinstance(value, str) else _as_json(value).decode())
     except (Exception, SystemExit) as error:
         problem = problem_of(error)
         if problem.code == "internal_error":
