@@ -163,7 +163,8 @@ def problem_of(error: BaseException, run: str = "") -> Problem:
     """
     if isinstance(error, Refused):
         return error.problem
-    if isinstance(error, HTTPException):  # of a function that refuses as those of starlette do
+    # Of a function that refuses as those of starlette do; with a status that refuses nothing it is a mistake.
+    if isinstance(error, HTTPException) and 300 <= error.status_code < 600:
         return Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {}, run=run)
     if isinstance(error, QuotaExceeded):
         return Problem(429, "quota_exceeded", str(error), retry_after=error.retry_after, run=run)
@@ -195,11 +196,14 @@ def _of_failed(error: RunFailed, run: str) -> Problem:
     return Problem(500, "run_failed", str(error), run=run)
 
 
+_STATUSES: Final = frozenset(HTTPStatus)
+
+
 def problem_body(problem: Problem) -> dict[str, Any]:
     """A problem as RFC 9457 has it: ``code`` is for programs, ``detail`` for people, ``where`` names the field."""
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": HTTPStatus(problem.status).phrase if problem.status in _STATUSES else "",
         "status": problem.status,
         "code": problem.code,
         "detail": problem.message,

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from http import HTTPStatus
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -24,6 +25,11 @@ from callboard.actors.agents.errors import ConversationIdle, DefinitionError
 from tests.cli.command import ROOT, offline
 
 from .support import served, speaker
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
 
 
 class Order(BaseModel):
@@ -116,6 +122,31 @@ async def maybe(place: Place | None = None) -> Any:
     return place
 
 
+RETURNED: dict[str, Any] = {
+    "made": ({"a": 1}, HTTPStatus.CREATED),
+    "empty": (None, 205),
+    "taken": (None, 202),
+    "list": ["x", 204],
+    "flag": ("x", True),
+    "point": Point(1, 99),
+    "low": ("x", 99),
+    "high": ("x", 600),
+    "body": ("x", 204),
+    "same": ({}, 304),
+    "twice": (PlainTextResponse("x"), 201),
+}
+
+
+@http("/returns/{what}")
+async def returns(what: str) -> Any:
+    return RETURNED[what]
+
+
+@http("/refuses/{status}")
+async def refuses(status: int) -> None:
+    raise HTTPException(status, "no")
+
+
 class Weight(BaseModel):
     grams: float
 
@@ -164,6 +195,10 @@ def agency() -> Agency:
 
 
 KINDS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+
+
+def odd() -> Agency:
+    return Agency(Agent("Odd", skills=[Skill("odd", routes=[returns, refuses])]), model=speaker())
 
 
 def who(connection: HTTPConnection) -> Caller | None:
@@ -285,6 +320,53 @@ async def test_what_a_body_may_have_besides_is_said_by_its_type() -> None:
         assert (await client.post("/Clerk/open", json={"name": "x", "more": 1})).json() == {"name": "x", "more": 1}
         assert (await client.post("/Clerk/maybe", json={"street": "x"})).json() == {"street": "x", "number": 0}
         assert (await client.post("/Clerk/maybe")).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "text"),
+    [
+        ("made", 201, '{"a":1}'),
+        ("empty", 205, ""),
+        ("taken", 202, ""),
+        ("list", 200, '["x",204]'),
+        ("flag", 200, '["x",true]'),
+        ("point", 200, "[1,99]"),
+    ],
+)
+async def test_a_pair_with_a_number_is_a_body_and_its_status(what: str, status: int, text: str) -> None:
+    async with served(odd()) as it, it.client() as client:
+        got = await client.get(f"/Odd/returns/{what}")
+        assert (got.status_code, got.text) == (status, text)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("low", "returned status 99: give one from 200 to 599"),
+        ("high", "returned status 600"),
+        ("body", "returned a body and status 204, which has none"),
+        ("same", "returned a body and status 304, which has none"),
+        ("twice", "returned a Response and status 201"),
+    ],
+)
+async def test_a_status_that_is_none_is_an_error_of_the_function(
+    what: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(odd()) as it, it.client() as client:
+        got = await client.get(f"/Odd/returns/{what}")
+        assert (got.status_code, got.json()["detail"]) == (500, "the server failed: WrongReturn")
+    (logged,) = [str(one.exc_info[1]) for one in caplog.records if one.exc_info]
+    assert logged.startswith(f"route /returns/{{what}}: {__name__}.returns {said}")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"), [(304, 304), (307, 307), (418, 418), (599, 599), (204, 500), (99, 500), (600, 500)]
+)
+async def test_a_function_refuses_by_a_status_that_refuses(raised: int, status: int) -> None:
+    async with served(odd()) as it, it.client() as client:
+        got = await client.get(f"/Odd/refuses/{raised}")
+        assert got.status_code == status
+        assert got.text == "" if status == 304 else got.json()["status"] == status
 
 
 NO_NUMBERS = ["NaN", "Infinity", "-Infinity", "1e999"]

@@ -17,6 +17,8 @@ KIND: Final = "application/problem+json"
 
 def problem_json(problem: Problem) -> Response:
     """The answer to a request that is not served."""
+    if problem.status == 304:
+        return Response(status_code=304, headers=problem.all_headers)
     return JSONResponse(problem_body(problem), problem.status, problem.all_headers, KIND)
 
 

@@ -1,10 +1,9 @@
-"""Functions that answer HTTP requests: where in a request their arguments are, and what is made of what they return."""
+"""Functions that answer HTTP requests, and where in a request their arguments are."""
 
 from __future__ import annotations
 
 import inspect
-import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
 from types import UnionType
@@ -12,7 +11,6 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, g
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
@@ -22,14 +20,13 @@ from ....tools.signatures.schema import hints_of
 from ...agents.caller import Caller
 from ...agents.errors import DefinitionError
 from ...agents.skills.route import HttpRoute
-from ..problems import Refused, problem_body, problem_of, refuse
+from ..problems import Refused, refuse
 from ..requests import as_value, check_kind, read_body
 from ..server import Server
-from ..sse import Event, EventStream
+from ..sse import EventStream
+from .returned import as_events, as_response
 
 Place: TypeAlias = Literal["path", "query", "body", "request", "caller"]
-
-logger = logging.getLogger("callboard")
 
 MOST_SIGNATURES: Final = 4_096
 _SEVERAL: Final = (list, tuple, set, frozenset)
@@ -91,18 +88,19 @@ class HttpFunction:
 
         Raises:
             Refused: an argument is missing, unknown, or does not fit; says which.
+            WrongReturn: what it returned is no answer.
         """
         given = await self._arguments(server, request, caller, path)
         function = self._route.function
         if inspect.isasyncgenfunction(function):
-            return EventStream(server, _as_events(function(**given), request.url.path))
+            return EventStream(server, as_events(function(**given), request.url.path))
         if inspect.iscoroutinefunction(function):
             returned = await function(**given)
         else:
             returned = await anyio.to_thread.run_sync(lambda: function(**given))
             if inspect.isawaitable(returned):
                 returned = await returned
-        return as_response(returned)
+        return as_response(returned, self._route)
 
     async def _arguments(
         self, server: Server, request: Request, caller: Caller, path: Mapping[str, Any]
@@ -252,35 +250,3 @@ def _unfit(code: str, name: str, error: ValidationError) -> Refused:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(step) for step in (name, *first["loc"]))[:200]
     return refuse(400, code, f"{where}: {first['msg']}", where)
-
-
-def as_response(returned: Any) -> Response:
-    """What a function has returned as an answer: a `Response` as it is, nothing as 204, all else as JSON; with a status
-    where it is a pair of a value and a number."""
-    status = 200
-    if isinstance(returned, tuple) and len(returned) == 2 and type(returned[1]) is int and 200 <= returned[1] < 600:
-        returned, status = returned
-    if isinstance(returned, Response):
-        return returned
-    if returned is None:
-        return Response(status_code=204 if status == 200 else status)
-    return Response(_as_json(returned), status, media_type="application/json")
-
-
-def _as_json(value: Any) -> bytes:
-    """A value as JSON, which knows finite numbers only: null in place of others, as pydantic's models have it."""
-    return to_json(value, inf_nan_mode="null")
-
-
-async def _as_events(values: AsyncGenerator[Any], path: str) -> AsyncGenerator[Event]:
-    """Values as events; what goes wrong is told by a last one, ``problem``."""
-    try:
-        async for value in values:
-            yield Event(value if isinstance(value, str) else _as_json(value).decode())
-    except (Exception, SystemExit) as error:
-        problem = problem_of(error)
-        if problem.code == "internal_error":
-            logger.error("%s failed", path, exc_info=error)
-        yield Event(problem_body(problem), name="problem")
-    finally:
-        await values.aclose()
