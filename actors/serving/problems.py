@@ -45,6 +45,7 @@ from ..agents.errors import (
     RunFailed,
     TimeLimit,
     TokenLimit,
+    UnfitArguments,
     UnknownAgent,
     UnknownApproval,
     UnknownConversation,
@@ -112,6 +113,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (UnknownConversation, 404, "unknown_conversation"),
     (UnknownRun, 404, "unknown_run"),
     (UnknownApproval, 404, "unknown_approval"),
+    (UnfitArguments, 400, "invalid_arguments"),
     (DefinitionError, 400, "invalid_request"),
     (NotAllowed, 403, "not_allowed"),
     (ConversationBusy, 409, "conversation_busy"),
@@ -175,7 +177,8 @@ def problem_of(error: BaseException, run: str = "") -> Problem:
     for kind, status, code in _STATUS:
         if isinstance(error, kind):
             retry = SOON if code in _COME_BACK else None
-            return Problem(status, code, str(error), retry_after=retry, run=run)
+            where = "arguments" if code == "invalid_arguments" else ""
+            return Problem(status, code, str(error), where, retry_after=retry, run=run)
     if isinstance(error, AgentError):
         return Problem(500, "failed", named(error), run=run)
     return Problem(500, "internal_error", f"the server failed: {type(error).__name__}", run=run)
