@@ -253,7 +253,7 @@ async def test_functions_of_skills_answer_below_their_agents_path() -> None:
         ("GET", "/Clerk/fails", {}, 500, "internal_error", None),
         ("GET", "/Clerk/exits", {}, 500, "internal_error", None),
         ("GET", "/Clerk/sold", {}, 410, "refused", None),
-        ("GET", "/agency/runs", {}, 405, "method_not_allowed", None),
+        ("GET", "/agency/runs/x/cancel", {}, 405, "method_not_allowed", None),
         ("DELETE", "/agency/approvals", {}, 405, "method_not_allowed", None),
         ("GET", "/agency/nothing", {}, 404, "unknown_path", None),
         ("GET", "/agency", {}, 404, "unknown_path", None),
