@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from ....tools.errors import MissingExtra
 from ....tools.scopes import EVERYBODY
 from ....tools.threads import in_thread
 from ..problems import Problem, problem_of, refuse
-from ..requests import as_object, read_body
+from ..requests import as_object, read_again, read_body
 from ..server import Server
 from .paths import CALLER, CARD, OLD_CARD
 from .push import Pushes
@@ -105,7 +105,7 @@ class A2aEndpoint:
             return
         inner = {**scope, "path": f"/{rest}", "root_path": "", "path_params": {}}
         inner.pop("app", None)
-        await router(inner, _again(body, receive), send)
+        await router(inner, read_again(body, receive), send)
 
     async def _router(self, agent: str) -> Router:
         router = self._routers.get(agent)
@@ -146,20 +146,6 @@ def _check_whole(body: bytes, value: dict[str, Any]) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise refuse(400, "not_json", "the body has half of a character, as \\ud800: send whole ones") from None
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """What was read is given to those who read it now."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 def refusal(problem: Problem, *, rpc: bool) -> Response:

@@ -28,6 +28,8 @@ def refusal(problem: Problem) -> Response:
 def error_of(problem: Problem) -> dict[str, Any]:
     """A problem as an error of JSON-RPC."""
     code = _CODES.get(problem.status, -32603 if problem.status >= 500 else -32600)
+    if problem.code == "not_json":
+        code = -32700
     data: dict[str, Any] = {"code": problem.code}
     if problem.where:
         data["where"] = problem.where
