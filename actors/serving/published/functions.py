@@ -23,7 +23,7 @@ from ...agents.caller import Caller
 from ...agents.errors import DefinitionError
 from ...agents.skills.route import HttpRoute
 from ..problems import Refused, problem_body, problem_of, refuse
-from ..requests import as_object, check_parts, read_body
+from ..requests import as_object, check_parts, media_type, read_body
 from ..server import Server
 from ..sse import Event, EventStream
 
@@ -229,7 +229,7 @@ def _body(parameter: Parameter, body: bytes, request: Request) -> Any:
             return body.decode()
         except UnicodeDecodeError as error:
             raise refuse(400, "not_text", f"the body is no UTF-8: byte {error.start} cannot be read", "body") from None
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind = media_type(request)
     if kind != "application/json" and not kind.endswith("+json"):
         raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json", "body")
     if not body:
