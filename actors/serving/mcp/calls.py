@@ -9,7 +9,6 @@ import logging
 import uuid
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import Any
 
 import mcp_types as types
@@ -110,7 +109,7 @@ class Calls:
             await decide(agency, handle, params.input_responses, caller)
         else:
             asked = _asked(agent, arguments, caller, _name_of(context, context.request_id, caller))
-            handle = await begin(self._server, replace(asked, connection=context.request))
+            handle = await begin(self._server, asked._replace(connection=context.request))
         if has_tasks(context):
             return await created(handle)
         try:
