@@ -8,7 +8,8 @@ import re
 from itertools import islice
 from typing import Any, Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.types import Message, Receive
 
 from .problems import Problem, Refused, refuse
 
@@ -66,10 +67,36 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     Raises:
         Refused: it is none, is longer, or is said to be something else than JSON.
     """
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind not in ("application/json", "text/json", "") and not kind.endswith("+json"):
-        raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json")
+    check_kind(request)
     return as_object(await read_body(request, limit))
+
+
+def check_kind(request: HTTPConnection) -> None:
+    """Look whether a body is said to be JSON, or nothing is said. A page in a browser has to say it: what it may send
+    to others without asking them is of other kinds, or of none.
+
+    Raises:
+        Refused: it is said to be something else.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in ("application/json", "text/json") or kind.endswith("+json"):
+        return
+    if kind or "origin" in request.headers:
+        raise refuse(415, "not_json", f"the body is {kind[:80] or 'of no kind'}: send application/json")
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """What was read of a request, for those who read it now."""
+    given = False
+
+    async def received() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return received
 
 
 def as_object(body: bytes | str) -> dict[str, Any]:
@@ -78,9 +105,21 @@ def as_object(body: bytes | str) -> dict[str, Any]:
     Raises:
         Refused: it is none, or has too many parts.
     """
+    value = as_json(body)
+    if not isinstance(value, dict):
+        raise refuse(400, "not_json", f"the body is a JSON object, not {type(value).__name__}")
+    return value
+
+
+def as_json(body: bytes | str) -> Any:
+    """The JSON that a body is.
+
+    Raises:
+        Refused: it is none, or has too many parts.
+    """
     check_parts(body.encode(errors="surrogatepass") if isinstance(body, str) else body)
     try:
-        value = json.loads(body, parse_constant=_no_number)
+        return json.loads(body, parse_constant=_no_number)
     except UnicodeDecodeError as error:
         raise refuse(400, "not_json", f"the body is no UTF-8: byte {error.start} cannot be read") from None
     except json.JSONDecodeError as error:
@@ -90,9 +129,6 @@ def as_object(body: bytes | str) -> dict[str, Any]:
         raise refuse(400, "not_json", "the body is JSON nested too deeply") from None
     except ValueError as error:
         raise refuse(400, "not_json", f"the body is no JSON: {error!s:.100}") from None
-    if not isinstance(value, dict):
-        raise refuse(400, "not_json", f"the body is a JSON object, not {type(value).__name__}")
-    return value
 
 
 def check_parts(body: bytes) -> None:
