@@ -49,11 +49,6 @@ def header(connection: HTTPConnection, name: str, usual: str = "") -> str:
     return usual
 
 
-def media_type(request: Request) -> str:
-    """What a body is said to be; JSON where nothing is said."""
-    return header(request, "content-type", "application/json").partition(";")[0].strip().lower()
-
-
 async def read_body(request: Request, limit: int) -> bytes:
     """The body of a request.
 
@@ -125,15 +120,18 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     return as_object(await read_body(request, limit))
 
 
-def check_kind(request: Request) -> None:
-    """Look whether a body is said to be JSON; one of which nothing is said may be.
+def check_kind(request: HTTPConnection) -> None:
+    """Look whether a body is said to be JSON, or nothing is said. A page in a browser has to say it: what it may send
+    to others without asking them is of other kinds, or of none.
 
     Raises:
-        Refused: it is something else.
+        Refused: it is said to be something else.
     """
-    kind = media_type(request)
-    if kind not in ("application/json", "text/json", "") and not kind.endswith("+json"):
-        raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json", "body")
+    kind = header(request, "content-type").partition(";")[0].strip().lower()
+    if kind in ("application/json", "text/json") or kind.endswith("+json"):
+        return
+    if kind or header(request, "origin"):
+        raise refuse(415, "not_json", f"the body is {kind[:80] or 'of no kind'}: send application/json", "body")
 
 
 def read_again(body: bytes, receive: Receive) -> Receive:
