@@ -20,6 +20,7 @@ from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
+from ..observe.telemetry import Telemetry
 from .agent import Agent
 from .answer import Answer
 from .caller import Caller
@@ -90,6 +91,7 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         name: of the agency's actor.
         verbose: print a line for each thing that happens in a run on stderr: who says what to whom, calls, tokens,
             prices, times. It shows, shortened, what is said. (A log at DEBUG has the same without what is said.)
+        telemetry: spans and figures of what it does; see `Telemetry`. None for none, which costs nothing.
 
     Raises:
         DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
@@ -116,12 +118,14 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         credentials: Callable[[Caller, str], Any] | None = None,
         name: str = "agency",
         verbose: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> None:
         check_arguments(model, pool, config, on_usage, system, journal, handoff_limits, approvals_expire, retention)
         check_credentials(credentials)
         check_name_of_agency(name)
         check_type(shared_instructions, str, "shared_instructions", "a text")
         check_type(verbose, bool, "verbose", "True or False")
+        check_type(telemetry, Telemetry | None, "telemetry", "a Telemetry, or None")
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions, handoff_policy, label_policy)
         self._given = (
@@ -133,6 +137,7 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
             retention,
             deps,
             credentials,
+            telemetry,
         )
         self._make()
         if verbose:
@@ -140,7 +145,8 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
 
     def _make(self) -> None:
         """Make what lives from one start to the stop."""
-        model, model_for, system, journal, handoff_limits, approvals_expire, retention, deps, credentials = self._given
+        model, model_for, system, journal, handoff_limits, approvals_expire, retention, *more = self._given
+        deps, credentials, telemetry = more
         self._runtime = AgencyRuntime(
             self._directory,
             MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
@@ -154,7 +160,7 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
             self._runtime.deps = deps
             self._runtime.makes_deps = isroutine(deps) or isinstance(deps, partial)
         address = journal if isinstance(journal, str | Path) else None
-        self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address)
+        self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address, telemetry)
 
     # -- its life ------------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from ...skills.opening import OpenSkills
 from ...skills.skill import Skill
 from ...team.directory import Directory
 from ...team.prepared import PreparedAgent
+from ...telemetry.tracing import Tracing
 from ...turns.outcome import Outcome, not_theirs
 from ...turns.records import Cancel, RunRequest, Steer
 from ...turns.state import ConversationState
@@ -109,6 +110,8 @@ class AgencyRuntime:
         self.following = Following()
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
+        self.tracing: Tracing | None = None
+        """What writes the spans of runs; None where nobody wants any."""
         self.clock = Clock()
         self.skills = OpenSkills(self._skill_context)
         self.system: System | None = None
