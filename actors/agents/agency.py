@@ -41,6 +41,7 @@ from .surface.approvals import Approvals
 from .surface.arguments import check_arguments, check_credentials, check_name_of_agency, check_run_sync
 from .surface.background import BackgroundRuns, Whom
 from .surface.conversations import Conversations
+from .surface.figures import Observed
 from .surface.members import Members
 from .team.directory import Directory, Flow
 from .turns.questions import Question
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Agency(Members, Conversations, BackgroundRuns, Approvals):
+class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed):
     """A team of agents.
 
     ``async with`` starts it: a system (or the one given), a pool of providers from the environment (or the model
@@ -179,6 +180,12 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         """Whether its runs outlive the process, and other processes may share them: it has a file's or a database's
         journal."""
         return not isinstance(self._given[3], MemoryJournal | None)
+
+    @property
+    def telemetry(self) -> Telemetry | None:
+        """What it tells of itself; None for nothing."""
+        telemetry: Telemetry | None = self._given[-1]
+        return telemetry
 
     @property
     def pool(self) -> ActorRef[Any] | None:

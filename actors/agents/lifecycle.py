@@ -27,6 +27,7 @@ from .runs.runtime.register import Entry
 from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
+from .telemetry.figures import Figures
 from .telemetry.tracing import Tracing
 from .turns.records import RunRequest
 from .wishes import WAIT, define
@@ -138,10 +139,16 @@ class Lifecycle:
         if writer is not None:
             runtime.tracing = Tracing(telemetry, writer)
             self._deaf.append(runtime.bus.subscribe(runtime.tracing.take))
+        if telemetry.metrics:
+            assert self.system is not None
+            file = Path(self._address) if self._address is not None and "://" not in str(self._address) else None
+            figures = runtime.figures = Figures(telemetry.series, self.system.measure(), file)
+            self._deaf += (runtime.bus.subscribe(figures.runs.take), figures.close)
 
     async def _observe_no_more(self) -> None:
         while self._deaf:
             self._deaf.pop()()
+        self._runtime.figures = None
         tracing, self._runtime.tracing = self._runtime.tracing, None
         if tracing is not None and tracing.writer.owned:
             await asyncio.to_thread(tracing.writer.close)  # an exporter may have to be waited for

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .errors import MissingTelemetry, TelemetryError
+from .metrics import MOST_SERIES
 from .spans import SpanWriter
 
 _VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -27,6 +28,7 @@ class Telemetry:
         content: whether spans have what is said: questions, answers, a tool's arguments and results.
         redact: takes out of that what nobody may read; None for what the patterns of the guardrails find: keys,
             passwords, card numbers, bank accounts, addresses of mail.
+        series: how many series the figures may have; what comes later is counted together, as ``other``.
         service: the name of the service, where no provider says it.
 
     Raises:
@@ -39,6 +41,7 @@ class Telemetry:
     metrics: bool = True
     content: bool = False
     redact: Callable[[str], str] | None = field(default=None, repr=False)
+    series: int = MOST_SERIES
     service: str = "callboard"
 
     def __post_init__(self) -> None:
@@ -48,6 +51,8 @@ class Telemetry:
         for name in ("endpoint", "service"):
             if not isinstance(getattr(self, name), str):
                 raise TelemetryError(f"{name} is {getattr(self, name)!r:.80}; it is a text")
+        if isinstance(self.series, bool) or not isinstance(self.series, int) or self.series < 0:
+            raise TelemetryError(f"series is {self.series!r:.80}; it is a whole number, not below 0")
         if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
             raise TelemetryError(f"endpoint is {self.endpoint!r:.80}; it is an address http://… or https://…")
         if self.endpoint and self.tracer_provider is not None:

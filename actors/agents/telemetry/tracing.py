@@ -8,7 +8,8 @@ whole. What was under way when an incarnation ended is not told of: it is done, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,6 +86,22 @@ class Tracing:
             tell(spans, event)
         if type(event) is RunFinished:
             del self._runs[event.run]
+
+    @contextmanager
+    def part_of(self, header: str) -> Iterator[None]:
+        """Have runs that are asked for within be a part of the span that a ``traceparent`` names, unless one is in
+        force already."""
+        from opentelemetry import context, trace
+
+        parent = self.writer.remote(header)
+        if parent is None or trace.get_current_span().get_span_context().is_valid:
+            yield
+            return
+        token = context.attach(trace.set_span_in_context(trace.NonRecordingSpan(parent)))
+        try:
+            yield
+        finally:
+            context.detach(token)
 
     def caller(self) -> str:
         """The span in force where a run is asked for, as a ``traceparent``; empty where there is none."""

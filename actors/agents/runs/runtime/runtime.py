@@ -30,6 +30,7 @@ from ...skills.opening import OpenSkills
 from ...skills.skill import Skill
 from ...team.directory import Directory
 from ...team.prepared import PreparedAgent
+from ...telemetry.figures import Figures
 from ...telemetry.tracing import Tracing
 from ...turns.outcome import Outcome, not_theirs
 from ...turns.records import Cancel, RunRequest, Steer
@@ -112,6 +113,8 @@ class AgencyRuntime:
         self.bus = Bus()
         self.tracing: Tracing | None = None
         """What writes the spans of runs; None where nobody wants any."""
+        self.figures: Figures | None = None
+        """What is counted; None where nobody wants it."""
         self.clock = Clock()
         self.skills = OpenSkills(self._skill_context)
         self.system: System | None = None
