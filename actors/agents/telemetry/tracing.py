@@ -71,10 +71,15 @@ class Tracing:
         spans = self._runs[run.id] = RunSpans(self, run, baggage)
         return spans
 
-    def drop(self, spans: RunSpans) -> None:
-        """Somebody else goes on with the run, and tells of it."""
-        if self._runs.get(spans.run.id) is spans:
-            del self._runs[spans.run.id]
+    def drop(self, run: str, spans: RunSpans | None = None) -> None:
+        """Tell of a run no more: there is none, or somebody else goes on with it and tells of it.
+
+        Args:
+            run: its id.
+            spans: of the incarnation that ends; None for whichever there is.
+        """
+        if spans is None or self._runs.get(run) is spans:
+            self._runs.pop(run, None)
 
     def take(self, event: RunEvent) -> None:
         """Take an event: a subscriber."""
@@ -169,7 +174,7 @@ class RunSpans:
 
     def drop(self) -> None:
         """Somebody else goes on with the run, and tells of it."""
-        self._tracing.drop(self)
+        self._tracing.drop(self.run.id, self)
 
     # -- where something is done ---------------------------------------------------------------------------------------
 

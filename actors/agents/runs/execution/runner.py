@@ -335,7 +335,6 @@ class Runner:
         """What happened cannot be kept: the run ends here, by name, from the state before."""
         run, state = session.run, self._state
         if any(accepted.run is run for accepted in self._recorder.held):  # nothing of it is in the journal
-            session.let_go()
             session.abort()
             self.session = None
             state.begun = False
