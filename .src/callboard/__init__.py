@@ -141,6 +141,12 @@ if TYPE_CHECKING:
         UnknownSkill,
         WebhookRefused,
     )
+    from .actors.agents.evaluation.case import Case, Expected, ExpectedCall
+    from .actors.agents.evaluation.casefile import load_cases
+    from .actors.agents.evaluation.comparing import compare_evaluations
+    from .actors.agents.evaluation.evaluate import evaluate
+    from .actors.agents.evaluation.judge import Judge
+    from .actors.agents.evaluation.results import Evaluation, read_evaluation
     from .actors.agents.events import (
         ApprovalDecided,
         ApprovalRequested,
@@ -697,6 +703,12 @@ _HOMES = {
         "ToolSpent",
         "ToolStarted",
     ),
+    ".actors.agents.evaluation.case": ("Case", "Expected", "ExpectedCall"),
+    ".actors.agents.evaluation.casefile": ("load_cases",),
+    ".actors.agents.evaluation.evaluate": ("evaluate",),
+    ".actors.agents.evaluation.judge": ("Judge",),
+    ".actors.agents.evaluation.comparing": ("compare_evaluations",),
+    ".actors.agents.evaluation.results": ("Evaluation", "read_evaluation"),
     ".actors.agents.profiler": ("Profile", "profile"),
     ".actors.agents.prompts.templates.folder": ("TemplateFolder",),
     ".actors.agents.prompts.templates.rendered": ("RenderedTemplate",),
@@ -975,6 +987,7 @@ __all__ = [
     "CallRecord",
     "CallboardError",
     "Caller",
+    "Case",
     "Cheapest",
     "CheckBudgets",
     "CheckpointConflict",
@@ -1022,10 +1035,13 @@ __all__ = [
     "Embeddings",
     "EmptyDocument",
     "Endpoint",
+    "Evaluation",
     "Event",
     "EventNotReadable",
     "EventNotWritable",
     "EventSourcedActor",
+    "Expected",
+    "ExpectedCall",
     "Fact",
     "FactEnded",
     "FanOut",
@@ -1081,6 +1097,7 @@ __all__ = [
     "JournalUnavailable",
     "JsonCodec",
     "JsonSchema",
+    "Judge",
     "KeepAll",
     "KeepPriority",
     "KeyTaken",
@@ -1321,6 +1338,7 @@ __all__ = [
     "before_remembering",
     "by_key",
     "card_numbers",
+    "compare_evaluations",
     "composite",
     "context_window",
     "conversation_diagram",
@@ -1333,6 +1351,7 @@ __all__ = [
     "developer_tools",
     "documents_skill",
     "email_addresses",
+    "evaluate",
     "file_tools",
     "files_skill",
     "find_skill",
@@ -1352,6 +1371,7 @@ __all__ = [
     "json_schema",
     "known_skills",
     "links",
+    "load_cases",
     "load_config",
     "load_team",
     "maybe",
@@ -1364,6 +1384,7 @@ __all__ = [
     "profile",
     "prompt_injections",
     "python_tool",
+    "read_evaluation",
     "remote_skill",
     "request_context",
     "run_calls",
