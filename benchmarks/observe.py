@@ -1,9 +1,9 @@
 """``python -m benchmarks observe``: what telemetry costs a turn.
 
 ``calls`` counts what one turn of an agent with two completions and a tool call makes the interpreter do: calls of
-Python functions of our own modules, which no other load on the machine changes. ``whole`` counts those of OpenTelemetry's
-SDK too. ``cpu`` is the processor's time a turn, in interleaved rounds. ``off`` is an agency without telemetry, ``figures``
-one that counts for Prometheus, ``spans`` one that writes spans to nobody, ``both`` does both.
+Python functions, without those of OpenTelemetry, which no other load on the machine changes. ``whole`` counts those of
+OpenTelemetry's SDK, too. ``cpu`` is the processor's time a turn, in interleaved rounds. ``off`` is an agency without
+telemetry, ``figures`` one that counts for Prometheus, ``spans`` one that writes spans to nobody, ``both`` does both.
 """
 
 from __future__ import annotations

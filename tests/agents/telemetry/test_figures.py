@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Quota, RateLimited, Telemetry, TelemetryError
+from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Priority, Quota, RateLimited, Telemetry, TelemetryError
 from callboard.actors.observe.metrics import Family, exposition
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
@@ -82,9 +82,9 @@ async def test_a_pool_tells_of_its_calls_breakers_queue_and_errors() -> None:
 
     endpoints = (
         Endpoint("one", ChildSpec(FunctionModel, (limited,), name="one")),
-        Endpoint("two", ChildSpec(FunctionModel, (lambda request: "done",), name="two")),
+        Endpoint("two", ChildSpec(FunctionModel, (lambda request: "done",), name="two"), priority=1),
     )
-    pool = ChildSpec(Pool, (endpoints,), name="pool")
+    pool = ChildSpec(Pool, (endpoints,), {"routing": Priority()}, name="pool")
     async with Agency(Agent("Solo", "x"), pool=pool, telemetry=FIGURES) as agency:
         for _ in range(4):
             await agency.run("go")

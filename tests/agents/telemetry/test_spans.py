@@ -20,6 +20,7 @@ from callboard import (
     Guardrail,
     Handoff,
     Pool,
+    Priority,
     RateLimited,
     RunEvent,
     Telemetry,
@@ -248,9 +249,9 @@ async def test_each_call_of_the_pool_is_a_span_of_the_completion_that_it_was_mad
 
     endpoints = (
         Endpoint("one", ChildSpec(FunctionModel, (limited,), name="one")),
-        Endpoint("two", ChildSpec(FunctionModel, (lambda request: "done",), name="two")),
+        Endpoint("two", ChildSpec(FunctionModel, (lambda request: "done",), name="two"), priority=1),
     )
-    pool = ChildSpec(Pool, (endpoints,), name="pool")
+    pool = ChildSpec(Pool, (endpoints,), {"routing": Priority()}, name="pool")
     async with Agency(Agent("Solo", "x"), pool=pool, telemetry=traces.telemetry) as agency:
         for _ in range(4):
             await agency.run("go")
