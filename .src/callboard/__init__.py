@@ -314,6 +314,8 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .actors.observe.errors import MissingTelemetry, TelemetryError
+    from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
@@ -828,6 +830,8 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
+    ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
     ".actors.testing": ("simulate",),
     ".providers": (
@@ -1135,6 +1139,7 @@ __all__ = [
     "MilvusMemoryStore",
     "MissingContext",
     "MissingExtra",
+    "MissingTelemetry",
     "ModelJudge",
     "ModelTarget",
     "NewFact",
@@ -1278,6 +1283,8 @@ __all__ = [
     "TaskWorker",
     "Team",
     "TeamFile",
+    "Telemetry",
+    "TelemetryError",
     "Template",
     "TemplateError",
     "TemplateFolder",
