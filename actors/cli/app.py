@@ -321,6 +321,21 @@ def tree(process: int | None = None, /) -> int:
 
 
 @app.command
+def top(process: int | None = None, /, *, interval: float = 1.0, once: bool = False) -> int:
+    """Show what a running team does, as it goes on: runs, what waits for a person, providers, the tree of actors. It is
+    a team started by this user with ``callboard run``, ``chat`` or ``serve``, or an agency in a `watchable` block.
+
+    Args:
+        process: the number of its process; not needed where there is only one.
+        interval: seconds between two looks.
+        once: show it once; so it is where stdout is no terminal.
+    """
+    from .tree import top
+
+    return top(process, interval, once, _say)
+
+
+@app.command
 def show(journal: str, conversation: str | None = None, /, *, agent: str | None = None, json: bool = False) -> int:
     """Show the conversations that a journal keeps, or one of them with its steps and what they cost. Also of a journal
     that is in use: nothing is owned and nothing is written.
