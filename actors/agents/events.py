@@ -48,11 +48,12 @@ class CompletionStarted(RunEvent):
     """The model was asked; ``step`` counts from 1.
 
     ``last``: its text can be nothing but the answer's: it has no tools to call, and neither a type nor a hook could
-    have it changed.
+    have it changed. ``model``: the one that was asked for; empty where that is the provider's affair.
     """
 
     step: int = 0
     last: bool = False
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from .conversations import (
     steer_conversation,
 )
 from .health import healthz, readyz
+from .metrics import metrics
 from .runs import cancel_run, get_run, list_runs, run_events, start_run
 
 Operation: TypeAlias = tuple[str, Callable[[Server, Request], Awaitable[Response]], str]
@@ -40,6 +41,7 @@ def operations(deliveries: Deliveries | None) -> list[Operation]:
     return [
         ("/healthz", healthz, "GET"),
         ("/readyz", readyz, "GET"),
+        ("/metrics", metrics, "GET"),
         ("/agency/runs", partial(start_run, deliveries=deliveries), "POST"),
         ("/agency/runs", list_runs, "GET"),
         (_RUN, get_run, "GET"),

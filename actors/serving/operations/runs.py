@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import Any, Final, get_args
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from ...agents.errors import AgencyClosed, AgentError, UnknownRun
 from ...agents.runs.handle import RunHandle, Status
 from ...journal.errors import JournalError
 from ..problems import Refused, problem_body, problem_of, refuse
+from ..requests import header
 from ..runs import KEY, Asked, begin, headers_of, run_of
 from ..server import Server
 from ..sse import COME_BACK, Event, EventStream
@@ -36,9 +36,7 @@ async def start_run(server: Server, request: Request, deliveries: Deliveries | N
     agent = server.agent(fields.text("agent", server.agency.entry))
     question = fields.get("input", (str, list), "a text, or a list of messages", ...)
     options = {"conversation": fields.text("conversation"), "when_busy": fields.text("when_busy", "queue")}
-    asked = Asked(
-        agent, caller, question, fields.given, request.headers.get(KEY, ""), options=options, connection=request
-    )
+    asked = Asked(agent, caller, question, fields.given, header(request, KEY), options=options, connection=request)
     webhook = fields.text("webhook")
     if webhook is None:
         handle = await begin(server, asked)
@@ -60,7 +58,7 @@ async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries:
             return await begin(server, asked)
     await deliveries.expect(run, webhook)
     try:
-        handle = await begin(server, replace(asked, options={**(asked.options or {}), "run_id": run}))
+        handle = await begin(server, asked._replace(options={**(asked.options or {}), "run_id": run}))
     except (AgentError, JournalError, Refused):
         await deliveries.withdraw(run)
         raise
@@ -112,7 +110,7 @@ async def run_events(server: Server, request: Request) -> Response:
     handle = await _found(server, request)
     if request.method == "HEAD":
         return Response(media_type=EventStream.media_type)
-    after = _position(request.headers.get(RESUME, ""))
+    after = _position(header(request, RESUME))
     if after and await handle.status() in _OVER and not [one async for one in handle.events(after=after)]:
         return Response(status_code=204)
     return EventStream(server, _events(handle, after), {"callboard-run": handle.id})

@@ -556,7 +556,7 @@ Raised limits
 ReasoningStep agent step text
 Resumed used=0.0
 Rewound messages
-RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False labels=None
+RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False labels=None trace=''
 Shape left_out=() dropped=() excerpts=() summary=''
 Snapshot history owner=None last=None steps=() caller=Caller() prompt=() shapes=()
 Spent call_id amount reason='' metadata={} usage=Usage() handoffs=() within=() notes=()

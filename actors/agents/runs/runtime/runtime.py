@@ -31,6 +31,8 @@ from ...skills.opening import OpenSkills
 from ...skills.skill import Skill
 from ...team.directory import Directory
 from ...team.prepared import PreparedAgent
+from ...telemetry.figures import Figures
+from ...telemetry.tracing import Tracing
 from ...turns.outcome import Outcome, not_theirs
 from ...turns.records import Cancel, RunRequest, Steer
 from ...turns.state import ConversationState
@@ -110,6 +112,10 @@ class AgencyRuntime:
         self.following = Following()
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
+        self.tracing: Tracing | None = None
+        """What writes the spans of runs; None where nobody wants any."""
+        self.figures: Figures | None = None
+        """What is counted; None where nobody wants it."""
         self.clock = Clock()
         self.skills = OpenSkills(self._skill_context)
         self.system: System | None = None

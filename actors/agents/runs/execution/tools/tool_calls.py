@@ -11,6 +11,7 @@ from ......providers.messages import Labels, Part, ToolCall, shown
 from ......tools import Tool, ToolResult
 from .....core.base.events import Outcome
 from .....core.base.send_context import active as active_context
+from .....observe.spans import attach, detach
 from ....caller import as_owner
 from ....errors import GuardrailTripped, RunFailed, named, said
 from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
@@ -72,7 +73,9 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
 
 
 def _start(session: Session, call: ToolCall, tool: Tool) -> None:
-    token = active_context.set(session.send_context)
+    spans = session.spans
+    current = None if spans is None else attach(spans.at(call.id))
+    token = active_context.set(session.send_context if spans is None else spans.within(call.id))
     wanted = tool.context
     context = None
     hooks = session.prepared.hooks
@@ -89,6 +92,8 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
         tell_simulation(session, call, tool)
         session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended, context)
     active_context.reset(token)
+    if current is not None:
+        detach(current)
 
 
 def tool_done(message: ToolDone, happened: Happened) -> None:
