@@ -131,7 +131,7 @@ def evaluate(
     from .team import look_in
 
     look_in(import_from)
-    return evaluate(cases, team, existing(folder), only, repeat, concurrency, json, compare, _say)
+    return evaluate(cases, team, existing(folder), only, repeat, concurrency, json, compare, say)
 
 
 @app.command
@@ -179,7 +179,7 @@ def bench(
         *(what, concurrency, rate, duration, rounds, ask, questions, agent, model, timeout),
         *(json, plot, compare, existing(folder), import_from),
     )
-    return bench(wanted, _say)
+    return bench(wanted, say)
 
 
 @app.command
