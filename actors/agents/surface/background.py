@@ -138,8 +138,8 @@ class BackgroundRuns(Part):
         """
         self._at_work(None)
         texts = {"conversation": conversation, "user": user, "tenant": tenant}
-        for name, given in texts.items():
-            check_type(given, str | None, name, "a text, or None")
+        for field, given in texts.items():
+            check_type(given, str | None, field, "a text, or None")
         check_type(agent, Agent | str | None, "agent", "an Agent, its name, or None")
         check_type(after, str, "after", "the `next` of the page before")
         define("runs", limit=(limit, COUNT), status=(status, _STATUS))
