@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection
 
 from callboard import Agency, Agent, Caller, MemoryJournal, tool
 from callboard.actors.serving.operations.draining import drain
-from callboard.providers.messages import ToolCall
+from callboard.providers.messages import File, Image, Message, Text, ToolCall
 
 from .support import Served, served, speaker
 
@@ -415,6 +415,97 @@ async def test_bad_input_by_rest_has_its_error_shape(method: str, path: str, bod
     async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
         response = await client.request(method, f"/a2a/A/{path}", content=body, headers={"a2a-version": "1.0"})
         assert (response.status_code, response.json()["error"]["code"]) == (status, status), response.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_protocol_has_no_error_for_is_told_by_http(stream: bool) -> None:
+    agency = Agency(Agent("A"), model=speaker(), journal=MemoryJournal())
+    ours = {**SAYS["message"], "contextId": "ours"}
+    method, path = ("SendStreamingMessage", "message:stream") if stream else ("SendMessage", "message:send")
+    async with served(agency, authenticate=who) as it, it.client() as client:
+        ada, eve = {"x-user": "ada", "a2a-version": "1.0"}, {"x-user": "eve", "a2a-version": "1.0"}
+        assert (await client.post("/a2a/A/message:send", json={"message": ours}, headers=ada)).status_code == 200
+        asked = rpc(method, {"message": ours})
+        by_rpc = await client.post("/a2a/A", content=asked["content"], headers={**asked["headers"], **eve})
+        by_rest = await client.post(f"/a2a/A/{path}", json={"message": ours}, headers=eve)
+        assert (by_rpc.status_code, by_rpc.json()["error"]["code"], by_rpc.json()["id"]) == (403, -32600, 1)
+        assert (by_rest.status_code, by_rest.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+
+
+async def test_what_nobody_expected_is_told_by_its_kind_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*given: Any) -> Any:
+        raise OSError("the secret of the house")
+
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        await client.post("/a2a/A", **rpc("GetTask", {"id": "x"}))
+        monkeypatch.setattr("callboard.actors.serving.a2a.handler.tasks_of", broken)
+        answers = [
+            await client.post("/a2a/A", **rpc("ListTasks", {})),
+            await client.get("/a2a/A/tasks", headers={"a2a-version": "1.0"}),
+        ]
+        assert [one.status_code for one in answers] == [500, 500]
+        for one in answers:
+            assert "the server failed: OSError" in one.text
+            assert "secret" not in one.text
+    assert [record.name for record in caplog.records if record.exc_info] == ["callboard", "callboard"]
+
+
+async def test_nothing_that_a_client_says_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    wrong = {"kind": "message", "messageId": "1", "role": "user", "parts": [{"kind": "x", "text": "my diary"}]}
+    old = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": wrong}}
+    new = rpc("SendMessage", {"message": {**SAYS["message"], "parts": [{"text": ["my diary"]}]}})
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        assert "error" in (await client.post("/a2a/A", json=old)).json()
+        assert "error" in (await client.post("/a2a/A", **new)).json()
+        await client.post("/a2a/A/message:send", content=b'{"message": {"parts": [{"my diary": 1}]}}')
+    assert not [record for record in caplog.records if record.name.startswith("a2a.")]
+    assert "my diary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "nothing", 404), ("GET", "tasks/x/", 404), ("PUT", "", 405), ("DELETE", "message:send", 405)],
+)
+async def test_where_nothing_is_there_it_is_told_as_all_else(method: str, path: str, status: int) -> None:
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        answer = await client.request(method, f"/a2a/A/{path}".rstrip("/") if not path else f"/a2a/A/{path}")
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+        assert answer.json()["error"]["data" if not path else "details"][0]["domain"] == "callboard"
+        assert (status == 404) or answer.headers["allow"]
+
+
+async def test_who_asks_may_be_said_by_what_ends_the_program() -> None:
+    def ends(connection: HTTPConnection) -> Caller | None:
+        raise SystemExit(3)
+
+    async with served(Agency(Agent("A"), model=speaker()), authenticate=ends) as it, it.client() as client:
+        for path, headers in (("/a2a/A", {}), ("/mcp", {"accept": "application/json, text/event-stream"})):
+            answer = await client.post(path, json={}, headers=headers)
+            assert answer.status_code == 500
+            assert "the server failed: SystemExit" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("media", ["text/plain,hello", "image/png;base64,x", "image", "image/png\r\nx: y", "a/b" * 200])
+async def test_a_media_type_is_one(media: str) -> None:
+    parts = [{"text": "see"}, {"raw": "aGk=", "mediaType": media}]
+    agency = Agency(Agent("A"), model=speaker())
+    async with served(agency) as it, it.client() as client:
+        answer = await client.post("/a2a/A", **rpc("SendMessage", {"message": {**SAYS["message"], "parts": parts}}))
+        assert answer.json()["error"]["code"] == -32602
+        assert not await agency.conversations()
+
+
+async def test_what_other_protocols_bring_is_listed_as_far_as_it_goes() -> None:
+    agency = Agency(Agent("A"), model=speaker(), journal=MemoryJournal())
+    pictures = [Text("half \ud800"), Image("data:image/png,no-base64"), File("data:x;base64,!", "n\ud800")]
+    async with served(agency, authenticate=who) as it, it.client() as client:
+        await (await agency.start_run((Message("user", tuple(pictures)),), caller=Caller("ada"))).answer(30)
+        asked = rpc("ListTasks", {})
+        answer = await client.post("/a2a/A", content=asked["content"], headers={**asked["headers"], "x-user": "ada"})
+        (task,) = answer.json()["result"]["tasks"]
+        assert task["history"][0]["parts"][0]["text"] == "half \ufffd"
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data", ""])

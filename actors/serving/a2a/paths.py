@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
+
+from ..problems import Problem
 
 CALLER: Final = "callboard.caller"
 """Where in a request's scope stands who asks."""
 
+TOLD: Final = "callboard.a2a.told"
+"""Where in it stands the `Told` of its answer."""
+
 CARD: Final = "/.well-known/agent-card.json"
 OLD_CARD: Final = "/.well-known/agent.json"
 """Where clients of before 0.3 look."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What an answer is by HTTP, where the SDK does not know that.
+
+    Args:
+        problem: what it is in place of an answer.
+        headers: that it has besides.
+    """
+
+    problem: Problem | None = None
+    headers: dict[str, str] = field(default_factory=dict)

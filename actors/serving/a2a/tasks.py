@@ -9,6 +9,7 @@ from typing import Any, Final
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ....providers.wire.fitting.letters import mended
 from ...agents.caller import Caller
 from ...agents.events import ApprovalRequested
 from ...agents.runs.handle import RunHandle
@@ -100,7 +101,7 @@ def end_of(handle: RunHandle, ended: RunRecord, problem: Problem | None) -> pb.T
 
 def artifact(text: str, value: Any = None) -> pb.Artifact:
     """The answer; where it has a type, its value besides."""
-    parts = [pb.Part(text=text, media_type="text/plain")]
+    parts = [pb.Part(text=mended(text), media_type="text/plain")]
     if value is not None:
         parts.append(pb.Part(data=value_of(value), media_type="application/json"))
     return pb.Artifact(artifact_id=ANSWER, name=ANSWER, parts=parts)
@@ -162,7 +163,9 @@ class Updates:
         return pb.TaskStatusUpdateEvent(task_id=self._task, context_id=self._context, status=status)
 
     def _piece(self, text: str, *, append: bool) -> pb.TaskArtifactUpdateEvent:
-        piece = pb.Artifact(artifact_id=ANSWER, name=ANSWER, parts=[pb.Part(text=text, media_type="text/plain")])
+        piece = pb.Artifact(
+            artifact_id=ANSWER, name=ANSWER, parts=[pb.Part(text=mended(text), media_type="text/plain")]
+        )
         return pb.TaskArtifactUpdateEvent(
             task_id=self._task, context_id=self._context, artifact=piece, append=append, last_chunk=False
         )
