@@ -18,7 +18,7 @@ from ....tools.scopes import EVERYBODY
 from ....tools.threads import in_thread
 from ..failing import FAILURES, problem_at
 from ..problems import Problem, refuse
-from ..requests import again, as_object, check_kind, read_body
+from ..requests import as_object, check_kind, read_again, read_body
 from ..server import Server
 from .paths import CALLER, CARD, OLD_CARD, TOLD, Told
 from .push import Pushes
@@ -113,7 +113,7 @@ class A2aEndpoint:
         inner = {**scope, "path": f"/{rest}", "root_path": "", "path_params": {}, TOLD: told}
         inner.pop("app", None)
         sent = _Sent(told, None if rest else _id_in(value), scope, receive, send)
-        await self._sdk.answered(router, inner, again(body, receive), sent)
+        await self._sdk.answered(router, inner, read_again(body, receive), sent)
 
     async def _router(self, agent: str) -> Router:
         router = self._routers.get(agent)

@@ -9,7 +9,6 @@ import logging
 import uuid
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import Any, Final
 
 import mcp_types as types
@@ -128,7 +127,7 @@ class Calls:
             await decide(agency, handle, params.input_responses, caller)
         else:
             asked = _asked(agent, arguments, caller, _name_of(context, context.request_id, caller))
-            handle = await self._begun(replace(asked, connection=with_payment(context.request, context.meta)))
+            handle = await self._begun(asked._replace(connection=with_payment(context.request, context.meta)))
         if has_tasks(context):
             return await created(handle)
         try:

@@ -21,7 +21,7 @@ from ....tools.registry import ToolRegistry
 from ....tools.threads import in_thread
 from ..failing import FAILURES, problem_at
 from ..problems import Problem, refuse
-from ..requests import again, as_json, check_kind, read_body
+from ..requests import as_value, check_kind, read_again, read_body
 from ..server import Server
 from .jsonrpc import CALLER, SESSION, check_message, refusal
 
@@ -70,7 +70,7 @@ class McpEndpoint:
             scope[CALLER] = await self._server.caller(request)
             check_kind(request)
             body = await read_body(request, self._server.body_limit)
-            check_message(as_json(body))
+            check_message(as_value(body))
             manager = await asyncio.shield(self._started())
         except MissingExtra as error:
             await refusal(Problem(501, "missing_extra", str(error)))(scope, receive, send)
@@ -83,7 +83,7 @@ class McpEndpoint:
         # The servers leave spaces around a value, which are no part of it. Of what JSON is, the SDK knows one spelling.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name != b"content-type"]
         scope["headers"].append((b"content-type", b"application/json"))
-        await manager.handle_request(scope, again(body, receive), send)
+        await manager.handle_request(scope, read_again(body, receive), send)
 
     def _check_origin(self, request: HTTPConnection) -> None:
         """Where everybody may ask, a page that a browser shows must not: it could reach what only this machine should,
