@@ -36,7 +36,7 @@ from .answering import answered
 from .listing import tasks_of
 from .messages import asked
 from .paths import TOLD
-from .push import Pushes, config_of
+from .push import Pushes
 from .tasks import MESSAGE_ID, OVER, Updates, end_of, snapshot, typed_value, waits
 
 YES: Final = re.compile(r"\s*(?:yes|ok|okay|approve|approved|confirm|confirmed|allow)[\s.!]*", re.IGNORECASE)
@@ -331,7 +331,7 @@ class Runs(RequestHandler):
     async def _hooks(self, task: str, context: ServerCallContext) -> list[pb.TaskPushNotificationConfig]:
         pushes = self._told_by_push()
         handle = await self._found(task, caller_of(context))
-        return [config_of(about) for about in await pushes.listed(handle.id)]
+        return [pushes.config_of(about) for about in await pushes.listed(handle.id)]
 
     # -- what is not served --------------------------------------------------------------------------------------------
 
