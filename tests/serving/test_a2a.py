@@ -14,7 +14,7 @@ import pytest
 from a2a.client import Client, ClientConfig, create_client
 from a2a.types import a2a_pb2 as pb
 from a2a.utils.errors import A2AError, TaskNotCancelableError, TaskNotFoundError
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
@@ -218,6 +218,61 @@ async def test_whoever_comes_back_to_a_task_is_given_all_that_is_said() -> None:
             gates[(0, 2)].set()
             again += [event async for event in following]
         assert answer(folded(again)) == "one two three"
+
+
+async def events_at(client: httpx.AsyncClient, path: str, body: Any, last: str = "") -> list[tuple[str, Any]]:
+    """The events of a stream, each with its id."""
+    headers = {"a2a-version": "1.0", **({"last-event-id": last} if last else {})}
+    answer = await client.post(f"/a2a/A{path}", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    found: list[tuple[str, Any]] = []
+    for block in filter(str.strip, answer.text.replace("\r", "").split("\n\n")):
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        payload = json.loads(fields["data"])
+        found.append((fields.get("id", ""), ParseDict(payload.get("result", payload), pb.StreamResponse())))
+    return found
+
+
+@pytest.mark.parametrize("path", ["", "/message:stream"])
+async def test_a_stream_that_was_cut_goes_on_behind_each_of_its_events(path: str) -> None:
+    @tool(risk="safe")
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    script = (("I ", "add. ", ToolCall("c", "add", '{"a": 1, "b": 2}')), ("It ", "is ", "3."))
+    agency = Agency(Agent("A", tools=[add]), model=speaker(script), journal=MemoryJournal())
+    async with served(agency) as it, it.client() as client:
+        body = SAYS if path else {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": SAYS}
+        sent_ = await events_at(client, path, body)
+        ids = [id for id, _ in sent_]
+        assert all(ids)
+        assert len(set(ids)) == len(ids)
+        whole = folded([event for _, event in sent_])
+        assert answer(whole) == "It is 3."
+        for place, last in enumerate(ids):
+            came = [event for _, event in sent_[: place + 1]]
+            again = [event for _, event in await events_at(client, path, body, last)]
+            task = folded([*came, *again])
+            assert (task.status, answer(task), task.history) == (whole.status, answer(whole), whole.history), last
+            assert not any(event.WhichOneof("payload") == "task" for event in again)
+            follow = {"jsonrpc": "2.0", "id": 1, "method": "SubscribeToTask", "params": {"id": whole.id}}
+            if last != ids[-1]:
+                assert [event for _, event in await events_at(client, "", follow, last)] == again
+        assert len(await agency.conversations()) == 1
+
+
+@pytest.mark.parametrize("last", ["x", "none:1", "a/b:", "{id}:x", "{id}:99999999999999999999"])
+async def test_what_is_no_events_id_is_refused(last: str) -> None:
+    agency = Agency(Agent("A"), model=speaker(), journal=MemoryJournal())
+    async with served(agency, authenticate=who) as it, it.client() as client:
+        headers = {"a2a-version": "1.0", "x-user": "ada"}
+        task = (await client.post("/a2a/A/message:send", json=SAYS, headers=headers)).json()["task"]["id"]
+        headers["last-event-id"] = last.format(id=task)
+        assert (await client.post("/a2a/A/message:stream", json=SAYS, headers=headers)).status_code in (400, 404)
+        headers |= {"x-user": "eve", "last-event-id": f"{task}:1"}
+        assert (await client.post("/a2a/A/message:stream", json=SAYS, headers=headers)).status_code == 404
+        assert len(await agency.conversations()) == 1
 
 
 async def test_a_client_that_leaves_ends_the_run_only_where_it_asks_for_that() -> None:

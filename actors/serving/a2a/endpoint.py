@@ -132,8 +132,8 @@ class A2aEndpoint:
 
 
 class _Sent:
-    """Sends what the SDK answers; where it does not know what went wrong, or that there is nothing at a path, that is
-    told in its place.
+    """Sends what the SDK answers, and the ids of events with them. Where it does not know what went wrong, or that
+    there is nothing at a path, that is told in its place.
 
     Args:
         told: what our answers say of it.
@@ -162,6 +162,9 @@ class _Sent:
                 await response(*self._asked)
                 return
             headers.update(self._told.headers)
+        elif self._told.ids and message.get("body", b"").startswith(b"data:"):  # the SDK sends each event by itself
+            id = self._told.ids.popleft()
+            message = {**message, "body": f"id: {id}\r\n".encode() + message["body"]} if id else message
         await self._asked[2](message)
 
     def _nothing_there(self, status: int, headers: MutableHeaders) -> Problem:

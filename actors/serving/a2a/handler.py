@@ -4,8 +4,8 @@ process, also after a restart."""
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final
@@ -31,16 +31,14 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
 from ..runs import KEY, Asked, begin, cancel_soon, headers_of, leaving, problem_of_end, run_of
 from ..server import OnDisconnect, Server
+from ..streams import RESUME, Place, catch_up
 from ..waiting import noticed, until_asked, waiting_for
 from .answering import answered
 from .listing import tasks_of
-from .messages import asked
+from .messages import asked, decisions
 from .paths import TOLD
 from .push import Pushes
 from .tasks import MESSAGE_ID, OVER, Updates, end_of, snapshot, typed_value, waits
-
-YES: Final = re.compile(r"\s*(?:yes|ok|okay|approve|approved|confirm|confirmed|allow)[\s.!]*", re.IGNORECASE)
-"""What a person says who approves; all else is why not."""
 
 CANCEL_WAIT: Final = 5.0
 """Seconds for which a run that another process works on is waited for to end."""
@@ -89,12 +87,17 @@ class Runs(RequestHandler):
     async def on_message_send_stream(
         self, params: pb.SendMessageRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event]:
-        """The same, as it goes on: the task, and then what becomes of it, until it is over or waits for the caller."""
+        """The same, as it goes on: the task, and then what becomes of it, until it is over or waits for the caller. Who
+        was cut off and sends it again is given what comes behind the event that was the last."""
         caller = caller_of(context)
         validate_history_length(params.configuration)
         when_left = leaving(self._server, context.state["request"])
-        handle = await self._begun(params, context, caller, stream=True)
-        async with aclosing(self._events(handle, caller, when_left)) as events:
+        place = place_of(context)
+        if place is not None:
+            handle = await self._found(place.run, caller)
+        else:
+            handle = await self._begun(params, context, caller, stream=True)
+        async with aclosing(self._events(handle, context, when_left, place)) as events:
             async for event in events:
                 yield apply_history_length(event, params.configuration) if isinstance(event, pb.Task) else event
 
@@ -102,12 +105,16 @@ class Runs(RequestHandler):
     async def on_subscribe_to_task(
         self, params: pb.SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event]:
-        """A task as it is, and then what becomes of it."""
-        caller = caller_of(context)
-        handle = await self._found(params.id, caller)
+        """A task as it is, and then what becomes of it; or what comes behind an event."""
+        handle = await self._found(params.id, caller_of(context))
+        place = place_of(context)
+        if place is not None and place.run != handle.id:
+            raise InvalidParamsError(f"{RESUME} is of another task")
         if await handle.status() in ("ended", "failed"):
-            raise UnsupportedOperationError(f"task {handle.id} is over: get it")
-        async with aclosing(self._events(handle, caller, "continue")) as events:
+            records = await handle.records()
+            if place is None or not records or place.cursor == records[-1].cursor:
+                raise UnsupportedOperationError(f"task {handle.id} is over: get it")
+        async with aclosing(self._events(handle, context, "continue", place)) as events:
             async for event in events:
                 yield event
 
@@ -157,7 +164,7 @@ class Runs(RequestHandler):
         if not waiting:
             await agency.steer(handle.conversation, (asked(message),), agent=handle.agent, caller=caller)
             return
-        decided = _decisions(message, [one.approval for one in waiting])
+        decided = decisions(message, [one.approval for one in waiting])
         for approval, (approved, reason) in decided.items():
             with suppress(UnknownApproval):
                 if approved:
@@ -212,37 +219,59 @@ class Runs(RequestHandler):
         return task
 
     async def _events(
-        self, handle: RunHandle, caller: Caller, when_left: OnDisconnect
+        self, handle: RunHandle, context: ServerCallContext, when_left: OnDisconnect, place: Place | None
     ) -> AsyncGenerator[pb.Task | pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
+        caller = caller_of(context)
+        ids: deque[str] = context.state["request"].scope[TOLD].ids
+        updates = Updates(handle)
         ended = False
         try:
-            task, cursor = await snapshot(self._server, handle, caller)
-            yield task
-            if task.status.state in OVER:
-                ended = True
-                return
-            updates = Updates(handle)
-            async with aclosing(self._items(handle, cursor, caller)) as items:
+            if place is None:
+                task, before = await snapshot(self._server, handle, caller)
+                ids.append(f"{handle.id}:{before}")
+                yield task
+                if task.status.state in OVER:
+                    ended = True
+                    return
+                sent = 0
+            else:
+                before, sent = place.cursor, place.sent
+                await catch_up(updates.take, handle, before)
+            async with aclosing(self._items(handle, before, caller)) as items:
                 async for item in items:
                     if isinstance(item, tuple):
                         ended = True  # it waits for whoever has asked, who goes on with it
+                        ids.append("")
                         yield updates.status(waits(handle, item, None))
                         return
-                    for event in updates.take(item):
-                        yield event
+                    events = list(updates.take(item))
                     if isinstance(item, RunRecord) and item.type == "ended":
                         ended = True
-                        if item.data["error"] is None:
-                            await headers_of(self._server, handle)
-                            text = item.data["text"]
-                            yield updates.answer(text, typed_value(self._server, handle, text))
-                        yield updates.status(end_of(handle, item, await problem_of_end(handle)))
+                        events += await self._end(handle, updates, item)
+                    for index, event in enumerate(events, 1):
+                        if index > sent:
+                            where = item.cursor if index == len(events) else f"{before}+{index}"
+                            ids.append(f"{handle.id}:{where}")
+                            yield event
+                    sent = 0 if events else sent
+                    before = item.cursor
         except Exception:
             ended = True
             raise
         finally:
             if not ended and when_left == "cancel":
                 cancel_soon(self._server, handle)
+
+    async def _end(
+        self, handle: RunHandle, updates: Updates, item: RunRecord
+    ) -> list[pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
+        """The last events of a task."""
+        status = updates.status(end_of(handle, item, await problem_of_end(handle)))
+        if item.data["error"] is not None:
+            return [status]
+        await headers_of(self._server, handle)
+        text = item.data["text"]
+        return [updates.answer(text, typed_value(self._server, handle, text)), status]
 
     async def _items(self, handle: RunHandle, cursor: str, caller: Caller) -> AsyncGenerator[Any]:
         """The items of a run's stream; and, as the last, what waits for the caller."""
@@ -348,28 +377,11 @@ def caller_of(context: ServerCallContext) -> Caller:
     return caller
 
 
-def _decisions(message: pb.Message, waiting: list[str]) -> dict[str, tuple[bool, str]]:
-    """What a message decides, by approval: whether it is approved, and why not. Data say it of each, text of all."""
-    decided: dict[str, tuple[bool, str]] = {}
-    texts: list[str] = []
-    for part in message.parts:
-        kind = part.WhichOneof("content")
-        if kind == "text":
-            texts.append(part.text)
-        elif kind == "data":
-            data = MessageToDict(part.data)
-            given = data.get("approvals") if isinstance(data, dict) else None
-            if not isinstance(given, dict) or not given:
-                raise InvalidParamsError('data: {"approvals": {id: true or false}} says what is approved')
-            for approval, verdict in given.items():
-                if approval not in waiting:
-                    raise InvalidParamsError(f"data.approvals: {approval:.80} does not wait for you")
-                if not isinstance(verdict, bool):
-                    raise InvalidParamsError(f"data.approvals.{approval:.80} is true or false")
-                decided[approval] = (verdict, "")
-    text = "\n".join(texts).strip()
-    if decided:
-        return {approval: (yes, "" if yes else text) for approval, (yes, _) in decided.items()}
-    if not text:
-        raise InvalidParamsError("message.parts: it says nothing: approve, or say why not")
-    return {approval: (bool(YES.fullmatch(text)), text) for approval in waiting}
+def place_of(context: ServerCallContext) -> Place | None:
+    """Behind which event a request goes on with a stream; None for one that begins it.
+
+    Raises:
+        Refused: it is no event's id.
+    """
+    headers: Mapping[str, str] = context.state.get("headers", {})
+    return Place.read(headers[RESUME]) if headers.get(RESUME) else None

@@ -20,6 +20,9 @@ from ....providers.wire.fitting.letters import mended
 INPUT_MODES: Final = ("text/plain", "application/json", "image/png", "image/jpeg", "application/pdf", "audio/wav")
 OUTPUT_MODES: Final = ("text/plain", "application/json")
 
+YES: Final = re.compile(r"\s*(?:yes|ok|okay|approve|approved|confirm|confirmed|allow)[\s.!]*", re.IGNORECASE)
+"""What a person says who approves; all else is why not."""
+
 _MEDIA: Final = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}(?: *; *[\w.+-]+=[\w.+-]+)*", re.ASCII)
 
 
@@ -117,3 +120,34 @@ def value_of(data: Any) -> struct_pb2.Value:
         return ParseDict(mended(data), struct_pb2.Value())
     except ParseError:
         return struct_pb2.Value(string_value=json.dumps(mended(data), ensure_ascii=False))
+
+
+def decisions(message: pb.Message, waiting: list[str]) -> dict[str, tuple[bool, str]]:
+    """What a message decides, by approval: whether it is approved, and why not. Data say it of each, text of all.
+
+    Raises:
+        InvalidParamsError: it says nothing, or of something else.
+    """
+    decided: dict[str, tuple[bool, str]] = {}
+    texts: list[str] = []
+    for part in message.parts:
+        kind = part.WhichOneof("content")
+        if kind == "text":
+            texts.append(part.text)
+        elif kind == "data":
+            data = MessageToDict(part.data)
+            given = data.get("approvals") if isinstance(data, dict) else None
+            if not isinstance(given, dict) or not given:
+                raise InvalidParamsError('data: {"approvals": {id: true or false}} says what is approved')
+            for approval, verdict in given.items():
+                if approval not in waiting:
+                    raise InvalidParamsError(f"data.approvals: {approval:.80} does not wait for you")
+                if not isinstance(verdict, bool):
+                    raise InvalidParamsError(f"data.approvals.{approval:.80} is true or false")
+                decided[approval] = (verdict, "")
+    text = "\n".join(texts).strip()
+    if decided:
+        return {approval: (yes, "" if yes else text) for approval, (yes, _) in decided.items()}
+    if not text:
+        raise InvalidParamsError("message.parts: it says nothing: approve, or say why not")
+    return {approval: (bool(YES.fullmatch(text)), text) for approval in waiting}

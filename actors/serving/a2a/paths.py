@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +26,9 @@ class Told:
     Args:
         problem: what it is in place of an answer.
         headers: that it has besides.
+        ids: of the events of a stream that are still to be sent, in their order; empty for one that has none.
     """
 
     problem: Problem | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    ids: deque[str] = field(default_factory=deque)

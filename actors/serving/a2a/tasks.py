@@ -133,21 +133,26 @@ class Updates:
 
     def __init__(self, handle: RunHandle) -> None:
         self._task, self._context = handle.id, handle.conversation
+        self._begun = False
+        """Whether there was text of the completion under way."""
         self._text = ""
-        """Of the completion under way, as it was sent."""
+        """It, as it was sent from here."""
         self._said = ""
-        """Of the one before."""
+        """That of the one before."""
 
     def take(self, item: RunRecord | RunText) -> Iterator[pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
         """The events that an item leads to; of the run's end what there is of its answer."""
         if isinstance(item, RunText):
-            if item.kind == "text" and (item.text or item.restarted):
-                yield self._piece(item.text, append=bool(self._text) and not item.restarted)
+            if item.kind != "text":
+                return
+            if item.text or item.restarted:
+                yield self._piece(item.text, append=self._begun and not item.restarted)
                 self._text = item.text if item.restarted else self._text + item.text
+            self._begun = True
         elif item.type in ("started", "resumed", "approval_decided"):
             yield self.status(pb.TaskStatus(state=pb.TaskState.TASK_STATE_WORKING, timestamp=time_of(item.at)))
         elif item.type in ("completed", "completion_failed"):
-            self._said, self._text = self._text, ""
+            self._said, self._text, self._begun = self._text, "", False
 
     def answer(self, text: str, value: Any) -> pb.TaskArtifactUpdateEvent:
         """The last piece of the answer: all of it, where it is not what was sent."""
