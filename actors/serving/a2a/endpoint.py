@@ -109,7 +109,7 @@ class A2aEndpoint:
         except FAILURES as error:
             await self._refused(error, request, rpc=not rest)(scope, receive, send)
             return
-        told = Told()
+        told = Told(value)
         inner = {**scope, "path": f"/{rest}", "root_path": "", "path_params": {}, TOLD: told}
         inner.pop("app", None)
         sent = _Sent(told, None if rest else _id_in(value), scope, receive, send)

@@ -187,6 +187,7 @@ class Runs(RequestHandler):
         validate_history_length(params)
         if params.HasField("page_size"):
             validate_page_size(params.page_size)
+        check_state(context)
         return await tasks_of(self._server, self._agent, caller_of(context), params)
 
     @answered
@@ -375,6 +376,20 @@ def caller_of(context: ServerCallContext) -> Caller:
     """Who asks."""
     caller: Caller = context.state["caller"]
     return caller
+
+
+def check_state(context: ServerCallContext) -> None:
+    """Look whether the state that is asked for is one: the SDK leaves out what it does not know.
+
+    Raises:
+        InvalidParamsError: it is none.
+    """
+    request = context.state["request"]
+    params = request.scope[TOLD].asked.get("params")
+    given = params.get("status") if isinstance(params, Mapping) else request.query_params.get("status")
+    known = list(pb.TaskState.keys())
+    if isinstance(given, str) and given not in known:
+        raise InvalidParamsError(f"status: there is no state {given!r:.60}; there are {', '.join(known)}")
 
 
 def place_of(context: ServerCallContext) -> Place | None:
