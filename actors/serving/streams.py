@@ -118,13 +118,14 @@ async def events_of(
         last: what is sent at the end otherwise, where the protocol has such an event.
     """
     before, sent = place.cursor, place.sent
+    counted = 0  # of the piece of text that goes on: its payloads are numbered on
     items = watched(server, handle, before, when_left, enough)
     try:
         if before:
             await _catch_up(made, handle, before)
             if place.kind:
                 list(islice(made(RunText(before, "", place.kind)), sent))
-                sent = 0
+                counted, sent = sent, 0
             if enough():
                 return
         async for item in items:
@@ -135,12 +136,14 @@ async def events_of(
                     last = None
                     payloads.append(failed(problem))
             kind = item.kind[0] if isinstance(item, RunText) else ""
+            if not (isinstance(item, RunText) and item.kind == place.kind):
+                counted = 0
             for index, payload in enumerate(payloads, 1):
                 if index > sent:
-                    where = item.cursor if index == len(payloads) else f"{before}+{index}{kind}"
+                    where = item.cursor if index == len(payloads) else f"{before}+{counted + index}{kind}"
                     yield Event(payload, f"{handle.id}:{where}")
             if payloads:
-                sent = 0
+                counted = sent = 0
             before = item.cursor
             if enough():
                 return
