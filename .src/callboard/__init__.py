@@ -99,6 +99,8 @@ if TYPE_CHECKING:
         ReplayDifference,
         ReplayedRequest,
         ReplayReport,
+        RunPage,
+        RunSummary,
     )
     from .actors.agents.errors import (
         AgencyClosed,
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
         TemplateError,
         TimeLimit,
         TokenLimit,
+        UnfitArguments,
         UnknownAgent,
         UnknownApproval,
         UnknownConversation,
@@ -311,6 +314,8 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .actors.observe.errors import MissingTelemetry, TelemetryError
+    from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
@@ -670,6 +675,7 @@ _HOMES = {
         "TemplateError",
         "TimeLimit",
         "TokenLimit",
+        "UnfitArguments",
         "UnknownAgent",
         "UnknownApproval",
         "UnknownConversation",
@@ -723,6 +729,8 @@ _HOMES = {
         "ReplayDifference",
         "ReplayReport",
         "ReplayedRequest",
+        "RunPage",
+        "RunSummary",
     ),
     ".actors.agents.teamfile": ("Team", "load_team", "open_agency"),
     ".actors.agents.team.description": ("Ability", "AgentDescription"),
@@ -822,6 +830,8 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
+    ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
     ".actors.testing": ("simulate",),
     ".providers": (
@@ -1129,6 +1139,7 @@ __all__ = [
     "MilvusMemoryStore",
     "MissingContext",
     "MissingExtra",
+    "MissingTelemetry",
     "ModelJudge",
     "ModelTarget",
     "NewFact",
@@ -1212,9 +1223,11 @@ __all__ = [
     "RunFinished",
     "RunHandle",
     "RunOptions",
+    "RunPage",
     "RunRecord",
     "RunSoFar",
     "RunStarted",
+    "RunSummary",
     "RunText",
     "SearchBackend",
     "SearchHit",
@@ -1270,6 +1283,8 @@ __all__ = [
     "TaskWorker",
     "Team",
     "TeamFile",
+    "Telemetry",
+    "TelemetryError",
     "Template",
     "TemplateError",
     "TemplateFolder",
@@ -1299,6 +1314,7 @@ __all__ = [
     "ToolStarted",
     "ToolTimeout",
     "Topics",
+    "UnfitArguments",
     "UnknownAgent",
     "UnknownApproval",
     "UnknownConversation",

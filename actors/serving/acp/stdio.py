@@ -12,6 +12,8 @@ from acp import run_agent
 
 from ...agents.agency import Agency
 from ...agents.caller import Caller
+from ..problems import Refused
+from ..requests import as_value
 from .editor import Editor
 
 LONGEST: Final = 50 * 1024 * 1024
@@ -87,8 +89,8 @@ async def _line(lines: asyncio.StreamReader) -> bytes | None:
 def _read(line: bytes) -> bytes | tuple[int, str]:
     """A line that the SDK's connection can read, or what is wrong with it: JSON-RPC's code and words."""
     try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
+        message = as_value(line)
+    except Refused:
         return -32700, "Parse error"
     if not isinstance(message, dict) or not isinstance(message.get("method", ""), str):
         return -32600, "Invalid request"
