@@ -447,7 +447,9 @@ async def test_an_agency_that_stops_closes_connections_so_that_they_come_back() 
         stopping = asyncio.ensure_future(agency.stop())
         heard = await client.until(lambda told: is_problem(told) or ends(told))
         await stopping
-        assert (heard[-1].get("problem") or heard[-1])["code"] in ("stopping", "run_cancelled")
+        assert heard[-1]["code"] == "stopping"
+        assert "ask again" in heard[-1]["detail"]  # nothing of it is kept
+        assert (await client.closed())[0] == 1012
 
 
 async def test_a_run_is_told_on_after_the_death_of_its_server(tmp_path: Path) -> None:

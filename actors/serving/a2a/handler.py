@@ -31,7 +31,7 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
 from ...journal.errors import JournalError
 from ..problems import Refused
-from ..runs import KEY, Asked, begin, cancel_soon, headers_of, leaving, problem_of_end, run_of
+from ..runs import KEY, Asked, begin, cancel_soon, error_of_end, headers_of, leaving, run_of
 from ..server import OnDisconnect, Server
 from ..waiting import noticed, until_asked, waiting_for
 from .errors import as_error, not_mine
@@ -257,7 +257,7 @@ class Runs(RequestHandler):
                             await headers_of(self._server, handle)
                             text = item.data["text"]
                             yield updates.answer(text, typed_value(self._server, handle, text))
-                        yield updates.status(end_of(handle, item, await problem_of_end(handle)))
+                        yield updates.status(end_of(handle, item, await error_of_end(handle)))
         except _OURS as error:
             ended = True
             raise as_error(error) from error

@@ -21,7 +21,7 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.cursor import Cursor
 from ...agents.runs.reading.progress import RunRecord
 from ..problems import Problem, problem_of, refuse
-from ..runs import Asked, begin, problem_of_end, watched
+from ..runs import Asked, begin, error_of_end, watched
 from ..server import OnDisconnect, Server
 from ..sse import SEND_TIMEOUT
 from .entering import Entrant, is_stranger
@@ -242,8 +242,10 @@ class Session:
                 async for item in items:
                     told = of_item(item, handle.id)
                     if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
-                        problem = await problem_of_end(handle)
-                        told["problem"] = None if problem is None else of_problem(problem)
+                        failure = await error_of_end(handle)
+                        if isinstance(failure, AgencyClosed):
+                            raise failure
+                        told["problem"] = None if failure is None else of_problem(problem_of(failure, handle.id))
                     await self._send(told)
         except AgencyClosed as error:
             await self._end(problem_of(error, handle.id), Closed(_STOPPING, "the server stops: connect again, resume"))
