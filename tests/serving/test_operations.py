@@ -346,6 +346,7 @@ async def test_who_said_nothing_of_themselves_decides_nothing() -> None:
         assert (await client.get("/agency/approvals")).json() == {"approvals": []}
         answer = await client.post(f"/agency/approvals/{agency.approvals[0].approval}/approve")
         assert answer.status_code == 403
+        assert "not said who they are" in answer.json()["detail"]
 
 
 async def test_who_asks_while_it_drains_is_told_to_connect_anew() -> None:
