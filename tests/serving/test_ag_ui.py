@@ -328,6 +328,7 @@ async def test_an_answer_is_to_one_interrupt_that_was_asked_and_says_nothing_els
             ([good, {**good, "interruptId": f"other:{cursor}:{approval}"}], 400, "invalid_answer"),
             ([{**good, "interruptId": f"{run}:999999:{approval}"}], 404, "unknown_interrupt"),
             ([{**good, "payload": typo}], 400, "invalid_answer"),
+            ([{**good, "payload": {"approved": True, "editedArgs": {"nope": 1}}}], 400, "invalid_arguments"),
         ]
         for entries, status, code in wrong:
             answer = await client.post("/ag-ui/A", json={**asked(run="r2"), "resume": entries})
@@ -354,6 +355,11 @@ async def test_several_interrupts_are_answered_together() -> None:
             wrong = await client.post("/ag-ui/A", json=resolved(found, {"approved": "yes"}))
             assert (wrong.status_code, wrong.json()["where"]) == (400, "resume[0].payload")
         body = resolved(found, True)
+        body["resume"][1]["payload"] = {"approved": True, "editedArgs": {"nope": 1}}
+        async with it.client(headers=ADA) as client:
+            unfit = await client.post("/ag-ui/A", json=body)
+            assert (unfit.status_code, unfit.json()["where"]) == (400, "resume[1].payload.editedArgs")
+        assert len(agency.approvals) == 2  # nothing is half done
         body["resume"][1]["payload"] = {"approved": False}
         rest = await events(it, body, ADA)
         returned = [event["content"] for _, event in rest if event["type"] == "TOOL_CALL_RESULT"]

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence, Set
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from ...agents.agency import Agency
 from ...agents.caller import Caller
-from ...agents.errors import UnknownApproval
+from ...agents.errors import UnfitArguments, UnknownApproval
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
 from ...agents.turns.rules import Limits
@@ -188,14 +187,19 @@ async def answer(agency: Agency, handle: RunHandle, resume: Resume, caller: Call
         message = f"resume: {len(missing)} more of this run's interrupts wait for an answer: answer all of them at once"
         raise refuse(400, "interrupt_open", message, "resume")
     _check(await handle.records(), resume, waits)
-    for one in resume.answers:
-        if one.approval not in waits:
-            continue
-        with suppress(UnknownApproval):  # somebody else has decided it this moment
+    waiting = [(index, one) for index, one in enumerate(resume.answers) if one.approval in waits]
+    # what may not fit its tool comes first, while nothing is decided
+    for index, one in sorted(waiting, key=lambda found: found[1].arguments is None):
+        try:
             if one.approved:
                 await agency.approve(one.approval, arguments=one.arguments, limits=one.limits, caller=caller)
             else:
                 await agency.deny(one.approval, one.reason, caller=caller)
+        except UnknownApproval:
+            pass  # somebody else has decided it this moment
+        except UnfitArguments as error:
+            where = f"resume[{index}].payload.editedArgs"
+            raise refuse(400, "invalid_arguments", f"{where}: {error}", where) from None
 
 
 def _check(records: Sequence[RunRecord], resume: Resume, waits: Set[str]) -> None:
