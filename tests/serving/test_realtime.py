@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -16,8 +17,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from callboard import Agency, Agent, ApiKeys, Caller, MemoryJournal, RequestLimit, serve, tool
+from callboard.actors.agents.runs.reading.progress import RecordType
 from callboard.actors.serving.realtime import session
 from callboard.providers.messages import Request, ToolCall
+from tests.cli.command import ROOT
 from tests.durable.support import call, function, results
 
 from .support import living, served, speaker
@@ -450,6 +453,24 @@ async def test_an_agency_that_stops_closes_connections_so_that_they_come_back() 
         assert heard[-1]["code"] == "stopping"
         assert "ask again" in heard[-1]["detail"]  # nothing of it is kept
         assert (await client.closed())[0] == 1012
+
+
+async def test_what_is_asked_of_an_agency_that_has_stopped_closes_the_connection() -> None:
+    agency = Agency(Agent("A"), model=speaker())
+    async with served(agency) as it, talking(it.url) as client:
+        await client.hear()
+        await agency.stop()
+        await client.say("ask", input="count", id=1)
+        told = await client.hear()
+        assert (told["code"], told["id"]) == ("stopping", 1)
+        assert (await client.closed())[0] == 1012
+
+
+def test_the_page_names_all_events() -> None:
+    page = (ROOT / "actors/serving/realtime/README.md").read_text()
+    rows = page.partition("## Events")[2].partition("\n## ")[0].splitlines()
+    named = {name for row in rows if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named - {"event"} == set(get_args(RecordType))
 
 
 async def test_a_run_is_told_on_after_the_death_of_its_server(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ MOST_APPROVALS: Final = 64
 INTRODUCTION: Final = 10.0
 """Seconds in which somebody must have said who they are."""
 
+_AGAIN: Final = "the server stops: connect again, resume"
 _BINARY, _TOO_LARGE, _FAILED, _STOPPING, _UNKNOWN = 1003, 1009, 1011, 1012, 4401
 
 
@@ -143,6 +144,8 @@ class Session:
         except Exception as error:
             problem = problem_of(error)
             await self._send(of_problem(problem, None if said is None else said.id))
+            if isinstance(error, AgencyClosed):
+                raise Closed(_STOPPING, _AGAIN) from None
             if is_stranger(error):
                 raise Closed(_UNKNOWN, "you have not said who you are, or not credibly") from None
             if problem.code == "internal_error":
@@ -248,7 +251,7 @@ class Session:
                         told["problem"] = None if failure is None else of_problem(problem_of(failure, handle.id))
                     await self._send(told)
         except AgencyClosed as error:
-            await self._end(problem_of(error, handle.id), Closed(_STOPPING, "the server stops: connect again, resume"))
+            await self._end(problem_of(error, handle.id), Closed(_STOPPING, _AGAIN))
         except (WebSocketDisconnect, TimeoutError):  # it takes nothing any more
             self._close(Closed(_FAILED, "what was sent was not taken"))
         except Exception as error:
