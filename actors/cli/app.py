@@ -332,7 +332,7 @@ def top(process: int | None = None, /, *, interval: float = 1.0, once: bool = Fa
     """
     from .tree import top
 
-    return top(process, interval, once, _say)
+    return top(process, interval, once, say)
 
 
 @app.command

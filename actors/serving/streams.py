@@ -20,7 +20,7 @@ from ..agents.runs.reading.cursor import KINDS, Cursor, Kind, RunText
 from ..agents.runs.reading.progress import RunRecord
 from .problems import Problem, Refused, problem_of, refuse
 from .requests import header
-from .runs import problem_of_end, watched
+from .runs import error_of_end, watched
 from .server import OnDisconnect, Server
 from .sse import COME_BACK, Event
 
@@ -133,10 +133,12 @@ async def events_of(
                 kind_sent = None
             payloads = list(made(item))
             if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
-                problem = await problem_of_end(handle)
-                if problem is not None:
+                failure = await error_of_end(handle)
+                if isinstance(failure, AgencyClosed):
+                    raise failure
+                if failure is not None:
                     last = None
-                    payloads.append(failed(problem))
+                    payloads.append(failed(problem_of(failure, handle.id)))
             kind = item.kind[0] if isinstance(item, RunText) else ""
             for index, payload in enumerate(payloads, 1):
                 if index > sent:
