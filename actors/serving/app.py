@@ -45,6 +45,7 @@ from .published.openapi import openapi
 from .published.routes import own_route, routes_of
 from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
+from .routing import Routes
 from .server import RESERVED, Authenticate, OnDisconnect, Server
 from .webhooks import Deliveries, Webhooks
 from .who.keys import ApiKeys
@@ -142,12 +143,9 @@ def serve(
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(
-        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
-        lifespan=lifespan,
-        middleware=entrance(cors),
-        exception_handlers={HTTPException: _nothing_there},
-    )
+    app = Starlette(middleware=entrance(cors), exception_handlers={HTTPException: _nothing_there})
+    protocols = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
+    app.router = Routes(routes(server, deliveries, protocols), lifespan=lifespan)
     app.state.server = server
     return app
 
