@@ -149,7 +149,7 @@ def bare(answers: Answers, turn: Turn | None = None) -> list[BaseRoute]:
 
 async def _run(ours: Agency, numbers: Any, name: str, stream: bool) -> AsyncGenerator[Any]:
     number = next(numbers)
-    kept = {"conversation": f"c-{number}", "run_id": f"r-{number}"} if PROTOCOLS[name].keeps else {}
+    kept: dict[str, Any] = {"conversation": f"c-{number}", "run_id": f"r-{number}"} if PROTOCOLS[name].keeps else {}
     handle = await ours.start_run("hello", stream=stream, **kept)
     if stream:
         async for item in handle.stream():
