@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
@@ -47,6 +48,7 @@ from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
 from .routing import Routes
 from .server import RESERVED, Authenticate, OnDisconnect, Server
+from .tracing import Traced
 from .webhooks import Deliveries, Webhooks
 from .who.keys import ApiKeys
 
@@ -143,7 +145,8 @@ def serve(
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(middleware=entrance(cors), exception_handlers={HTTPException: _nothing_there})
+    traced = [] if agency.telemetry is None else [Middleware(Traced, agency)]
+    app = Starlette(middleware=[*traced, *entrance(cors)], exception_handlers={HTTPException: _nothing_there})
     protocols = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
     app.router = Routes(routes(server, deliveries, protocols), lifespan=lifespan)
     app.state.server = server

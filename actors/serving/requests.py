@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Coroutine, Generator
 from functools import partial
@@ -12,6 +13,7 @@ from types import coroutine
 from typing import Any, Final, TypeVar, cast
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.types import Message, Receive
 
 from .problems import Problem, Refused, refuse
 
@@ -45,11 +47,6 @@ def header(connection: HTTPConnection, name: str, usual: str = "") -> str:
         if given == wanted:
             return str(value, "latin-1")
     return usual
-
-
-def media_type(request: Request) -> str:
-    """What a body is said to be; JSON where nothing is said."""
-    return header(request, "content-type", "application/json").partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -119,22 +116,60 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     Raises:
         Refused: it is none, is longer, or is said to be something else than JSON.
     """
-    kind = media_type(request)
-    if kind not in ("application/json", "text/json", "") and not kind.endswith("+json"):
-        raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json")
+    check_kind(request)
     return as_object(await read_body(request, limit))
 
 
+def check_kind(request: HTTPConnection) -> None:
+    """Look whether a body is said to be JSON, or nothing is said. A page in a browser has to say it: what it may send
+    to others without asking them is of other kinds, or of none.
+
+    Raises:
+        Refused: it is said to be something else.
+    """
+    kind = header(request, "content-type").partition(";")[0].strip().lower()
+    if kind in ("application/json", "text/json") or kind.endswith("+json"):
+        return
+    if kind or header(request, "origin"):
+        raise refuse(415, "not_json", f"the body is {kind[:80] or 'of no kind'}: send application/json", "body")
+
+
+def read_again(body: bytes, receive: Receive) -> Receive:
+    """Have a body that was read be given to who reads it now."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
 def as_object(body: bytes | str) -> dict[str, Any]:
-    """The JSON object that a body is.
+    """The JSON object that a body is; see `as_value`.
+
+    Raises:
+        Refused: it is none.
+    """
+    value = as_value(body)
+    if not isinstance(value, dict):
+        raise refuse(400, "not_json", f"the body is a JSON object, not {type(value).__name__}")
+    return value
+
+
+def as_value(body: bytes | str) -> Any:
+    """What a body is as JSON, whose numbers are finite: the answer could not have another one.
 
     Raises:
         Refused: it is none, or has too many parts.
     """
-    check_parts(body.encode(errors="surrogatepass") if isinstance(body, str) else body)
+    _check_parts(body.encode(errors="surrogatepass") if isinstance(body, str) else body)
     try:
         text = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "surrogatepass")
-        value = _read_text(text)
+        return _read_text(text)
     except UnicodeDecodeError as error:
         raise refuse(400, "not_json", f"the body is no UTF-8: byte {error.start} cannot be read") from None
     except json.JSONDecodeError as error:
@@ -144,12 +179,9 @@ def as_object(body: bytes | str) -> dict[str, Any]:
         raise refuse(400, "not_json", "the body is JSON nested too deeply") from None
     except ValueError as error:
         raise refuse(400, "not_json", f"the body is no JSON: {error!s:.100}") from None
-    if not isinstance(value, dict):
-        raise refuse(400, "not_json", f"the body is a JSON object, not {type(value).__name__}")
-    return value
 
 
-def check_parts(body: bytes) -> None:
+def _check_parts(body: bytes) -> None:
     """Look whether JSON can be read without keeping others waiting.
 
     Raises:
@@ -164,8 +196,13 @@ def check_parts(body: bytes) -> None:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name:.40} is no JSON number")
 
 
-_read_text: Final = json.JSONDecoder(parse_constant=_no_number).decode
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+_read_text: Final = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite).decode
 """Reads JSON. One reader is kept, as to make one takes as long as to read what is short."""

@@ -60,17 +60,18 @@ async def begin(server: Server, asked: Asked) -> RunHandle:
     """
     till = server.till
     options = dict(asked.options or {})
+    named = str(options.get("run_id") or (run_of(asked) if asked.key else ""))
     if till is None:
         _look_for_price(server, asked.agent)
     if till is None or not till.records(asked.agent):
-        return await _begun(server, asked, options, run_of(asked) if asked.key else "")
+        return await _begun(server, asked, options, named)
     bill = till.bill(asked.agent, asked.caller, asked.connection)
     if not till.takes(asked.agent):
-        handle = await _begun(server, asked, options, run_of(asked) if asked.key else "")
+        handle = await _begun(server, asked, options, named)
         await till.note(bill, handle.id)
         till.watch(handle.id)
         return handle
-    run = options.get("run_id") or (run_of(asked) if asked.key else await till.run_of(bill, fingerprint(asked)))
+    run = named or await till.run_of(bill, fingerprint(asked))
     await till.take(bill, run)
     try:
         return await _begun(server, asked, options, run)

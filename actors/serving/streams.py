@@ -118,17 +118,19 @@ async def events_of(
         enough: whether the stream ends where it is, before the run does: nobody has left it then.
         last: what is sent at the end otherwise, where the protocol has such an event.
     """
-    before, sent = place.cursor, place.sent
+    before, sent, kind_sent = place.cursor, place.sent, place.kind
     items = watched(server, handle, before, when_left, enough)
     try:
         if before:
             await _catch_up(made, handle, before)
-            if place.kind:
-                list(islice(made(RunText(before, "", place.kind)), sent))
-                sent = 0
             if enough():
                 return
         async for item in items:
+            if kind_sent is not None:
+                if not isinstance(item, RunText) or item.kind != kind_sent:  # the piece does not come any more
+                    list(islice(made(RunText(before, "", kind_sent)), sent))
+                    sent = 0
+                kind_sent = None
             payloads = list(made(item))
             if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
                 problem = await problem_of_end(handle)

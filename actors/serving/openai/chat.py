@@ -30,6 +30,7 @@ from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
 from ..streams import RESUME, Place, came_last, events_of
 from .chunks import Chunks
+from .documented import CHAT
 from .errors import error_body
 from .formats import as_json, output_type
 
@@ -72,7 +73,9 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     """
     caller = await server.caller(request)
     body = await read_json(request, server.body_limit)
-    stream, include_usage = _streaming(body)
+    CHAT(body, "")
+    stream = body.get("stream") is True
+    include_usage = (body.get("stream_options") or {}).get("include_usage") is True
     when_left = leaving(server, request)
     resumed = came_last(request, stream)
     if resumed:
@@ -110,23 +113,6 @@ async def get_completion(server: Server, request: Request) -> Response:
     form = output_type(about["format"], "response_format", nested="json_schema")
     answer = await answer_of(server, request, handle, leaving(server, request))
     return _whole(answer, form, tuple(about["notes"]), await headers_of(server, handle))
-
-
-def _streaming(body: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether the answer shall come as chunks, and whether their last one shall tell what was used.
-
-    Raises:
-        Refused: the request says neither yes nor no.
-    """
-    stream, usage = body.get("stream"), None
-    if (options := body.get("stream_options")) is not None:
-        if not isinstance(options, dict):
-            raise refuse(400, "invalid_request", "stream_options: expected an object", "stream_options")
-        usage = options.get("include_usage")
-    for field, given in (("stream", stream), ("stream_options.include_usage", usage)):
-        if given is not None and not isinstance(given, bool):
-            raise refuse(400, "invalid_request", f"{field}: expected true or false", field)
-    return stream is True, usage is True
 
 
 class Wanted(NamedTuple):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ...agents.errors import AgencyClosed, AgentError, UnknownRun
-from ...agents.runs.handle import RunHandle
+from ...agents.runs.handle import RunHandle, Status
 from ...journal.errors import JournalError
 from ..problems import Refused, problem_body, problem_of, refuse
 from ..requests import header
@@ -23,6 +23,7 @@ from ..streams import RESUME
 from ..webhooks import Deliveries
 from . import plain
 from .problem_json import body_of, query_of
+from .whose import page_size, sees_all
 
 _OVER: Final = ("ended", "failed")
 
@@ -66,6 +67,26 @@ async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries:
         raise
     await deliveries.begin(run, webhook)
     return handle
+
+
+async def list_runs(server: Server, request: Request) -> Response:
+    """Those in the caller's conversations; all of the tenant for the scopes `conversations` and `admin`."""
+    caller = await server.caller(request)
+    query = query_of(request, "agent", "conversation", "status", "after", "limit")
+    status = query.text("status")
+    if status not in (None, *get_args(Status)):
+        raise refuse(400, "invalid_field", f"status is {', '.join(get_args(Status))}, not {status!r:.40}", "status")
+    page = await server.agency.runs(
+        agent=query.text("agent"),
+        conversation=query.text("conversation"),
+        status=status,
+        user=None if sees_all(caller) else caller.user,
+        tenant=caller.tenant,
+        after=query.text("after", ""),
+        limit=page_size(query),
+    )
+    body = {"runs": [plain.run(one) for one in page.runs], "next": page.next}
+    return JSONResponse(body, headers={"cache-control": "no-store"})
 
 
 async def get_run(server: Server, request: Request) -> Response:
