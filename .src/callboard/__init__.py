@@ -99,6 +99,8 @@ if TYPE_CHECKING:
         ReplayDifference,
         ReplayedRequest,
         ReplayReport,
+        RunPage,
+        RunSummary,
     )
     from .actors.agents.errors import (
         AgencyClosed,
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
         TemplateError,
         TimeLimit,
         TokenLimit,
+        UnfitArguments,
         UnknownAgent,
         UnknownApproval,
         UnknownConversation,
@@ -141,6 +144,12 @@ if TYPE_CHECKING:
         UnknownSkill,
         WebhookRefused,
     )
+    from .actors.agents.evaluation.case import Case, Expected, ExpectedCall
+    from .actors.agents.evaluation.casefile import load_cases
+    from .actors.agents.evaluation.comparing import compare_evaluations
+    from .actors.agents.evaluation.evaluate import evaluate
+    from .actors.agents.evaluation.judge import Judge
+    from .actors.agents.evaluation.results import Evaluation, read_evaluation
     from .actors.agents.events import (
         ApprovalDecided,
         ApprovalRequested,
@@ -305,6 +314,8 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .actors.observe.errors import MissingTelemetry, TelemetryError
+    from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
@@ -664,6 +675,7 @@ _HOMES = {
         "TemplateError",
         "TimeLimit",
         "TokenLimit",
+        "UnfitArguments",
         "UnknownAgent",
         "UnknownApproval",
         "UnknownConversation",
@@ -695,6 +707,12 @@ _HOMES = {
         "ToolSpent",
         "ToolStarted",
     ),
+    ".actors.agents.evaluation.case": ("Case", "Expected", "ExpectedCall"),
+    ".actors.agents.evaluation.casefile": ("load_cases",),
+    ".actors.agents.evaluation.evaluate": ("evaluate",),
+    ".actors.agents.evaluation.judge": ("Judge",),
+    ".actors.agents.evaluation.comparing": ("compare_evaluations",),
+    ".actors.agents.evaluation.results": ("Evaluation", "read_evaluation"),
     ".actors.agents.profiler": ("Profile", "profile"),
     ".actors.agents.prompts.templates.folder": ("TemplateFolder",),
     ".actors.agents.prompts.templates.rendered": ("RenderedTemplate",),
@@ -711,6 +729,8 @@ _HOMES = {
         "ReplayDifference",
         "ReplayReport",
         "ReplayedRequest",
+        "RunPage",
+        "RunSummary",
     ),
     ".actors.agents.teamfile": ("Team", "load_team", "open_agency"),
     ".actors.agents.team.description": ("Ability", "AgentDescription"),
@@ -810,6 +830,8 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
+    ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
     ".actors.testing": ("simulate",),
     ".providers": (
@@ -971,6 +993,7 @@ __all__ = [
     "CallRecord",
     "CallboardError",
     "Caller",
+    "Case",
     "Cheapest",
     "CheckBudgets",
     "CheckpointConflict",
@@ -1018,10 +1041,13 @@ __all__ = [
     "Embeddings",
     "EmptyDocument",
     "Endpoint",
+    "Evaluation",
     "Event",
     "EventNotReadable",
     "EventNotWritable",
     "EventSourcedActor",
+    "Expected",
+    "ExpectedCall",
     "Fact",
     "FactEnded",
     "FanOut",
@@ -1077,6 +1103,7 @@ __all__ = [
     "JournalUnavailable",
     "JsonCodec",
     "JsonSchema",
+    "Judge",
     "KeepAll",
     "KeepPriority",
     "KeyTaken",
@@ -1112,6 +1139,7 @@ __all__ = [
     "MilvusMemoryStore",
     "MissingContext",
     "MissingExtra",
+    "MissingTelemetry",
     "ModelJudge",
     "ModelTarget",
     "NewFact",
@@ -1195,9 +1223,11 @@ __all__ = [
     "RunFinished",
     "RunHandle",
     "RunOptions",
+    "RunPage",
     "RunRecord",
     "RunSoFar",
     "RunStarted",
+    "RunSummary",
     "RunText",
     "SearchBackend",
     "SearchHit",
@@ -1253,6 +1283,8 @@ __all__ = [
     "TaskWorker",
     "Team",
     "TeamFile",
+    "Telemetry",
+    "TelemetryError",
     "Template",
     "TemplateError",
     "TemplateFolder",
@@ -1282,6 +1314,7 @@ __all__ = [
     "ToolStarted",
     "ToolTimeout",
     "Topics",
+    "UnfitArguments",
     "UnknownAgent",
     "UnknownApproval",
     "UnknownConversation",
@@ -1314,6 +1347,7 @@ __all__ = [
     "before_remembering",
     "by_key",
     "card_numbers",
+    "compare_evaluations",
     "composite",
     "context_window",
     "conversation_diagram",
@@ -1326,6 +1360,7 @@ __all__ = [
     "developer_tools",
     "documents_skill",
     "email_addresses",
+    "evaluate",
     "file_tools",
     "files_skill",
     "find_skill",
@@ -1345,6 +1380,7 @@ __all__ = [
     "json_schema",
     "known_skills",
     "links",
+    "load_cases",
     "load_config",
     "load_team",
     "maybe",
@@ -1357,6 +1393,7 @@ __all__ = [
     "profile",
     "prompt_injections",
     "python_tool",
+    "read_evaluation",
     "remote_skill",
     "request_context",
     "run_calls",

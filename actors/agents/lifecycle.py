@@ -19,6 +19,7 @@ from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.errors import JournalError
 from ..journal.store import Journal
+from ..observe.telemetry import Telemetry
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable, DefinitionError
 from .runs.coordination.recovery import recover
@@ -26,6 +27,8 @@ from .runs.runtime.register import Entry
 from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
+from .telemetry.figures import Figures
+from .telemetry.tracing import Tracing
 from .turns.records import RunRequest
 from .wishes import WAIT, define
 
@@ -50,6 +53,7 @@ class Lifecycle:
         model: the actor that answers requests, what to start it from, or a function that makes a pool.
         system: the system to live in, or None for one of its own.
         address: of the journal to open at the start and to close at the end, or None where there is one.
+        telemetry: what it tells of itself, or None.
 
     Attributes:
         system: the system it lives in, once started.
@@ -64,6 +68,7 @@ class Lifecycle:
         model: ActorRef[Any] | ChildSpec | PoolMaker,
         system: System | None,
         address: str | Path | None,
+        telemetry: Telemetry | None,
     ) -> None:
         self.name = name
         self.system: System | None = None
@@ -73,6 +78,9 @@ class Lifecycle:
         self._model = model
         self._given_system = system
         self._address = address
+        self._telemetry = telemetry
+        self._deaf: list[Callable[[], None]] = []
+        """What has those who look on listen no more."""
         self._watch: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._put_back: Callable[[], None] | None = None
@@ -97,6 +105,7 @@ class Lifecycle:
         try:
             if self._address is not None:  # beside the loop: an older file may have to be rewritten
                 runtime.journal = await asyncio.to_thread(open_journal, self._address)
+            self._observe()
             self._start_model(system)
             for agent in list(runtime.directory.agents.values()):
                 await runtime.skills.open(agent.all_skills)
@@ -111,6 +120,7 @@ class Lifecycle:
             runtime.journal.on_post(runtime.posted)  # not before there is anybody to take them
         except BaseException as error:
             await runtime.skills.close()
+            await self._observe_no_more()
             if self._given_system is None:
                 await system.stop()
             if self._address is not None:
@@ -119,6 +129,29 @@ class Lifecycle:
                 raise AgencyClosed("the agency was stopped while it started") from error
             raise
         self._watch = asyncio.get_running_loop().create_task(self._until_gone(root), name=f"{self.name}-watch")
+
+    def _observe(self) -> None:
+        """Have told what is wanted of what happens."""
+        telemetry, runtime = self._telemetry, self._runtime
+        if telemetry is None:
+            return
+        writer = telemetry.writer()
+        if writer is not None:
+            runtime.tracing = Tracing(telemetry, writer)
+            self._deaf.append(runtime.bus.subscribe(runtime.tracing.take))
+        if telemetry.metrics:
+            assert self.system is not None
+            file = Path(self._address) if self._address is not None and "://" not in str(self._address) else None
+            figures = runtime.figures = Figures(telemetry.series, self.system.measure(), file)
+            self._deaf += (runtime.bus.subscribe(figures.runs.take), figures.close)
+
+    async def _observe_no_more(self) -> None:
+        while self._deaf:
+            self._deaf.pop()()
+        self._runtime.figures = None
+        tracing, self._runtime.tracing = self._runtime.tracing, None
+        if tracing is not None and tracing.writer.owned:
+            await asyncio.to_thread(tracing.writer.close)  # an exporter may have to be waited for
 
     def _start_model(self, system: System) -> None:
         given, runtime = self._model, self._runtime
@@ -196,6 +229,7 @@ class Lifecycle:
         runtime.clock.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
+        await self._observe_no_more()
         if self._address is not None:
             runtime.journal.close()
         elif runtime.shared:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
@@ -46,6 +47,7 @@ from .published.routes import own_route, routes_of
 from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
 from .server import RESERVED, Authenticate, OnDisconnect, Server
+from .tracing import Traced
 from .webhooks import Deliveries, Webhooks
 from .who.keys import ApiKeys
 
@@ -142,10 +144,11 @@ def serve(
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
+    traced = [] if agency.telemetry is None else [Middleware(Traced, agency)]
     app = Starlette(
         routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
         lifespan=lifespan,
-        middleware=entrance(cors),
+        middleware=[*traced, *entrance(cors)],
         exception_handlers={HTTPException: _nothing_there},
     )
     app.state.server = server

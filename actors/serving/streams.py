@@ -19,6 +19,7 @@ from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import KINDS, Cursor, Kind, RunText
 from ..agents.runs.reading.progress import RunRecord
 from .problems import Problem, Refused, problem_of, refuse
+from .requests import header
 from .runs import problem_of_end, watched
 from .server import OnDisconnect, Server
 from .sse import COME_BACK, Event
@@ -81,7 +82,7 @@ def came_last(request: Request, stream: bool) -> str:
     Raises:
         Refused: it goes on with a stream, and asks for none: a second run would be begun.
     """
-    id = request.headers.get(RESUME, "")
+    id = header(request, RESUME)
     if id and not stream:
         raise refuse(
             400, "invalid_event_id", f"{RESUME} is for a stream that was cut: ask with `stream` for it", RESUME

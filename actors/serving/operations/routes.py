@@ -21,7 +21,8 @@ from .conversations import (
     steer_conversation,
 )
 from .health import healthz, readyz
-from .runs import cancel_run, get_run, run_events, start_run
+from .metrics import metrics
+from .runs import cancel_run, get_run, list_runs, run_events, start_run
 
 Operation: TypeAlias = tuple[str, Callable[[Server, Request], Awaitable[Response]], str]
 """A path, what answers there, and the method."""
@@ -40,7 +41,9 @@ def operations(deliveries: Deliveries | None) -> list[Operation]:
     return [
         ("/healthz", healthz, "GET"),
         ("/readyz", readyz, "GET"),
+        ("/metrics", metrics, "GET"),
         ("/agency/runs", partial(start_run, deliveries=deliveries), "POST"),
+        ("/agency/runs", list_runs, "GET"),
         (_RUN, get_run, "GET"),
         (f"{_RUN}/events", run_events, "GET"),
         (f"{_RUN}/cancel", cancel_run, "POST"),

@@ -15,6 +15,7 @@ from .....core.base.events import Outcome
 from .....core.base.send_context import active as active_context
 from .....core.mail.future import Future
 from .....core.refs.ref import ActorRef
+from .....observe.spans import attach, detach
 from ....answer import Answer
 from ....answer_shape import wrong_answer
 from ....context import UsageRecord
@@ -98,7 +99,9 @@ def step_rendered(message: PromptRendered, happened: Happened) -> None:
 
 def _begin(session: Session, happened: Happened) -> None:
     if session.runtime.bus.active:
-        session.emit(CompletionStarted, step=session.state.turn.steps + 1, last=_is_last(session))
+        named = session.prepared.agent.model
+        model = named or session.runtime.model_for(session.prepared.name) if isinstance(named, str) else ""
+        session.emit(CompletionStarted, step=session.state.turn.steps + 1, last=_is_last(session), model=model)
     _ask(session, happened)
 
 
@@ -216,15 +219,22 @@ def _ask(session: Session, happened: Happened) -> None:
     if change is not None:
         carry_out_change(session, change, happened)
         return
-    hooks = prepared.hooks
-    token = active_context.set(session.send_context)
-    if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):
-        work = _completion(session, model, request)
-        session.ask = session.actor.pipe(work, lambda outcome: CompletionArrived(session, outcome))
+    hooks, spans = prepared.hooks, session.spans
+    current = None
+    if spans is not None:
+        spans.asked(request)
+        current = attach(spans.at())
+    token = active_context.set(session.send_context if spans is None else spans.within())
+    try:
+        if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):
+            work = _completion(session, model, request)
+            session.ask = session.actor.pipe(work, lambda outcome: CompletionArrived(session, outcome))
+            return
+        ask = session.ask = model.ask(request)
+    finally:
         active_context.reset(token)
-        return
-    ask = session.ask = model.ask(request)
-    active_context.reset(token)
+        if current is not None:
+            detach(current)
     ask.when_done(partial(_when_answered, session))
 
 
@@ -237,10 +247,15 @@ def _ask_itself(session: Session, answer: Responds, happened: Happened) -> None:
     run = session.run
     session.labels.told |= Labels(frozenset({f"agent {run.agent}"}))
     request = AgentRequest(session.state.turn.history.as_tuple(), session.context, run.handoff)
-    token = active_context.set(session.send_context)  # so that it knows for whom it works, and whom it may ask
+    spans = session.spans
+    current = None if spans is None else attach(spans.at())
+    # So that it knows for whom it works, and whom it may ask.
+    token = active_context.set(session.send_context if spans is None else spans.within())
     work = _answered(session, answer, request)
     session.ask = session.actor.pipe(work, lambda outcome: CompletionArrived(session, outcome))
     active_context.reset(token)
+    if current is not None:
+        detach(current)
 
 
 async def _answered(session: Session, answer: Responds, request: AgentRequest) -> Completion:
@@ -374,6 +389,8 @@ def _record(session: Session, completion: Completion) -> None:
     )
     if not session.runtime.bus.active:
         return
+    if session.spans is not None:
+        session.spans.answered(completion)
     if completion.message.reasoning and not session.run.stream:
         session.emit(ReasoningDelta, text=completion.message.reasoning)
     session.emit(

@@ -11,6 +11,7 @@ from ......providers.messages import Labels, Part, ToolCall, shown
 from ......tools import Tool, ToolResult
 from .....core.base.events import Outcome
 from .....core.base.send_context import active as active_context
+from .....observe.spans import attach, detach
 from ....caller import as_owner
 from ....errors import GuardrailTripped, RunFailed, named, said
 from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
@@ -72,7 +73,9 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
 
 
 def _start(session: Session, call: ToolCall, tool: Tool) -> None:
-    token = active_context.set(session.send_context)
+    spans = session.spans
+    current = None if spans is None else attach(spans.at(call.id))
+    token = active_context.set(session.send_context if spans is None else spans.within(call.id))
     wanted = tool.context
     context = None
     hooks = session.prepared.hooks
@@ -89,6 +92,8 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
         tell_simulation(session, call, tool)
         session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended, context)
     active_context.reset(token)
+    if current is not None:
+        detach(current)
 
 
 def tool_done(message: ToolDone, happened: Happened) -> None:
@@ -132,7 +137,12 @@ def asked(session: Session, commands: Commands) -> list[ApprovalAsked]:
     owner = as_owner(prepared.agent.owner, prepared.name)
     return [
         approvals.new(
-            call.id, now, prepared.approvers(call.name), owner, session.reason_to_ask(call) if call.id else ""
+            call.id,
+            now,
+            prepared.approvers(call.name),
+            owner,
+            session.reason_to_ask(call) if call.id else "",
+            prepared.tool(call.name),
         )
         for call in calls
     ]
@@ -146,7 +156,7 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
         return
     known = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why)
+    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why, known.schema)
     request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
     if known.expires_at is not None:
         left = max(0.0, known.expires_at - time.time())

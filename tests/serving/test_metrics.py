@@ -1,0 +1,81 @@
+"""Figures over HTTP, and requests of clients that trace."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from starlette.requests import HTTPConnection
+
+from callboard import Agency, Agent, Caller, Telemetry
+from callboard.actors.serving import serve
+from tests.agents.support import function
+from tests.agents.telemetry.tracing import Traces
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def agency(telemetry: Telemetry | None) -> Agency:
+    return Agency(Agent("A"), model=function(lambda request: "done"), telemetry=telemetry)
+
+
+def client(app: object) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+def who(connection: HTTPConnection) -> Caller:
+    return Caller("ann", scopes=frozenset(filter(None, connection.headers.get("x-scopes", "").split(","))))
+
+
+@pytest.fixture
+def traces() -> Traces:
+    return Traces()
+
+
+async def test_an_agency_that_keeps_figures_serves_them() -> None:
+    async with agency(Telemetry(spans=False)) as it, client(serve(it)) as http:
+        await http.post("/v1/chat/completions", json={"model": "A", "messages": [{"role": "user", "content": "go"}]})
+        answer = await http.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert 'callboard_runs_total{error="",gen_ai_agent_name="A"} 1.0' in answer.text
+    assert "process_resident_memory_bytes" in answer.text
+
+
+async def test_an_agency_that_keeps_none_says_so() -> None:
+    async with agency(None) as it, client(serve(it)) as http:
+        answer = await http.get("/metrics")
+    assert answer.status_code == 404
+    assert "telemetry=Telemetry()" in answer.text
+
+
+@pytest.mark.parametrize(("scopes", "status"), [("", 403), ("approvals", 403), ("metrics", 200), ("admin", 200)])
+async def test_where_it_is_asked_who_asks_figures_are_for_those_with_the_scope(scopes: str, status: int) -> None:
+    async with agency(Telemetry(spans=False)) as it, client(serve(it, authenticate=who)) as http:
+        assert (await http.get("/metrics", headers={"x-scopes": scopes})).status_code == status
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_run_is_part_of_the_clients_trace(traces: Traces, stream: bool) -> None:
+    body = {"model": "A", "messages": [{"role": "user", "content": "go"}], "stream": stream}
+    async with agency(traces.telemetry) as it, client(serve(it)) as http:
+        await http.post("/v1/chat/completions", json=body, headers={"traceparent": PARENT})
+    run = traces.named("invoke_agent A")
+    assert run.parent is not None
+    assert (run.parent.trace_id, run.parent.span_id) == (0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331)
+    assert {span.context.trace_id for span in traces.spans if span.context is not None} == {run.parent.trace_id}
+
+
+@pytest.mark.parametrize("header", ["", "nonsense", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "é"])
+async def test_a_header_that_names_no_span_names_none(traces: Traces, header: str) -> None:
+    body = {"model": "A", "messages": [{"role": "user", "content": "go"}]}
+    async with agency(traces.telemetry) as it, client(serve(it)) as http:
+        await http.post("/v1/chat/completions", json=body, headers=[(b"traceparent", header.encode())])
+    assert traces.named("invoke_agent A").parent is None
+
+
+async def test_a_client_that_does_not_want_its_trace_kept_has_none_kept(traces: Traces) -> None:
+    body = {"model": "A", "messages": [{"role": "user", "content": "go"}]}
+    async with agency(traces.telemetry) as it, client(serve(it)) as http:
+        await http.post("/v1/chat/completions", json=body, headers={"traceparent": PARENT[:-1] + "0"})
+    assert traces.spans == []
