@@ -31,7 +31,7 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
 from ...journal.errors import JournalError
 from ..problems import Refused
-from ..runs import KEY, Asked, begin, cancel_soon, headers_of, leaving, problem_of_end, run_of
+from ..runs import KEY, Asked, begin, cancel_soon, cancelled_when_left, headers_of, leaving, problem_of_end, run_of
 from ..server import OnDisconnect, Server
 from ..waiting import noticed, until_asked, waiting_for
 from .errors import as_error, not_mine
@@ -75,13 +75,10 @@ class Runs(RequestHandler):
         if not params.configuration.return_immediately:
             answering = asyncio.ensure_future(handle.answer())
             try:
-                with suppress(AgentError):
-                    if not await until_asked(self._server.agency, handle, caller, answering):
-                        await asyncio.wait((answering,))
-            except asyncio.CancelledError:
-                if when_left == "cancel":
-                    cancel_soon(self._server, handle)
-                raise
+                async with cancelled_when_left(self._server, context.state["request"], handle, when_left):
+                    with suppress(AgentError):
+                        if not await until_asked(self._server.agency, handle, caller, answering):
+                            await asyncio.wait((answering,))
             finally:
                 answering.cancel()
                 if answering.done() and not answering.cancelled():
