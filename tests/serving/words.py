@@ -1,6 +1,6 @@
 """Asks a served agency all kinds of things, one behind the other, and tells what it answers, word by word.
 
-``python -m tests.serving.words`` writes what it answers now into ``words.jsonl``: read the difference before you keep it.
+``python -m tests.serving.words`` writes what it answers now into ``words.jsonl``: look at the difference.
 The sentences of errors are left out, which are to get better.
 """
 
