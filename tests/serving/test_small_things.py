@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from callboard import Agency, Agent, ApiKeys, MemoryJournal, ToolContext, tool
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.journal.store import at_hand
 from callboard.actors.serving import requests, serve
+from callboard.actors.serving.operations.worker import listening_on
 from callboard.providers.messages import Delta, ToolCall
 
 from .support import served, speaker
@@ -248,3 +250,20 @@ async def test_each_step_of_a_run_is_told_to_who_wants_to_know() -> None:
         await client.call_tool("ask_A", {"message": "look"}, progress_callback=told)
         said = ["at work", "the model has answered", "tools are at work", "a tool has its result"]
         assert heard[:4] == list(enumerate(said, 1))  # type: ignore[comparison-overlap]
+
+
+# -- a port ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_port_is_listened_on_also_right_after_another_server_has_ended() -> None:
+    one = listening_on("127.0.0.1", 0)
+    port = one.getsockname()[1]
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        accepted, _ = one.accept()
+        accepted.close()  # the end of the connection is the server's to remember
+        assert client.recv(1) == b""
+        one.close()
+    again = listening_on("127.0.0.1", port)
+    assert again.getsockname() == ("127.0.0.1", port)
+    with again, pytest.raises(OSError, match="in use"):
+        listening_on("127.0.0.1", port)
