@@ -68,7 +68,9 @@ async def read(client: httpx.AsyncClient, method: str, path: str, last: str = ""
 def chat_told(sent: Sent) -> Any:
     """What a client of chat completions knows at the end."""
     content = thought = ""
-    calls, ends, usage = [], [], []
+    calls: list[Any] = []
+    ends: list[str] = []
+    usage: list[Any] = []
     for _, chunk in sent:
         if chunk == "[DONE]":
             ends.append(chunk)

@@ -249,7 +249,7 @@ def test_each_status_has_its_kind_of_error(status: int, kind: str, code: int) ->
 def test_a2a_has_its_words_for_them(status: int, word: str) -> None:
     from callboard.actors.serving.a2a.endpoint import refusal
 
-    told = json.loads(refusal(Problem(status, "some_code", "", run="r1"), rpc=False).body)["error"]
+    told = json.loads(bytes(refusal(Problem(status, "some_code", "", run="r1"), rpc=False).body))["error"]
     assert (told["code"], told["status"]) == (status, word)
     assert told["message"]
     assert told["details"] == [
@@ -260,7 +260,7 @@ def test_a2a_has_its_words_for_them(status: int, word: str) -> None:
             "metadata": {"run": "r1"},
         }
     ]
-    rpc = json.loads(refusal(Problem(400, "not_json", "m"), rpc=True).body)
+    rpc = json.loads(bytes(refusal(Problem(400, "not_json", "m"), rpc=True).body))
     assert (rpc["jsonrpc"], rpc["id"], rpc["error"]["code"], rpc["error"]["message"]) == ("2.0", None, -32700, "m")
     assert rpc["error"]["data"][0]["metadata"] == {}
 

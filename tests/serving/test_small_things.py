@@ -249,7 +249,7 @@ async def test_each_step_of_a_run_is_told_to_who_wants_to_know() -> None:
     async with served(Agency(Agent("A", tools=[look]), model=speaker(script))) as it, connected(it) as client:
         await client.call_tool("ask_A", {"message": "look"}, progress_callback=told)
         said = ["at work", "the model has answered", "tools are at work", "a tool has its result"]
-        assert heard[:4] == list(enumerate(said, 1))  # type: ignore[comparison-overlap]
+        assert heard[:4] == list(enumerate(said, 1))
 
 
 # -- a port ------------------------------------------------------------------------------------------------------------

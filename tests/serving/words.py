@@ -191,7 +191,7 @@ def _responses() -> Iterator[tuple[Any, ...]]:
     ]
     yield "many", "POST", path, response(parts)
     yield "", "GET", f"{path}/resp_$many/input_items?order=asc"
-    for change in (
+    wrongs: Any = (
         {"input": []},
         {"input": 5},
         {"input": [5]},
@@ -220,7 +220,8 @@ def _responses() -> Iterator[tuple[Any, ...]]:
         {"text": {"format": 5}},
         {"model": "None"},
         {"model": "Staff"},
-    ):
+    )
+    for change in wrongs:
         yield "", "POST", path, {**response(), **change}
     yield "", "POST", path, response(stream=True), {"last-event-id": "x"}
     yield "", "POST", path, response(stream=True), {"last-event-id": "$chat:3-0"}
@@ -321,7 +322,8 @@ def _others() -> Iterator[tuple[Any, ...]]:
     yield "", "POST", "/ag-ui/A", ag_ui
     pays = {**ag_ui, "threadId": "t2", "messages": [{"id": "u1", "role": "user", "content": "pay"}]}
     yield "", "POST", "/ag-ui/A", pays
-    for wrong in ({"threadId": 5}, {"threadId": "a/b"}, {"messages": []}, {"runId": ""}, {"tools": [{"name": "add"}]}):
+    wrongs: Any = ({"threadId": 5}, {"threadId": "a/b"}, {"messages": []}, {"runId": ""}, {"tools": [{"name": "add"}]})
+    for wrong in wrongs:
         yield "", "POST", "/ag-ui/A", {**ag_ui, **wrong}
     mcp = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
     about = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
