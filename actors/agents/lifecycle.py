@@ -23,6 +23,7 @@ from ..observe.telemetry import Telemetry
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable, DefinitionError
 from .runs.coordination.recovery import recover
+from .runs.runtime.figures import read_figures
 from .runs.runtime.register import Entry
 from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
@@ -79,9 +80,10 @@ class Lifecycle:
         self._given_system = system
         self._address = address
         self._telemetry = telemetry
-        self._deaf: list[Callable[[], None]] = []
+        self._deaf: list[Callable[[], object]] = []
         """What has those who look on listen no more."""
         self._watch: asyncio.Task[None] | None = None
+        self._alerts: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._put_back: Callable[[], None] | None = None
 
@@ -144,10 +146,17 @@ class Lifecycle:
             file = Path(self._address) if self._address is not None and "://" not in str(self._address) else None
             figures = runtime.figures = Figures(telemetry.series, self.system.measure(), file)
             self._deaf += (runtime.bus.subscribe(figures.runs.take), figures.close)
+        if telemetry.alerts is not None:
+            watching = telemetry.alerts.watch(partial(read_figures, runtime))
+            self._alerts = asyncio.get_running_loop().create_task(watching, name=f"{self.name}-alerts")
 
     async def _observe_no_more(self) -> None:
         while self._deaf:
             self._deaf.pop()()
+        if self._alerts is not None:
+            self._alerts.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._alerts
         self._runtime.figures = None
         tracing, self._runtime.tracing = self._runtime.tracing, None
         if tracing is not None and tracing.writer.owned:

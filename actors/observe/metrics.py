@@ -4,7 +4,7 @@ A label's values come from outside (a team's agents, the tools that models name,
 many there will be, and a monitoring system dies of too many series. So all figures of one agency share a `Bound`: once
 it is used up, what has no series of its own yet is counted under ``other``. Sums stay right.
 
-Nothing here needs an extra: ``prometheus_client`` writes what was read, in `exposition` and `push`.
+Nothing here needs an extra: ``prometheus_client`` writes what was read, in `prometheus_text` and `push_metrics`.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class Gauges:
         return Family(name, help, kind, labels, found)
 
 
-def exposition(families: Iterable[Family]) -> tuple[bytes, str]:
+def prometheus_text(families: Iterable[Family]) -> tuple[bytes, str]:
     """Figures as Prometheus reads them.
 
     Returns:
@@ -222,7 +222,7 @@ def exposition(families: Iterable[Family]) -> tuple[bytes, str]:
     return generate_latest(_registry(families)), CONTENT_TYPE_LATEST
 
 
-async def push(families: Sequence[Family], gateway: str, job: str, *, timeout: float = 30.0) -> None:
+async def push_metrics(families: Sequence[Family], gateway: str, job: str, *, timeout: float = 30.0) -> None:
     """Send figures to a push gateway: for a job that has ended before anybody comes to read them. Those of an earlier
     job of this name are replaced.
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ....tools.scopes import ADMIN
-from ...observe.metrics import exposition
+from ...observe.metrics import prometheus_text
 from ..problems import refuse
 from ..server import Server
 
@@ -24,5 +24,5 @@ async def metrics(server: Server, request: Request) -> Response:
     telemetry = server.agency.telemetry
     if telemetry is None or not telemetry.metrics:
         raise refuse(404, "no_metrics", "no figures are kept: give the Agency telemetry=Telemetry()")
-    text, content_type = exposition(await server.agency.metrics())
+    text, content_type = prometheus_text(await server.agency.metrics())
     return Response(text, media_type=content_type)

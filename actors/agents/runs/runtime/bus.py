@@ -60,7 +60,8 @@ class Bus:
     def emit(self, event: RunEvent) -> None:
         """Hand an event to everybody it concerns."""
         if self._logs:
-            logger.debug("%s", logged(event))
+            ids = {"run": event.run, "root": event.root, "agent": event.agent, "conversation": event.conversation}
+            logger.debug("%s", logged(event), extra={"event": type(event).__name__, **ids})
         for subscriber in (*self._all, *self._rooted.get(event.root, ())):
             try:
                 subscriber(event)
