@@ -10,9 +10,10 @@ Nothing here needs an extra: ``prometheus_client`` writes what was read, in `pro
 from __future__ import annotations
 
 import asyncio
+import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from .errors import MissingTelemetry
@@ -204,6 +205,56 @@ class Gauges:
             before = found.get(key)
             found[key] = value if before is None else max(before, value) if most else before + value
         return Family(name, help, kind, labels, found)
+
+
+def together(families: Iterable[Family]) -> tuple[Family, ...]:
+    """Figures from several places, those of one name together. Which place they are of their labels must tell."""
+    by_name: dict[str, Family] = {}
+    for family in families:
+        before = by_name.get(family.name)
+        samples = family.samples if before is None else {**before.samples, **family.samples}
+        by_name[family.name] = replace(family, samples=samples)
+    return tuple(by_name.values())
+
+
+def labelled(families: Iterable[Family], label: str, value: str) -> Iterator[Family]:
+    """Figures with one label more."""
+    for family in families:
+        samples = {(*key, value): sample for key, sample in family.samples.items()}
+        yield replace(family, labels=(*family.labels, label), samples=samples)
+
+
+def written(families: Iterable[Family]) -> str:
+    """Figures as JSON, for another process."""
+    return json.dumps(
+        [
+            [one.name, one.help, one.kind, one.labels, [[key, _plain(value)] for key, value in one.samples.items()]]
+            for one in families
+        ]
+    )
+
+
+def read(text: str) -> tuple[Family, ...]:
+    """Figures that another process has written.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        return tuple(
+            Family(name, help, kind, tuple(labels), {tuple(key): _sample(value) for key, value in samples})
+            for name, help, kind, labels, samples in json.loads(text)
+        )
+    except TypeError as error:
+        raise ValueError(f"these are no figures: {error}") from None
+
+
+def _plain(sample: float | Times) -> Any:
+    return [sample.counts, sample.sum] if isinstance(sample, Times) else sample
+
+
+def _sample(value: Any) -> float | Times:
+    return Times(tuple(value[0]), value[1]) if isinstance(value, list) else float(value)
 
 
 def prometheus_text(families: Iterable[Family]) -> tuple[bytes, str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import httpx
 import pytest
 from starlette.requests import HTTPConnection
 
 from callboard import Agency, Agent, Caller, Telemetry
+from callboard.actors.observe.metrics import Bound, Family, Histogram, read, written
 from callboard.actors.serving import serve
-from tests.agents.support import function
+from callboard.actors.serving.operations.metrics import FOLDER
+from tests.agents.support import function, until
 from tests.agents.telemetry.tracing import Traces
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -79,3 +84,37 @@ async def test_a_client_that_does_not_want_its_trace_kept_has_none_kept(traces: 
     async with agency(traces.telemetry) as it, client(serve(it)) as http:
         await http.post("/v1/chat/completions", json=body, headers={"traceparent": PARENT[:-1] + "0"})
     assert traces.spans == []
+
+
+async def test_whichever_worker_is_asked_tells_the_figures_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    key = (("A", ""),)
+    other = Family("callboard_runs", "Runs", "counter", ("gen_ai_agent_name", "error"), dict.fromkeys(key, 7.0))
+    (tmp_path / "1.json").write_text(written([other]))
+    (tmp_path / "2.json").write_text("half a fi")
+    old = tmp_path / "3.json"
+    old.write_text(written([other]))
+    os.utime(old, (1, 1))  # a worker that was killed long ago
+    async with agency(Telemetry(spans=False)) as it:
+        app = serve(it)
+        async with app.router.lifespan_context(app), client(app) as http:
+            await it.run("go")
+            left = tmp_path / f"{os.getpid()}.json"
+            await until(left.exists)
+            text = (await http.get("/metrics")).text
+        assert not left.exists()
+    runs = [line for line in text.splitlines() if line.startswith("callboard_runs_total{")]
+    assert runs == [
+        f'callboard_runs_total{{error="",gen_ai_agent_name="A",worker="{os.getpid()}"}} 1.0',
+        'callboard_runs_total{error="",gen_ai_agent_name="A",worker="1"} 7.0',
+    ]
+
+
+def test_figures_are_the_same_when_another_process_has_read_them() -> None:
+    times = Histogram(Bound(), "took_seconds", "Time", "tool")
+    times.add(("add",), 0.5)
+    assert read(written([times.read()])) == (times.read(),)
+    with pytest.raises(ValueError, match="no figures"):
+        read("[1]")

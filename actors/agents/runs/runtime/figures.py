@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ....core.base.errors import CoreError
 from ....observe.errors import TelemetryError
-from ....observe.metrics import Family
+from ....observe.metrics import Family, together
 from ...telemetry.figures import Figures
 from .runtime import AgencyRuntime
 
@@ -33,7 +33,7 @@ async def read_figures(runtime: AgencyRuntime) -> tuple[Family, ...]:
     return (
         *figures.runs.read(),
         *_runs(figures, runtime),
-        *_merged(pools),
+        *together(family for families in pools for family in families),
         *figures.actors(),
         *figures.journal(getattr(runtime.journal, "lag", 0.0)),
     )
@@ -49,16 +49,6 @@ async def _pool(figures: Figures, ref: ActorRef[Any]) -> list[Family]:
     except (CoreError, TimeoutError):
         return []
     return list(families(figures.gauges, ref.path.rpartition("/")[2], stats, health))
-
-
-def _merged(pools: list[list[Family]]) -> Iterator[Family]:
-    """The figures of several pools, those of one name together."""
-    by_name: dict[str, Family] = {}
-    for family in (family for families in pools for family in families):
-        before = by_name.get(family.name)
-        samples = family.samples if before is None else {**before.samples, **family.samples}
-        by_name[family.name] = Family(family.name, family.help, family.kind, family.labels, samples)
-    yield from by_name.values()
 
 
 def _runs(figures: Figures, runtime: AgencyRuntime) -> Iterator[Family]:
