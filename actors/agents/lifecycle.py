@@ -140,12 +140,12 @@ class Lifecycle:
         writer = telemetry.writer()
         if writer is not None:
             runtime.tracing = Tracing(telemetry, writer)
-            self._deaf.append(runtime.bus.subscribe(runtime.tracing.take))
+            self._deaf.append(runtime.bus.listen(runtime.tracing.handlers))
         if telemetry.metrics:
             assert self.system is not None
             file = Path(self._address) if self._address is not None and "://" not in str(self._address) else None
             figures = runtime.figures = Figures(telemetry.series, self.system.measure(), file)
-            self._deaf += (runtime.bus.subscribe(figures.runs.take), figures.close)
+            self._deaf += (runtime.bus.listen(figures.runs.handlers), figures.close)
         if telemetry.alerts is not None:
             watching = telemetry.alerts.watch(partial(read_figures, runtime))
             self._alerts = asyncio.get_running_loop().create_task(watching, name=f"{self.name}-alerts")

@@ -70,7 +70,7 @@ class SpanWriter:
 
     def __init__(self, provider: Any, *, owned: bool = False) -> None:
         try:
-            from opentelemetry.context import Context
+            from opentelemetry.context import Context, attach, detach
             from opentelemetry.sdk.trace.id_generator import IdGenerator
             from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
             from opentelemetry.trace.status import Status, StatusCode
@@ -105,8 +105,9 @@ class SpanWriter:
         self._provider = provider
         self.owned = owned
         self._nothing = Context()
+        self.attach, self.detach = attach, detach
         self._client, self._internal = SpanKind.CLIENT, SpanKind.INTERNAL
-        self._in_context = set_span_in_context
+        self.in_context = set_span_in_context
         self._made: Any = (NonRecordingSpan, SpanContext, TraceFlags)
         self._failed: Callable[[str], Any] = partial(Status, StatusCode.ERROR)
 
@@ -131,7 +132,7 @@ class SpanWriter:
             at: since when, in nanoseconds since 1970; None for now.
             client: whether another system works meanwhile.
         """
-        context = self._nothing if parent is None else self._in_context(self._made[0](parent), self._nothing)
+        context = self._nothing if parent is None else self.in_context(self._made[0](parent), self._nothing)
         kind = self._client if client else self._internal
         since = time.time_ns() if at is None else at
         with self._ids.lock:
@@ -168,11 +169,6 @@ class SpanWriter:
         made: SpanContext = self._made[1](trace, span, True, flags)
         return made
 
-    def context(self, span: Span) -> Context:
-        """OpenTelemetry's context in which a span is the current one."""
-        made: Context = self._in_context(span)
-        return made
-
     def close(self) -> None:
         """Export what is left, and let go of a provider that was made for this."""
         self._provider.shutdown()
@@ -195,6 +191,17 @@ class Place:
 
     def __repr__(self) -> str:
         return f"Place({self.header()!r})"
+
+    def attach(self) -> Token[Context]:
+        """Have the span be the current one for whatever else uses OpenTelemetry, also in tasks that are begun from here
+        on; until `detach`."""
+        writer = self.writer
+        token: Token[Context] = writer.attach(writer.in_context(self.span))
+        return token
+
+    def detach(self, token: Token[Context]) -> None:
+        """Take back what `attach` has put in force."""
+        self.writer.detach(token)
 
     def header(self) -> str:
         """The span as a ``traceparent`` for another process."""
@@ -232,16 +239,7 @@ def place() -> Place | None:
     return found if isinstance(found, Place) else None
 
 
-def attach(place: Place) -> Token[Context]:
-    """Have a place's span be the current one for whatever else uses OpenTelemetry, also in tasks that are begun from
-    here on; until `detach`."""
-    from opentelemetry import context
-
-    return context.attach(place.writer.context(place.span))
-
-
-def detach(token: Token[Context]) -> None:
-    """Take back what `attach` has put in force."""
-    from opentelemetry import context
-
-    context.detach(token)
+def trace_headers() -> dict[str, str]:
+    """The headers that make what another service does for this code a part of the span at work here."""
+    at = place()
+    return {} if at is None else {"traceparent": at.header()}

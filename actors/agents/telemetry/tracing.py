@@ -27,12 +27,10 @@ from ..events import (
     GuardrailFound,
     HandoffFinished,
     HandoffStarted,
-    ReasoningDelta,
     Resumed,
     Retried,
     RunEvent,
     RunFinished,
-    TextDelta,
     ToolFinished,
     ToolStarted,
 )
@@ -81,16 +79,17 @@ class Tracing:
         if spans is None or self._runs.get(run) is spans:
             self._runs.pop(run, None)
 
-    def take(self, event: RunEvent) -> None:
-        """Take an event: a subscriber."""
+    @property
+    def handlers(self) -> Mapping[type[RunEvent], Callable[[Any], None]]:
+        """Who is told of which events."""
+        return dict.fromkeys(_TELL, self._take)
+
+    def _take(self, event: RunEvent) -> None:
         spans = self._runs.get(event.run)
-        if spans is None:
-            return
-        tell = _TELL.get(type(event))
-        if tell is not None:
-            tell(spans, event)
-        if type(event) is RunFinished:
-            del self._runs[event.run]
+        if spans is not None:
+            _TELL[type(event)](spans, event)
+            if type(event) is RunFinished:
+                del self._runs[event.run]
 
     @contextmanager
     def part_of(self, header: str) -> Iterator[None]:
@@ -135,7 +134,6 @@ class RunSpans:
         "_handoffs",
         "_open",
         "_places",
-        "_since",
         "_step",
         "_tracing",
         "place",
@@ -166,7 +164,6 @@ class RunSpans:
         self.sent = SendContext(None, {**baggage, PLACE: self.place})
         self._step = 0
         self._found = 0
-        self._since = 0
         self._chat: Span | None = None
         self._open: dict[tuple[str, str], Span] = {}
         self._handoffs: dict[tuple[str, str], list[Span]] = {}
@@ -178,13 +175,9 @@ class RunSpans:
 
     # -- where something is done ---------------------------------------------------------------------------------------
 
-    def within(self, call_id: str = "") -> SendContext:
-        """What is sent along with what is a part of a call, or of the completion under way.
-
-        Args:
-            call_id: the call's; empty for the completion.
-        """
-        return SendContext(None, {**self.sent.baggage, PLACE: self.at(call_id)})
+    def within(self, place: Place) -> SendContext:
+        """What is sent along with what is done at a place."""
+        return SendContext(None, {**self.sent.baggage, PLACE: place})
 
     def at(self, call_id: str = "") -> Place:
         """Where a call is carried out, or the completion under way is made."""
@@ -252,7 +245,7 @@ class RunSpans:
         if self._chat is not None and event.step == self._step:
             return  # the same one goes on: it is shown less, or asked again
         self._end(self._chat, {}, CANCELLED)
-        self._step, self._found, self._since = event.step, 0, time.time_ns()
+        self._step, self._found = event.step, 0
         told: dict[str, Any] = {names.STEP: event.step}
         if event.model:
             told[names.REQUEST_MODEL] = event.model
@@ -261,11 +254,6 @@ class RunSpans:
         if not self.run.once:
             told[names.CONVERSATION_ID] = self.run.conversation
         self._chat = self._begin(names.CHAT, event.model, str(event.step), told, client=True)
-
-    def _delta(self, event: TextDelta | ReasoningDelta) -> None:
-        if self._since and self._chat is not None and self.run.stream:
-            self._chat.set_attribute(names.TIME_TO_FIRST_CHUNK, (time.time_ns() - self._since) / 1e9)
-            self._since = 0
 
     def _completion_finished(self, event: CompletionFinished) -> None:
         usage, span = event.usage, self._chat
@@ -281,6 +269,7 @@ class RunSpans:
             names.CACHE_WRITE_TOKENS: usage.cache_write_tokens or None,
             names.REASONING_TOKENS: usage.reasoning_tokens or None,
             names.COST: event.cost,
+            names.TIME_TO_FIRST_CHUNK: event.first,
         }
         self._end(span, told)
         self._chat = None
@@ -369,8 +358,6 @@ class RunSpans:
 _TELL: Final[Mapping[type, Callable[[RunSpans, Any], None]]] = {
     CompletionStarted: RunSpans._completion_started,
     CompletionFinished: RunSpans._completion_finished,
-    TextDelta: RunSpans._delta,
-    ReasoningDelta: RunSpans._delta,
     Retried: RunSpans._retried,
     ContextReduced: RunSpans._reduced,
     ToolStarted: RunSpans._tool_started,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -22,6 +23,7 @@ from callboard import (
     Pool,
     Priority,
     RateLimited,
+    RemoteAgent,
     RunEvent,
     Telemetry,
     TelemetryError,
@@ -369,3 +371,26 @@ async def test_the_ids_of_spans_follow_from_the_run() -> None:
             await agency.run("go", run_id="r1")
         ids.append({(span.name, id_of(span)) for span in traces.spans})
     assert ids[0] == ids[1]
+
+
+async def test_another_service_that_is_handed_work_is_told_whose_part_it_is() -> None:
+    traces = Traces()
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        said = {"role": "assistant", "content": "far away"}
+        return httpx.Response(200, json={"choices": [{"message": said, "finish_reason": "stop"}]})
+
+    def model(request: Request) -> Any:
+        return results(request)[-1] if results(request) else call("SendMessage", "c1", target_agent="Far", message="go")
+
+    far = RemoteAgent("Far", "https://far.example/v1/chat/completions", transport=httpx.MockTransport(answer))
+    near = Agent("Near", "x", handoffs=[far])
+    async with Agency(near, model=function(model), telemetry=traces.telemetry) as agency:
+        assert (await agency.run("go")).text == "far away"
+    sent = asked[0].headers["traceparent"].split("-")
+    far_chat = next(span for span in traces.spans if span.name == "chat" and told(span)["gen_ai.agent.name"] == "Far")
+    assert far_chat.context is not None
+    assert sent == ["00", f"{far_chat.context.trace_id:032x}", f"{id_of(far_chat):016x}", "03"]
+    traces.check()
