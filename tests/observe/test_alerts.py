@@ -41,7 +41,8 @@ def one(name: str, value: float, kind: Kind = "gauge") -> dict[str, Family]:
 
 
 def runs(at: float, good: int, bad: int, cancelled: int = 0) -> Reading:
-    samples = {("A", ""): float(good), ("A", "TimeLimit"): float(bad), ("A", "RunCancelled"): float(cancelled)}
+    counts = {"": good, "TimeLimit": bad, "RunCancelled": cancelled}
+    samples: dict[tuple[str, ...], float | Times] = {("A", error): float(count) for error, count in counts.items()}
     return Reading(at, {"callboard_runs": Family("callboard_runs", "", "counter", ("agent", "error"), samples)})
 
 

@@ -8,13 +8,14 @@ whole. What was under way when an incarnation ended is not told of: it is done, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from ....providers.messages import Completion, Message, Request
 from ...core.base.send_context import SendContext
+from ...journal.store import Record
 from ...observe import conventions as names
 from ...observe.spans import PLACE, Place, SpanWriter, nanoseconds, span_id_of, trace_id_of, traceparent
 from ...observe.telemetry import Telemetry
@@ -37,6 +38,7 @@ from ..events import (
 from ..turns.inner import outer_of
 from ..turns.records import RunRequest
 from .content import answered, asked, by_patterns, messages
+from .past import past
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -57,16 +59,19 @@ class Tracing:
         self.writer = writer
         self.redact = telemetry.redact or by_patterns
         self.content = telemetry.content
+        self.resumed: Callable[[RunSpans], object] = _nobody
+        """Told of a run that another process has begun: what that did is to be told with `RunSpans.tell_past`."""
         self._runs: dict[str, RunSpans] = {}
 
-    def begin(self, run: RunRequest, baggage: Mapping[str, Any]) -> RunSpans:
+    def begin(self, run: RunRequest, baggage: Mapping[str, Any], *, again: bool) -> RunSpans:
         """Begin a run's span, or begin it again where somebody has begun it before.
 
         Args:
             run: the request.
             baggage: what all that is sent for it carries.
+            again: whether this process has begun it before.
         """
-        spans = self._runs[run.id] = RunSpans(self, run, baggage)
+        spans = self._runs[run.id] = RunSpans(self, run, baggage, again)
         return spans
 
     def drop(self, run: str, spans: RunSpans | None = None) -> None:
@@ -122,6 +127,7 @@ class RunSpans:
         tracing: the agency's.
         run: the request.
         baggage: what all that is sent for it carries.
+        again: whether this process has begun it before.
 
     Attributes:
         place: of the run itself.
@@ -129,9 +135,11 @@ class RunSpans:
     """
 
     __slots__ = (
+        "_again",
         "_chat",
         "_found",
         "_handoffs",
+        "_live",
         "_open",
         "_places",
         "_step",
@@ -141,8 +149,10 @@ class RunSpans:
         "sent",
     )
 
-    def __init__(self, tracing: Tracing, run: RunRequest, baggage: Mapping[str, Any]) -> None:
+    def __init__(self, tracing: Tracing, run: RunRequest, baggage: Mapping[str, Any], again: bool) -> None:
         self._tracing = tracing
+        self._again = again
+        self._live: set[int] | None = None
         self.run = run
         writer = tracing.writer
         parent = writer.remote(run.trace) if run.trace else None
@@ -235,6 +245,8 @@ class RunSpans:
         name = f"{operation} {of}" if of else operation
         attributes = {names.OPERATION: operation, names.AGENT_NAME: self.run.agent, names.RUN: self.run.id, **told}
         own = span_id_of(self.run.id, operation, number)
+        if self._live is not None:
+            self._live.add(own)
         return self.place.writer.begin(name, over.trace_id, own, over, attributes, client=client)
 
     def _end(self, span: Span | None, told: Mapping[str, Any], error: str = "") -> None:
@@ -335,6 +347,34 @@ class RunSpans:
     def _resumed(self, event: Resumed) -> None:
         self._step = event.steps
         self.place.span.set_attribute(names.RESUMED, True)
+        if not self._again:
+            self._live = set()
+            self._tracing.resumed(self)
+
+    def tell_past(self, records: Iterable[Record], model: str) -> None:
+        """Tell what another process did of the run: it may have been killed before it has told of that. What it has
+        told is told under the same ids.
+
+        Args:
+            records: of the run's conversation, from the first on.
+            model: the one that is asked; empty where that is the provider's affair.
+        """
+        live, self._live = self._live or set(), None
+        over, writer = self.place.span.get_span_context(), self.place.writer
+        for one in past(self.run, records, model):
+            own = span_id_of(self.run.id, one.operation, one.number)
+            if own in live:
+                continue
+            name = f"{one.operation} {one.of}" if one.of else one.operation
+            told = {names.OPERATION: one.operation, names.AGENT_NAME: self.run.agent, names.RUN: self.run.id}
+            client, began = one.operation == names.CHAT, nanoseconds(one.began)
+            span = writer.begin(name, over.trace_id, own, over, told, at=began, client=client)
+            more = one.told
+            if one.completion is not None:
+                more = {**more, names.FINISH_REASONS: (one.completion.finish_reason,)}
+                if self._tracing.content:
+                    more |= answered(one.completion, self._tracing.redact)
+            writer.end(span, more, error=one.error, at=nanoseconds(one.ended))
 
     def _finished(self, event: RunFinished) -> None:
         error = "" if event.error is None else type(event.error).__name__
@@ -353,6 +393,10 @@ class RunSpans:
                 told[names.INPUT_MESSAGES] = messages(self.run.messages, redact)
                 told[names.OUTPUT_MESSAGES] = messages((Message("assistant", answer.text),), redact)
         self._end(self.place.span, told, error)
+
+
+def _nobody(spans: RunSpans) -> None:
+    """Nobody knows what was done before."""
 
 
 _TELL: Final[Mapping[type, Callable[[RunSpans, Any], None]]] = {

@@ -184,7 +184,7 @@ class Session:
             baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:
             baggage.update(runtime.baggage(run, prepared))
-        self.spans = None if runtime.tracing is None else runtime.tracing.begin(run, baggage)
+        self.spans = None if runtime.tracing is None else runtime.tracing.begin(run, baggage, again=self.again)
         """What is told of the run as spans; None where nobody wants any."""
         self.send_context = SendContext(None, baggage) if self.spans is None else self.spans.sent
         self.over = False
