@@ -284,6 +284,7 @@ if TYPE_CHECKING:
     from .actors.agents.team.diagram import conversation_diagram
     from .actors.agents.team.presets import create_agent, create_developer_agent, create_planner_agent
     from .actors.agents.team.toolsets import default_tools, developer_tools
+    from .actors.agents.runs.runtime.health import AgencyHealth
     from .actors.agents.teamfile import Team, load_team, open_agency
     from .actors.agents.teamfile.schema import TeamFile
     from .actors.agents.turns.loop.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
@@ -740,6 +741,7 @@ _HOMES = {
         "ReplayReport",
         "ReplayedRequest",
     ),
+    ".actors.agents.runs.runtime.health": ("AgencyHealth",),
     ".actors.agents.teamfile": ("Team", "load_team", "open_agency"),
     ".actors.agents.team.description": ("Ability", "AgentDescription"),
     ".actors.agents.team.diagram": ("conversation_diagram",),
@@ -984,6 +986,7 @@ __all__ = [
     "AfterTool",
     "Agency",
     "AgencyClosed",
+    "AgencyHealth",
     "Agent",
     "AgentDescription",
     "AgentError",

@@ -111,6 +111,8 @@ class Lifecycle:
         try:
             if self._address is not None:  # beside the loop: an older file may have to be rewritten
                 runtime.journal = await asyncio.to_thread(open_journal, self._address)
+                if "://" not in str(self._address):
+                    runtime.journal_file = Path(self._address)
             self._observe()
             self._start_model(system)
             for agent in list(runtime.directory.agents.values()):
@@ -148,8 +150,7 @@ class Lifecycle:
             self._deaf.append(runtime.bus.listen(runtime.tracing.handlers))
         if telemetry.metrics:
             assert self.system is not None
-            file = Path(self._address) if self._address is not None and "://" not in str(self._address) else None
-            figures = runtime.figures = Figures(telemetry.series, self.system.measure(), file)
+            figures = runtime.figures = Figures(telemetry.series, self.system.measure(), runtime.journal_file)
             self._deaf += (runtime.bus.listen(figures.runs.handlers), figures.close)
         if telemetry.alerts is not None:
             watching = telemetry.alerts.watch(partial(read_figures, runtime))

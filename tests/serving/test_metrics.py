@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.requests import HTTPConnection
 
-from callboard import Agency, Agent, Caller, Telemetry
+from callboard import Agency, Agent, Caller, ChildSpec, Endpoint, Pool, Telemetry
 from callboard.actors.observe.metrics import Bound, Family, Histogram, read, written
 from callboard.actors.serving import serve
 from callboard.actors.serving.operations.metrics import FOLDER
@@ -118,3 +118,19 @@ def test_figures_are_the_same_when_another_process_has_read_them() -> None:
     assert read(written([times.read()])) == (times.read(),)
     with pytest.raises(ValueError, match="no figures"):
         read("[1]")
+
+
+async def test_an_agency_says_how_its_providers_its_journal_and_its_process_do(tmp_path: Path) -> None:
+    pool = ChildSpec(Pool, ((Endpoint("one", function(lambda request: "done"), models=("m",)),),), name="pool")
+    it = Agency(Agent("A", model="m"), pool=pool, journal=tmp_path / "runs.db")
+    async with it, client(serve(it, authenticate=who)) as http:
+        await it.run("go")
+        assert (await http.get("/agency/health", headers={"x-scopes": "approvals"})).status_code == 403
+        told = (await http.get("/agency/health", headers={"x-scopes": "metrics"})).json()
+    assert told["available"] is True
+    (endpoint,) = told["pools"]["pool"]["endpoints"]
+    assert (endpoint["name"], endpoint["state"], endpoint["models"][0]["model"]) == ("one", "closed", "m")
+    assert told["journal_lag"] >= 0
+    assert told["resources"]["memory"] > 1_000_000
+    assert told["resources"]["processor"] > 0
+    assert told["resources"]["disk_free"] > 0

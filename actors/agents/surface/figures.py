@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from ...observe.metrics import Family
 from ..runs.runtime.figures import read_figures
+from ..runs.runtime.health import AgencyHealth, health_of
 from .part import Part
 
 
@@ -30,3 +31,7 @@ class Observed(Part):
             TelemetryError: it was given no `Telemetry` with metrics, or is not running.
         """
         return await read_figures(self._runtime)
+
+    async def health(self) -> AgencyHealth:
+        """How the providers and models of its pools do, its journal, and what the process uses of its machine."""
+        return await health_of(self._runtime)

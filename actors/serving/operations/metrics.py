@@ -38,9 +38,7 @@ logger = logging.getLogger("callboard")
 
 async def metrics(server: Server, request: Request) -> Response:
     """What has been done and how it goes, in Prometheus' form; of all workers, where there are several."""
-    caller = await server.caller(request)
-    if server.authenticate and caller.scopes.isdisjoint((METRICS, ADMIN)):
-        raise refuse(403, "not_allowed", f"figures are for callers with the scope {METRICS} or {ADMIN}")
+    await may_watch(server, request)
     telemetry = server.agency.telemetry
     if telemetry is None or not telemetry.metrics:
         raise refuse(404, "no_metrics", "no figures are kept: give the Agency telemetry=Telemetry()")
@@ -49,6 +47,17 @@ async def metrics(server: Server, request: Request) -> Response:
     families = own if folder is None else together([*labelled(own, "worker", _name()), *_of_others(folder)])
     text, content_type = prometheus_text(families)
     return Response(text, media_type=content_type)
+
+
+async def may_watch(server: Server, request: Request) -> None:
+    """Refuse who may not look how an agency does, where it is asked who asks.
+
+    Raises:
+        Refused: who asks has neither the scope ``metrics`` nor ``admin``.
+    """
+    caller = await server.caller(request)
+    if server.authenticate and caller.scopes.isdisjoint((METRICS, ADMIN)):
+        raise refuse(403, "not_allowed", f"this is for callers with the scope {METRICS} or {ADMIN}")
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ..server import Server
 from ..webhooks import Deliveries
+from .agency_health import agency_health
 from .approvals import approve, deny, list_approvals
 from .conversations import (
     delete_conversation,
@@ -42,6 +43,7 @@ def operations(deliveries: Deliveries | None) -> list[Operation]:
         ("/healthz", healthz, "GET"),
         ("/readyz", readyz, "GET"),
         ("/metrics", metrics, "GET"),
+        ("/agency/health", agency_health, "GET"),
         ("/agency/runs", partial(start_run, deliveries=deliveries), "POST"),
         (_RUN, get_run, "GET"),
         (f"{_RUN}/events", run_events, "GET"),
