@@ -259,6 +259,7 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.cursor import RunText
     from .actors.agents.runs.reading.progress import RunRecord
+    from .actors.agents.runs.runtime.health import AgencyHealth
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.builtin.agents import AgentsSkill
     from .actors.agents.skills.builtin.crew.skill import CrewSkill
@@ -284,7 +285,6 @@ if TYPE_CHECKING:
     from .actors.agents.team.diagram import conversation_diagram
     from .actors.agents.team.presets import create_agent, create_developer_agent, create_planner_agent
     from .actors.agents.team.toolsets import default_tools, developer_tools
-    from .actors.agents.runs.runtime.health import AgencyHealth
     from .actors.agents.teamfile import Team, load_team, open_agency
     from .actors.agents.teamfile.schema import TeamFile
     from .actors.agents.turns.loop.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches

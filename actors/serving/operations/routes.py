@@ -21,6 +21,7 @@ from .conversations import (
     rewind_conversation,
     steer_conversation,
 )
+from .events import append_events, follow_events, read_events
 from .health import healthz, readyz
 from .metrics import metrics
 from .runs import cancel_run, get_run, run_events, start_run
@@ -28,6 +29,7 @@ from .runs import cancel_run, get_run, run_events, start_run
 Operation: TypeAlias = tuple[str, Callable[[Server, Request], Awaitable[Response]], str]
 """A path, what answers there, and the method."""
 
+_STREAM = "/agency/events/{stream:path}"
 _RUN = "/agency/runs/{run}"
 _APPROVAL = "/agency/approvals/{approval}"
 _CONVERSATION = "/agency/conversations/{agent}/{conversation}"
@@ -52,6 +54,9 @@ def operations(deliveries: Deliveries | None) -> list[Operation]:
         (f"{_APPROVAL}/approve", approve, "POST"),
         (f"{_APPROVAL}/deny", deny, "POST"),
         ("/agency/conversations", list_conversations, "GET"),
+        ("/agency/events", follow_events, "GET"),
+        (_STREAM, read_events, "GET"),
+        (_STREAM, append_events, "POST"),
         (_CONVERSATION, get_conversation, "GET"),
         (_CONVERSATION, delete_conversation, "DELETE"),
         (f"{_CONVERSATION}/fork", fork_conversation, "POST"),
