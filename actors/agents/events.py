@@ -202,6 +202,7 @@ class ApprovalRequested(RunEvent):
             it is the caller's, or theirs who have the scope ``approvals``.
         owner: the agent's, where ``owner`` is among them.
         why: for which reason a person is asked, where a hook, a guardrail or a `LabelPolicy` wants it.
+        schema: of the tool's arguments, as JSON; empty where there is none.
     """
 
     call_id: str = ""
@@ -213,6 +214,7 @@ class ApprovalRequested(RunEvent):
     approvers: frozenset[str] = frozenset()
     owner: Caller | None = None
     why: str = ""
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from starlette.requests import HTTPConnection, Request
 
@@ -19,6 +18,7 @@ from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import RunText
 from ..agents.runs.reading.progress import RunRecord
 from .problems import Problem, Refused, problem_of, refuse
+from .requests import header
 from .server import OnDisconnect, Server
 
 KEY: Final = "idempotency-key"
@@ -27,8 +27,7 @@ FINGERPRINT: Final = "serving.request"
 """Where in a run's metadata the digest of its request stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request wants of an agent, whichever protocol it came by.
 
     Args:
@@ -61,17 +60,18 @@ async def begin(server: Server, asked: Asked) -> RunHandle:
     """
     till = server.till
     options = dict(asked.options or {})
+    named = str(options.get("run_id") or (run_of(asked) if asked.key else ""))
     if till is None:
         _look_for_price(server, asked.agent)
     if till is None or not till.records(asked.agent):
-        return await _begun(server, asked, options, run_of(asked) if asked.key else "")
+        return await _begun(server, asked, options, named)
     bill = till.bill(asked.agent, asked.caller, asked.connection)
     if not till.takes(asked.agent):
-        handle = await _begun(server, asked, options, run_of(asked) if asked.key else "")
+        handle = await _begun(server, asked, options, named)
         await till.note(bill, handle.id)
         till.watch(handle.id)
         return handle
-    run = options.get("run_id") or (run_of(asked) if asked.key else await till.run_of(bill, fingerprint(asked)))
+    run = named or await till.run_of(bill, fingerprint(asked))
     await till.take(bill, run)
     try:
         return await _begun(server, asked, options, run)
@@ -122,15 +122,21 @@ def fingerprint(asked: Asked) -> str:
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-async def answer_of(server: Server, request: Request, handle: RunHandle) -> Answer:
-    """Wait for a run's answer. Where that was asked for, it is cancelled if the client goes before.
+async def answer_of(server: Server, request: Request, handle: RunHandle, when_left: OnDisconnect) -> Answer:
+    """Wait for a run's answer.
+
+    Args:
+        server: whose run.
+        request: of whom to be answered.
+        handle: the run.
+        when_left: what becomes of it if the client goes before.
 
     Raises:
         Refused: the run has ended in an error, which is told with the run's id.
     """
     try:
-        if leaving(server, request) == "continue" or _is_paid(server, handle):
-            return await handle
+        if when_left == "continue" or _is_paid(server, handle):
+            return await handle.answer()
         return await _until_gone(server, request, handle)
     except AgentError as error:
         raise Refused(problem_of(error, handle.id)) from error
@@ -169,7 +175,7 @@ def leaving(server: Server, request: Request, usual: OnDisconnect | None = None)
     Raises:
         Refused: the request asks for something else.
     """
-    wish = request.headers.get(ON_DISCONNECT, usual or server.on_disconnect)
+    wish = header(request, ON_DISCONNECT, usual or server.on_disconnect)
     if wish in ("continue", "cancel"):
         return cast("OnDisconnect", wish)
     raise refuse(400, "invalid_header", f"{ON_DISCONNECT} is continue or cancel, not {wish:.40}", ON_DISCONNECT)

@@ -109,7 +109,8 @@ class Server:
         Raises:
             Refused: there is none.
         """
-        name = unquote(name)
+        if "%" in name:
+            name = unquote(name)
         if name not in self.agency.agents:
             raise refuse(404, "unknown_agent", f"there is no agent {name!r:.100}: see GET /v1/models")
         return name

@@ -19,6 +19,7 @@ from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import KINDS, Cursor, Kind, RunText
 from ..agents.runs.reading.progress import RunRecord
 from .problems import Problem, Refused, problem_of, refuse
+from .requests import header
 from .runs import problem_of_end, watched
 from .server import OnDisconnect, Server
 from .sse import COME_BACK, Event
@@ -81,7 +82,7 @@ def came_last(request: Request, stream: bool) -> str:
     Raises:
         Refused: it goes on with a stream, and asks for none: a second run would be begun.
     """
-    id = request.headers.get(RESUME, "")
+    id = header(request, RESUME)
     if id and not stream:
         raise refuse(
             400, "invalid_event_id", f"{RESUME} is for a stream that was cut: ask with `stream` for it", RESUME
@@ -117,17 +118,19 @@ async def events_of(
         enough: whether the stream ends where it is, before the run does: nobody has left it then.
         last: what is sent at the end otherwise, where the protocol has such an event.
     """
-    before, sent = place.cursor, place.sent
+    before, sent, kind_sent = place.cursor, place.sent, place.kind
     items = watched(server, handle, before, when_left, enough)
     try:
         if before:
             await _catch_up(made, handle, before)
-            if place.kind:
-                list(islice(made(RunText(before, "", place.kind)), sent))
-                sent = 0
             if enough():
                 return
         async for item in items:
+            if kind_sent is not None:
+                if not isinstance(item, RunText) or item.kind != kind_sent:  # the piece does not come any more
+                    list(islice(made(RunText(before, "", kind_sent)), sent))
+                    sent = 0
+                kind_sent = None
             payloads = list(made(item))
             if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
                 problem = await problem_of_end(handle)

@@ -417,6 +417,24 @@ async def test_bad_input_by_rest_has_its_error_shape(method: str, path: str, bod
         assert (response.status_code, response.json()["error"]["code"]) == (status, status), response.text
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data", ""])
+async def test_no_page_of_another_asks_by_what_browsers_send_unasked(kind: str) -> None:
+    agency = Agency(Agent("A"), model=speaker())
+    async with served(agency) as it, it.client() as client:
+        headers = {"a2a-version": "1.0", "content-type": kind, "origin": "https://evil.example"}
+        rpc_ = await client.post("/a2a/A", content=rpc("SendMessage", SAYS)["content"], headers=headers)
+        rest = await client.post("/a2a/A/message:send", content=json.dumps(SAYS), headers=headers)
+        chat = await client.post(
+            "/v1/chat/completions",
+            content=json.dumps({"model": "A", "messages": [{"role": "user", "content": "count"}]}),
+            headers=headers,
+        )
+        assert [one.status_code for one in (rpc_, rest, chat)] == [415, 415, 415]
+        assert rpc_.json()["error"]["code"] == -32600
+        assert rest.json()["error"]["status"] == "INVALID_ARGUMENT"
+        assert not await agency.conversations()
+
+
 async def test_who_may_not_ask_is_told_so_by_http() -> None:
     agency = Agency(Agent("A"), Agent("B", scope="staff"), model=speaker())
     async with served(agency, authenticate=who) as it, it.client() as client:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from http import HTTPStatus
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -24,6 +25,11 @@ from callboard.actors.agents.errors import ConversationIdle, DefinitionError
 from tests.cli.command import ROOT, offline
 
 from .support import served, speaker
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
 
 
 class Order(BaseModel):
@@ -116,12 +122,57 @@ async def maybe(place: Place | None = None) -> Any:
     return place
 
 
+RETURNED: dict[str, Any] = {
+    "made": ({"a": 1}, HTTPStatus.CREATED),
+    "empty": (None, 205),
+    "taken": (None, 202),
+    "list": ["x", 204],
+    "flag": ("x", True),
+    "point": Point(1, 99),
+    "low": ("x", 99),
+    "high": ("x", 600),
+    "body": ("x", 204),
+    "same": ({}, 304),
+    "twice": (PlainTextResponse("x"), 201),
+}
+
+
+@http("/returns/{what}")
+async def returns(what: str) -> Any:
+    return RETURNED[what]
+
+
+@http("/refuses/{status}")
+async def refuses(status: int) -> None:
+    raise HTTPException(status, "no")
+
+
+class Weight(BaseModel):
+    grams: float
+
+
+@http("/weigh", "POST")
+async def weigh(what: Weight) -> Any:
+    return what
+
+
+@http("/repeat", "POST")
+async def repeat(body: dict[str, Any]) -> Any:
+    return body
+
+
+@http("/half")
+async def half(of: float, also: list[float] | None = None) -> Any:
+    return {"half": of / 2, "also": also}
+
+
 @http("/idle")
 async def idle() -> None:
     raise ConversationIdle("nobody is there")
 
 
 ROUTES = [order, make, move, echo, upload, count, staff, nothing, fails, exits, sold, breaks, opened, maybe, idle]
+ROUTES += [weigh, repeat, half]
 
 
 @tool(risk="safe")
@@ -141,6 +192,13 @@ def agency() -> Agency:
     clerk = Agent("Clerk", description="Takes orders.", tools=[weather, payroll], skills=[shop])
     boss = Agent("Boss", description="Decides about rain and money.", scope="staff")
     return Agency(clerk, boss, model=speaker())
+
+
+KINDS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+
+
+def odd() -> Agency:
+    return Agency(Agent("Odd", skills=[Skill("odd", routes=[returns, refuses])]), model=speaker())
 
 
 def who(connection: HTTPConnection) -> Caller | None:
@@ -195,7 +253,7 @@ async def test_functions_of_skills_answer_below_their_agents_path() -> None:
         ("GET", "/Clerk/fails", {}, 500, "internal_error", None),
         ("GET", "/Clerk/exits", {}, 500, "internal_error", None),
         ("GET", "/Clerk/sold", {}, 410, "refused", None),
-        ("GET", "/agency/runs", {}, 405, "method_not_allowed", None),
+        ("GET", "/agency/runs/x/cancel", {}, 405, "method_not_allowed", None),
         ("DELETE", "/agency/approvals", {}, 405, "method_not_allowed", None),
         ("GET", "/agency/nothing", {}, 404, "unknown_path", None),
         ("GET", "/agency", {}, 404, "unknown_path", None),
@@ -262,6 +320,92 @@ async def test_what_a_body_may_have_besides_is_said_by_its_type() -> None:
         assert (await client.post("/Clerk/open", json={"name": "x", "more": 1})).json() == {"name": "x", "more": 1}
         assert (await client.post("/Clerk/maybe", json={"street": "x"})).json() == {"street": "x", "number": 0}
         assert (await client.post("/Clerk/maybe")).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "text"),
+    [
+        ("made", 201, '{"a":1}'),
+        ("empty", 205, ""),
+        ("taken", 202, ""),
+        ("list", 200, '["x",204]'),
+        ("flag", 200, '["x",true]'),
+        ("point", 200, "[1,99]"),
+    ],
+)
+async def test_a_pair_with_a_number_is_a_body_and_its_status(what: str, status: int, text: str) -> None:
+    async with served(odd()) as it, it.client() as client:
+        got = await client.get(f"/Odd/returns/{what}")
+        assert (got.status_code, got.text) == (status, text)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("low", "returned status 99: give one from 200 to 599"),
+        ("high", "returned status 600"),
+        ("body", "returned a body and status 204, which has none"),
+        ("same", "returned a body and status 304, which has none"),
+        ("twice", "returned a Response and status 201"),
+    ],
+)
+async def test_a_status_that_is_none_is_an_error_of_the_function(
+    what: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(odd()) as it, it.client() as client:
+        got = await client.get(f"/Odd/returns/{what}")
+        assert (got.status_code, got.json()["detail"]) == (500, "the server failed: WrongReturn")
+    (logged,) = [str(one.exc_info[1]) for one in caplog.records if one.exc_info]
+    assert logged.startswith(f"route /returns/{{what}}: {__name__}.returns {said}")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"), [(304, 304), (307, 307), (418, 418), (599, 599), (204, 500), (99, 500), (600, 500)]
+)
+async def test_a_function_refuses_by_a_status_that_refuses(raised: int, status: int) -> None:
+    async with served(odd()) as it, it.client() as client:
+        got = await client.get(f"/Odd/refuses/{raised}")
+        assert got.status_code == status
+        assert got.text == "" if status == 304 else got.json()["status"] == status
+
+
+NO_NUMBERS = ["NaN", "Infinity", "-Infinity", "1e999"]
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+async def test_numbers_that_json_does_not_know_are_refused_wherever_a_body_is_read(number: str) -> None:
+    async with served(agency()) as it, it.client() as client:
+
+        async def told(path: str, body: str) -> Any:
+            got = await client.post(path, content=body, headers=KINDS)
+            assert got.status_code == 400, f"{path}: {got.text}"
+            return got.json()
+
+        for path, body in {
+            "/Clerk/weigh": f'{{"grams": {number}}}',
+            "/Clerk/repeat": f'{{"a": [{number}]}}',
+            "/agency/runs": f'{{"input": "x", "webhook": {number}}}',
+        }.items():
+            assert (await told(path, body))["code"] == "not_json"
+        chat = f'{{"messages": [{{"role": "user", "content": "x"}}], "top_p": {number}}}'
+        assert (await told("/v1/chat/completions", chat))["error"]["code"] == "not_json"
+        assert (await told("/v1/responses", f'{{"input": "x", "top_p": {number}}}'))["error"]["code"] == "not_json"
+        call = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {{"arguments": {{"x": {number}}}}}}}'
+        assert (await told("/mcp", call))["error"]["code"] == -32700
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "1e999"])
+async def test_a_query_has_no_numbers_that_json_does_not_know(number: str) -> None:
+    async with served(agency()) as it, it.client() as client:
+        assert (await client.get("/Clerk/half", params={"of": "3", "also": "1"})).json() == {"half": 1.5, "also": [1.0]}
+        for query, where in (({"of": number}, "of"), ({"of": "1", "also": ["1", number]}, "also.1")):
+            got = await client.get("/Clerk/half", params=query)
+            assert (got.status_code, got.json().get("where")) == (400, where), got.text
+
+
+async def test_what_a_model_takes_for_a_number_and_json_does_not_is_null_in_the_answer() -> None:
+    async with served(agency()) as it, it.client() as client:
+        assert (await client.post("/Clerk/weigh", json={"grams": "NaN"})).json() == {"grams": None}
 
 
 async def test_an_agent_tells_each_caller_what_that_one_may_use() -> None:

@@ -149,7 +149,11 @@ def brief(answer: Answer) -> Answer:
 
 
 def _steps(run: RunRequest, turn: Turn) -> Sequence[Step]:
-    return Steps(turn.steps, steps_of, run.agent, run.id, turn.trail) if turn.steps else ()
+    if not turn.steps:
+        return ()
+    # Where there is nothing but completions, the steps need not be made (5 µs) to say who was at work.
+    alone = run.agent if len(turn.trail) == turn.steps else ""
+    return Steps(turn.steps, steps_of, run.agent, run.id, turn.trail, alone=alone)
 
 
 def _messages(turn: Turn, external: tuple[ToolCall, ...]) -> tuple[Message, ...]:

@@ -166,6 +166,7 @@ class ApprovalAsked(NamedTuple):
             ``approvals``.
         owner: the agent's, where ``owner`` is among them.
         why: for which reason, where a hook or a guardrail wants it.
+        schema: of the tool's arguments, as JSON, for whoever decides and has not the tool; empty where there is none.
     """
 
     call_id: str
@@ -174,6 +175,7 @@ class ApprovalAsked(NamedTuple):
     approvers: frozenset[str] = frozenset()
     owner: Caller | None = None
     why: str = ""
+    schema: str = ""
 
 
 class CredentialGiven(NamedTuple):

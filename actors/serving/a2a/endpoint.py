@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from ....tools.errors import MissingExtra
 from ....tools.scopes import EVERYBODY
 from ....tools.threads import in_thread
 from ..problems import Problem, problem_of, refuse
-from ..requests import as_object, read_body
+from ..requests import as_object, check_kind, read_again, read_body
 from ..server import Server
 from .paths import CALLER, CARD, OLD_CARD
 from .push import Pushes
@@ -30,6 +30,7 @@ _STATUS: Final = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    415: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
     501: "UNIMPLEMENTED",
     503: "UNAVAILABLE",
@@ -72,6 +73,7 @@ class A2aEndpoint:
         """An agent's card. That of an agent for everybody is too; otherwise it is for those who may ask it."""
         try:
             server = self._server
+            server.check_loop()
             agent = server.agent(request.path_params.get("agent", server.agency.entry))
             if server.agency.agents[agent].scope != EVERYBODY:
                 caller = await server.caller(request)
@@ -92,10 +94,13 @@ class A2aEndpoint:
         request = Request(scope, receive)
         rest = scope["path_params"].get("rest", "")
         try:
+            self._server.check_loop()
             agent = self._server.agent(scope["path_params"]["agent"])
             scope[CALLER] = caller = await self._server.caller(request)
             if agent not in self._server.agency.open_to(caller):
                 raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
+            if scope["method"] != "GET":
+                check_kind(request)
             body = await read_body(request, self._server.body_limit)
             if body or (scope["method"] == "POST" and not rest):
                 _check_whole(body, as_object(body))
@@ -105,7 +110,7 @@ class A2aEndpoint:
             return
         inner = {**scope, "path": f"/{rest}", "root_path": "", "path_params": {}}
         inner.pop("app", None)
-        await router(inner, _again(body, receive), send)
+        await router(inner, read_again(body, receive), send)
 
     async def _router(self, agent: str) -> Router:
         router = self._routers.get(agent)
@@ -148,26 +153,12 @@ def _check_whole(body: bytes, value: dict[str, Any]) -> None:
         raise refuse(400, "not_json", "the body has half of a character, as \\ud800: send whole ones") from None
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """What was read is given to those who read it now."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
-
-
 def refusal(problem: Problem, *, rpc: bool) -> Response:
     """The answer to a request that is not served: of JSON-RPC where its body is at fault, else as REST has it."""
     if rpc and problem.code in ("not_json", "too_large", "cut_short"):
-        code = -32700 if problem.code == "not_json" else -32600
-        about = {"code": code, "message": problem.message, "data": [_info(problem)]}
-        status = 200 if problem.code == "not_json" else problem.status
+        unread = (problem.status, problem.code) == (400, "not_json")
+        about = {"code": -32700 if unread else -32600, "message": problem.message, "data": [_info(problem)]}
+        status = 200 if unread else problem.status
         return JSONResponse({"jsonrpc": "2.0", "id": None, "error": about}, status, problem.all_headers)
     told = {
         "code": problem.status,

@@ -8,7 +8,6 @@ import re
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import Any, Final
 
 from a2a.server.context import ServerCallContext
@@ -143,7 +142,7 @@ class Runs(RequestHandler):
             connection=context.state["request"],
         )
         conversation = message.context_id or (run_of(about) if about.key else uuid.uuid4().hex)
-        about = replace(about, options={"conversation": conversation, "metadata": {MESSAGE_ID: message.message_id}})
+        about = about._replace(options={"conversation": conversation, "metadata": {MESSAGE_ID: message.message_id}})
         try:
             handle = await begin(self._server, about)
         except _OURS as error:

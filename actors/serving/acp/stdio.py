@@ -12,6 +12,8 @@ from acp import run_agent
 
 from ...agents.agency import Agency
 from ...agents.caller import Caller
+from ..problems import Refused
+from ..requests import as_value
 from .editor import Editor
 
 LONGEST: Final = 50 * 1024 * 1024
@@ -58,8 +60,8 @@ async def _sift(lines: asyncio.StreamReader, messages: asyncio.StreamReader, wri
     try:
         while line := await lines.readline():
             try:
-                message = json.loads(line)
-            except (ValueError, RecursionError):
+                message = as_value(line)
+            except Refused:
                 refused = -32700, "Parse error"
             else:
                 if isinstance(message, dict) and isinstance(message.get("method", ""), str):

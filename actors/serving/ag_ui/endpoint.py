@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from ...agents.errors import UnknownConversation, UnknownRun
 from ...agents.events import ApprovalRequested, RunEvent
 from ...agents.runs.handle import RunHandle
 from ..problems import Problem, refuse
-from ..requests import read_json
+from ..requests import header, read_json
 from ..runs import FINGERPRINT, Asked, begin, fingerprint, leaving, run_of
 from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
@@ -51,7 +50,7 @@ async def run_agent(server: Server, request: Request, agent: str) -> Response:
     asked = read(await read_json(request, server.body_limit))
     when_left = leaving(server, request)
     resume = read_resume(asked.body.get("resume"))
-    came = request.headers.get(RESUME, "")
+    came = header(request, RESUME)
     place = Place.read(came) if came else None
     if place is not None:
         handle = await _found(server, asked, agent, caller, place.run)
@@ -91,7 +90,7 @@ async def _begun(server: Server, request: Request, caller: Caller, given: Input,
     about = {"tools": list(given.tools), "messages": list(fresh.marks), "context": fresh.context}
     about |= {name: given.body[name] for name in ("state", "forwardedProps") if given.body.get(name) is not None}
     options = {"conversation": given.thread, "tools": given.wanted_tools, "metadata": {ABOUT: about}}
-    return await begin(server, replace(asked, messages=fresh.messages, options=options))
+    return await begin(server, asked._replace(messages=fresh.messages, options=options))
 
 
 async def _kept(server: Server, thread: str, agent: str, caller: Caller) -> ConversationView | None:

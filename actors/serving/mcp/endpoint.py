@@ -14,15 +14,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.types import Message, Receive, Scope, Send
 
 from ....tools.errors import MissingExtra
 from ....tools.registry import ToolRegistry
 from ....tools.threads import in_thread
 from ..problems import Problem, problem_of, refuse
+from ..requests import as_value, check_kind, read_again, read_body
 from ..server import Server
-from .jsonrpc import CALLER, SESSION, refusal
+from .jsonrpc import CALLER, SESSION, check_message, refusal
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -60,13 +61,17 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        request = HTTPConnection(scope)
+        request = Request(scope, receive)
         try:
+            self._server.check_loop()
             if scope["method"] != "POST":
                 message = "send a POST: nothing is told here that was not asked for"
                 raise refuse(405, "method_not_allowed", message)
             self._check_origin(request)
             scope[CALLER] = await self._server.caller(request)
+            check_kind(request)
+            body = await read_body(request, self._server.body_limit)
+            check_message(as_value(body))
             manager = await asyncio.shield(self._started())
         except Exception as error:
             problem = problem_of(error)
@@ -78,9 +83,10 @@ class McpEndpoint:
             return
         if SESSION not in request.headers and _has_sessions(request):
             send = _naming(send, uuid.uuid4().hex)
-        # The servers leave spaces around a value, which are no part of it.
-        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-        await manager.handle_request(scope, receive, send)
+        # The servers leave spaces around a value, which are no part of it. Of what JSON is, the SDK knows one spelling.
+        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name != b"content-type"]
+        scope["headers"].append((b"content-type", b"application/json"))
+        await manager.handle_request(scope, read_again(body, receive), send)
 
     def _check_origin(self, request: HTTPConnection) -> None:
         """Where everybody may ask, a page that a browser shows must not: it could reach what only this machine should,

@@ -24,7 +24,7 @@ from .conversations import (
 from .events import append_events, follow_events, read_events
 from .health import healthz, readyz
 from .metrics import metrics
-from .runs import cancel_run, get_run, run_events, start_run
+from .runs import cancel_run, get_run, list_runs, run_events, start_run
 
 Operation: TypeAlias = tuple[str, Callable[[Server, Request], Awaitable[Response]], str]
 """A path, what answers there, and the method."""
@@ -47,6 +47,7 @@ def operations(deliveries: Deliveries | None) -> list[Operation]:
         ("/metrics", metrics, "GET"),
         ("/agency/health", agency_health, "GET"),
         ("/agency/runs", partial(start_run, deliveries=deliveries), "POST"),
+        ("/agency/runs", list_runs, "GET"),
         (_RUN, get_run, "GET"),
         (f"{_RUN}/events", run_events, "GET"),
         (f"{_RUN}/cancel", cancel_run, "POST"),

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .....tools import Tool
 from ....core.base.errors import CoreError
 from ....core.base.ids import uuid7
 from ....core.mail.future import Future
@@ -107,7 +108,7 @@ class AgencyRuntime:
         self.handoff_limits = handoff_limits
         self.time: Callable[[], float] = time.monotonic  # the event loop's, once there is one
         self.register = RunRegister(self.send, self.recovers, lambda: self.time())
-        self.approvals = Approvals(self.send, approvals_expire)
+        self.approvals = Approvals(self.send, self._tool_of, approvals_expire)
         self.posts = Posts()
         self.following = Following()
         self.tool_tasks = ToolTasks()
@@ -150,6 +151,10 @@ class AgencyRuntime:
         """An id that nobody else has."""
         assert self.system is not None
         return uuid7(time.time(), self.system.rng)
+
+    def _tool_of(self, agent: str, name: str) -> Tool | None:
+        member = self.directory.members.get(agent)
+        return next((tool for tool in member.all_tools if tool.name == name), None) if member is not None else None
 
     def _skill_context(self, required: Mapping[str, Skill]) -> SkillContext:
         assert self.system is not None

@@ -137,7 +137,12 @@ def asked(session: Session, commands: Commands) -> list[ApprovalAsked]:
     owner = as_owner(prepared.agent.owner, prepared.name)
     return [
         approvals.new(
-            call.id, now, prepared.approvers(call.name), owner, session.reason_to_ask(call) if call.id else ""
+            call.id,
+            now,
+            prepared.approvers(call.name),
+            owner,
+            session.reason_to_ask(call) if call.id else "",
+            prepared.tool(call.name),
         )
         for call in calls
     ]
@@ -151,7 +156,7 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
         return
     known = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why)
+    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why, known.schema)
     request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
     if known.expires_at is not None:
         left = max(0.0, known.expires_at - time.time())
