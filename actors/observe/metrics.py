@@ -108,26 +108,30 @@ class Counter:
         name, help, labels: see `Family`.
     """
 
-    __slots__ = ("_bound", "_family", "_values")
+    __slots__ = ("_bound", "_cells", "_family")
 
     def __init__(self, bound: Bound, name: str, help: str, *labels: str) -> None:
         self._bound = bound
-        self._family = (name, help, "counter", labels)
-        self._values: dict[Key, float] = {}
+        self._family = (name, help, labels)
+        self._cells: dict[Key, list[float]] = {}
+
+    def cell(self, key: Key) -> list[float]:
+        """Where the figure with these labels' values stands: a list of one number, for who adds to it often."""
+        cell = self._cells.get(key)
+        if cell is None:
+            if not self._bound.take(1):
+                key = (OTHER,) * len(key)
+            cell = self._cells.setdefault(key, [0.0])
+        return cell
 
     def add(self, key: Key, amount: float = 1.0) -> None:
         """Add to the figure with these labels' values."""
-        values = self._values
-        if key not in values:
-            if not self._bound.take(1):
-                key = (OTHER,) * len(key)
-            values.setdefault(key, 0.0)
-        values[key] += amount
+        self.cell(key)[0] += amount
 
     def read(self) -> Family:
         """What was counted by now."""
-        name, help, _, labels = self._family
-        return Family(name, help, "counter", labels, dict(self._values))
+        name, help, labels = self._family
+        return Family(name, help, "counter", labels, {key: cell[0] for key, cell in self._cells.items()})
 
 
 class Histogram:
@@ -138,29 +142,33 @@ class Histogram:
         name, help, labels: see `Family`.
     """
 
-    __slots__ = ("_bound", "_counts", "_family", "_sums")
+    __slots__ = ("_bound", "_cells", "_family")
 
     def __init__(self, bound: Bound, name: str, help: str, *labels: str) -> None:
         self._bound = bound
         self._family = (name, help, labels)
-        self._counts: dict[Key, list[int]] = {}
-        self._sums: dict[Key, float] = {}
+        self._cells: dict[Key, tuple[list[int], list[float]]] = {}
+
+    def cell(self, key: Key) -> tuple[list[int], list[float]]:
+        """Where the times with these labels' values stand: how many ended in each bucket of `SECONDS`, the last for
+        those above, and their sum."""
+        cell = self._cells.get(key)
+        if cell is None:
+            if not self._bound.take(len(SECONDS) + 3):
+                key = (OTHER,) * len(key)
+            cell = self._cells.setdefault(key, ([0] * (len(SECONDS) + 1), [0.0]))
+        return cell
 
     def add(self, key: Key, seconds: float) -> None:
         """Add a time to the figure with these labels' values."""
-        counts = self._counts.get(key)
-        if counts is None:
-            if not self._bound.take(len(SECONDS) + 3):
-                key = (OTHER,) * len(key)
-            counts = self._counts.setdefault(key, [0] * (len(SECONDS) + 1))
-            self._sums.setdefault(key, 0.0)
+        counts, sum = self.cell(key)
         counts[bisect_left(SECONDS, seconds)] += 1
-        self._sums[key] += seconds
+        sum[0] += seconds
 
     def read(self) -> Family:
         """What was counted by now."""
         name, help, labels = self._family
-        samples = {key: Times(tuple(counts), self._sums[key]) for key, counts in self._counts.items()}
+        samples = {key: Times(tuple(counts), sum[0]) for key, (counts, sum) in self._cells.items()}
         return Family(name, help, "histogram", labels, samples)
 
 

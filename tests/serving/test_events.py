@@ -11,6 +11,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from callboard import Agency, Agent, Caller
+from callboard.actors.journal.store import at_hand
 from callboard.actors.serving import serve
 from tests.agents.support import function
 
@@ -115,7 +116,7 @@ async def test_whoever_follows_gets_all_events_behind_a_position_and_those_to_co
                     got.append((seen, json.loads(value)["data"]))
                     if len(got) == 2:
                         await it.run("go")
-                        await it.journal.append("events/b", [{"n": 3}])
+                        await at_hand(it.journal.append("events/b", [{"n": 3}]))
                     elif len(got) == 3:
                         break
     assert [data for _, data in got] == [{"n": 1}, {"n": 2}, {"n": 3}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from ...core.processing.metering import Meter
 from ...observe import conventions as names
-from ...observe.metrics import Bound, Counter, Family, Gauges, Histogram, Kind
+from ...observe.metrics import SECONDS, Bound, Counter, Family, Gauges, Histogram, Kind
 from ..events import (
     CompletionFinished,
     GuardrailFound,
@@ -24,6 +25,9 @@ from ..events import (
 
 _AGENT: Final = "gen_ai_agent_name"
 _MODEL: Final = ("gen_ai_response_model", "gen_ai_provider_name")
+KNOWN: Final = 1_000
+"""Models whose figures are found at once: every completion adds to four of them."""
+
 _TOOL: Final = "gen_ai_tool_name"
 
 
@@ -51,6 +55,7 @@ class RunFigures:
         self._again = Counter(bound, "callboard_retries", "Completions that were asked for once more", _AGENT)
         self._handoffs = Counter(bound, "callboard_handoffs", "Handoffs that have ended", "target", "failed")
         self._found = Counter(bound, "callboard_guardrail_findings", "What guardrails found", "guardrail", "action")
+        self._models: dict[tuple[str, str], tuple[list[int], list[float], list[float], list[float]]] = {}
 
     def read(self) -> list[Family]:
         """What was counted by now."""
@@ -75,9 +80,16 @@ class RunFigures:
 
     def _completion(self, event: CompletionFinished) -> None:
         key = event.model, event.provider
-        self._chats.add(key, event.seconds)
-        self._input.add(key, event.usage.input_tokens)
-        self._output.add(key, event.usage.output_tokens)
+        cells = self._models.get(key)
+        if cells is None:
+            cells = (*self._chats.cell(key), self._input.cell(key), self._output.cell(key))
+            if len(self._models) < KNOWN:
+                self._models[key] = cells
+        counts, sum, given, written = cells
+        counts[bisect_left(SECONDS, event.seconds)] += 1
+        sum[0] += event.seconds
+        given[0] += event.usage.input_tokens
+        written[0] += event.usage.output_tokens
         if event.first is not None:
             self._first.add((event.agent,), event.first)
         if event.cost:
