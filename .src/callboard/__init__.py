@@ -315,21 +315,11 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
-    from .actors.observe.alerts import (
-        Alert,
-        Alerting,
-        ErrorRate,
-        JournalLag,
-        LatencyRise,
-        QueueAge,
-        SpendPerHour,
-        StuckRuns,
-        to_log,
-        to_webhook,
-    )
+    from .actors.observe.alerts import Alert, Alerting, to_log, to_webhook
     from .actors.observe.errors import MissingTelemetry, TelemetryError
     from .actors.observe.logs import JsonFormatter
     from .actors.observe.metrics import prometheus_text, push_metrics
+    from .actors.observe.rules import ErrorRate, JournalLag, LatencyRise, QueueAge, SpendPerHour, StuckRuns
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
@@ -846,18 +836,8 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
-    ".actors.observe.alerts": (
-        "Alert",
-        "Alerting",
-        "ErrorRate",
-        "JournalLag",
-        "LatencyRise",
-        "QueueAge",
-        "SpendPerHour",
-        "StuckRuns",
-        "to_log",
-        "to_webhook",
-    ),
+    ".actors.observe.alerts": ("Alert", "Alerting", "to_log", "to_webhook"),
+    ".actors.observe.rules": ("ErrorRate", "JournalLag", "LatencyRise", "QueueAge", "SpendPerHour", "StuckRuns"),
     ".actors.observe.logs": ("JsonFormatter",),
     ".actors.observe.metrics": ("prometheus_text", "push_metrics"),
     ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),

@@ -142,9 +142,15 @@ def _supervise(wanted: Wanted, listening: socket.socket, drain: float) -> int:
     many = f"{wanted.workers} workers" if wanted.workers > 1 else "one worker"
     _say(f"serving {wanted.what} at {_url(listening)} by {many}; Ctrl-C ends them, SIGHUP replaces them one by one")
     command = [sys.executable, "-c", _MAIN, *wanted.words]
+    supervisor = Supervisor(command, listening, wanted.workers, drain, _say, watch)
+    if FOLDER in os.environ:
+        return supervisor.run()
     with tempfile.TemporaryDirectory(prefix="callboard-metrics-") as figures:
-        os.environ.setdefault(FOLDER, figures)  # where the workers leave them for each other
-        return Supervisor(command, listening, wanted.workers, drain, _say, watch).run()
+        os.environ[FOLDER] = figures  # where the workers leave them for each other
+        try:
+            return supervisor.run()
+        finally:
+            del os.environ[FOLDER]
 
 
 async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket | None) -> None:

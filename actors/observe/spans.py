@@ -11,6 +11,7 @@ them random, while those of a UUID 7 are half fixed and a caller's own id may be
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import threading
 import time
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
 
 Attributes: TypeAlias = Mapping[str, Any]
+
+logger = logging.getLogger("callboard")
 
 PLACE: Final = "callboard.span"
 """Under this key of the baggage stands the `Place` that what is done there belongs to."""
@@ -135,9 +138,14 @@ class SpanWriter:
         context = self._nothing if parent is None else self.in_context(self._made[0](parent), self._nothing)
         kind = self._client if client else self._internal
         since = time.time_ns() if at is None else at
-        with self._ids.lock:
-            self._ids.trace, self._ids.span = trace, span
-            begun: Span = self._tracer.start_span(name, context, kind, dict(attributes), None, since)
+        try:
+            with self._ids.lock:
+                self._ids.trace, self._ids.span = trace, span
+                begun: Span = self._tracer.start_span(name, context, kind, dict(attributes), None, since)
+        except Exception:  # of a sampler or a processor, which are the user's: what is told of must not suffer from it
+            logger.exception("span %s could not be begun", name)
+            unknown: Span = self._made[0](self._made[1](trace, span, False, self._made[2](0)))
+            return unknown
         return begun
 
     def end(self, span: Span, attributes: Attributes, *, error: str = "", at: int | None = None) -> None:
@@ -149,13 +157,16 @@ class SpanWriter:
             error: the name of the error that it ended in; empty for none.
             at: when, in nanoseconds since 1970; None for now.
         """
-        if span.is_recording():
-            span.set_attributes({name: value for name, value in attributes.items() if value is not None})
-            if error:
-                span.set_attribute("error.type", error)
-                span.set_status(self._failed(error))
-        ended: Any = span
-        ended.end(time.time_ns() if at is None else at)
+        try:
+            if span.is_recording():
+                span.set_attributes({name: value for name, value in attributes.items() if value is not None})
+                if error:
+                    span.set_attribute("error.type", error)
+                    span.set_status(self._failed(error))
+            ended: Any = span
+            ended.end(time.time_ns() if at is None else at)
+        except Exception:
+            logger.exception("a span could not be ended")
 
     def remote(self, header: str) -> SpanContext | None:
         """The span that a ``traceparent`` names; None where it names none."""

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard import Agency, Agent, TelemetryError
-from callboard.actors.observe.alerts import (
-    Alert,
-    Alerting,
+from callboard.actors.observe.alerts import Alert, Alerting, Standing, judge, to_log, to_webhook
+from callboard.actors.observe.metrics import SECONDS, Family, Kind, Times
+from callboard.actors.observe.rules import (
     ErrorRate,
     JournalLag,
     LatencyRise,
@@ -23,13 +23,8 @@ from callboard.actors.observe.alerts import (
     Reading,
     Rule,
     SpendPerHour,
-    Standing,
     StuckRuns,
-    judge,
-    to_log,
-    to_webhook,
 )
-from callboard.actors.observe.metrics import SECONDS, Family, Kind, Times
 from callboard.actors.observe.telemetry import Telemetry
 from callboard.actors.testing import run_virtual, virtual_time
 from callboard.providers.messages import Request

@@ -89,7 +89,7 @@ def past(run: RunRequest, records: Iterable[Record], model: str) -> Iterator[Pas
             if made is not None:
                 told = {names.HANDOFF_TARGET: made.target, names.HANDOFF_KIND: made.kind}
                 number = f"{step}|{event.call_id}|{made.target}|0"
-                yield Past(names.HANDOFF, made.target, number, began, at, told, error=made.failed.partition(":")[0])
+                yield Past(names.HANDOFF, made.target, number, began, at, told, error=error_of(made.failed))
             since = at
 
 
@@ -105,3 +105,9 @@ def _completion(completion: Completion, model: str, step: int, began: float, end
         names.COST: completion.cost,
     }
     return Past(names.CHAT, model, str(step), began, ended, told, completion)
+
+
+def error_of(failed: str) -> str:
+    """The class of the error that a handoff's failure names; its words are for people."""
+    name = failed.partition(":")[0]
+    return name if name.isidentifier() or not name else "handoff_refused"

@@ -7,9 +7,11 @@ whole. What was under way when an incarnation ended is not told of: it is done, 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,11 +39,13 @@ from ..events import (
 )
 from ..turns.inner import outer_of
 from ..turns.records import RunRequest
-from .content import answered, asked, by_patterns, messages
-from .past import past
+from .content import Redact, answered, asked, by_patterns, messages
+from .past import error_of, past
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+logger = logging.getLogger("callboard")
 
 CANCELLED: Final = "cancelled"
 """The error of what was under way when its run ended."""
@@ -92,9 +96,9 @@ class Tracing:
     def _take(self, event: RunEvent) -> None:
         spans = self._runs.get(event.run)
         if spans is not None:
-            _TELL[type(event)](spans, event)
             if type(event) is RunFinished:
                 del self._runs[event.run]
+            _TELL[type(event)](spans, event)
 
     @contextmanager
     def part_of(self, header: str) -> Iterator[None]:
@@ -214,8 +218,8 @@ class RunSpans:
 
     def asked(self, request: Request) -> None:
         """What the model is asked; told where it is wanted."""
-        if self._chat is not None and self._tracing.content and self._chat.is_recording():
-            self._chat.set_attributes(asked(request, self._tracing.redact))
+        if self._tracing.content and self._chat is not None and self._chat.is_recording():
+            self._chat.set_attributes(self._said(partial(asked, request)))
 
     def answered(self, completion: Completion) -> None:
         """What the model has answered."""
@@ -224,10 +228,19 @@ class RunSpans:
             if completion.request_id:
                 self._chat.set_attribute(names.RESPONSE_ID, completion.request_id)
             if self._tracing.content:
-                self._chat.set_attributes(answered(completion, self._tracing.redact))
+                self._chat.set_attributes(self._said(partial(answered, completion)))
 
-    def _said(self, name: str, text: str) -> dict[str, Any]:
-        return {name: self._tracing.redact(text)} if self._tracing.content and text else {}
+    def _said(self, tell: Callable[[Redact], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return tell(self._tracing.redact)
+        except Exception:  # of a function of the user's; what it could not look at is not told
+            logger.exception("what is said could not be told without what nobody may read")
+            return {}
+
+    def _text(self, name: str, text: str) -> dict[str, Any]:
+        if not (self._tracing.content and text):
+            return {}
+        return self._said(lambda redact: {name: redact(text)})
 
     # -- spans ---------------------------------------------------------------------------------------------------------
 
@@ -300,7 +313,7 @@ class RunSpans:
             names.TOOL_NAME: event.tool,
             names.TOOL_TYPE: "function",
             names.TOOL_CALL_ID: event.call_id,
-            **self._said(names.TOOL_ARGUMENTS, event.arguments),
+            **self._text(names.TOOL_ARGUMENTS, event.arguments),
         }
         key = f"{self._step}|{event.call_id}"
         self._open[names.EXECUTE_TOOL, event.call_id] = self._begin(names.EXECUTE_TOOL, event.tool, key, told, outer)
@@ -308,7 +321,7 @@ class RunSpans:
     def _tool_finished(self, event: ToolFinished) -> None:
         span = self._open.pop((names.EXECUTE_TOOL, event.call_id), None)
         self._places.pop(event.call_id, None)
-        self._end(span, self._said(names.TOOL_RESULT, event.content), "tool_error" if event.is_error else "")
+        self._end(span, self._text(names.TOOL_RESULT, event.content), "tool_error" if event.is_error else "")
 
     def _handoff_started(self, event: HandoffStarted) -> None:
         told = {names.HANDOFF_TARGET: event.target, names.HANDOFF_KIND: event.kind}
@@ -319,7 +332,7 @@ class RunSpans:
     def _handoff_finished(self, event: HandoffFinished) -> None:
         made = self._handoffs.get((event.call_id, event.target))
         if made:
-            self._end(made.pop(0), {}, event.failed.partition(":")[0])
+            self._end(made.pop(0), {}, error_of(event.failed))
 
     def _guardrail_found(self, event: GuardrailFound) -> None:
         self._found += 1
@@ -373,7 +386,7 @@ class RunSpans:
             if one.completion is not None:
                 more = {**more, names.FINISH_REASONS: (one.completion.finish_reason,)}
                 if self._tracing.content:
-                    more |= answered(one.completion, self._tracing.redact)
+                    more |= self._said(partial(answered, one.completion))
             writer.end(span, more, error=one.error, at=nanoseconds(one.ended))
 
     def _finished(self, event: RunFinished) -> None:
@@ -389,9 +402,9 @@ class RunSpans:
                 names.COST: answer.cost,
             }
             if self._tracing.content:
-                redact = self._tracing.redact
-                told[names.INPUT_MESSAGES] = messages(self.run.messages, redact)
-                told[names.OUTPUT_MESSAGES] = messages((Message("assistant", answer.text),), redact)
+                given, said = self.run.messages, (Message("assistant", answer.text),)
+                told |= self._said(lambda redact: {names.INPUT_MESSAGES: messages(given, redact)})
+                told |= self._said(lambda redact: {names.OUTPUT_MESSAGES: messages(said, redact)})
         self._end(self.place.span, told, error)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -393,4 +393,46 @@ async def test_another_service_that_is_handed_work_is_told_whose_part_it_is() ->
     far_chat = next(span for span in traces.spans if span.name == "chat" and told(span)["gen_ai.agent.name"] == "Far")
     assert far_chat.context is not None
     assert sent == ["00", f"{far_chat.context.trace_id:032x}", f"{id_of(far_chat):016x}", "03"]
+    traces.check()
+
+
+class Broken(SpanProcessor):
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        raise OSError("no disk")
+
+    def on_end(self, span: Any) -> None:
+        raise OSError("no disk")
+
+
+async def test_a_processor_that_raises_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    traces = Traces()
+    traces.provider.add_span_processor(Broken())
+    async with shop(traces) as agency:
+        assert (await agency.run("go")).text == "all: helped"
+    assert "could not be begun" in caplog.text
+
+
+async def test_what_a_function_cannot_look_at_is_not_told_and_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    def redact(text: str) -> str:
+        raise ValueError("cannot")
+
+    traces = Traces(content=True, redact=redact)
+    async with shop(traces) as agency:
+        assert (await agency.run("swordfish")).text == "all: helped"
+    assert "swordfish" not in "".join(span.to_json() for span in traces.spans)
+    assert "could not be told" in caplog.text
+    assert len(traces.spans) == 11
+    traces.check()
+
+
+async def test_a_handoff_that_is_refused_says_so_without_its_words() -> None:
+    traces = Traces()
+
+    def model(request: Request) -> Any:
+        return "done" if results(request) else call("SendMessage", "c1", target_agent="Nobody", message="swordfish")
+
+    helper = Agent("Helper", "You help")
+    async with Agency(Agent("A", "x", handoffs=[helper]), model=function(model), telemetry=traces.telemetry) as agency:
+        await agency.run("go")
+    assert "swordfish" not in "".join(span.to_json() for span in traces.spans)
     traces.check()
