@@ -320,6 +320,7 @@ if TYPE_CHECKING:
     from .actors.observe.logs import JsonFormatter
     from .actors.observe.metrics import prometheus_text, push_metrics
     from .actors.observe.rules import ErrorRate, JournalLag, LatencyRise, QueueAge, SpendPerHour, StuckRuns
+    from .actors.observe.spans import span_here
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
@@ -841,6 +842,7 @@ _HOMES = {
     ".actors.observe.logs": ("JsonFormatter",),
     ".actors.observe.metrics": ("prometheus_text", "push_metrics"),
     ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.spans": ("span_here",),
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
     ".actors.testing": ("simulate",),
@@ -1426,6 +1428,7 @@ __all__ = [
     "simulate",
     "skill_roots",
     "skills_from",
+    "span_here",
     "stop_on_signals",
     "text_length",
     "to_log",

@@ -27,6 +27,7 @@ from callboard import (
     RunEvent,
     Telemetry,
     TelemetryError,
+    span_here,
     tool,
 )
 from callboard.actors import Actor, ActorRef
@@ -220,6 +221,9 @@ async def test_a_handoff_from_an_actor_that_a_tool_asks_is_part_of_the_tools_cal
     class Clerk(Actor):
         async def on_receive(self, message: Any) -> str:
             ref: ActorRef[Any] = agency.agent_ref("Helper")
+            with span_here(), traces.provider.get_tracer("mine").start_as_current_span("look up"):
+                pass
+            assert not trace.get_current_span().get_span_context().is_valid
             return str((await ref.ask(Handoff("Clerk", "Helper", "help"))).text)
 
     @tool(risk="safe")
@@ -238,6 +242,7 @@ async def test_a_handoff_from_an_actor_that_a_tool_asks_is_part_of_the_tools_cal
     async with agency:
         assert (await agency.run("go")).text == "helped"
     assert "invoke_agent Solo > execute_tool ask_clerk > invoke_agent Helper > chat" in traces.tree()
+    assert "invoke_agent Solo > execute_tool ask_clerk > look up" in traces.tree()
     traces.check()
 
 
@@ -436,3 +441,8 @@ async def test_a_handoff_that_is_refused_says_so_without_its_words() -> None:
         await agency.run("go")
     assert "swordfish" not in "".join(span.to_json() for span in traces.spans)
     traces.check()
+
+
+def test_where_nobody_traces_there_is_no_span_here() -> None:
+    with span_here():
+        assert not trace.get_current_span().get_span_context().is_valid
