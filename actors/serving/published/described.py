@@ -17,6 +17,7 @@ class Described:
         answer: which of `SCHEMAS` it gives; empty for none.
         status: of the answer.
         stream: whether the answer may come as server-sent events, too.
+        text: whether it is a plain text.
         body: what it takes.
         query: what may stand in its query.
         needs_body: whether there must be a body.
@@ -26,6 +27,7 @@ class Described:
     answer: str = ""
     status: int = 200
     stream: bool = False
+    text: bool = False
     body: Schema | None = None
     query: Mapping[str, Schema] = field(default_factory=dict)
     needs_body: bool = True
@@ -111,6 +113,13 @@ DESCRIBED: Final[Mapping[tuple[str, str], Described]] = {
     ("get", "/v1/models/{model}"): Described("Model"),
     ("get", "/healthz"): Described("Status"),
     ("get", "/readyz"): Described("Status", also={503: "Status"}),
+    ("get", "/metrics"): Described(text=True),
+    ("get", "/agency/health"): Described("Health"),
+    ("get", "/agency/events"): Described(stream=True, query={"after": WHOLE, "prefix": TEXT}),
+    ("get", "/agency/events/{stream}"): Described("Events", query={"after": WHOLE, "limit": _PAGE["limit"]}),
+    ("post", "/agency/events/{stream}"): Described(
+        "Appended", 201, body=_closed({"events": several(OBJECT)}, expected=WHOLE)
+    ),
     ("get", "/agency/runs"): Described(
         "Runs", query={"agent": TEXT, "conversation": TEXT, "status": words(*STATES), **_PAGE}
     ),

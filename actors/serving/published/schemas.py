@@ -102,6 +102,24 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         {"error": record({**_texts("message", "type", "code", "run"), "param": maybe(TEXT)}, ["run"])}
     ),
     "RunError": record({"type": words("RUN_ERROR"), **_texts("message", "code")}),
+    "Health": record({"available": FLAG, "pools": OBJECT, "journal_lag": maybe(NUMBER), "resources": OBJECT}),
+    "Events": record(
+        {
+            "stream": TEXT,
+            "events": several(
+                record(
+                    {
+                        **_texts("stream", "type"),
+                        "position": WHOLE,
+                        "version": WHOLE,
+                        "at": NUMBER,
+                        "data": ANYTHING,
+                    }
+                )
+            ),
+        }
+    ),
+    "Appended": record({"stream": TEXT, "version": WHOLE}),
     "Document": record({"openapi": TEXT, "info": OBJECT, "paths": OBJECT}),
     "Status": record({"status": TEXT}),
     "ChatCompletion": record(
