@@ -55,8 +55,11 @@ async def run_agent(server: Server, request: Request, agent: str) -> Response:
     if place is not None:
         handle = await _found(server, asked, agent, caller, place.run)
     elif resume is not None:
-        handle = await _found(server, asked, agent, caller, resume.run)
-        await answer(server.agency, resume, caller)
+        try:
+            handle = await _found(server, asked, agent, caller, resume.run)
+        except UnknownRun:
+            raise refuse(404, "unknown_interrupt", "resume: there is no interrupt of this id", "resume") from None
+        await answer(server.agency, handle, resume, caller)
     else:
         handle = await _begun(server, request, caller, asked, agent)
     made = await _mapper(handle, asked, resume)
