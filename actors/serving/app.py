@@ -47,6 +47,7 @@ from .published.openapi import openapi
 from .published.routes import own_route, routes_of
 from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
+from .routing import Routes
 from .server import RESERVED, Authenticate, OnDisconnect, Server
 from .tracing import Traced
 from .webhooks import Deliveries, Webhooks
@@ -146,12 +147,9 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     traced = [] if agency.telemetry is None else [Middleware(Traced, agency)]
-    app = Starlette(
-        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
-        lifespan=lifespan,
-        middleware=[*traced, *entrance(cors)],
-        exception_handlers={HTTPException: _nothing_there},
-    )
+    app = Starlette(middleware=[*traced, *entrance(cors)], exception_handlers={HTTPException: _nothing_there})
+    protocols = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
+    app.router = Routes(routes(server, deliveries, protocols), lifespan=lifespan)
     app.state.server = server
     return app
 

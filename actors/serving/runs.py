@@ -17,7 +17,7 @@ from ..agents.errors import AgentError
 from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import RunText
 from ..agents.runs.reading.progress import RunRecord
-from .problems import Problem, Refused, problem_of, refuse
+from .problems import Refused, problem_of, refuse
 from .requests import header
 from .server import OnDisconnect, Server
 
@@ -230,10 +230,11 @@ def _cancelled(task: asyncio.Future[None]) -> None:
         task.exception()  # a run that has ended meanwhile needs no cancelling
 
 
-async def problem_of_end(handle: RunHandle) -> Problem | None:
-    """What the error means that a run has ended in; None where it has its answer."""
+async def error_of_end(handle: RunHandle) -> AgentError | None:
+    """The error that a run has ended in; None where it has its answer. `AgencyClosed` is one, too: of an agency that
+    keeps nothing."""
     try:
         await handle.answer()
     except AgentError as error:
-        return problem_of(error, handle.id)
+        return error
     return None

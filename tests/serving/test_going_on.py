@@ -1,10 +1,9 @@
-"""Whatever a run says: a stream that was cut goes on behind any of its events, and the same is told by every protocol."""
+"""Whatever a run says: a stream that was cut goes on behind any of its events, in every protocol."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx

@@ -28,7 +28,7 @@ from ...agents.caller import Caller
 from ...agents.errors import AgentError, DefinitionError, NotAllowed, UnknownApproval
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
-from ..runs import KEY, Asked, begin, cancel_soon, headers_of, leaving, problem_of_end, run_of
+from ..runs import KEY, Asked, begin, cancel_soon, error_of_end, headers_of, leaving, run_of
 from ..server import OnDisconnect, Server
 from ..streams import RESUME, Place, catch_up
 from ..waiting import noticed, until_asked, waiting_for
@@ -268,7 +268,7 @@ class Runs(RequestHandler):
         self, handle: RunHandle, updates: Updates, item: RunRecord
     ) -> list[pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
         """The last events of a task."""
-        status = updates.status(end_of(handle, item, await problem_of_end(handle)))
+        status = updates.status(end_of(handle, item, await error_of_end(handle)))
         if item.data["error"] is not None:
             return [status]
         await headers_of(self._server, handle)

@@ -11,12 +11,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ....providers.wire.fitting.letters import mended
 from ...agents.caller import Caller
+from ...agents.errors import AgentError
 from ...agents.events import ApprovalRequested
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.cursor import RunText
 from ...agents.runs.reading.progress import RunRecord
-from ..problems import Problem
-from ..runs import headers_of, problem_of_end
+from ..problems import problem_of
+from ..runs import error_of_end, headers_of
 from ..server import Server
 from ..waiting import in_words, waiting_for
 from .messages import said, tells, value_of
@@ -59,7 +60,7 @@ async def snapshot(server: Server, handle: RunHandle, caller: Caller) -> tuple[p
         if last.data["error"] is None:
             await headers_of(server, handle)
             task.artifacts.append(artifact(last.data["text"], typed_value(server, handle, last.data["text"])))
-        task.status.CopyFrom(end_of(handle, last, await problem_of_end(handle)))
+        task.status.CopyFrom(end_of(handle, last, await error_of_end(handle)))
     elif status == "waiting":
         task.status.CopyFrom(waits(handle, await waiting_for(server.agency, handle, caller), at))
     else:
@@ -86,11 +87,11 @@ def _plain(arguments: str) -> Any:
         return arguments
 
 
-def end_of(handle: RunHandle, ended: RunRecord, problem: Problem | None) -> pb.TaskStatus:
+def end_of(handle: RunHandle, ended: RunRecord, error: AgentError | None) -> pb.TaskStatus:
     """The state of a task that is over."""
-    if problem is None:
+    if error is None:
         return pb.TaskStatus(state=pb.TaskState.TASK_STATE_COMPLETED, timestamp=time_of(ended.at))
-    state = pb.TaskState.TASK_STATE_FAILED
+    problem, state = problem_of(error, handle.id), pb.TaskState.TASK_STATE_FAILED
     if problem.code == "run_cancelled":
         state = pb.TaskState.TASK_STATE_CANCELED
     elif problem.code in _REFUSED:

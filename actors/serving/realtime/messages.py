@@ -79,6 +79,8 @@ class Said:
                     raise refuse(400, "missing_field", f"{name} is missing: give {words}", name)
             elif not isinstance(value, kind):
                 raise refuse(400, "invalid_field", f"{name} is {words}, not {type(value).__name__}", name)
+        if self._given.get("key") == "":
+            raise refuse(400, "invalid_field", "key is empty: leave it out for a run that is made each time", "key")
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field's value, or what it is where it is not given."""

@@ -22,8 +22,8 @@ class Bus:
     __slots__ = ("_all", "_logs", "_rooted", "active")
 
     def __init__(self) -> None:
-        self._all: list[Subscriber] = []
-        self._rooted: dict[str, list[Subscriber]] = {}
+        self._all: tuple[Subscriber, ...] = ()
+        self._rooted: dict[str, tuple[Subscriber, ...]] = {}
         self._logs = False
         self.active = False
         """Whether anybody listens: nobody makes events for nobody."""
@@ -35,18 +35,35 @@ class Bus:
             DefinitionError: it is no function.
         """
         define("a subscriber", function=(subscriber, FUNCTION))
-        where = self._all if root is None else self._rooted.setdefault(root, [])
-        where.append(subscriber)
-        self.active = True
+        self.add(subscriber, root)
+        subscribed = True
 
         def unsubscribe() -> None:
-            if subscriber in where:
-                where.remove(subscriber)
-            if root is not None and not where:
-                self._rooted.pop(root, None)
-            self._look()
+            nonlocal subscribed
+            if subscribed:
+                subscribed = False
+                self.remove(subscriber, root)
 
         return unsubscribe
+
+    def add(self, subscriber: Subscriber, root: str | None) -> None:
+        """Add a subscriber, which is not looked at."""
+        if root is None:
+            self._all = (*self._all, subscriber)
+        else:
+            self._rooted[root] = (*self._rooted.get(root, ()), subscriber)
+        self.active = True
+
+    def remove(self, subscriber: Subscriber, root: str | None) -> None:
+        """Remove a subscriber, once."""
+        left = list(self._all if root is None else self._rooted.pop(root, ()))
+        if subscriber in left:
+            left.remove(subscriber)
+        if root is None:
+            self._all = tuple(left)
+        elif left:
+            self._rooted[root] = tuple(left)
+        self._look()
 
     def log(self, wanted: bool) -> None:
         """Whether events go to the log, too, at DEBUG."""
