@@ -36,6 +36,7 @@ from .openai.errors import refusal
 from .openai.models import get_model, list_models
 from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
+from .operations.metrics import shared
 from .operations.problem_json import problem_json
 from .operations.routes import operations
 from .payments.payments import Payments
@@ -132,6 +133,7 @@ def serve(
                 if agency.system is None:
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
+                await stack.enter_async_context(shared(agency))
                 for hooks in told:
                     await stack.enter_async_context(hooks.running())
                 for kept in (door, till):

@@ -138,8 +138,10 @@ class Events:
             yield from self.interrupted(found)
 
     def _waits(self, call: str) -> bool:
-        """Whether a call waits for a person, or one that it makes does."""
-        return call in self._waiting or any(one.startswith(f"{call}/") for one in self._waiting)
+        """Whether a call waits for a person: for its own sake, for one that it makes, or as the run may use no more."""
+        return not self._waiting.keys().isdisjoint(("", call)) or any(
+            one.startswith(f"{call}/") for one in self._waiting
+        )
 
     # -- what is said --------------------------------------------------------------------------------------------------
 
