@@ -51,7 +51,8 @@ class A2AAgent(HttpTarget):
 
     Its answer is read as it comes, where its card says that it streams; where the stream breaks, its task is looked at
     until it is over. A task that waits for a person there is ended, and what it asks is the answer. Nobody waits for a
-    task whose run here is cancelled, or has no time left: it is cancelled there.
+    task whose run here is cancelled, or has no time left: it is cancelled there, for which there are `GOODBYE` seconds
+    more.
 
     Two that are made of the same are the same.
 

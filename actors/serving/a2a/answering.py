@@ -16,7 +16,7 @@ from a2a.server.request_handlers.request_handler import validate_request_params
 from a2a.utils.errors import A2AError
 
 from .errors import NotServed, as_error
-from .paths import TOLD
+from .paths import TOLD, Told
 
 _Method = TypeVar("_Method")
 
@@ -53,11 +53,12 @@ def answered(method: _Method) -> _Method:
 
 
 def _told(error: Exception, context: ServerCallContext) -> A2AError:
-    told = as_error(error)
+    about: Told = context.state["request"].scope[TOLD]
+    told = as_error(error, about.run)
     if isinstance(told, NotServed):
         if told.problem.code == "internal_error":
             logger.error("an A2A request failed", exc_info=error)
-        context.state["request"].scope[TOLD].problem = told.problem
+        about.problem = told.problem
     return told
 
 

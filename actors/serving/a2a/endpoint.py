@@ -100,9 +100,9 @@ class A2aEndpoint:
             scope[CALLER] = caller = await self._server.caller(request)
             if agent not in self._server.agency.open_to(caller):
                 raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
-            if scope["method"] != "GET":
-                check_kind(request)
             body = await read_body(request, self._server.body_limit)
+            if body:
+                check_kind(request)
             value = as_object(body) if body or (scope["method"] == "POST" and not rest) else {}
             _check_whole(body, value)
             router = await self._router(agent)

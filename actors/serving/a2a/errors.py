@@ -33,8 +33,13 @@ class NotServed(A2AError):
         self.problem = problem
 
 
-def as_error(error: Exception) -> A2AError:
-    """An error of ours in the protocol's shape. Whose a task is, is not told: another's is as if there were none."""
+def as_error(error: Exception, run: str = "") -> A2AError:
+    """An error of ours in the protocol's shape. Whose a task is, is not told: another's is as if there were none.
+
+    Args:
+        error: any.
+        run: the id of the run that it is about, where there is one.
+    """
     if isinstance(error, A2AError):
         return error
     if isinstance(error, UnknownRun | UnknownAgent | UnknownConversation):
@@ -43,7 +48,7 @@ def as_error(error: Exception) -> A2AError:
         return UnsupportedOperationError(str(error))
     if isinstance(error, DefinitionError):
         return InvalidParamsError(str(error))
-    problem = problem_of(error)
+    problem = problem_of(error, run)
     if isinstance(error, Refused) and problem.status in (400, 422):
         return InvalidParamsError(problem.message, {"code": problem.code})
     return NotServed(problem)

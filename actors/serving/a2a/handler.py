@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final
@@ -36,7 +35,7 @@ from ..waiting import noticed, until_asked, waiting_for
 from .answering import answered
 from .listing import tasks_of
 from .messages import asked, decisions
-from .paths import TOLD
+from .paths import TOLD, Told
 from .push import Pushes
 from .tasks import MESSAGE_ID, OVER, Updates, end_of, snapshot, typed_value, waits
 
@@ -67,6 +66,7 @@ class Runs(RequestHandler):
         validate_history_length(params.configuration)
         when_left = leaving(self._server, context.state["request"])
         handle = await self._begun(params, context, caller, stream=False)
+        told_of(context).run = handle.id
         if not params.configuration.return_immediately:
             answering = asyncio.ensure_future(handle.answer())
             try:
@@ -213,14 +213,15 @@ class Runs(RequestHandler):
         headers = {"callboard-run": handle.id}
         if task.status.state == pb.TaskState.TASK_STATE_COMPLETED:
             headers = await headers_of(self._server, handle)
-        context.state["request"].scope[TOLD].headers.update(headers)
+        told_of(context).headers.update(headers)
         return task
 
     async def _events(
         self, handle: RunHandle, context: ServerCallContext, when_left: OnDisconnect, place: Place | None
     ) -> AsyncGenerator[pb.Task | pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
         caller = caller_of(context)
-        ids: deque[str] = context.state["request"].scope[TOLD].ids
+        told_of(context).run = handle.id
+        ids = told_of(context).ids
         updates = Updates(handle)
         ended = False
         try:
@@ -375,15 +376,21 @@ def caller_of(context: ServerCallContext) -> Caller:
     return caller
 
 
+def told_of(context: ServerCallContext) -> Told:
+    """What the answer is by HTTP."""
+    found: Told = context.state["request"].scope[TOLD]
+    return found
+
+
 def check_state(context: ServerCallContext) -> None:
     """Look whether the state that is asked for is one: the SDK leaves out what it does not know.
 
     Raises:
         InvalidParamsError: it is none.
     """
-    request = context.state["request"]
-    params = request.scope[TOLD].asked.get("params")
-    given = params.get("status") if isinstance(params, Mapping) else request.query_params.get("status")
+    params = told_of(context).asked.get("params")
+    query = context.state["request"].query_params
+    given = params.get("status") if isinstance(params, Mapping) else query.get("status")
     known = list(pb.TaskState.keys())
     if isinstance(given, str) and given not in known:
         raise InvalidParamsError(f"status: there is no state {given!r:.60}; there are {', '.join(known)}")

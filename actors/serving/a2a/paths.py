@@ -27,12 +27,14 @@ class Told:
 
     Args:
         asked: the body of the request.
+        run: the id of the run that it is about, once there is one.
         problem: what it is in place of an answer.
         headers: that it has besides.
         ids: of the events of a stream that are still to be sent, in their order; empty for one that has none.
     """
 
     asked: Mapping[str, Any]
+    run: str = ""
     problem: Problem | None = None
     headers: dict[str, str] = field(default_factory=dict)
     ids: deque[str] = field(default_factory=deque)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extensions
 from a2a.server.context import ServerCallContext
 from a2a.server.request_handlers.response_helpers import agent_card_to_dict
@@ -17,6 +19,9 @@ from .card import card_of
 from .handler import Runs
 from .paths import CALLER
 from .push import Pushes
+
+LAST_BYTES: Final = 10.0
+"""Seconds for which streams are read to their ends once the process ends."""
 
 
 class _Context(ServerCallContextBuilder):
@@ -35,13 +40,9 @@ hush()
 def routes_of(server: Server, agent: str, pushes: Pushes | None) -> Router:
     """Where an agent is asked: JSON-RPC at its root, and REST."""
     handler, context = Runs(server, agent, pushes), _Context()
-    return Router(
-        [
-            *create_jsonrpc_routes(handler, "/", context, enable_v0_3_compat=True),
-            *create_rest_routes(handler, context, enable_v0_3_compat=True),
-        ],
-        redirect_slashes=False,
-    )
+    rest = create_rest_routes(handler, context, enable_v0_3_compat=True, shutdown_grace_period=LAST_BYTES)
+    rpc = create_jsonrpc_routes(handler, "/", context, enable_v0_3_compat=True, shutdown_grace_period=LAST_BYTES)
+    return Router([*rpc, *rest], redirect_slashes=False)
 
 
 async def answered(router: Router, scope: Scope, receive: Receive, send: Send) -> None:

@@ -57,7 +57,9 @@ class Calls:
         self._server = server
         self._tools = tools
         self._under_way: dict[str, asyncio.Task[Any]] = {}
+        self._at_work: set[asyncio.Task[Any]] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        server.also_waited_for.append(self.over)
 
     async def call(self, context: Context, params: types.CallToolRequestParams, caller: Caller) -> Any:
         """Make a call. What is wrong with it, or comes of it, is a result that a model can read.
@@ -110,6 +112,11 @@ class Calls:
                     continue
             return
 
+    async def over(self) -> None:
+        """Wait until no published tool is at work."""
+        while self._at_work:
+            await asyncio.wait(set(self._at_work))
+
     # -- agents --------------------------------------------------------------------------------------------------------
 
     async def _ask(
@@ -136,8 +143,8 @@ class Calls:
             if when_left == "cancel":
                 cancel_soon(self._server, handle)
             raise
-        except AgencyClosed:
-            raise
+        except AgencyClosed as error:
+            raise as_error(error, handle.id) from error
         except (AgentError, DefinitionError, Refused) as error:
             return of_problem(problem_of(error, handle.id))
 
@@ -200,6 +207,8 @@ class Calls:
             tool.name, caller=caller, call_id=name or uuid.uuid4().hex, on_progress=telling.told
         )
         running = asyncio.ensure_future(tool.run(arguments, context=made))
+        self._at_work.add(running)
+        running.add_done_callback(self._at_work.discard)
         if name:
             self._under_way[name] = running
         try:

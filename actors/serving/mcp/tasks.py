@@ -179,9 +179,14 @@ def _dumped(made: BaseModel) -> dict[str, Any]:
     return made.model_dump(by_alias=True, mode="json", exclude_none=True)
 
 
-def as_error(error: Exception) -> MCPError:
-    """What went wrong, in place of a result."""
-    about = error_of(problem_of(error))
+def as_error(error: Exception, run: str = "") -> MCPError:
+    """What went wrong, in place of a result.
+
+    Args:
+        error: any.
+        run: the id of the run that it is about, where there is one.
+    """
+    about = error_of(problem_of(error, run))
     return MCPError(about["code"], about["message"], about["data"])
 
 

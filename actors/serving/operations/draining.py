@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -70,6 +71,31 @@ async def _over(server: Server, close_idle: Callable[[], object]) -> None:
                 over = await server.agency.drained(0.0)  # somebody may have asked meanwhile
 
 
+def hold_streams() -> None:
+    """Have streams that the SDKs of protocols send go on while the process ends: sse-starlette, by which they do, would
+    cut them off as soon as it is told to. They end when it is all over, see `let_streams_go`."""
+    sending = _sse_starlette()
+    if sending is not None:
+        sending.disable_automatic_graceful_drain()
+
+
+def let_streams_go(*, now: bool = False) -> None:
+    """Have sse-starlette do as ever.
+
+    Args:
+        now: also where it cannot find out that the process ends.
+    """
+    sending = _sse_starlette()
+    if sending is not None:
+        sending.enable_automatic_graceful_drain_mode()
+        sending.should_exit = now
+
+
+def _sse_starlette() -> Any:
+    found = sys.modules.get("sse_starlette.sse")  # where nobody has asked for it, there is no such stream
+    return None if found is None else found.AppStatus
+
+
 @contextmanager
 def drained_on_signals(server: Server) -> Iterator[None]:
     """Have a server drained as soon as its process is told to end, whichever program serves it: that one does what it
@@ -79,13 +105,18 @@ def drained_on_signals(server: Server) -> Iterator[None]:
     found: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
 
     def told(number: int, frame: FrameType | None) -> None:
+        hold_streams()
         loop.call_soon_threadsafe(begin)
         found[signal.Signals(number)](number, frame)
 
     def begin() -> None:
-        started = loop.create_task(drain(server), name="drain on a signal")
+        started = loop.create_task(drained(), name="drain on a signal")
         _DRAINS.add(started)
         started.add_done_callback(_DRAINS.discard)
+
+    async def drained() -> None:
+        await drain(server)
+        let_streams_go(now=True)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         handler = signal.getsignal(number)
@@ -101,6 +132,7 @@ def drained_on_signals(server: Server) -> Iterator[None]:
         for number, handler in found.items():
             if signal.getsignal(number) is told:
                 signal.signal(number, handler)
+        let_streams_go()
 
 
 _DRAINS: Final[set[asyncio.Task[None]]] = set()

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeAlias
 
 import uvicorn
 
+from .draining import hold_streams, let_streams_go
+
 Drain: TypeAlias = Callable[[Callable[[], bool], Callable[[], object]], Awaitable[None]]
 
 ASSIGNED: Final = "CALLBOARD_WORKER"
@@ -58,6 +60,7 @@ class UvicornWorker(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; the second time hurry; the third time cut off what is still being sent."""
+        hold_streams()
         self.force_exit = self._hurried
         self._hurried = self.should_exit
         self.should_exit = True
@@ -87,6 +90,7 @@ class UvicornWorker(uvicorn.Server):
         """Stop accepting, drain, close what is left."""
         await self._stop_accepting()
         await self._drain(lambda: self._hurried, self._close_idle)
+        let_streams_go()
         await super().shutdown(sockets)
 
     def _close_idle(self) -> None:
