@@ -122,7 +122,7 @@ async def events_of(
     items = watched(server, handle, before, when_left, enough)
     try:
         if before:
-            await _catch_up(made, handle, before)
+            await catch_up(made, handle, before)
             if enough():
                 return
         async for item in items:
@@ -162,7 +162,7 @@ async def events_of(
         await items.aclose()
 
 
-async def _catch_up(made: Expand, handle: RunHandle, where: str) -> None:
+async def catch_up(made: Expand, handle: RunHandle, where: str) -> None:
     """Let what makes the events see what was sent before: the records, and that there was text behind them.
 
     Raises:

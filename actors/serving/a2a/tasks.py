@@ -9,6 +9,7 @@ from typing import Any, Final
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ....providers.wire.fitting.letters import mended
 from ...agents.caller import Caller
 from ...agents.errors import AgentError
 from ...agents.events import ApprovalRequested
@@ -101,7 +102,7 @@ def end_of(handle: RunHandle, ended: RunRecord, error: AgentError | None) -> pb.
 
 def artifact(text: str, value: Any = None) -> pb.Artifact:
     """The answer; where it has a type, its value besides."""
-    parts = [pb.Part(text=text, media_type="text/plain")]
+    parts = [pb.Part(text=mended(text), media_type="text/plain")]
     if value is not None:
         parts.append(pb.Part(data=value_of(value), media_type="application/json"))
     return pb.Artifact(artifact_id=ANSWER, name=ANSWER, parts=parts)
@@ -133,21 +134,26 @@ class Updates:
 
     def __init__(self, handle: RunHandle) -> None:
         self._task, self._context = handle.id, handle.conversation
+        self._begun = False
+        """Whether there was text of the completion under way."""
         self._text = ""
-        """Of the completion under way, as it was sent."""
+        """It, as it was sent from here."""
         self._said = ""
-        """Of the one before."""
+        """That of the one before."""
 
     def take(self, item: RunRecord | RunText) -> Iterator[pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
         """The events that an item leads to; of the run's end what there is of its answer."""
         if isinstance(item, RunText):
-            if item.kind == "text" and (item.text or item.restarted):
-                yield self._piece(item.text, append=bool(self._text) and not item.restarted)
+            if item.kind != "text":
+                return
+            if item.text or item.restarted:
+                yield self._piece(item.text, append=self._begun and not item.restarted)
                 self._text = item.text if item.restarted else self._text + item.text
+            self._begun = True
         elif item.type in ("started", "resumed", "approval_decided"):
             yield self.status(pb.TaskStatus(state=pb.TaskState.TASK_STATE_WORKING, timestamp=time_of(item.at)))
         elif item.type in ("completed", "completion_failed"):
-            self._said, self._text = self._text, ""
+            self._said, self._text, self._begun = self._text, "", False
 
     def answer(self, text: str, value: Any) -> pb.TaskArtifactUpdateEvent:
         """The last piece of the answer: all of it, where it is not what was sent."""
@@ -163,7 +169,9 @@ class Updates:
         return pb.TaskStatusUpdateEvent(task_id=self._task, context_id=self._context, status=status)
 
     def _piece(self, text: str, *, append: bool) -> pb.TaskArtifactUpdateEvent:
-        piece = pb.Artifact(artifact_id=ANSWER, name=ANSWER, parts=[pb.Part(text=text, media_type="text/plain")])
+        piece = pb.Artifact(
+            artifact_id=ANSWER, name=ANSWER, parts=[pb.Part(text=mended(text), media_type="text/plain")]
+        )
         return pb.TaskArtifactUpdateEvent(
             task_id=self._task, context_id=self._context, artifact=piece, append=append, last_chunk=False
         )

@@ -7,7 +7,6 @@ opens a session: here it is no more than a name, by which a call is found that i
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +19,8 @@ from starlette.types import Message, Receive, Scope, Send
 from ....tools.errors import MissingExtra
 from ....tools.registry import ToolRegistry
 from ....tools.threads import in_thread
-from ..problems import Problem, problem_of, refuse
+from ..failing import FAILURES, problem_at
+from ..problems import Problem, refuse
 from ..requests import as_value, check_kind, read_again, read_body
 from ..server import Server
 from .jsonrpc import CALLER, SESSION, check_message, refusal
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 VERSION: Final = "mcp-protocol-version"
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]", "::1")
-logger = logging.getLogger("callboard")
 
 
 class McpEndpoint:
@@ -73,13 +72,11 @@ class McpEndpoint:
             body = await read_body(request, self._server.body_limit)
             check_message(as_value(body))
             manager = await asyncio.shield(self._started())
-        except Exception as error:
-            problem = problem_of(error)
-            if isinstance(error, MissingExtra):
-                problem = Problem(501, "missing_extra", str(error))
-            elif problem.code == "internal_error":
-                logger.error("POST /mcp failed", exc_info=error)
-            await refusal(problem)(scope, receive, send)
+        except MissingExtra as error:
+            await refusal(Problem(501, "missing_extra", str(error)))(scope, receive, send)
+            return
+        except FAILURES as error:
+            await refusal(problem_at(self._server, request, error))(scope, receive, send)
             return
         if SESSION not in request.headers and _has_sessions(request):
             send = _naming(send, uuid.uuid4().hex)
