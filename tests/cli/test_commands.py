@@ -28,7 +28,20 @@ class Idle(Actor):
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = callboard("--help", cwd=tmp_path)
     assert done.status == 0
-    for command in ("demo", "run", "chat", "init", "tree", "show", "replay", "simulate-provider", "config", "eval", "bench", "top"):
+    for command in (
+        "demo",
+        "run",
+        "chat",
+        "init",
+        "tree",
+        "show",
+        "replay",
+        "simulate-provider",
+        "config",
+        "eval",
+        "bench",
+        "top",
+    ):
         assert command in done.out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from websockets.typing import Origin, Subprotocol
 
 from callboard import Agency, Agent, ApiKeys, Caller, MemoryJournal, RequestLimit, serve, tool
 from callboard.actors.agents.runs.reading.progress import RecordType
+from callboard.actors.serving.operations.worker import config_of
 from callboard.actors.serving.realtime import session
 from callboard.providers.messages import Request, ToolCall
 from tests.cli.command import ROOT
@@ -287,6 +289,25 @@ async def test_what_a_client_breaks_before_it_is_told_anything_is_no_error_of_th
         scope = {"type": "websocket", "path": "/realtime/A", "headers": [], "query_string": b"", "subprotocols": []}
         await app({**scope, "scheme": "ws", "root_path": ""}, receive, send)
     assert sent == ["websocket.accept", "websocket.send"]
+
+
+async def test_whoever_is_refused_leaves_no_error_in_the_log_of_a_worker(caplog: pytest.LogCaptureFixture) -> None:
+    app = serve(Agency(Agent("A"), model=speaker()), authenticate=who)
+    config_of(app, drain=1.0)
+    logger = logging.getLogger("uvicorn.error")
+    async with served(app) as it:
+        logger.addHandler(caplog.handler)
+        try:
+            with pytest.raises(InvalidStatus):
+                async with talking(it.url):
+                    raise AssertionError("it was let in")
+            async with talking(it.url, **ADA) as client:
+                await client.hear()
+                await client.socket.send(b"\xff", text=True)
+                assert (await client.closed())[0] == 1007
+        finally:
+            logger.removeHandler(caplog.handler)
+    assert not caplog.records
 
 
 async def test_an_agency_is_not_told_of_from_another_event_loop() -> None:
