@@ -265,6 +265,7 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.cursor import RunText
     from .actors.agents.runs.reading.progress import RunRecord
+    from .actors.agents.runs.runtime.health import AgencyHealth
     from .actors.agents.runs.runtime.under_way import RunUnderWay
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.builtin.agents import AgentsSkill
@@ -318,7 +319,12 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .actors.observe.alerts import Alert, Alerting, to_log, to_webhook
     from .actors.observe.errors import MissingTelemetry, TelemetryError
+    from .actors.observe.logs import JsonFormatter
+    from .actors.observe.metrics import prometheus_text, push_metrics
+    from .actors.observe.rules import ErrorRate, JournalLag, LatencyRise, QueueAge, SpendPerHour, StuckRuns
+    from .actors.observe.spans import span_here
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
@@ -740,6 +746,7 @@ _HOMES = {
         "RunPage",
         "RunSummary",
     ),
+    ".actors.agents.runs.runtime.health": ("AgencyHealth",),
     ".actors.agents.teamfile": ("Team", "load_team", "open_agency"),
     ".actors.agents.team.description": ("Ability", "AgentDescription"),
     ".actors.agents.team.diagram": ("conversation_diagram",),
@@ -838,7 +845,12 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
+    ".actors.observe.alerts": ("Alert", "Alerting", "to_log", "to_webhook"),
+    ".actors.observe.rules": ("ErrorRate", "JournalLag", "LatencyRise", "QueueAge", "SpendPerHour", "StuckRuns"),
+    ".actors.observe.logs": ("JsonFormatter",),
+    ".actors.observe.metrics": ("prometheus_text", "push_metrics"),
     ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.spans": ("span_here",),
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
     ".actors.testing": ("simulate",),
@@ -970,12 +982,15 @@ __all__ = [
     "AfterTool",
     "Agency",
     "AgencyClosed",
+    "AgencyHealth",
     "Agent",
     "AgentDescription",
     "AgentError",
     "AgentRequest",
     "AgentUnavailable",
     "AgentsSkill",
+    "Alert",
+    "Alerting",
     "Answer",
     "AnswerBlocked",
     "AnswerChanged",
@@ -1049,6 +1064,7 @@ __all__ = [
     "Embeddings",
     "EmptyDocument",
     "Endpoint",
+    "ErrorRate",
     "Evaluation",
     "Event",
     "EventNotReadable",
@@ -1108,8 +1124,10 @@ __all__ = [
     "Journal",
     "JournalClosed",
     "JournalError",
+    "JournalLag",
     "JournalUnavailable",
     "JsonCodec",
+    "JsonFormatter",
     "JsonSchema",
     "Judge",
     "KeepAll",
@@ -1118,6 +1136,7 @@ __all__ = [
     "LabelPolicy",
     "LabelRefused",
     "Labels",
+    "LatencyRise",
     "LeastLoaded",
     "LimitReached",
     "Limits",
@@ -1192,6 +1211,7 @@ __all__ = [
     "ProviderTimeout",
     "Publish",
     "Question",
+    "QueueAge",
     "Quota",
     "QuotaExceeded",
     "RateLimited",
@@ -1252,6 +1272,7 @@ __all__ = [
     "SkillFolder",
     "SkillTrust",
     "SpecError",
+    "SpendPerHour",
     "SqliteCache",
     "SqliteJournal",
     "SqliteMemoryStore",
@@ -1275,6 +1296,7 @@ __all__ = [
     "StreamFenced",
     "StreamOwned",
     "StuckLoop",
+    "StuckRuns",
     "SubAgent",
     "Submit",
     "Subscribe",
@@ -1402,7 +1424,9 @@ __all__ = [
     "pool_from_environment",
     "pricing",
     "profile",
+    "prometheus_text",
     "prompt_injections",
+    "push_metrics",
     "python_tool",
     "read_evaluation",
     "remote_skill",
@@ -1415,8 +1439,11 @@ __all__ = [
     "simulate",
     "skill_roots",
     "skills_from",
+    "span_here",
     "stop_on_signals",
     "text_length",
+    "to_log",
+    "to_webhook",
     "todo_tool",
     "tool",
     "tool_from_schema",

@@ -36,6 +36,7 @@ from .openai.errors import refusal
 from .openai.models import get_model, list_models
 from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
+from .operations.metrics import shared
 from .operations.problem_json import problem_json
 from .operations.routes import operations
 from .payments.payments import Payments
@@ -47,6 +48,7 @@ from .published.openapi import openapi
 from .published.routes import own_route, routes_of
 from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
+from .routing import Routes
 from .server import RESERVED, Authenticate, OnDisconnect, Server
 from .tracing import Traced
 from .webhooks import Deliveries, Webhooks
@@ -131,6 +133,7 @@ def serve(
                 if agency.system is None:
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
+                await stack.enter_async_context(shared(agency))
                 for hooks in told:
                     await stack.enter_async_context(hooks.running())
                 for kept in (door, till):
@@ -146,12 +149,9 @@ def serve(
                     await asyncio.to_thread(one.close)
 
     traced = [] if agency.telemetry is None else [Middleware(Traced, agency)]
-    app = Starlette(
-        routes=routes(server, deliveries, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]),
-        lifespan=lifespan,
-        middleware=[*traced, *entrance(cors)],
-        exception_handlers={HTTPException: _nothing_there},
-    )
+    app = Starlette(middleware=[*traced, *entrance(cors)], exception_handlers={HTTPException: _nothing_there})
+    protocols = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
+    app.router = Routes(routes(server, deliveries, protocols), lifespan=lifespan)
     app.state.server = server
     return app
 

@@ -139,14 +139,12 @@ async def events_of(
                 if failure is not None:
                     last = None
                     payloads.append(failed(problem_of(failure, handle.id)))
-            kind = item.kind[0] if isinstance(item, RunText) else ""
-            for index, payload in enumerate(payloads, 1):
-                if index > sent:
-                    where = item.cursor if index == len(payloads) else f"{before}+{index}{kind}"
-                    yield Event(payload, f"{handle.id}:{where}")
             if payloads:
-                sent = 0
+                events, sent = _events(handle.id, item, before, payloads)[sent:], 0
+                while events:
+                    yield events.pop(0)
             before = item.cursor
+            del item, payloads  # nothing of what was sent is kept (600 bytes) until more comes
             if enough():
                 return
         if last is not None:
@@ -160,6 +158,13 @@ async def events_of(
         yield Event(failed(problem_of(error, handle.id)))
     finally:
         await items.aclose()
+
+
+def _events(run: str, item: Item, before: str, payloads: list[Any]) -> list[Event]:
+    """The events that an item leads to, each with its id."""
+    kind = item.kind[0] if isinstance(item, RunText) else ""
+    events = [Event(payload, f"{run}:{before}+{number}{kind}") for number, payload in enumerate(payloads[:-1], 1)]
+    return [*events, Event(payloads[-1], f"{run}:{item.cursor}")]
 
 
 async def catch_up(made: Expand, handle: RunHandle, where: str) -> None:

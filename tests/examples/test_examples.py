@@ -11,6 +11,15 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "telemetry.py": [
+        "attempt offline is part of chat offline",
+        "chat offline is part of invoke_agent Seller",
+        "execute_tool price is part of invoke_agent Seller",
+        "attempt offline is part of chat offline",
+        "chat offline is part of invoke_agent Seller",
+        "invoke_agent Seller is part of nothing",
+        'callboard_runs_total{error="",gen_ai_agent_name="Seller"} 1.0',
+    ],
     "background_runs.py": [
         "running",
         "accepted",

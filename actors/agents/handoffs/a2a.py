@@ -17,6 +17,7 @@ from ....providers.wire.fitting.letters import mended
 from ....providers.wire.limits import retry_after
 from ....providers.wire.secrets import blot, public
 from ....providers.wire.sse import Parser
+from ...observe.spans import trace_headers
 from ..answer import Answer
 from ..errors import AgentUnavailable, RunFailed
 from ..wishes import define
@@ -188,7 +189,7 @@ class A2AAgent(HttpTarget):
         Raises:
             AgentUnavailable: it is refused.
         """
-        given = {"A2A-Version": "1.0", "Content-Type": "application/json", **headers}
+        given = {"A2A-Version": "1.0", "Content-Type": "application/json", **trace_headers(), **headers}
         if self._key:
             given["Authorization"] = f"Bearer {self._key}"
         for attempt in range(ATTEMPTS):

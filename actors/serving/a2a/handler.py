@@ -29,7 +29,7 @@ from ...agents.caller import Caller
 from ...agents.errors import AgentError, DefinitionError, NotAllowed, UnknownApproval
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
-from ..runs import KEY, Asked, begin, cancel_soon, error_of_end, headers_of, leaving, run_of
+from ..runs import KEY, Asked, begin, cancel_soon, cancelled_when_left, error_of_end, headers_of, leaving, run_of
 from ..server import OnDisconnect, Server
 from ..streams import RESUME, Place, catch_up
 from ..waiting import noticed, until_asked, waiting_for
@@ -70,13 +70,10 @@ class Runs(RequestHandler):
         if not params.configuration.return_immediately:
             answering = asyncio.ensure_future(handle.answer())
             try:
-                with suppress(AgentError):
-                    if not await until_asked(self._server.agency, handle, caller, answering):
-                        await asyncio.wait((answering,))
-            except asyncio.CancelledError:
-                if when_left == "cancel":
-                    cancel_soon(self._server, handle)
-                raise
+                async with cancelled_when_left(self._server, context.state["request"], handle, when_left):
+                    with suppress(AgentError):
+                        if not await until_asked(self._server.agency, handle, caller, answering):
+                            await asyncio.wait((answering,))
             finally:
                 answering.cancel()
                 if answering.done() and not answering.cancelled():

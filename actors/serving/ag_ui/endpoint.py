@@ -118,7 +118,10 @@ async def _events(
         yield Event(made.started(), f"{handle.id}:{where}")
     source = events_of(server, handle, place, when_left, made.take, made.failed, enough=lambda: made.over)
     async with aclosing(source):
-        while (found := await _next(server, handle, made, source)) is not None:
+        while True:
+            found = await (_next(server, handle, made, source) if made.works else anext(source, None))
+            if found is None:
+                return
             if isinstance(found, list):
                 for payload in made.interrupted([_of_another(handle.id, where, one) for one in found]):
                     yield Event(payload, f"{handle.id}:{where}")
@@ -131,10 +134,8 @@ async def _events(
 async def _next(
     server: Server, handle: RunHandle, made: Events, source: AsyncGenerator[Event]
 ) -> Event | list[ApprovalRequested] | None:
-    """The next event of a run, None at its end; or what agents ask a person to which it has handed work: that is in no
-    record of the run."""
-    if not made.works:
-        return await anext(source, None)
+    """The next event of a run that works on calls, None at its end; or what agents ask a person to which it has handed
+    work: that is in no record of the run."""
     coming = asyncio.ensure_future(anext(source, None))
     unsubscribe = _nothing
     asked = asyncio.Event()

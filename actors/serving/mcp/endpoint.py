@@ -21,7 +21,7 @@ from ....tools.registry import ToolRegistry
 from ....tools.threads import in_thread
 from ..failing import FAILURES, problem_at
 from ..problems import Problem, refuse
-from ..requests import as_value, check_kind, read_again, read_body
+from ..requests import as_value, check_kind, header, read_again, read_body
 from ..server import Server
 from .jsonrpc import CALLER, SESSION, check_message, refusal
 
@@ -78,7 +78,7 @@ class McpEndpoint:
         except FAILURES as error:
             await refusal(problem_at(self._server, request, error))(scope, receive, send)
             return
-        if SESSION not in request.headers and _has_sessions(request):
+        if _has_sessions(request) and SESSION not in request.headers:
             send = _naming(send, uuid.uuid4().hex)
         # The servers leave spaces around a value, which are no part of it. Of what JSON is, the SDK knows one spelling.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name != b"content-type"]
@@ -94,8 +94,7 @@ class McpEndpoint:
         """
         if self._server.authenticate:
             return
-        origin = request.headers.get("origin", "")
-        host = request.headers.get("host", "")
+        origin, host = header(request, "origin"), header(request, "host")
         if origin and origin.partition("://")[2] != host:
             raise refuse(403, "origin_refused", "another page may not ask here: have callers say who they are")
         here = (request.scope.get("server") or ("",))[0]
@@ -142,7 +141,7 @@ def _name_of(host: str) -> str:
 
 def _has_sessions(request: HTTPConnection) -> bool:
     """Whether the request's revision of the protocol has sessions: those up to 2025-11-25."""
-    return request.headers.get(VERSION, "") < "2026"
+    return header(request, VERSION) < "2026"
 
 
 def _naming(send: Send, session: str) -> Send:
