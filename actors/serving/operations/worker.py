@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -119,7 +120,7 @@ def config_of(app: Any, *, drain: float) -> uvicorn.Config:
         app: what it serves.
         drain: seconds for which what is under way is waited for.
     """
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
@@ -128,6 +129,14 @@ def config_of(app: Any, *, drain: float) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=int(min(drain, 86_400.0)) + LAST_BYTES,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_of_the_server)
+    return config
+
+
+def _is_of_the_server(record: logging.LogRecord) -> bool:
+    """Whether an error is one: uvicorn takes a WebSocket that was refused for one that was forgotten, and logs what
+    clients send that is no UTF-8; so every stranger could fill the log."""
+    return not str(record.msg).startswith(("ASGI callable returned without completing", "Invalid UTF-8 sequence"))
 
 
 def assigned() -> tuple[socket.socket, socket.socket] | None:
