@@ -238,6 +238,9 @@ if TYPE_CHECKING:
     from .actors.agents.memory.stores.postgres import PostgresMemoryStore
     from .actors.agents.memory.stores.sqlite import SqliteMemoryStore
     from .actors.agents.memory.stores.store import MemoryStore
+    from .actors.agents.overview.overview import Overview
+    from .actors.agents.overview.sockets import watchable
+    from .actors.agents.overview.watch import Watch
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.prompt_run import PromptRun, run_prompt
     from .actors.agents.prompts.effects import EffectContext, StepModifier
@@ -263,6 +266,7 @@ if TYPE_CHECKING:
     from .actors.agents.runs.reading.cursor import RunText
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.runtime.health import AgencyHealth
+    from .actors.agents.runs.runtime.under_way import RunUnderWay
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.builtin.agents import AgentsSkill
     from .actors.agents.skills.builtin.crew.skill import CrewSkill
@@ -719,7 +723,11 @@ _HOMES = {
     ".actors.agents.evaluation.judge": ("Judge",),
     ".actors.agents.evaluation.comparing": ("compare_evaluations",),
     ".actors.agents.evaluation.results": ("Evaluation", "read_evaluation"),
+    ".actors.agents.overview.overview": ("Overview",),
+    ".actors.agents.overview.sockets": ("watchable",),
+    ".actors.agents.overview.watch": ("Watch",),
     ".actors.agents.profiler": ("Profile", "profile"),
+    ".actors.agents.runs.runtime.under_way": ("RunUnderWay",),
     ".actors.agents.prompts.templates.folder": ("TemplateFolder",),
     ".actors.agents.prompts.templates.rendered": ("RenderedTemplate",),
     ".actors.agents.prompts.templates.template": ("Template",),
@@ -1176,6 +1184,7 @@ __all__ = [
     "OutcomeUnknown",
     "OutsideFolder",
     "Overflow",
+    "Overview",
     "Owner",
     "PartialAnswer",
     "Passage",
@@ -1249,6 +1258,7 @@ __all__ = [
     "RunStarted",
     "RunSummary",
     "RunText",
+    "RunUnderWay",
     "SearchBackend",
     "SearchHit",
     "SearxngSearch",
@@ -1353,6 +1363,7 @@ __all__ = [
     "UsageRecord",
     "VendorState",
     "Vertex",
+    "Watch",
     "Webhook",
     "WebhookRefused",
     "WebhookTarget",
@@ -1440,6 +1451,7 @@ __all__ = [
     "vendor_keys",
     "verify_webhook",
     "wait",
+    "watchable",
     "web_fetch_tool",
     "web_search_tool",
     "web_skill",

@@ -31,6 +31,7 @@ from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
 from .telemetry.figures import Figures
 from .telemetry.tracing import RunSpans, Tracing
+from .turns.outcome import STOPS
 from .turns.records import RunRequest
 from .wishes import WAIT, define
 
@@ -259,7 +260,7 @@ class Lifecycle:
         if not runtime.shared:
             for entry in register.open():
                 if entry.accepted and not entry.run.parent:
-                    register.cancel(entry.run.id, "the agency stops")
+                    register.cancel(entry.run.id, STOPS)
             self._close_open_runs()
         if self._watch is not None:
             self._watch.cancel()

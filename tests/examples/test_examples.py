@@ -63,6 +63,13 @@ PRINTS = {
         "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
         "2 erased",
     ],
+    "editor.py": [
+        "call: read_editor_file",
+        "call: publish",
+        "allow? Writer: publish",
+        "agent: Done: published 'Hello, world'.",
+        "end_turn",
+    ],
     "evaluation.py": [
         "price; 0 of 3; price(item='tea') was not called; the text does not contain '3'",
         "greeting; 3 of 3",

@@ -346,6 +346,7 @@ async def test_who_said_nothing_of_themselves_decides_nothing() -> None:
         assert (await client.get("/agency/approvals")).json() == {"approvals": []}
         answer = await client.post(f"/agency/approvals/{agency.approvals[0].approval}/approve")
         assert answer.status_code == 403
+        assert "not said who they are" in answer.json()["detail"]
 
 
 async def test_who_asks_while_it_drains_is_told_to_connect_anew() -> None:
@@ -365,10 +366,11 @@ async def test_who_asks_while_it_drains_is_told_to_connect_anew() -> None:
         assert (await client.get(f"/agency/runs/{run}")).json()["code"] == "stopping"
 
 
-async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run() -> None:
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run(keeps: bool) -> None:
     gates = {(0, 1): asyncio.Event()}
     body = {"model": "A", "messages": [{"role": "user", "content": "x"}]}
-    agency = Agency(Agent("A"), model=speaker(gates=gates), journal=MemoryJournal())
+    agency = Agency(Agent("A"), model=speaker(gates=gates), journal=MemoryJournal() if keeps else None)
     async with served(agency, drain=0.05) as it, it.client() as client:
         run = await begun(client)
         plain = asyncio.create_task(client.post("/v1/chat/completions", json=body))
@@ -388,9 +390,9 @@ async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run() ->
         assert "stopping" in last
         assert "retry: 1000" in last
         assert "id:" not in last
-        assert [line for line in (await followed).text.splitlines() if line.startswith("event: ")][-1] == (
-            "event: problem"
-        )
+        assert ("ask again" in last) is not keeps
+        events = [line for line in (await followed).text.splitlines() if line.startswith("event: ")]
+        assert events[-1] == ("event: problem" if keeps else "event: ended")
 
 
 class Late(MemoryJournal):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ....providers.checks import TEXT
 from ....providers.messages import Message, shown
+from ....providers.wire.fitting.letters import mended
 from ....providers.wire.limits import retry_after
 from ....providers.wire.secrets import blot, public
 from ....providers.wire.sse import Parser
@@ -150,7 +151,7 @@ class A2AAgent(HttpTarget):
         if task.state != "TASK_STATE_COMPLETED":
             how = task.state.removeprefix("TASK_STATE_").lower()
             raise RunFailed(f"{self._there} ended the task as {how}: {blot(task.said, self._key):.{SHOWN}}")
-        return Answer(task.text or task.said, self.name)
+        return Answer(str(mended(task.text or task.said)), self.name)
 
     async def _found(self, client: httpx.AsyncClient, deadline: float) -> tuple[str, str, bool]:
         """Where it is asked, by which binding, and whether it streams.

@@ -22,8 +22,8 @@ class Bus:
     __slots__ = ("_all", "_logs", "_rooted", "active", "everything", "kinds")
 
     def __init__(self) -> None:
-        self._all: list[Subscriber] = []
-        self._rooted: dict[str, list[Subscriber]] = {}
+        self._all: tuple[Subscriber, ...] = ()
+        self._rooted: dict[str, tuple[Subscriber, ...]] = {}
         self._logs = False
         self.kinds: dict[type[RunEvent], tuple[Subscriber, ...]] = {}
         """Who listens to events of one kind only."""
@@ -39,18 +39,35 @@ class Bus:
             DefinitionError: it is no function.
         """
         define("a subscriber", function=(subscriber, FUNCTION))
-        where = self._all if root is None else self._rooted.setdefault(root, [])
-        where.append(subscriber)
-        self._look()
+        self.add(subscriber, root)
+        subscribed = True
 
         def unsubscribe() -> None:
-            if subscriber in where:
-                where.remove(subscriber)
-            if root is not None and not where:
-                self._rooted.pop(root, None)
-            self._look()
+            nonlocal subscribed
+            if subscribed:
+                subscribed = False
+                self.remove(subscriber, root)
 
         return unsubscribe
+
+    def add(self, subscriber: Subscriber, root: str | None) -> None:
+        """Add a subscriber, which is not looked at."""
+        if root is None:
+            self._all = (*self._all, subscriber)
+        else:
+            self._rooted[root] = (*self._rooted.get(root, ()), subscriber)
+        self.active = self.everything = True
+
+    def remove(self, subscriber: Subscriber, root: str | None) -> None:
+        """Remove a subscriber, once."""
+        left = list(self._all if root is None else self._rooted.pop(root, ()))
+        if subscriber in left:
+            left.remove(subscriber)
+        if root is None:
+            self._all = tuple(left)
+        elif left:
+            self._rooted[root] = tuple(left)
+        self._look()
 
     def listen(self, handlers: Mapping[type[RunEvent], Subscriber]) -> Callable[[], None]:
         """Have the events of some kinds told, and of no others any made for that; return what ends it.

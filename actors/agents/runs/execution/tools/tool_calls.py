@@ -156,8 +156,8 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
         return
     known = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why, known.schema)
-    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
+    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why)
+    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said, schema=known.schema)
     if known.expires_at is not None:
         left = max(0.0, known.expires_at - time.time())
         session.jobs[call.id] = runtime.clock.call_at(
