@@ -548,4 +548,6 @@ def test_no_request_that_the_document_allows_or_forbids_makes_the_server_fail() 
         *("POST /agency/approvals/{approval}/approve", "POST /agency/approvals/{approval}/deny"),
         *("POST /agency/conversations/{agent}/{conversation}/steer", "POST /ag-ui/{agent}"),
         *("GET /Clerk/sold", "GET /Clerk/idle"),
+        *("GET /metrics", "GET /agency/health", "GET /agency/events"),  # for want of a scope
+        *("GET /agency/events/{stream}", "POST /agency/events/{stream}"),
     }

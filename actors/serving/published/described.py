@@ -20,6 +20,7 @@ class Described:
         body: what it takes.
         query: what may stand in its query.
         needs_body: whether there must be a body.
+        text: whether the answer is plain text.
         also: other answers that are no problems, by their status: which schema they have, empty for none.
     """
 
@@ -29,6 +30,7 @@ class Described:
     body: Schema | None = None
     query: Mapping[str, Schema] = field(default_factory=dict)
     needs_body: bool = True
+    text: bool = False
     also: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -81,6 +83,7 @@ _ITEMS: Final[Mapping[str, Schema]] = {
 
 _ITEM: Final = "/v1/conversations/{conversation}/items"
 _CONVERSATION: Final = "/agency/conversations/{agent}/{conversation}"
+_EVENTS: Final = "/agency/events/{stream}"
 _APPROVAL: Final = "/agency/approvals/{approval}"
 _ASKED_FOR: Final = Described("ChatCompletion", stream=True, body=_CHAT)
 _RESPONDED: Final = Described("Response", stream=True, body=_RESPONSE)
@@ -111,6 +114,13 @@ DESCRIBED: Final[Mapping[tuple[str, str], Described]] = {
     ("get", "/v1/models/{model}"): Described("Model"),
     ("get", "/healthz"): Described("Status"),
     ("get", "/readyz"): Described("Status", also={503: "Status"}),
+    ("get", "/metrics"): Described(text=True),
+    ("get", "/agency/health"): Described("Health"),
+    ("get", "/agency/events"): Described(stream=True, query={"after": WHOLE, "prefix": TEXT}),
+    ("get", _EVENTS): Described(
+        "Events", query={"after": WHOLE, "limit": {"type": "integer", "minimum": 1, "maximum": 1_000}}
+    ),
+    ("post", _EVENTS): Described("Appended", 201, body=_closed({"events": several(OBJECT)}, expected=WHOLE)),
     ("get", "/agency/runs"): Described(
         "Runs", query={"agent": TEXT, "conversation": TEXT, "status": words(*STATES), **_PAGE}
     ),

@@ -107,6 +107,8 @@ def _answers(known: Described) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if known.answer:
         content["application/json"] = {"schema": named(known.answer)}
+    if known.text:
+        content["text/plain"] = {"schema": {"type": "string"}}
     if known.stream:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     answers = {str(known.status): _answer(content)}

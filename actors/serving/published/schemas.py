@@ -104,6 +104,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "RunError": record({"type": words("RUN_ERROR"), **_texts("message", "code")}),
     "Document": record({"openapi": TEXT, "info": OBJECT, "paths": OBJECT}),
     "Status": record({"status": TEXT}),
+    "Health": record({"available": FLAG, "pools": OBJECT, "journal_lag": NUMBER, "resources": OBJECT}),
+    "Events": record({"stream": TEXT, "events": several(OBJECT)}),
+    "Appended": record({"stream": TEXT, "version": WHOLE}),
     "ChatCompletion": record(
         {
             **_texts("id", "model"),
