@@ -19,7 +19,7 @@ from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.errors import JournalError
-from ..journal.store import Journal, at_hand
+from ..journal.store import Journal, Record, at_hand
 from ..observe.telemetry import Telemetry
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable, DefinitionError
@@ -147,7 +147,7 @@ class Lifecycle:
         writer = telemetry.writer()
         if writer is not None:
             runtime.tracing = Tracing(telemetry, writer)
-            runtime.tracing.resumed = self._tell_past
+            runtime.tracing.resumed, runtime.tracing.over = self._tell_past, self._tell_over
             self._deaf.append(runtime.bus.listen(runtime.tracing.handlers))
         if telemetry.metrics:
             assert self.system is not None
@@ -159,19 +159,38 @@ class Lifecycle:
 
     def _tell_past(self, spans: RunSpans) -> None:
         """Have told what an earlier process did of a run."""
+        run = spans.run
+        self._tell(run.stream_name, lambda records: spans.tell_past(records, self._asked(run.agent)))
+
+    def _tell_over(self, run: RunRequest, seconds: float) -> None:
+        """Have told the whole of a run that an earlier process brought to its end."""
+        tracing, model = self._runtime.tracing, self._asked(run.agent)
+        assert tracing is not None
+        self._tell(run.stream_name, lambda records: tracing.tell_over(run, seconds, records, model))
+
+    def _asked(self, agent: str) -> str:
+        """The name of the model that an agent asks; empty where that is the provider's affair."""
         runtime = self._runtime
-        model = runtime.directory.prepared(spans.run.agent).agent.model
-        asked = model or runtime.model_for(spans.run.agent) if isinstance(model, str) else ""
+        model = runtime.directory.prepared(agent).agent.model
+        return model or runtime.model_for(agent) if isinstance(model, str) else ""
 
-        async def tell() -> None:
+    def _tell(self, stream: str, tell: Callable[[Sequence[Record]], object]) -> None:
+        unknown = "what was done before in %s is in no span: %s"
+        try:
+            reading = self._runtime.journal.read(stream)  # now: it may be let go of soon
+        except JournalError as error:
+            logger.warning(unknown, stream, error)
+            return
+
+        async def telling() -> None:
             try:
-                spans.tell_past(await at_hand(runtime.journal.read(spans.run.stream_name)), asked)
+                tell(await at_hand(reading))
             except JournalError as error:
-                logger.warning("what was done before of run %s is in no span: %s", spans.run.id, error)
+                logger.warning(unknown, stream, error)
 
-        telling = asyncio.get_running_loop().create_task(tell(), name=f"past of {spans.run.id}")
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
+        task = asyncio.get_running_loop().create_task(telling(), name=f"past of {stream}")
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _observe_no_more(self) -> None:
         if self._telling:

@@ -146,6 +146,7 @@ class Conversation(Actor):
             for entry in register.open(self._agent, self._id):
                 self._take(entry.run)
         if (last := state.last) is not None:
+            self._found_over(last)
             register.settle(runtime.typed(self._agent, last))  # the reply may not have got out before a crash
         if state.queue and state.begun:
             runner.resume()
@@ -193,6 +194,7 @@ class Conversation(Actor):
             outcome, session = state.outcome_of(run.id), self._runner.session
             being_written = session is not None and session.run.id == run.id
             if outcome is not None and not being_written:
+                self._found_over(outcome)
                 register.settle(self._runtime.typed(self._agent, outcome))
             return
         if run.when_busy != "queue" and rejected(state.queue, run):
@@ -201,6 +203,12 @@ class Conversation(Actor):
         self._recorder.take_up(run)
         if state.newer:
             self._replace()
+
+    def _found_over(self, outcome: Outcome) -> None:
+        """A run has ended, as the journal says; whoever made it may not have told of that."""
+        tracing, entry = self._runtime.tracing, self._runtime.register.get(outcome.run)
+        if tracing is not None and entry is not None and entry.open:
+            tracing.found_over(entry.run, outcome.answer.seconds)
 
     def _replace(self) -> None:
         """End the runs that a newer one takes the place of."""

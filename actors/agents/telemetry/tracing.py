@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -38,7 +38,7 @@ from ..events import (
     ToolStarted,
 )
 from ..turns.inner import outer_of
-from ..turns.records import RunRequest
+from ..turns.records import Accepted, Ended, RunRequest
 from .content import Redact, answered, asked, by_patterns, messages
 from .past import error_of, past
 
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 logger = logging.getLogger("callboard")
+
+TOLD: Final = 10_000
+"""Runs of which it is remembered that they were told of: one that is asked for again is not told again."""
 
 CANCELLED: Final = "cancelled"
 """The error of what was under way when its run ended."""
@@ -65,6 +68,11 @@ class Tracing:
         self.content = telemetry.content
         self.resumed: Callable[[RunSpans], object] = _nobody
         """Told of a run that another process has begun: what that did is to be told with `RunSpans.tell_past`."""
+        self.over: Callable[[RunRequest, float], object] = _nobody
+        """Told of a run that is found to have ended in another process, which may have been killed before it told of
+        that; it is to be told with `tell_over`."""
+        self._told: dict[str, None] = {}
+        """The runs that were told of last, the oldest first."""
         self._runs: dict[str, RunSpans] = {}
 
     def begin(self, run: RunRequest, baggage: Mapping[str, Any], *, again: bool) -> RunSpans:
@@ -88,6 +96,40 @@ class Tracing:
         if spans is None or self._runs.get(run) is spans:
             self._runs.pop(run, None)
 
+    def found_over(self, run: RunRequest, seconds: float) -> None:
+        """The journal says that a run has ended, for which somebody waits here.
+
+        Args:
+            run: as it was asked for here.
+            seconds: it took.
+        """
+        if run.id not in self._told:
+            self._tell(run.id)
+            self.over(run, seconds)
+
+    def tell_over(self, run: RunRequest, seconds: float, records: Sequence[Record], model: str) -> None:
+        """Tell the whole of a run that has ended, under the ids that whoever made it told it under, if they did.
+
+        Args:
+            run: as it was asked for here.
+            seconds: it took.
+            records: of its conversation, from the first on; of one that was let go of meanwhile there are none.
+            model: the one that is asked; empty where that is the provider's affair.
+        """
+        asked = [one.event.run for one in records if type(one.event) is Accepted and one.event.run.id == run.id]
+        ended = [one for one in records if type(one.event) is Ended and one.event.run == run.id]
+        at = ended[0].at if ended else time.time()
+        spans = RunSpans(self, asked[0] if asked else run._replace(asked_at=at - seconds), {}, True)
+        spans.tell_past(records, model)
+        error = "" if not ended or ended[0].event.error is None else type(ended[0].event.error).__name__
+        self.writer.end(spans.place.span, {names.RESUMED: True}, error=error, at=nanoseconds(at))
+
+    def _tell(self, run: str) -> None:
+        """A run is told of."""
+        self._told[run] = None
+        if len(self._told) > TOLD:
+            del self._told[next(iter(self._told))]
+
     @property
     def handlers(self) -> Mapping[type[RunEvent], Callable[[Any], None]]:
         """Who is told of which events."""
@@ -98,6 +140,7 @@ class Tracing:
         if spans is not None:
             if type(event) is RunFinished:
                 del self._runs[event.run]
+                self._tell(event.run)
             _TELL[type(event)](spans, event)
 
     @contextmanager
@@ -408,7 +451,7 @@ class RunSpans:
         self._end(self.place.span, told, error)
 
 
-def _nobody(spans: RunSpans) -> None:
+def _nobody(*told: object) -> None:
     """Nobody knows what was done before."""
 
 

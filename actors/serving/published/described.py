@@ -21,6 +21,7 @@ class Described:
         body: what it takes.
         query: what may stand in its query.
         needs_body: whether there must be a body.
+        text: whether the answer is plain text.
         also: other answers that are no problems, by their status: which schema they have, empty for none.
     """
 
@@ -31,6 +32,7 @@ class Described:
     body: Schema | None = None
     query: Mapping[str, Schema] = field(default_factory=dict)
     needs_body: bool = True
+    text: bool = False
     also: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -83,6 +85,7 @@ _ITEMS: Final[Mapping[str, Schema]] = {
 
 _ITEM: Final = "/v1/conversations/{conversation}/items"
 _CONVERSATION: Final = "/agency/conversations/{agent}/{conversation}"
+_EVENTS: Final = "/agency/events/{stream}"
 _APPROVAL: Final = "/agency/approvals/{approval}"
 _ASKED_FOR: Final = Described("ChatCompletion", stream=True, body=_CHAT)
 _RESPONDED: Final = Described("Response", stream=True, body=_RESPONSE)

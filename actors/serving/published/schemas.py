@@ -122,6 +122,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Appended": record({"stream": TEXT, "version": WHOLE}),
     "Document": record({"openapi": TEXT, "info": OBJECT, "paths": OBJECT}),
     "Status": record({"status": TEXT}),
+    "Health": record({"available": FLAG, "pools": OBJECT, "journal_lag": NUMBER, "resources": OBJECT}),
+    "Events": record({"stream": TEXT, "events": several(OBJECT)}),
+    "Appended": record({"stream": TEXT, "version": WHOLE}),
     "ChatCompletion": record(
         {
             **_texts("id", "model"),

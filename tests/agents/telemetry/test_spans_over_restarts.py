@@ -115,9 +115,6 @@ async def restarted_with_nothing_sent(sim: Simulation) -> None:
 
     await sim.process("service", main)
     traces = starts[-1]
-    if "invoke_agent A" not in traces.names:
-        assert len(starts) > 1, "nobody has told of the run"  # it had ended, and told of, before the last start
-        return
     own = [span for span in traces.spans if told(span)["gen_ai.agent.name"] == "A"]
     assert sorted(span.name for span in own) == ["chat", "chat", "handoff B", "invoke_agent A"]
     traces.check()
