@@ -30,6 +30,7 @@ from callboard import (
 from callboard import usage_records as usage
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.serving.payments import till
+from callboard.actors.serving.payments.keeping import Held
 from callboard.actors.serving.payments.record import NEXT, fold, marks_of
 from callboard.actors.serving.problems import refuse
 from callboard.tools import ToolDefinitionError
@@ -166,6 +167,46 @@ async def test_a_payment_is_taken_once_however_often_it_is_sent() -> None:
             (402, "payment_used"),
         )
         assert len(bank.taken) == 1
+
+
+async def test_a_payment_that_another_worker_finds_used_opens_nothing_here_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_it, seen = asyncio.Event(), asyncio.Event()
+    append, take_up = Held.append, till.take_up
+
+    async def slow(self: Held, kind: str, *about: Any, **options: Any) -> None:
+        if kind == "paid":
+            at_it.set()
+            await seen.wait()  # until the other worker has found it owned
+        await append(self, kind, *about, **options)
+
+    async def noticed(agency: Agency, run: str) -> Held | None:
+        held = await take_up(agency, run)
+        if held is None:
+            seen.set()
+        return held
+
+    agencies = [poet(journal=tmp_path / "team.db") for _ in range(2)]
+    async with (
+        facilitator() as bank,
+        served(agencies[0], payments=bank.payments()) as one,
+        served(agencies[1], payments=bank.payments()) as other,
+    ):
+        bank.settling.clear()
+        paid = signed(await wanted(one))
+        first = asyncio.create_task(asks(one, paid))
+        await eventually(lambda: bank.settled, "a settlement")
+        monkeypatch.setattr(Held, "append", slow)
+        monkeypatch.setattr(till, "take_up", noticed)
+        more = [{"role": "user", "content": "another"}]
+        second = asyncio.create_task(asks(one, paid, messages=more))
+        await at_it.wait()
+        third = await asks(other, paid, messages=more)
+        assert (third.status_code, (await second).status_code) == (402, 402), third.text
+        bank.settling.set()
+        assert (await first).status_code == 200
+        assert len(bank.taken) == len(await usage(agencies[0])) == 1
 
 
 async def test_an_idempotency_key_is_paid_once_though_each_attempt_signs_anew() -> None:

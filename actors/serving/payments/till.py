@@ -149,7 +149,7 @@ class Till:
         if not verdict.is_valid:
             reason = verdict.invalid_reason or "it is not valid"
             raise await self._offers.wanted(bill.what, f"the payment is not good: {reason:.200}", "payment_invalid")
-        held = await self._take_up(run)
+        held = await self._waited_for(run)
         if held is None or not held.payment.may("paid"):
             return  # somebody else was quicker
         about = {**self._about(bill), "offer": offer, "payer": verdict.payer or ""}
@@ -391,6 +391,20 @@ class Till:
             if held is not None:
                 self._held[run] = held
         return held
+
+    async def _waited_for(self, run: str) -> Held | None:
+        """Take a run's payment up once nobody else is at it; None where somebody else has taken it. Until they have,
+        nothing is paid: they may find that it was used for something else.
+
+        Raises:
+            Refused: they do not come to an end.
+        """
+        for _ in range(_LOOKS):
+            held = await self._take_up(run)
+            if held is not None or not (await look_at(self._agency, run)).may("paid"):
+                return held
+            await asyncio.sleep(_LOOK)
+        raise unavailable()
 
     async def _let_go(self, run: str) -> None:
         held = self._held.pop(run, None)
