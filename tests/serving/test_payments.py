@@ -305,10 +305,13 @@ async def test_where_nobody_has_heard_whether_it_was_taken_it_is_asked_for_again
         async with served(agency, payments=bank.payments()) as at:
             bank.dies = True
             paid = signed(await wanted(at))
-            assert (await asks(at, paid)).status_code == 503
+            unknown = await asks(at, paid)
+            assert unknown.status_code == 503
+            assert "not known yet whether the payment was taken" in unknown.json()["error"]["message"]
             bank.dies = False
             assert len(bank.taken) == 1
             answer = await asks(at, paid)
+            assert unknown.headers["callboard-run"] == answer.headers["callboard-run"]
             assert answer.status_code == 200  # who may have paid is answered
             assert "payment-response" not in answer.headers
             (record,) = await usage(agency)
@@ -526,6 +529,27 @@ async def test_a_run_in_the_background_is_paid_for_and_its_answer_kept_back_unti
         await eventually(lambda: bank.taken, "a settlement")
         looked = await client.get(made.headers["location"])
         assert looked.json()["answer"]["text"] == "one two three"
+
+
+async def test_responses_are_paid_for_too() -> None:
+    body = {"model": "Poet", "input": "a poem"}
+    async with facilitator() as bank, served(poet(), payments=bank.payments()) as at, at.client() as client:
+        for changed in ({}, {"stream": True}, {"background": True}):
+            unpaid = await client.post("/v1/responses", json={**body, **changed})
+            assert (unpaid.status_code, unpaid.json()["error"]["code"]) == (402, "payment_required")
+            paid = signed(unpaid.headers["payment-required"])
+            before = len(bank.taken)
+            first, again = [await client.post("/v1/responses", json={**body, **changed}, headers=paid) for _ in "12"]
+            assert (first.status_code, again.status_code) == (200, 200)
+            assert first.headers["callboard-run"] == again.headers["callboard-run"]
+            await eventually(lambda: len(bank.taken) == before + 1, "a settlement")  # noqa: B023
+        done = await client.get(f"/v1/responses/resp_{first.headers['callboard-run']}")
+        assert decoded(done.headers["payment-response"])["transaction"] == f"0x{bank.taken[-1]}"
+        unpaid = await client.post("/v1/responses", json={**body, "previous_response_id": done.json()["id"]})
+        assert unpaid.status_code == 402
+        bank.refuses = "insufficient_funds"
+        refused = await client.post("/v1/responses", json=body, headers=signed(unpaid.headers["payment-required"]))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (402, "payment_refused")
 
 
 async def test_an_agent_that_comes_later_with_a_price_is_not_given_away() -> None:

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
@@ -27,7 +28,7 @@ from ...journal.errors import JournalClosed, JournalError, KeyTaken
 from ..problems import Refused
 from .keeping import Held, journal_of, left_over, look_at, take_up
 from .offers import Offers, Priced, coded
-from .payments import Payments, unavailable
+from .payments import Payments, unavailable, undecided
 from .record import DONE, Payment, UsageRecord, marks_of
 
 if TYPE_CHECKING:
@@ -200,7 +201,10 @@ class Till:
         """
         payment = await look_at(self._agency, run)
         if payment.state and payment.state not in DONE:
-            payment = await asyncio.shield(self.watch(run))
+            try:
+                payment = await asyncio.shield(self.watch(run))
+            except Refused as refused:
+                raise Refused(replace(refused.problem, run=run)) from refused
         record = payment.record(run)
         if record.state == "refused":
             message = f"the payment was not taken: {record.why}"
@@ -220,7 +224,7 @@ class Till:
             with suppress(UnknownRun, RunError):
                 await (await self._agency.handle(run)).answer()
             await asyncio.sleep(_LOOK)
-        raise unavailable()
+        raise undecided()
 
     async def _finished(self, run: str, held: Held) -> Payment:
         try:
