@@ -1,9 +1,10 @@
 """``python -m benchmarks observe``: what telemetry costs a turn.
 
-``calls`` counts what one turn of an agent with two completions and a tool call makes the interpreter do: calls of
-Python functions, without those of OpenTelemetry, which no other load on the machine changes. ``whole`` counts those of
-OpenTelemetry's SDK, too. ``cpu`` is the processor's time a turn, in interleaved rounds. ``off`` is an agency without
-telemetry, ``figures`` one that counts for Prometheus, ``spans`` one that writes spans to nobody, ``both`` does both.
+``calls`` counts what one turn of an agent with two completions of a pool and a tool call makes the interpreter do:
+calls of Python functions, without those of OpenTelemetry, which no other load on the machine changes. ``whole`` counts
+those of OpenTelemetry's SDK, too. ``cpu`` is the processor's time a turn, in interleaved rounds. ``off`` is an agency
+without telemetry, ``figures`` one that counts for Prometheus, ``spans`` one that writes spans to nobody, ``both`` does
+both.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, Final
 
-from callboard import Agency, Agent, ChildSpec, Telemetry, tool
+from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Telemetry, tool
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
 
@@ -68,8 +69,9 @@ def _model(request: Request) -> Any:
 
 def _run(make: Callable[[], Telemetry | None], measure: Callable[[Agency], Awaitable[Sample]]) -> Sample:
     async def main() -> Sample:
-        model = ChildSpec(FunctionModel, (_model,), name="model")
-        async with Agency(Agent("A", "You add.", tools=[add]), model=model, telemetry=make()) as agency:
+        endpoint = Endpoint("one", ChildSpec(FunctionModel, (_model,), name="one"))
+        pool = ChildSpec(Pool, ((endpoint,),), name="pool")
+        async with Agency(Agent("A", "You add.", tools=[add]), pool=pool, telemetry=make()) as agency:
             for _ in range(20):
                 await agency.run("go")
             return await measure(agency)

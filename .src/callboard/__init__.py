@@ -238,6 +238,9 @@ if TYPE_CHECKING:
     from .actors.agents.memory.stores.postgres import PostgresMemoryStore
     from .actors.agents.memory.stores.sqlite import SqliteMemoryStore
     from .actors.agents.memory.stores.store import MemoryStore
+    from .actors.agents.overview.overview import Overview
+    from .actors.agents.overview.sockets import watchable
+    from .actors.agents.overview.watch import Watch
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.prompt_run import PromptRun, run_prompt
     from .actors.agents.prompts.effects import EffectContext, StepModifier
@@ -262,6 +265,8 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.cursor import RunText
     from .actors.agents.runs.reading.progress import RunRecord
+    from .actors.agents.runs.runtime.health import AgencyHealth
+    from .actors.agents.runs.runtime.under_way import RunUnderWay
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.builtin.agents import AgentsSkill
     from .actors.agents.skills.builtin.crew.skill import CrewSkill
@@ -314,7 +319,12 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .actors.observe.alerts import Alert, Alerting, to_log, to_webhook
     from .actors.observe.errors import MissingTelemetry, TelemetryError
+    from .actors.observe.logs import JsonFormatter
+    from .actors.observe.metrics import prometheus_text, push_metrics
+    from .actors.observe.rules import ErrorRate, JournalLag, LatencyRise, QueueAge, SpendPerHour, StuckRuns
+    from .actors.observe.spans import span_here
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
@@ -713,7 +723,11 @@ _HOMES = {
     ".actors.agents.evaluation.judge": ("Judge",),
     ".actors.agents.evaluation.comparing": ("compare_evaluations",),
     ".actors.agents.evaluation.results": ("Evaluation", "read_evaluation"),
+    ".actors.agents.overview.overview": ("Overview",),
+    ".actors.agents.overview.sockets": ("watchable",),
+    ".actors.agents.overview.watch": ("Watch",),
     ".actors.agents.profiler": ("Profile", "profile"),
+    ".actors.agents.runs.runtime.under_way": ("RunUnderWay",),
     ".actors.agents.prompts.templates.folder": ("TemplateFolder",),
     ".actors.agents.prompts.templates.rendered": ("RenderedTemplate",),
     ".actors.agents.prompts.templates.template": ("Template",),
@@ -732,6 +746,7 @@ _HOMES = {
         "RunPage",
         "RunSummary",
     ),
+    ".actors.agents.runs.runtime.health": ("AgencyHealth",),
     ".actors.agents.teamfile": ("Team", "load_team", "open_agency"),
     ".actors.agents.team.description": ("Ability", "AgentDescription"),
     ".actors.agents.team.diagram": ("conversation_diagram",),
@@ -830,7 +845,12 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
+    ".actors.observe.alerts": ("Alert", "Alerting", "to_log", "to_webhook"),
+    ".actors.observe.rules": ("ErrorRate", "JournalLag", "LatencyRise", "QueueAge", "SpendPerHour", "StuckRuns"),
+    ".actors.observe.logs": ("JsonFormatter",),
+    ".actors.observe.metrics": ("prometheus_text", "push_metrics"),
     ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.spans": ("span_here",),
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
     ".actors.testing": ("simulate",),
@@ -962,12 +982,15 @@ __all__ = [
     "AfterTool",
     "Agency",
     "AgencyClosed",
+    "AgencyHealth",
     "Agent",
     "AgentDescription",
     "AgentError",
     "AgentRequest",
     "AgentUnavailable",
     "AgentsSkill",
+    "Alert",
+    "Alerting",
     "Answer",
     "AnswerBlocked",
     "AnswerChanged",
@@ -1041,6 +1064,7 @@ __all__ = [
     "Embeddings",
     "EmptyDocument",
     "Endpoint",
+    "ErrorRate",
     "Evaluation",
     "Event",
     "EventNotReadable",
@@ -1100,8 +1124,10 @@ __all__ = [
     "Journal",
     "JournalClosed",
     "JournalError",
+    "JournalLag",
     "JournalUnavailable",
     "JsonCodec",
+    "JsonFormatter",
     "JsonSchema",
     "Judge",
     "KeepAll",
@@ -1110,6 +1136,7 @@ __all__ = [
     "LabelPolicy",
     "LabelRefused",
     "Labels",
+    "LatencyRise",
     "LeastLoaded",
     "LimitReached",
     "Limits",
@@ -1157,6 +1184,7 @@ __all__ = [
     "OutcomeUnknown",
     "OutsideFolder",
     "Overflow",
+    "Overview",
     "Owner",
     "PartialAnswer",
     "Passage",
@@ -1183,6 +1211,7 @@ __all__ = [
     "ProviderTimeout",
     "Publish",
     "Question",
+    "QueueAge",
     "Quota",
     "QuotaExceeded",
     "RateLimited",
@@ -1229,6 +1258,7 @@ __all__ = [
     "RunStarted",
     "RunSummary",
     "RunText",
+    "RunUnderWay",
     "SearchBackend",
     "SearchHit",
     "SearxngSearch",
@@ -1242,6 +1272,7 @@ __all__ = [
     "SkillFolder",
     "SkillTrust",
     "SpecError",
+    "SpendPerHour",
     "SqliteCache",
     "SqliteJournal",
     "SqliteMemoryStore",
@@ -1265,6 +1296,7 @@ __all__ = [
     "StreamFenced",
     "StreamOwned",
     "StuckLoop",
+    "StuckRuns",
     "SubAgent",
     "Submit",
     "Subscribe",
@@ -1331,6 +1363,7 @@ __all__ = [
     "UsageRecord",
     "VendorState",
     "Vertex",
+    "Watch",
     "Webhook",
     "WebhookRefused",
     "WebhookTarget",
@@ -1391,7 +1424,9 @@ __all__ = [
     "pool_from_environment",
     "pricing",
     "profile",
+    "prometheus_text",
     "prompt_injections",
+    "push_metrics",
     "python_tool",
     "read_evaluation",
     "remote_skill",
@@ -1404,8 +1439,11 @@ __all__ = [
     "simulate",
     "skill_roots",
     "skills_from",
+    "span_here",
     "stop_on_signals",
     "text_length",
+    "to_log",
+    "to_webhook",
     "todo_tool",
     "tool",
     "tool_from_schema",
@@ -1413,6 +1451,7 @@ __all__ = [
     "vendor_keys",
     "verify_webhook",
     "wait",
+    "watchable",
     "web_fetch_tool",
     "web_search_tool",
     "web_skill",

@@ -198,6 +198,11 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed):
         return self._runtime.model
 
     @property
+    def pools(self) -> tuple[ActorRef[Any], ...]:
+        """All pools that answer its agents' requests; none until it is started."""
+        return self._runtime.pools
+
+    @property
     def resumed(self) -> dict[str, Future[Answer]]:
         """The answers of runs that an earlier process left unfinished, by run id; filled by `start`, to be awaited."""
         return self._lifecycle.resumed

@@ -83,7 +83,7 @@ class ReasoningDelta(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class CompletionFinished(RunEvent):
-    """The model has answered."""
+    """The model has answered; ``first`` is the seconds until its first text came, in a streamed run."""
 
     step: int = 0
     usage: Usage = NO_USAGE
@@ -92,6 +92,7 @@ class CompletionFinished(RunEvent):
     model: str = ""
     provider: str = ""
     notes: tuple[str, ...] = ()
+    first: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,16 @@ A label's values come from outside (a team's agents, the tools that models name,
 many there will be, and a monitoring system dies of too many series. So all figures of one agency share a `Bound`: once
 it is used up, what has no series of its own yet is counted under ``other``. Sums stay right.
 
-Nothing here needs an extra: ``prometheus_client`` writes what was read, in `exposition` and `push`.
+Nothing here needs an extra: ``prometheus_client`` writes what was read, in `prometheus_text` and `push_metrics`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from .errors import MissingTelemetry
@@ -107,26 +108,30 @@ class Counter:
         name, help, labels: see `Family`.
     """
 
-    __slots__ = ("_bound", "_family", "_values")
+    __slots__ = ("_bound", "_cells", "_family")
 
     def __init__(self, bound: Bound, name: str, help: str, *labels: str) -> None:
         self._bound = bound
-        self._family = (name, help, "counter", labels)
-        self._values: dict[Key, float] = {}
+        self._family = (name, help, labels)
+        self._cells: dict[Key, list[float]] = {}
+
+    def cell(self, key: Key) -> list[float]:
+        """Where the figure with these labels' values stands: a list of one number, for who adds to it often."""
+        cell = self._cells.get(key)
+        if cell is None:
+            if not self._bound.take(1):
+                key = (OTHER,) * len(key)
+            cell = self._cells.setdefault(key, [0.0])
+        return cell
 
     def add(self, key: Key, amount: float = 1.0) -> None:
         """Add to the figure with these labels' values."""
-        values = self._values
-        if key not in values:
-            if not self._bound.take(1):
-                key = (OTHER,) * len(key)
-            values.setdefault(key, 0.0)
-        values[key] += amount
+        self.cell(key)[0] += amount
 
     def read(self) -> Family:
         """What was counted by now."""
-        name, help, _, labels = self._family
-        return Family(name, help, "counter", labels, dict(self._values))
+        name, help, labels = self._family
+        return Family(name, help, "counter", labels, {key: cell[0] for key, cell in self._cells.items()})
 
 
 class Histogram:
@@ -137,29 +142,33 @@ class Histogram:
         name, help, labels: see `Family`.
     """
 
-    __slots__ = ("_bound", "_counts", "_family", "_sums")
+    __slots__ = ("_bound", "_cells", "_family")
 
     def __init__(self, bound: Bound, name: str, help: str, *labels: str) -> None:
         self._bound = bound
         self._family = (name, help, labels)
-        self._counts: dict[Key, list[int]] = {}
-        self._sums: dict[Key, float] = {}
+        self._cells: dict[Key, tuple[list[int], list[float]]] = {}
+
+    def cell(self, key: Key) -> tuple[list[int], list[float]]:
+        """Where the times with these labels' values stand: how many ended in each bucket of `SECONDS`, the last for
+        those above, and their sum."""
+        cell = self._cells.get(key)
+        if cell is None:
+            if not self._bound.take(len(SECONDS) + 3):
+                key = (OTHER,) * len(key)
+            cell = self._cells.setdefault(key, ([0] * (len(SECONDS) + 1), [0.0]))
+        return cell
 
     def add(self, key: Key, seconds: float) -> None:
         """Add a time to the figure with these labels' values."""
-        counts = self._counts.get(key)
-        if counts is None:
-            if not self._bound.take(len(SECONDS) + 3):
-                key = (OTHER,) * len(key)
-            counts = self._counts.setdefault(key, [0] * (len(SECONDS) + 1))
-            self._sums.setdefault(key, 0.0)
+        counts, sum = self.cell(key)
         counts[bisect_left(SECONDS, seconds)] += 1
-        self._sums[key] += seconds
+        sum[0] += seconds
 
     def read(self) -> Family:
         """What was counted by now."""
         name, help, labels = self._family
-        samples = {key: Times(tuple(counts), self._sums[key]) for key, counts in self._counts.items()}
+        samples = {key: Times(tuple(counts), sum[0]) for key, (counts, sum) in self._cells.items()}
         return Family(name, help, "histogram", labels, samples)
 
 
@@ -206,7 +215,57 @@ class Gauges:
         return Family(name, help, kind, labels, found)
 
 
-def exposition(families: Iterable[Family]) -> tuple[bytes, str]:
+def together(families: Iterable[Family]) -> tuple[Family, ...]:
+    """Figures from several places, those of one name together. Which place they are of their labels must tell."""
+    by_name: dict[str, Family] = {}
+    for family in families:
+        before = by_name.get(family.name)
+        samples = family.samples if before is None else {**before.samples, **family.samples}
+        by_name[family.name] = replace(family, samples=samples)
+    return tuple(by_name.values())
+
+
+def labelled(families: Iterable[Family], label: str, value: str) -> Iterator[Family]:
+    """Figures with one label more."""
+    for family in families:
+        samples = {(*key, value): sample for key, sample in family.samples.items()}
+        yield replace(family, labels=(*family.labels, label), samples=samples)
+
+
+def written(families: Iterable[Family]) -> str:
+    """Figures as JSON, for another process."""
+    return json.dumps(
+        [
+            [one.name, one.help, one.kind, one.labels, [[key, _plain(value)] for key, value in one.samples.items()]]
+            for one in families
+        ]
+    )
+
+
+def read(text: str) -> tuple[Family, ...]:
+    """Figures that another process has written.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        return tuple(
+            Family(name, help, kind, tuple(labels), {tuple(key): _sample(value) for key, value in samples})
+            for name, help, kind, labels, samples in json.loads(text)
+        )
+    except TypeError as error:
+        raise ValueError(f"these are no figures: {error}") from None
+
+
+def _plain(sample: float | Times) -> Any:
+    return [sample.counts, sample.sum] if isinstance(sample, Times) else sample
+
+
+def _sample(value: Any) -> float | Times:
+    return Times(tuple(value[0]), value[1]) if isinstance(value, list) else float(value)
+
+
+def prometheus_text(families: Iterable[Family]) -> tuple[bytes, str]:
     """Figures as Prometheus reads them.
 
     Returns:
@@ -222,7 +281,7 @@ def exposition(families: Iterable[Family]) -> tuple[bytes, str]:
     return generate_latest(_registry(families)), CONTENT_TYPE_LATEST
 
 
-async def push(families: Sequence[Family], gateway: str, job: str, *, timeout: float = 30.0) -> None:
+async def push_metrics(families: Sequence[Family], gateway: str, job: str, *, timeout: float = 30.0) -> None:
     """Send figures to a push gateway: for a job that has ended before anybody comes to read them. Those of an earlier
     job of this name are replaced.
 

@@ -11,10 +11,12 @@ them random, while those of a UUID 7 are half fixed and a caller's own id may be
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Token
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
 
 Attributes: TypeAlias = Mapping[str, Any]
+
+logger = logging.getLogger("callboard")
 
 PLACE: Final = "callboard.span"
 """Under this key of the baggage stands the `Place` that what is done there belongs to."""
@@ -70,7 +74,7 @@ class SpanWriter:
 
     def __init__(self, provider: Any, *, owned: bool = False) -> None:
         try:
-            from opentelemetry.context import Context
+            from opentelemetry.context import Context, attach, detach
             from opentelemetry.sdk.trace.id_generator import IdGenerator
             from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
             from opentelemetry.trace.status import Status, StatusCode
@@ -105,8 +109,9 @@ class SpanWriter:
         self._provider = provider
         self.owned = owned
         self._nothing = Context()
+        self.attach, self.detach = attach, detach
         self._client, self._internal = SpanKind.CLIENT, SpanKind.INTERNAL
-        self._in_context = set_span_in_context
+        self.in_context = set_span_in_context
         self._made: Any = (NonRecordingSpan, SpanContext, TraceFlags)
         self._failed: Callable[[str], Any] = partial(Status, StatusCode.ERROR)
 
@@ -131,12 +136,17 @@ class SpanWriter:
             at: since when, in nanoseconds since 1970; None for now.
             client: whether another system works meanwhile.
         """
-        context = self._nothing if parent is None else self._in_context(self._made[0](parent), self._nothing)
+        context = self._nothing if parent is None else self.in_context(self._made[0](parent), self._nothing)
         kind = self._client if client else self._internal
         since = time.time_ns() if at is None else at
-        with self._ids.lock:
-            self._ids.trace, self._ids.span = trace, span
-            begun: Span = self._tracer.start_span(name, context, kind, dict(attributes), None, since)
+        try:
+            with self._ids.lock:
+                self._ids.trace, self._ids.span = trace, span
+                begun: Span = self._tracer.start_span(name, context, kind, dict(attributes), None, since)
+        except Exception:  # of a sampler or a processor, which are the user's: what is told of must not suffer from it
+            logger.exception("span %s could not be begun", name)
+            unknown: Span = self._made[0](self._made[1](trace, span, False, self._made[2](0)))
+            return unknown
         return begun
 
     def end(self, span: Span, attributes: Attributes, *, error: str = "", at: int | None = None) -> None:
@@ -148,13 +158,16 @@ class SpanWriter:
             error: the name of the error that it ended in; empty for none.
             at: when, in nanoseconds since 1970; None for now.
         """
-        if span.is_recording():
-            span.set_attributes({name: value for name, value in attributes.items() if value is not None})
-            if error:
-                span.set_attribute("error.type", error)
-                span.set_status(self._failed(error))
-        ended: Any = span
-        ended.end(time.time_ns() if at is None else at)
+        try:
+            if span.is_recording():
+                span.set_attributes({name: value for name, value in attributes.items() if value is not None})
+                if error:
+                    span.set_attribute("error.type", error)
+                    span.set_status(self._failed(error))
+            ended: Any = span
+            ended.end(time.time_ns() if at is None else at)
+        except Exception:
+            logger.exception("a span could not be ended")
 
     def remote(self, header: str) -> SpanContext | None:
         """The span that a ``traceparent`` names; None where it names none."""
@@ -166,11 +179,6 @@ class SpanWriter:
             return None
         flags = self._made[2](int(found[3], 16))
         made: SpanContext = self._made[1](trace, span, True, flags)
-        return made
-
-    def context(self, span: Span) -> Context:
-        """OpenTelemetry's context in which a span is the current one."""
-        made: Context = self._in_context(span)
         return made
 
     def close(self) -> None:
@@ -195,6 +203,17 @@ class Place:
 
     def __repr__(self) -> str:
         return f"Place({self.header()!r})"
+
+    def attach(self) -> Token[Context]:
+        """Have the span be the current one for whatever else uses OpenTelemetry, also in tasks that are begun from here
+        on; until `detach`."""
+        writer = self.writer
+        token: Token[Context] = writer.attach(writer.in_context(self.span))
+        return token
+
+    def detach(self, token: Token[Context]) -> None:
+        """Take back what `attach` has put in force."""
+        self.writer.detach(token)
 
     def header(self) -> str:
         """The span as a ``traceparent`` for another process."""
@@ -232,16 +251,22 @@ def place() -> Place | None:
     return found if isinstance(found, Place) else None
 
 
-def attach(place: Place) -> Token[Context]:
-    """Have a place's span be the current one for whatever else uses OpenTelemetry, also in tasks that are begun from
-    here on; until `detach`."""
-    from opentelemetry import context
+@contextmanager
+def span_here() -> Iterator[None]:
+    """Have OpenTelemetry's current span be the one that this code works for: in the handler of an actor of one's own,
+    which knows it from the message. Elsewhere, and where no spans are written, nothing happens."""
+    at = place()
+    if at is None:
+        yield
+        return
+    token = at.attach()
+    try:
+        yield
+    finally:
+        at.detach(token)
 
-    return context.attach(place.writer.context(place.span))
 
-
-def detach(token: Token[Context]) -> None:
-    """Take back what `attach` has put in force."""
-    from opentelemetry import context
-
-    context.detach(token)
+def trace_headers() -> dict[str, str]:
+    """The headers that make what another service does for this code a part of the span at work here."""
+    at = place()
+    return {} if at is None else {"traceparent": at.header()}

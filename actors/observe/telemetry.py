@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from .alerts import Alerting
 from .errors import MissingTelemetry, TelemetryError
 from .metrics import MOST_SERIES
 from .spans import SpanWriter
@@ -29,6 +30,7 @@ class Telemetry:
         redact: takes out of that what nobody may read; None for what the patterns of the guardrails find: keys,
             passwords, card numbers, bank accounts, addresses of mail.
         series: how many series the figures may have; what comes later is counted together, as ``other``.
+        alerts: rules over the figures that are looked at all the time, and who is told; None for none.
         service: the name of the service, where no provider says it.
 
     Raises:
@@ -42,6 +44,7 @@ class Telemetry:
     content: bool = False
     redact: Callable[[str], str] | None = field(default=None, repr=False)
     series: int = MOST_SERIES
+    alerts: Alerting | None = None
     service: str = "callboard"
 
     def __post_init__(self) -> None:
@@ -57,6 +60,10 @@ class Telemetry:
             raise TelemetryError(f"endpoint is {self.endpoint!r:.80}; it is an address http://… or https://…")
         if self.endpoint and self.tracer_provider is not None:
             raise TelemetryError("endpoint and tracer_provider: give one of them; a provider has exporters of its own")
+        if not isinstance(self.alerts, Alerting | None):
+            raise TelemetryError(f"alerts is {self.alerts!r:.80}; it is an Alerting, or None")
+        if self.alerts is not None and not self.metrics:
+            raise TelemetryError("alerts look at figures: leave metrics=True")
         if self.redact is not None and not callable(self.redact):
             raise TelemetryError(f"redact is {self.redact!r:.80}; it is a function that takes a text and returns one")
 

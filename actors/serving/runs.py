@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, NamedTuple, cast
 
 from starlette.requests import HTTPConnection, Request
@@ -17,7 +17,7 @@ from ..agents.errors import AgentError
 from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import RunText
 from ..agents.runs.reading.progress import RunRecord
-from .problems import Problem, Refused, problem_of, refuse
+from .problems import Refused, problem_of, refuse
 from .requests import header
 from .server import OnDisconnect, Server
 
@@ -149,28 +149,38 @@ async def answer_of(server: Server, request: Request, handle: RunHandle, when_le
         Refused: the run has ended in an error, which is told with the run's id.
     """
     try:
-        if when_left == "continue" or _is_paid(server, handle):
+        async with cancelled_when_left(server, request, handle, when_left):
             return await handle.answer()
-        return await _until_gone(server, request, handle)
     except AgentError as error:
         raise Refused(problem_of(error, handle.id)) from error
 
 
-async def _until_gone(server: Server, request: Request, handle: RunHandle) -> Answer:
+@asynccontextmanager
+async def cancelled_when_left(
+    server: Server, request: Request, handle: RunHandle, when_left: OnDisconnect
+) -> AsyncIterator[None]:
+    """Where that was asked for, a run is cancelled if the client goes before the end of the block.
+
+    Args:
+        server: whose run.
+        request: whose body was read.
+        handle: the run.
+        when_left: what becomes of it.
+    """
+    if when_left == "continue":
+        yield
+        return
+
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
+        cancel_soon(server, handle)
 
-    answer = asyncio.ensure_future(handle.answer())
     leaves = asyncio.ensure_future(gone())
     try:
-        await asyncio.wait((answer, leaves), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done() and not server.draining:
-            await handle.cancel("its client has gone")
-        return await answer
+        yield
     finally:
-        for task in (answer, leaves):
-            task.cancel()
+        leaves.cancel()
 
 
 def _is_paid(server: Server, handle: RunHandle) -> bool:
@@ -204,7 +214,7 @@ def watched(
 ) -> AsyncGenerator[RunRecord | RunText]:
     """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
     end, and before they have had enough."""
-    if when_left == "continue" or _is_paid(server, handle):
+    if when_left == "continue":
         return handle.stream(after=after)
     return _ended_when_left(server, handle, after, enough)
 
@@ -231,8 +241,8 @@ _CANCELLING: Final[set[asyncio.Future[None]]] = set()
 
 
 def cancel_soon(server: Server, handle: RunHandle) -> None:
-    """Have a run ended whose client has gone, unless the server stops: then others go on with it."""
-    if not server.draining:
+    """Have a run ended whose client has gone, unless it is paid for, or the server stops: then others go on with it."""
+    if not server.draining and not _is_paid(server, handle):
         cancelling = asyncio.ensure_future(handle.cancel("its client has gone"))
         _CANCELLING.add(cancelling)
         cancelling.add_done_callback(_cancelled)
@@ -244,10 +254,11 @@ def _cancelled(task: asyncio.Future[None]) -> None:
         task.exception()  # a run that has ended meanwhile needs no cancelling
 
 
-async def problem_of_end(handle: RunHandle) -> Problem | None:
-    """What the error means that a run has ended in; None where it has its answer."""
+async def error_of_end(handle: RunHandle) -> AgentError | None:
+    """The error that a run has ended in; None where it has its answer. `AgencyClosed` is one, too: of an agency that
+    keeps nothing."""
     try:
         await handle.answer()
     except AgentError as error:
-        return problem_of(error, handle.id)
+        return error
     return None

@@ -20,7 +20,7 @@ from ..agents.runs.reading.cursor import KINDS, Cursor, Kind, RunText
 from ..agents.runs.reading.progress import RunRecord
 from .problems import Problem, Refused, problem_of, refuse
 from .requests import header
-from .runs import problem_of_end, watched
+from .runs import error_of_end, watched
 from .server import OnDisconnect, Server
 from .sse import COME_BACK, Event
 
@@ -122,7 +122,7 @@ async def events_of(
     items = watched(server, handle, before, when_left, enough)
     try:
         if before:
-            await _catch_up(made, handle, before)
+            await catch_up(made, handle, before)
             if enough():
                 return
         async for item in items:
@@ -133,18 +133,18 @@ async def events_of(
                 kind_sent = None
             payloads = list(made(item))
             if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
-                problem = await problem_of_end(handle)
-                if problem is not None:
+                failure = await error_of_end(handle)
+                if isinstance(failure, AgencyClosed):
+                    raise failure
+                if failure is not None:
                     last = None
-                    payloads.append(failed(problem))
-            kind = item.kind[0] if isinstance(item, RunText) else ""
-            for index, payload in enumerate(payloads, 1):
-                if index > sent:
-                    where = item.cursor if index == len(payloads) else f"{before}+{index}{kind}"
-                    yield Event(payload, f"{handle.id}:{where}")
+                    payloads.append(failed(problem_of(failure, handle.id)))
             if payloads:
-                sent = 0
+                events, sent = _events(handle.id, item, before, payloads)[sent:], 0
+                while events:
+                    yield events.pop(0)
             before = item.cursor
+            del item, payloads  # nothing of what was sent is kept (600 bytes) until more comes
             if enough():
                 return
         if last is not None:
@@ -160,7 +160,14 @@ async def events_of(
         await items.aclose()
 
 
-async def _catch_up(made: Expand, handle: RunHandle, where: str) -> None:
+def _events(run: str, item: Item, before: str, payloads: list[Any]) -> list[Event]:
+    """The events that an item leads to, each with its id."""
+    kind = item.kind[0] if isinstance(item, RunText) else ""
+    events = [Event(payload, f"{run}:{before}+{number}{kind}") for number, payload in enumerate(payloads[:-1], 1)]
+    return [*events, Event(payloads[-1], f"{run}:{item.cursor}")]
+
+
+async def catch_up(made: Expand, handle: RunHandle, where: str) -> None:
     """Let what makes the events see what was sent before: the records, and that there was text behind them.
 
     Raises:

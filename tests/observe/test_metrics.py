@@ -10,12 +10,21 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from callboard.actors.observe.metrics import OTHER, SECONDS, Bound, Counter, Gauges, Histogram, exposition, push
+from callboard.actors.observe.metrics import (
+    OTHER,
+    SECONDS,
+    Bound,
+    Counter,
+    Gauges,
+    Histogram,
+    prometheus_text,
+    push_metrics,
+)
 
 
 def written(*families: Any) -> dict[str, dict[tuple[str, ...], float]]:
     """The samples of an exposition, by name and labels' values, without those of the process."""
-    text, content_type = exposition(families)
+    text, content_type = prometheus_text(families)
     assert content_type.startswith("text/plain")
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for family in text_string_to_metric_families(text.decode()):
@@ -88,7 +97,7 @@ async def test_a_job_pushes_its_figures() -> None:
     counter = Counter(Bound(), "runs", "Runs")
     counter.add(())
     try:
-        await push([counter.read()], f"http://127.0.0.1:{server.server_port}", "nightly")
+        await push_metrics([counter.read()], f"http://127.0.0.1:{server.server_port}", "nightly")
     finally:
         await asyncio.to_thread(server.shutdown)
         thread.join()

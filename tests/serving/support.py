@@ -117,6 +117,8 @@ async def served(agency: Agency | Starlette, log_level: str = "warning", **optio
         server.should_exit = True
         await task
         listening.close()
+        lifespan: Any = server.lifespan
+        assert (lifespan.error_occurred, lifespan.shutdown_failed) == (False, False), "it did not stop in order"
 
 
 @asynccontextmanager

@@ -317,6 +317,12 @@ async def test_whose_server_stays_away_is_unavailable(monkeypatch: pytest.Monkey
             await agency.run("go")
 
 
+async def test_half_a_letter_of_an_answer_is_replaced() -> None:
+    body = json.dumps({"result": ended("a\ud800b")})
+    async with Agency(far(lambda request: httpx.Response(200, text=body))) as agency:
+        assert (await agency.run("go")).text == "a\ufffdb"
+
+
 async def test_who_is_asked_to_come_back_too_late_says_so_at_once() -> None:
     answer = httpx.Response(429, headers={"retry-after": "9999"}, text="much to do")
     async with Agency(far(lambda request: answer, timeout=60.0)) as agency:

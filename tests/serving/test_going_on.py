@@ -1,10 +1,9 @@
-"""Whatever a run says: a stream that was cut goes on behind any of its events, and the same is told by every protocol."""
+"""Whatever a run says: its stream goes on behind any of its events, and every protocol tells the same."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -69,7 +68,9 @@ async def read(client: httpx.AsyncClient, method: str, path: str, last: str = ""
 def chat_told(sent: Sent) -> Any:
     """What a client of chat completions knows at the end."""
     content = thought = ""
-    calls, ends, usage = [], [], []
+    calls: list[Any] = []
+    ends: list[str] = []
+    usage: list[Any] = []
     for _, chunk in sent:
         if chunk == "[DONE]":
             ends.append(chunk)

@@ -369,6 +369,12 @@ async def test_a_client_that_knows_tasks_is_given_one_and_finds_its_result() -> 
         assert (await until(it, task, "completed"))["result"] == over["result"]
 
 
+async def test_there_is_one_page_of_tools() -> None:
+    async with served(Agency(Agent("A"), model=speaker())) as it:
+        assert (await plain(it, "tools/list", {"cursor": "2"}))["error"]["code"] == types.INVALID_PARAMS
+        assert len((await plain(it, "tools/list", {"cursor": ""}))["result"]["tools"]) == 1
+
+
 async def test_a_task_that_is_cancelled_says_so() -> None:
     gates = {(0, 1): asyncio.Event()}
     async with served(Agency(Agent("A"), model=speaker(gates=gates)), authenticate=who) as it:
@@ -388,7 +394,10 @@ async def test_a_task_asks_for_what_it_needs_and_goes_on_when_told() -> None:
         assert waits["inputRequests"][key]["method"] == "elicitation/create"
         answered = {key: {"action": "accept", "content": {"confirm": True}}}
         assert "error" in await plain(it, "tasks/update", {"taskId": task, "inputResponses": answered}, "eve")
-        for nothing in ({key: {"action": "cancel"}}, {"other": answered[key]}, {key: 5}, {}):
+        unclear = [
+            {key: {"action": "accept", **more}} for more in ({}, {"content": {"confirm": "true"}}, {"content": 5})
+        ]
+        for nothing in ({key: {"action": "cancel"}}, {"other": answered[key]}, {key: 5}, {}, *unclear):
             await plain(it, "tasks/update", {"taskId": task, "inputResponses": nothing})
             assert (await until(it, task, "input_required"))["inputRequests"] == waits["inputRequests"]
         done = await plain(it, "tasks/update", {"taskId": task, "inputResponses": answered})

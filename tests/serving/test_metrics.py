@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import httpx
 import pytest
 from starlette.requests import HTTPConnection
 
-from callboard import Agency, Agent, Caller, Telemetry
+from callboard import Agency, Agent, Caller, ChildSpec, Endpoint, Pool, Telemetry
+from callboard.actors.observe.metrics import Bound, Family, Histogram, read, written
 from callboard.actors.serving import serve
-from tests.agents.support import function
+from callboard.actors.serving.operations.metrics import FOLDER
+from tests.agents.support import function, until
 from tests.agents.telemetry.tracing import Traces
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -79,3 +84,53 @@ async def test_a_client_that_does_not_want_its_trace_kept_has_none_kept(traces: 
     async with agency(traces.telemetry) as it, client(serve(it)) as http:
         await http.post("/v1/chat/completions", json=body, headers={"traceparent": PARENT[:-1] + "0"})
     assert traces.spans == []
+
+
+async def test_whichever_worker_is_asked_tells_the_figures_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    key = (("A", ""),)
+    other = Family("callboard_runs", "Runs", "counter", ("gen_ai_agent_name", "error"), dict.fromkeys(key, 7.0))
+    (tmp_path / "1.json").write_text(written([other]))
+    (tmp_path / "2.json").write_text("half a fi")
+    old = tmp_path / "3.json"
+    old.write_text(written([other]))
+    os.utime(old, (1, 1))  # a worker that was killed long ago
+    async with agency(Telemetry(spans=False)) as it:
+        app = serve(it)
+        async with app.router.lifespan_context(app), client(app) as http:
+            await it.run("go")
+            left = tmp_path / f"{os.getpid()}.json"
+            await until(left.exists)
+            text = (await http.get("/metrics")).text
+        assert not left.exists()
+    runs = [line for line in text.splitlines() if line.startswith("callboard_runs_total{")]
+    assert runs == [
+        f'callboard_runs_total{{error="",gen_ai_agent_name="A",worker="{os.getpid()}"}} 1.0',
+        'callboard_runs_total{error="",gen_ai_agent_name="A",worker="1"} 7.0',
+    ]
+
+
+def test_figures_are_the_same_when_another_process_has_read_them() -> None:
+    times = Histogram(Bound(), "took_seconds", "Time", "tool")
+    times.add(("add",), 0.5)
+    assert read(written([times.read()])) == (times.read(),)
+    with pytest.raises(ValueError, match="no figures"):
+        read("[1]")
+
+
+async def test_an_agency_says_how_its_providers_its_journal_and_its_process_do(tmp_path: Path) -> None:
+    pool = ChildSpec(Pool, ((Endpoint("one", function(lambda request: "done"), models=("m",)),),), name="pool")
+    it = Agency(Agent("A", model="m"), pool=pool, journal=tmp_path / "runs.db")
+    async with it, client(serve(it, authenticate=who)) as http:
+        await it.run("go")
+        assert (await http.get("/agency/health", headers={"x-scopes": "approvals"})).status_code == 403
+        told = (await http.get("/agency/health", headers={"x-scopes": "metrics"})).json()
+    assert told["available"] is True
+    (endpoint,) = told["pools"]["pool"]["endpoints"]
+    assert (endpoint["name"], endpoint["state"], endpoint["models"][0]["model"]) == ("one", "closed", "m")
+    assert told["journal_lag"] >= 0
+    assert told["resources"]["memory"] > 1_000_000
+    assert told["resources"]["processor"] > 0
+    assert told["resources"]["disk_free"] > 0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -346,6 +349,7 @@ async def test_who_said_nothing_of_themselves_decides_nothing() -> None:
         assert (await client.get("/agency/approvals")).json() == {"approvals": []}
         answer = await client.post(f"/agency/approvals/{agency.approvals[0].approval}/approve")
         assert answer.status_code == 403
+        assert "not said who they are" in answer.json()["detail"]
 
 
 async def test_who_asks_while_it_drains_is_told_to_connect_anew() -> None:
@@ -365,10 +369,11 @@ async def test_who_asks_while_it_drains_is_told_to_connect_anew() -> None:
         assert (await client.get(f"/agency/runs/{run}")).json()["code"] == "stopping"
 
 
-async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run() -> None:
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run(keeps: bool) -> None:
     gates = {(0, 1): asyncio.Event()}
     body = {"model": "A", "messages": [{"role": "user", "content": "x"}]}
-    agency = Agency(Agent("A"), model=speaker(gates=gates), journal=MemoryJournal())
+    agency = Agency(Agent("A"), model=speaker(gates=gates), journal=MemoryJournal() if keeps else None)
     async with served(agency, drain=0.05) as it, it.client() as client:
         run = await begun(client)
         plain = asyncio.create_task(client.post("/v1/chat/completions", json=body))
@@ -388,9 +393,9 @@ async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run() ->
         assert "stopping" in last
         assert "retry: 1000" in last
         assert "id:" not in last
-        assert [line for line in (await followed).text.splitlines() if line.startswith("event: ")][-1] == (
-            "event: problem"
-        )
+        assert ("ask again" in last) is not keeps
+        events = [line for line in (await followed).text.splitlines() if line.startswith("event: ")]
+        assert events[-1] == ("event: problem" if keeps else "event: ended")
 
 
 class Late(MemoryJournal):
@@ -435,3 +440,17 @@ async def test_a_run_waiting_for_a_person_is_not_waited_for() -> None:
         await until(client, await begun(client), "waiting")
         await drain(it.app.state.server)
         assert agency.stopping
+
+
+async def test_a_conversation_whose_record_is_damaged_is_not_asked_for_again(tmp_path: Path) -> None:
+    path = tmp_path / "team.db"
+    begun = {"input": "hi", "conversation": "c"}
+    async with served(Agency(Agent("A"), model=speaker(), journal=path)) as at, at.client() as client:
+        assert (await client.post("/agency/runs", json=begun)).status_code == 202
+    with closing(sqlite3.connect(path)) as database, database:
+        assert database.execute("UPDATE events SET data = '{' WHERE stream = 'A/c' AND version = 1").rowcount == 1
+    async with served(Agency(Agent("A"), model=speaker(), journal=path)) as at, at.client() as client:
+        looked = await client.get("/agency/conversations/A/c")
+        assert (looked.status_code, looked.json()["code"]) == (500, "journal_damaged")
+        assert looked.headers["x-should-retry"] == "false"
+        assert (await client.post("/agency/runs", json={"input": "hi", "conversation": "d"})).status_code == 202

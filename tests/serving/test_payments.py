@@ -657,6 +657,26 @@ async def test_other_agents_and_programs_are_answered_only_if_they_pay() -> None
             assert not await agency.conversations()
 
 
+@pytest.mark.parametrize("path", ["", "/message:send", "/message:stream"])
+async def test_another_agent_pays_for_a_task_by_http(path: str) -> None:
+    says: Any = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "a poem"}]}}
+    body = says if path else {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": says}
+    async with (
+        facilitator() as bank,
+        served(poet(), payments=bank.payments()) as at,
+        at.client() as poor,
+        paying(at.url) as client,
+    ):
+        refused = await poor.post(f"/a2a/Poet{path}", json=body, headers={"a2a-version": "1.0"})
+        assert (refused.status_code, "pay" in refused.json()["error"]["message"]) == (402, True)
+        answer = await client.post(f"/a2a/Poet{path}", json=body, headers={"a2a-version": "1.0"})
+        assert answer.status_code == 200
+        assert "three" in answer.text
+        assert len(bank.taken) == 1
+        if "stream" not in path:
+            assert decoded(answer.headers["payment-response"])["transaction"] == f"0x{bank.taken[0]}"
+
+
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
 async def test_a_program_pays_for_a_call_as_the_protocol_of_its_tools_has_it(version: str) -> None:
     headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": version}

@@ -122,16 +122,16 @@ async def test_who_takes_nothing_for_too_long_has_gone(monkeypatch: pytest.Monke
 async def test_who_is_slow_is_waited_for_and_not_sent_signs_of_life_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
     slow = asyncio.Event()
-    looked = sse.EventStream._looked
+    look = sse.EventStream.look
 
-    def counted(self: Any) -> None:
+    def counted(self: sse.EventStream, now: float) -> None:
         nonlocal looks
         looks += 1
         if looks == 5:
             slow.set()
-        looked(self)
+        look(self, now)
 
-    monkeypatch.setattr(sse.EventStream, "_looked", counted)
+    monkeypatch.setattr(sse.EventStream, "look", counted)
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

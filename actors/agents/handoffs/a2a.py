@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ....providers.checks import TEXT
 from ....providers.messages import Message, shown
+from ....providers.wire.fitting.letters import mended
 from ....providers.wire.limits import retry_after
 from ....providers.wire.secrets import blot, public
 from ....providers.wire.sse import Parser
+from ...observe.spans import trace_headers
 from ..answer import Answer
 from ..errors import AgentUnavailable, RunFailed
 from ..wishes import define
@@ -149,7 +151,7 @@ class A2AAgent(HttpTarget):
         if task.state != "TASK_STATE_COMPLETED":
             how = task.state.removeprefix("TASK_STATE_").lower()
             raise RunFailed(f"{self._there} ended the task as {how}: {blot(task.said, self._key):.{SHOWN}}")
-        return Answer(task.text or task.said, self.name)
+        return Answer(str(mended(task.text or task.said)), self.name)
 
     async def _found(self, client: httpx.AsyncClient, deadline: float) -> tuple[str, str, bool]:
         """Where it is asked, by which binding, and whether it streams.
@@ -187,7 +189,7 @@ class A2AAgent(HttpTarget):
         Raises:
             AgentUnavailable: it is refused.
         """
-        given = {"A2A-Version": "1.0", "Content-Type": "application/json", **headers}
+        given = {"A2A-Version": "1.0", "Content-Type": "application/json", **trace_headers(), **headers}
         if self._key:
             given["Authorization"] = f"Bearer {self._key}"
         for attempt in range(ATTEMPTS):

@@ -13,6 +13,7 @@ from ..errors import UnknownConversation
 from ..runs.coordination.steering import steer
 from ..runs.handle import RunHandle, Status, find_run, start_run
 from ..runs.runtime.closing import ends_with_agency
+from ..runs.runtime.under_way import RunUnderWay, under_way
 from ..runs.validation import Asked, RunOptions, asked_for, check_id, check_type, new_run
 from ..turns.questions import Question
 from ..wishes import define
@@ -137,13 +138,23 @@ class BackgroundRuns(Part):
         """
         self._at_work(None)
         texts = {"conversation": conversation, "user": user, "tenant": tenant}
-        for name, given in texts.items():
-            check_type(given, str | None, name, "a text, or None")
+        for field, given in texts.items():
+            check_type(given, str | None, field, "a text, or None")
         check_type(agent, Agent | str | None, "agent", "an Agent, its name, or None")
         check_type(after, str, "after", "the `next` of the page before")
         define("runs", limit=(limit, COUNT), status=(status, _STATUS))
         name = agent.name if isinstance(agent, Agent) else agent
         return await list_runs(self._runtime.journal, agent=name, status=status, after=after, limit=limit, **texts)
+
+    def under_way(self) -> tuple[RunUnderWay, ...]:
+        """What the runs that have not ended do now: those of this process, with those that agents make for them, in the
+        order in which they were asked for. It costs nothing but the call. On the loop's thread only.
+
+        Raises:
+            AgencyClosed: the agency is not running.
+        """
+        self._at_work(None)
+        return under_way(self._runtime.register, self._runtime.time())
 
     @ends_with_agency
     async def steer(

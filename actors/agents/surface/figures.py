@@ -1,25 +1,13 @@
-"""What an agency tells of itself in figures."""
+"""What an agency tells of itself."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Final
 
-from ...core.base.errors import CoreError
-from ...observe.errors import TelemetryError
 from ...observe.metrics import Family
-from ..runs.runtime.runtime import AgencyRuntime
-from ..telemetry.figures import Figures
+from ..runs.runtime.figures import read_figures
+from ..runs.runtime.health import AgencyHealth, health_of
 from .part import Part
-
-if TYPE_CHECKING:
-    from ...core.refs.ref import ActorRef
-
-PATIENCE: Final = 2.0
-"""Seconds in which a pool must say how it does; one that does not is left out."""
 
 
 class Observed(Part):
@@ -42,54 +30,8 @@ class Observed(Part):
         Raises:
             TelemetryError: it was given no `Telemetry` with metrics, or is not running.
         """
-        figures = self._runtime.figures
-        if figures is None:
-            raise TelemetryError("no figures are kept: give the Agency telemetry=Telemetry(), and start it")
-        pools = await asyncio.gather(*(_pool(figures, ref) for ref in self._runtime.pools))
-        return (
-            *figures.runs.read(),
-            *_runs(figures, self._runtime),
-            *_merged(pools),
-            *figures.actors(),
-            *figures.journal(getattr(self._runtime.journal, "lag", 0.0)),
-        )
+        return await read_figures(self._runtime)
 
-
-async def _pool(figures: Figures, ref: ActorRef[Any]) -> list[Family]:
-    from ....providers.pool import GetHealth, GetStats
-    from ....providers.pool.figures import families  # not at the top: it takes long to import
-
-    try:
-        async with asyncio.timeout(PATIENCE):
-            stats, health = await ref.ask(GetStats()), await ref.ask(GetHealth())
-    except (CoreError, TimeoutError):
-        return []
-    return list(families(figures.gauges, ref.path.rpartition("/")[2], stats, health))
-
-
-def _merged(pools: list[list[Family]]) -> Iterator[Family]:
-    """The figures of several pools, those of one name together."""
-    by_name: dict[str, Family] = {}
-    for family in (family for families in pools for family in families):
-        before = by_name.get(family.name)
-        samples = family.samples if before is None else {**before.samples, **family.samples}
-        by_name[family.name] = Family(family.name, family.help, family.kind, family.labels, samples)
-    yield from by_name.values()
-
-
-def _runs(figures: Figures, runtime: AgencyRuntime) -> Iterator[Family]:
-    now = time.time()
-    under_way: dict[str, list[float]] = {}
-    for entry in runtime.register.open():
-        asked = entry.run.asked_at
-        under_way.setdefault(entry.run.agent, []).append(now - asked if asked else 0.0)
-    label = ("gen_ai_agent_name",)
-    counts = [((agent,), float(len(ages))) for agent, ages in under_way.items()]
-    yield figures.gauges.family("callboard_runs_under_way", "Runs without an answer yet", "gauge", label, counts)
-    oldest = [((agent,), max(0.0, *ages)) for agent, ages in under_way.items()]
-    age = "Seconds since the oldest of them was asked for"
-    yield figures.gauges.family("callboard_run_age_seconds", age, "gauge", label, oldest, most=True)
-    waiting = float(len(runtime.approvals.waiting))
-    yield figures.gauges.family(
-        "callboard_approvals_waiting", "Calls that wait for a person", "gauge", (), [((), waiting)]
-    )
+    async def health(self) -> AgencyHealth:
+        """How the providers and models of its pools do, its journal, and what the process uses of its machine."""
+        return await health_of(self._runtime)

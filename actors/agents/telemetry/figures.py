@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,27 +11,28 @@ from typing import Any, Final
 
 from ...core.processing.metering import Meter
 from ...observe import conventions as names
-from ...observe.metrics import Bound, Counter, Family, Gauges, Histogram, Kind
+from ...observe.metrics import SECONDS, Bound, Counter, Family, Gauges, Histogram, Kind
 from ..events import (
     CompletionFinished,
-    CompletionStarted,
     GuardrailFound,
     HandoffFinished,
     Retried,
     RunEvent,
     RunFinished,
-    TextDelta,
     ToolFinished,
     ToolSpent,
 )
 
 _AGENT: Final = "gen_ai_agent_name"
 _MODEL: Final = ("gen_ai_response_model", "gen_ai_provider_name")
+KNOWN: Final = 1_000
+"""Models whose figures are found at once: every completion adds to four of them."""
+
 _TOOL: Final = "gen_ai_tool_name"
 
 
 class RunFigures:
-    """Counts what an agency's runs do: a subscriber to their events.
+    """Counts what an agency's runs do: by what it is told of their events.
 
     Args:
         bound: of the series.
@@ -53,7 +55,7 @@ class RunFigures:
         self._again = Counter(bound, "callboard_retries", "Completions that were asked for once more", _AGENT)
         self._handoffs = Counter(bound, "callboard_handoffs", "Handoffs that have ended", "target", "failed")
         self._found = Counter(bound, "callboard_guardrail_findings", "What guardrails found", "guardrail", "action")
-        self._asked: dict[str, float] = {}
+        self._models: dict[tuple[str, str], tuple[list[int], list[float], list[float], list[float]]] = {}
 
     def read(self) -> list[Family]:
         """What was counted by now."""
@@ -63,26 +65,33 @@ class RunFigures:
         )
         return [each.read() for each in counted]
 
-    def take(self, event: RunEvent) -> None:
-        """Take an event."""
-        count = _COUNT.get(type(event))
-        if count is not None:
-            count(self, event)
+    @property
+    def handlers(self) -> Mapping[type[RunEvent], Callable[[Any], None]]:
+        """Who is told of which events."""
+        return {
+            CompletionFinished: self._completion,
+            ToolFinished: self._tool,
+            ToolSpent: self._spent,
+            Retried: self._retried,
+            HandoffFinished: self._handoff,
+            GuardrailFound: self._guardrail,
+            RunFinished: self._run,
+        }
 
-    def _started(self, event: CompletionStarted) -> None:
-        self._asked[event.run] = event.at
-
-    def _text(self, event: TextDelta) -> None:
-        since = self._asked.pop(event.run, None)
-        if since is not None:
-            self._first.add((event.agent,), event.at - since)
-
-    def _finished_completion(self, event: CompletionFinished) -> None:
-        self._asked.pop(event.run, None)
+    def _completion(self, event: CompletionFinished) -> None:
         key = event.model, event.provider
-        self._chats.add(key, event.seconds)
-        self._input.add(key, event.usage.input_tokens)
-        self._output.add(key, event.usage.output_tokens)
+        cells = self._models.get(key)
+        if cells is None:
+            cells = (*self._chats.cell(key), self._input.cell(key), self._output.cell(key))
+            if len(self._models) < KNOWN:
+                self._models[key] = cells
+        counts, sum, given, written = cells
+        counts[bisect_left(SECONDS, event.seconds)] += 1
+        sum[0] += event.seconds
+        given[0] += event.usage.input_tokens
+        written[0] += event.usage.output_tokens
+        if event.first is not None:
+            self._first.add((event.agent,), event.first)
         if event.cost:
             self._cost.add((event.agent,), event.cost)
 
@@ -105,7 +114,6 @@ class RunFigures:
         self._found.add((event.guardrail, event.action), event.count)
 
     def _run(self, event: RunFinished) -> None:
-        self._asked.pop(event.run, None)
         self._runs.add((event.agent, "" if event.error is None else type(event.error).__name__))
         if event.answer is not None:
             self._took.add((event.agent,), event.answer.seconds)
@@ -164,16 +172,3 @@ class Figures:
     def close(self) -> None:
         """Measure no more."""
         self.meter.close()
-
-
-_COUNT: Final[Mapping[type, Callable[[RunFigures, Any], None]]] = {
-    CompletionStarted: RunFigures._started,
-    CompletionFinished: RunFigures._finished_completion,
-    TextDelta: RunFigures._text,
-    ToolFinished: RunFigures._tool,
-    ToolSpent: RunFigures._spent,
-    Retried: RunFigures._retried,
-    HandoffFinished: RunFigures._handoff,
-    GuardrailFound: RunFigures._guardrail,
-    RunFinished: RunFigures._run,
-}

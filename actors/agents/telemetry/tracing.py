@@ -7,14 +7,17 @@ whole. What was under way when an incarnation ended is not told of: it is done, 
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from ....providers.messages import Completion, Message, Request
 from ...core.base.send_context import SendContext
+from ...journal.store import Record
 from ...observe import conventions as names
 from ...observe.spans import PLACE, Place, SpanWriter, nanoseconds, span_id_of, trace_id_of, traceparent
 from ...observe.telemetry import Telemetry
@@ -27,21 +30,22 @@ from ..events import (
     GuardrailFound,
     HandoffFinished,
     HandoffStarted,
-    ReasoningDelta,
     Resumed,
     Retried,
     RunEvent,
     RunFinished,
-    TextDelta,
     ToolFinished,
     ToolStarted,
 )
 from ..turns.inner import outer_of
 from ..turns.records import RunRequest
-from .content import answered, asked, by_patterns, messages
+from .content import Redact, answered, asked, by_patterns, messages
+from .past import error_of, past
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+logger = logging.getLogger("callboard")
 
 CANCELLED: Final = "cancelled"
 """The error of what was under way when its run ended."""
@@ -59,16 +63,19 @@ class Tracing:
         self.writer = writer
         self.redact = telemetry.redact or by_patterns
         self.content = telemetry.content
+        self.resumed: Callable[[RunSpans], object] = _nobody
+        """Told of a run that another process has begun: what that did is to be told with `RunSpans.tell_past`."""
         self._runs: dict[str, RunSpans] = {}
 
-    def begin(self, run: RunRequest, baggage: Mapping[str, Any]) -> RunSpans:
+    def begin(self, run: RunRequest, baggage: Mapping[str, Any], *, again: bool) -> RunSpans:
         """Begin a run's span, or begin it again where somebody has begun it before.
 
         Args:
             run: the request.
             baggage: what all that is sent for it carries.
+            again: whether this process has begun it before.
         """
-        spans = self._runs[run.id] = RunSpans(self, run, baggage)
+        spans = self._runs[run.id] = RunSpans(self, run, baggage, again)
         return spans
 
     def drop(self, run: str, spans: RunSpans | None = None) -> None:
@@ -81,16 +88,17 @@ class Tracing:
         if spans is None or self._runs.get(run) is spans:
             self._runs.pop(run, None)
 
-    def take(self, event: RunEvent) -> None:
-        """Take an event: a subscriber."""
+    @property
+    def handlers(self) -> Mapping[type[RunEvent], Callable[[Any], None]]:
+        """Who is told of which events."""
+        return dict.fromkeys(_TELL, self._take)
+
+    def _take(self, event: RunEvent) -> None:
         spans = self._runs.get(event.run)
-        if spans is None:
-            return
-        tell = _TELL.get(type(event))
-        if tell is not None:
-            tell(spans, event)
-        if type(event) is RunFinished:
-            del self._runs[event.run]
+        if spans is not None:
+            if type(event) is RunFinished:
+                del self._runs[event.run]
+            _TELL[type(event)](spans, event)
 
     @contextmanager
     def part_of(self, header: str) -> Iterator[None]:
@@ -123,6 +131,7 @@ class RunSpans:
         tracing: the agency's.
         run: the request.
         baggage: what all that is sent for it carries.
+        again: whether this process has begun it before.
 
     Attributes:
         place: of the run itself.
@@ -130,12 +139,13 @@ class RunSpans:
     """
 
     __slots__ = (
+        "_again",
         "_chat",
         "_found",
         "_handoffs",
+        "_live",
         "_open",
         "_places",
-        "_since",
         "_step",
         "_tracing",
         "place",
@@ -143,8 +153,10 @@ class RunSpans:
         "sent",
     )
 
-    def __init__(self, tracing: Tracing, run: RunRequest, baggage: Mapping[str, Any]) -> None:
+    def __init__(self, tracing: Tracing, run: RunRequest, baggage: Mapping[str, Any], again: bool) -> None:
         self._tracing = tracing
+        self._again = again
+        self._live: set[int] | None = None
         self.run = run
         writer = tracing.writer
         parent = writer.remote(run.trace) if run.trace else None
@@ -166,7 +178,6 @@ class RunSpans:
         self.sent = SendContext(None, {**baggage, PLACE: self.place})
         self._step = 0
         self._found = 0
-        self._since = 0
         self._chat: Span | None = None
         self._open: dict[tuple[str, str], Span] = {}
         self._handoffs: dict[tuple[str, str], list[Span]] = {}
@@ -178,13 +189,9 @@ class RunSpans:
 
     # -- where something is done ---------------------------------------------------------------------------------------
 
-    def within(self, call_id: str = "") -> SendContext:
-        """What is sent along with what is a part of a call, or of the completion under way.
-
-        Args:
-            call_id: the call's; empty for the completion.
-        """
-        return SendContext(None, {**self.sent.baggage, PLACE: self.at(call_id)})
+    def within(self, place: Place) -> SendContext:
+        """What is sent along with what is done at a place."""
+        return SendContext(None, {**self.sent.baggage, PLACE: place})
 
     def at(self, call_id: str = "") -> Place:
         """Where a call is carried out, or the completion under way is made."""
@@ -211,8 +218,8 @@ class RunSpans:
 
     def asked(self, request: Request) -> None:
         """What the model is asked; told where it is wanted."""
-        if self._chat is not None and self._tracing.content and self._chat.is_recording():
-            self._chat.set_attributes(asked(request, self._tracing.redact))
+        if self._tracing.content and self._chat is not None and self._chat.is_recording():
+            self._chat.set_attributes(self._said(partial(asked, request)))
 
     def answered(self, completion: Completion) -> None:
         """What the model has answered."""
@@ -221,10 +228,19 @@ class RunSpans:
             if completion.request_id:
                 self._chat.set_attribute(names.RESPONSE_ID, completion.request_id)
             if self._tracing.content:
-                self._chat.set_attributes(answered(completion, self._tracing.redact))
+                self._chat.set_attributes(self._said(partial(answered, completion)))
 
-    def _said(self, name: str, text: str) -> dict[str, Any]:
-        return {name: self._tracing.redact(text)} if self._tracing.content and text else {}
+    def _said(self, tell: Callable[[Redact], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return tell(self._tracing.redact)
+        except Exception:  # of a function of the user's; what it could not look at is not told
+            logger.exception("what is said could not be told without what nobody may read")
+            return {}
+
+    def _text(self, name: str, text: str) -> dict[str, Any]:
+        if not (self._tracing.content and text):
+            return {}
+        return self._said(lambda redact: {name: redact(text)})
 
     # -- spans ---------------------------------------------------------------------------------------------------------
 
@@ -242,6 +258,8 @@ class RunSpans:
         name = f"{operation} {of}" if of else operation
         attributes = {names.OPERATION: operation, names.AGENT_NAME: self.run.agent, names.RUN: self.run.id, **told}
         own = span_id_of(self.run.id, operation, number)
+        if self._live is not None:
+            self._live.add(own)
         return self.place.writer.begin(name, over.trace_id, own, over, attributes, client=client)
 
     def _end(self, span: Span | None, told: Mapping[str, Any], error: str = "") -> None:
@@ -252,7 +270,7 @@ class RunSpans:
         if self._chat is not None and event.step == self._step:
             return  # the same one goes on: it is shown less, or asked again
         self._end(self._chat, {}, CANCELLED)
-        self._step, self._found, self._since = event.step, 0, time.time_ns()
+        self._step, self._found = event.step, 0
         told: dict[str, Any] = {names.STEP: event.step}
         if event.model:
             told[names.REQUEST_MODEL] = event.model
@@ -261,11 +279,6 @@ class RunSpans:
         if not self.run.once:
             told[names.CONVERSATION_ID] = self.run.conversation
         self._chat = self._begin(names.CHAT, event.model, str(event.step), told, client=True)
-
-    def _delta(self, event: TextDelta | ReasoningDelta) -> None:
-        if self._since and self._chat is not None and self.run.stream:
-            self._chat.set_attribute(names.TIME_TO_FIRST_CHUNK, (time.time_ns() - self._since) / 1e9)
-            self._since = 0
 
     def _completion_finished(self, event: CompletionFinished) -> None:
         usage, span = event.usage, self._chat
@@ -281,6 +294,7 @@ class RunSpans:
             names.CACHE_WRITE_TOKENS: usage.cache_write_tokens or None,
             names.REASONING_TOKENS: usage.reasoning_tokens or None,
             names.COST: event.cost,
+            names.TIME_TO_FIRST_CHUNK: event.first,
         }
         self._end(span, told)
         self._chat = None
@@ -299,7 +313,7 @@ class RunSpans:
             names.TOOL_NAME: event.tool,
             names.TOOL_TYPE: "function",
             names.TOOL_CALL_ID: event.call_id,
-            **self._said(names.TOOL_ARGUMENTS, event.arguments),
+            **self._text(names.TOOL_ARGUMENTS, event.arguments),
         }
         key = f"{self._step}|{event.call_id}"
         self._open[names.EXECUTE_TOOL, event.call_id] = self._begin(names.EXECUTE_TOOL, event.tool, key, told, outer)
@@ -307,7 +321,7 @@ class RunSpans:
     def _tool_finished(self, event: ToolFinished) -> None:
         span = self._open.pop((names.EXECUTE_TOOL, event.call_id), None)
         self._places.pop(event.call_id, None)
-        self._end(span, self._said(names.TOOL_RESULT, event.content), "tool_error" if event.is_error else "")
+        self._end(span, self._text(names.TOOL_RESULT, event.content), "tool_error" if event.is_error else "")
 
     def _handoff_started(self, event: HandoffStarted) -> None:
         told = {names.HANDOFF_TARGET: event.target, names.HANDOFF_KIND: event.kind}
@@ -318,7 +332,7 @@ class RunSpans:
     def _handoff_finished(self, event: HandoffFinished) -> None:
         made = self._handoffs.get((event.call_id, event.target))
         if made:
-            self._end(made.pop(0), {}, event.failed.partition(":")[0])
+            self._end(made.pop(0), {}, error_of(event.failed))
 
     def _guardrail_found(self, event: GuardrailFound) -> None:
         self._found += 1
@@ -346,6 +360,34 @@ class RunSpans:
     def _resumed(self, event: Resumed) -> None:
         self._step = event.steps
         self.place.span.set_attribute(names.RESUMED, True)
+        if not self._again:
+            self._live = set()
+            self._tracing.resumed(self)
+
+    def tell_past(self, records: Iterable[Record], model: str) -> None:
+        """Tell what another process did of the run: it may have been killed before it has told of that. What it has
+        told is told under the same ids.
+
+        Args:
+            records: of the run's conversation, from the first on.
+            model: the one that is asked; empty where that is the provider's affair.
+        """
+        live, self._live = self._live or set(), None
+        over, writer = self.place.span.get_span_context(), self.place.writer
+        for one in past(self.run, records, model):
+            own = span_id_of(self.run.id, one.operation, one.number)
+            if own in live:
+                continue
+            name = f"{one.operation} {one.of}" if one.of else one.operation
+            told = {names.OPERATION: one.operation, names.AGENT_NAME: self.run.agent, names.RUN: self.run.id}
+            client, began = one.operation == names.CHAT, nanoseconds(one.began)
+            span = writer.begin(name, over.trace_id, own, over, told, at=began, client=client)
+            more = one.told
+            if one.completion is not None:
+                more = {**more, names.FINISH_REASONS: (one.completion.finish_reason,)}
+                if self._tracing.content:
+                    more |= self._said(partial(answered, one.completion))
+            writer.end(span, more, error=one.error, at=nanoseconds(one.ended))
 
     def _finished(self, event: RunFinished) -> None:
         error = "" if event.error is None else type(event.error).__name__
@@ -360,17 +402,19 @@ class RunSpans:
                 names.COST: answer.cost,
             }
             if self._tracing.content:
-                redact = self._tracing.redact
-                told[names.INPUT_MESSAGES] = messages(self.run.messages, redact)
-                told[names.OUTPUT_MESSAGES] = messages((Message("assistant", answer.text),), redact)
+                given, said = self.run.messages, (Message("assistant", answer.text),)
+                told |= self._said(lambda redact: {names.INPUT_MESSAGES: messages(given, redact)})
+                told |= self._said(lambda redact: {names.OUTPUT_MESSAGES: messages(said, redact)})
         self._end(self.place.span, told, error)
+
+
+def _nobody(spans: RunSpans) -> None:
+    """Nobody knows what was done before."""
 
 
 _TELL: Final[Mapping[type, Callable[[RunSpans, Any], None]]] = {
     CompletionStarted: RunSpans._completion_started,
     CompletionFinished: RunSpans._completion_finished,
-    TextDelta: RunSpans._delta,
-    ReasoningDelta: RunSpans._delta,
     Retried: RunSpans._retried,
     ContextReduced: RunSpans._reduced,
     ToolStarted: RunSpans._tool_started,

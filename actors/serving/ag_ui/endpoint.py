@@ -55,8 +55,11 @@ async def run_agent(server: Server, request: Request, agent: str) -> Response:
     if place is not None:
         handle = await _found(server, asked, agent, caller, place.run)
     elif resume is not None:
-        handle = await _found(server, asked, agent, caller, resume.run)
-        await answer(server.agency, resume, caller)
+        try:
+            handle = await _found(server, asked, agent, caller, resume.run)
+        except UnknownRun:
+            raise refuse(404, "unknown_interrupt", "resume: there is no interrupt of this id", "resume") from None
+        await answer(server.agency, handle, resume, caller)
     else:
         handle = await _begun(server, request, caller, asked, agent)
     made = await _mapper(handle, asked, resume)
@@ -115,7 +118,10 @@ async def _events(
         yield Event(made.started(), f"{handle.id}:{where}")
     source = events_of(server, handle, place, when_left, made.take, made.failed, enough=lambda: made.over)
     async with aclosing(source):
-        while (found := await _next(server, handle, made, source)) is not None:
+        while True:
+            found = await (_next(server, handle, made, source) if made.works else anext(source, None))
+            if found is None:
+                return
             if isinstance(found, list):
                 for payload in made.interrupted([_of_another(handle.id, where, one) for one in found]):
                     yield Event(payload, f"{handle.id}:{where}")
@@ -128,10 +134,8 @@ async def _events(
 async def _next(
     server: Server, handle: RunHandle, made: Events, source: AsyncGenerator[Event]
 ) -> Event | list[ApprovalRequested] | None:
-    """The next event of a run, None at its end; or what agents ask a person to which it has handed work: that is in no
-    record of the run."""
-    if not made.works:
-        return await anext(source, None)
+    """The next event of a run that works on calls, None at its end; or what agents ask a person to which it has handed
+    work: that is in no record of the run."""
     coming = asyncio.ensure_future(anext(source, None))
     unsubscribe = _nothing
     asked = asyncio.Event()

@@ -25,6 +25,16 @@ def _of(words: str, fits: Callable[[Any], bool]) -> Kind:
     return check
 
 
+def _type(words: str, wanted: type) -> Kind:
+    """A type of JSON's. Every request has some: with `_of` one takes twice as long."""
+
+    def check(value: Any, where: str) -> None:
+        if not isinstance(value, wanted):
+            raise wrong(where, f"expected {words}")
+
+    return check
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -39,16 +49,16 @@ def _is_metadata(value: Any) -> bool:
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-FLAG = _of("true or false", lambda value: isinstance(value, bool))
-TEXT = _of("a text", lambda value: isinstance(value, str))
+FLAG = _type("true or false", bool)
+TEXT = _type("a text", str)
 NAME = _of(
     "1 to 64 letters, digits, _ and -", lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None
 )
 NUMBER = _of("a number", _is_number)
 WHOLE = _of("a whole number", _is_whole)
 COUNT = _of("a whole number that is not negative", lambda value: _is_whole(value) and value >= 0)
-OBJECT = _of("an object", lambda value: isinstance(value, Mapping))
-LIST = _of("a list", lambda value: isinstance(value, list))
+OBJECT = _type("an object", dict)
+LIST = _type("a list", list)
 CHOICE = _of("auto, none, required or an object", lambda value: value in ("auto", "none", "required"))
 """Which tools are to be called, in a word."""
 
@@ -112,6 +122,6 @@ def either(text: Kind, other: Kind) -> Kind:
     """A text of a kind, or an object or a list of another; the first says what was expected of what is neither."""
 
     def check(value: Any, where: str) -> None:
-        (other if isinstance(value, Mapping | list) else text)(value, where)
+        (other if isinstance(value, dict | list) else text)(value, where)
 
     return check

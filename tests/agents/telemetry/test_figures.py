@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Priority, Quota, RateLimited, Telemetry, TelemetryError
-from callboard.actors.observe.metrics import Family, exposition
+from callboard.actors.observe.metrics import Family, prometheus_text
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
 from callboard.tools import tool
@@ -44,7 +44,7 @@ async def test_what_runs_do_is_counted() -> None:
     assert read["gen_ai_execute_tool_duration_seconds"].total(gen_ai_tool_name="add") == 2
     assert read["callboard_tool_errors"].samples == {("nobody",): 2.0}
     assert read["callboard_runs_under_way"].total() == 0
-    assert b"callboard_runs_total" in exposition(read.values())[0]
+    assert b"callboard_runs_total" in prometheus_text(read.values())[0]
 
 
 async def test_runs_under_way_and_those_that_wait_for_a_person_are_there_when_somebody_looks() -> None:
@@ -148,7 +148,7 @@ async def test_ten_thousand_names_make_no_more_series_than_are_allowed() -> None
     async with Agency(Agent("Solo", "x"), model=function(model), telemetry=FIGURES) as agency:
         for number in range(300):
             await agency.run(str(number), user=f"user{number}")
-        text, _ = exposition(await agency.metrics())
+        text, _ = prometheus_text(await agency.metrics())
     lines = [line for line in text.decode().splitlines() if not line.startswith(("#", "process_"))]
     assert len(lines) <= 500 + 2 * 17 + 20
     assert not any("user1" in line for line in lines)

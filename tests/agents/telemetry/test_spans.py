@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -22,9 +23,11 @@ from callboard import (
     Pool,
     Priority,
     RateLimited,
+    RemoteAgent,
     RunEvent,
     Telemetry,
     TelemetryError,
+    span_here,
     tool,
 )
 from callboard.actors import Actor, ActorRef
@@ -218,6 +221,9 @@ async def test_a_handoff_from_an_actor_that_a_tool_asks_is_part_of_the_tools_cal
     class Clerk(Actor):
         async def on_receive(self, message: Any) -> str:
             ref: ActorRef[Any] = agency.agent_ref("Helper")
+            with span_here(), traces.provider.get_tracer("mine").start_as_current_span("look up"):
+                pass
+            assert not trace.get_current_span().get_span_context().is_valid
             return str((await ref.ask(Handoff("Clerk", "Helper", "help"))).text)
 
     @tool(risk="safe")
@@ -236,6 +242,7 @@ async def test_a_handoff_from_an_actor_that_a_tool_asks_is_part_of_the_tools_cal
     async with agency:
         assert (await agency.run("go")).text == "helped"
     assert "invoke_agent Solo > execute_tool ask_clerk > invoke_agent Helper > chat" in traces.tree()
+    assert "invoke_agent Solo > execute_tool ask_clerk > look up" in traces.tree()
     traces.check()
 
 
@@ -369,3 +376,73 @@ async def test_the_ids_of_spans_follow_from_the_run() -> None:
             await agency.run("go", run_id="r1")
         ids.append({(span.name, id_of(span)) for span in traces.spans})
     assert ids[0] == ids[1]
+
+
+async def test_another_service_that_is_handed_work_is_told_whose_part_it_is() -> None:
+    traces = Traces()
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        said = {"role": "assistant", "content": "far away"}
+        return httpx.Response(200, json={"choices": [{"message": said, "finish_reason": "stop"}]})
+
+    def model(request: Request) -> Any:
+        return results(request)[-1] if results(request) else call("SendMessage", "c1", target_agent="Far", message="go")
+
+    far = RemoteAgent("Far", "https://far.example/v1/chat/completions", transport=httpx.MockTransport(answer))
+    near = Agent("Near", "x", handoffs=[far])
+    async with Agency(near, model=function(model), telemetry=traces.telemetry) as agency:
+        assert (await agency.run("go")).text == "far away"
+    sent = asked[0].headers["traceparent"].split("-")
+    far_chat = next(span for span in traces.spans if span.name == "chat" and told(span)["gen_ai.agent.name"] == "Far")
+    assert far_chat.context is not None
+    assert sent == ["00", f"{far_chat.context.trace_id:032x}", f"{id_of(far_chat):016x}", "03"]
+    traces.check()
+
+
+class Broken(SpanProcessor):
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        raise OSError("no disk")
+
+    def on_end(self, span: Any) -> None:
+        raise OSError("no disk")
+
+
+async def test_a_processor_that_raises_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    traces = Traces()
+    traces.provider.add_span_processor(Broken())
+    async with shop(traces) as agency:
+        assert (await agency.run("go")).text == "all: helped"
+    assert "could not be begun" in caplog.text
+
+
+async def test_what_a_function_cannot_look_at_is_not_told_and_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    def redact(text: str) -> str:
+        raise ValueError("cannot")
+
+    traces = Traces(content=True, redact=redact)
+    async with shop(traces) as agency:
+        assert (await agency.run("swordfish")).text == "all: helped"
+    assert "swordfish" not in "".join(span.to_json() for span in traces.spans)
+    assert "could not be told" in caplog.text
+    assert len(traces.spans) == 11
+    traces.check()
+
+
+async def test_a_handoff_that_is_refused_says_so_without_its_words() -> None:
+    traces = Traces()
+
+    def model(request: Request) -> Any:
+        return "done" if results(request) else call("SendMessage", "c1", target_agent="Nobody", message="swordfish")
+
+    helper = Agent("Helper", "You help")
+    async with Agency(Agent("A", "x", handoffs=[helper]), model=function(model), telemetry=traces.telemetry) as agency:
+        await agency.run("go")
+    assert "swordfish" not in "".join(span.to_json() for span in traces.spans)
+    traces.check()
+
+
+def test_where_nobody_traces_there_is_no_span_here() -> None:
+    with span_here():
+        assert not trace.get_current_span().get_span_context().is_valid

@@ -103,3 +103,34 @@ async def restarted(sim: Simulation) -> None:
 
 def test_a_process_that_is_killed_leaves_a_whole_trace() -> None:
     simulate(restarted, seeds=SEEDS, faults=[Restart("service")], max_steps=100_000)
+
+
+async def restarted_with_nothing_sent(sim: Simulation) -> None:
+    starts: list[Traces] = []
+
+    async def main(system: System) -> None:
+        starts.append(Traces())  # what the exporter of a killed process had is lost with it
+        async with team(starts[-1], system, str(sim.folder / "runs.db")) as agency:
+            await agency.run("go", conversation="c", run_id="r")
+
+    await sim.process("service", main)
+    traces = starts[-1]
+    if "invoke_agent A" not in traces.names:
+        assert len(starts) > 1, "nobody has told of the run"  # it had ended, and told of, before the last start
+        return
+    own = [span for span in traces.spans if told(span)["gen_ai.agent.name"] == "A"]
+    assert sorted(span.name for span in own) == ["chat", "chat", "handoff B", "invoke_agent A"]
+    traces.check()
+    first = traces.named("invoke_agent A")
+    for span in own:
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert first.start_time is not None
+        assert first.start_time <= span.start_time <= span.end_time
+
+
+def test_what_a_killed_process_had_not_sent_is_told_by_who_goes_on_with_its_run() -> None:
+    simulate(restarted_with_nothing_sent, seeds=SEEDS, faults=[Restart("service")], max_steps=100_000)
+    for nth in range(1, 12):
+        faults = [Restart("service", nth, optional=True)]
+        simulate(restarted_with_nothing_sent, seeds=1, faults=faults, max_steps=100_000)

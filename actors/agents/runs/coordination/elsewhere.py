@@ -318,8 +318,8 @@ def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequeste
         return None
     call = calls[0]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, 0.0)
-    said = (asked.approval, run.caller, asked.expires_at, asked.approvers, asked.owner, asked.why, asked.schema)
-    return ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
+    said = (asked.approval, run.caller, asked.expires_at, asked.approvers, asked.owner, asked.why)
+    return ApprovalRequested(*at, call.id, call.name, call.arguments, *said, schema=asked.schema)
 
 
 def _decided(event: Any, call_id: str) -> tuple[bool, str] | None:

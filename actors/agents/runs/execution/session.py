@@ -80,6 +80,7 @@ class Session:
         "dropping",
         "entry",
         "finalizing",
+        "first",
         "forward",
         "helped",
         "hook_state",
@@ -183,7 +184,7 @@ class Session:
             baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:
             baggage.update(runtime.baggage(run, prepared))
-        self.spans = None if runtime.tracing is None else runtime.tracing.begin(run, baggage)
+        self.spans = None if runtime.tracing is None else runtime.tracing.begin(run, baggage, again=self.again)
         """What is told of the run as spans; None where nobody wants any."""
         self.send_context = SendContext(None, baggage) if self.spans is None else self.spans.sent
         self.over = False
@@ -205,6 +206,8 @@ class Session:
         """Whether it was asked for what tools were given by earlier incarnations, and in earlier runs."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
+        self.first: float | None = None
+        """Seconds until the first text of the step under way came, in a streamed run."""
         self.spoken: Spoken | None = None
         """What the model has said in the step under way, as far as it may be shown; in a streamed run."""
         self.jobs: dict[str, Any] = {}
@@ -284,7 +287,7 @@ class Session:
     def emit(self, event: type[RunEvent], /, **fields: Any) -> None:
         """Tell those who listen."""
         bus = self.runtime.bus
-        if bus.active:
+        if bus.everything or event in bus.kinds:
             run = self.run
             bus.emit(event(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), **fields))
 

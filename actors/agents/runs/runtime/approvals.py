@@ -207,7 +207,9 @@ def check_may_decide(by: Caller | None, caller: Caller, asked: ApprovalAsked | A
     if by is None or may_decide(by, caller, asked.approvers, asked.owner):
         return
     needed = f"; it takes the scope {' or '.join(sorted(asked.approvers))}" if asked.approvers else ""
-    raise NotAllowed(f"{_named(by) or 'nobody'} may not decide what {_named(caller) or 'another'} asked for{needed}")
+    if not by.user:
+        raise NotAllowed(f"whoever has not said who they are may decide nothing{needed}")
+    raise NotAllowed(f"{_named(by)} may not decide what {_named(caller) or 'another'} asked for{needed}")
 
 
 def _named(caller: Caller) -> str:

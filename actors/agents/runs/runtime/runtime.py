@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .....tools import Tool
@@ -114,6 +115,8 @@ class AgencyRuntime:
         self.bus = Bus()
         self.tracing: Tracing | None = None
         """What writes the spans of runs; None where nobody wants any."""
+        self.journal_file: Path | None = None
+        """Where the journal is kept, if that is a file."""
         self.figures: Figures | None = None
         """What is counted; None where nobody wants it."""
         self.clock = Clock()

@@ -11,7 +11,6 @@ from ......providers.messages import Labels, Part, ToolCall, shown
 from ......tools import Tool, ToolResult
 from .....core.base.events import Outcome
 from .....core.base.send_context import active as active_context
-from .....observe.spans import attach, detach
 from ....caller import as_owner
 from ....errors import GuardrailTripped, RunFailed, named, said
 from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
@@ -74,8 +73,9 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
 
 def _start(session: Session, call: ToolCall, tool: Tool) -> None:
     spans = session.spans
-    current = None if spans is None else attach(spans.at(call.id))
-    token = active_context.set(session.send_context if spans is None else spans.within(call.id))
+    at = None if spans is None else spans.at(call.id)
+    current = None if at is None else at.attach()
+    token = active_context.set(session.send_context if spans is None or at is None else spans.within(at))
     wanted = tool.context
     context = None
     hooks = session.prepared.hooks
@@ -92,8 +92,8 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
         tell_simulation(session, call, tool)
         session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended, context)
     active_context.reset(token)
-    if current is not None:
-        detach(current)
+    if at is not None and current is not None:
+        at.detach(current)
 
 
 def tool_done(message: ToolDone, happened: Happened) -> None:
@@ -156,8 +156,8 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
         return
     known = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why, known.schema)
-    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
+    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why)
+    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said, schema=known.schema)
     if known.expires_at is not None:
         left = max(0.0, known.expires_at - time.time())
         session.jobs[call.id] = runtime.clock.call_at(
