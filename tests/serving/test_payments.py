@@ -30,7 +30,7 @@ from callboard import (
 from callboard import usage_records as usage
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.serving.payments import till
-from callboard.actors.serving.payments.keeping import Held
+from callboard.actors.serving.payments.keeping import Held, take_up
 from callboard.actors.serving.payments.record import NEXT, fold, marks_of
 from callboard.actors.serving.problems import refuse
 from callboard.tools import ToolDefinitionError
@@ -173,7 +173,7 @@ async def test_a_payment_that_another_worker_finds_used_opens_nothing_here_eithe
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_it, seen = asyncio.Event(), asyncio.Event()
-    append, take_up = Held.append, till.take_up
+    append = Held.append
 
     async def slow(self: Held, kind: str, *about: Any, **options: Any) -> None:
         if kind == "paid":
