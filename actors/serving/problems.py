@@ -52,7 +52,7 @@ from ..agents.errors import (
     UnknownRun,
 )
 from ..core.base.errors import named
-from ..journal.errors import JournalClosed, JournalError
+from ..journal.errors import EventNotReadable, JournalClosed, JournalError
 
 SOON: Final = 1.0
 """Seconds after which to come back where nobody knows better."""
@@ -133,6 +133,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (OutcomeUnknown, 503, "outcome_unknown"),
     (AgentUnavailable, 503, "agent_unavailable"),
     (JournalClosed, 503, "stopping"),
+    (EventNotReadable, 500, "journal_damaged"),
     (JournalError, 503, "journal_unavailable"),
 )
 """The first that fits counts."""

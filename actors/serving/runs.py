@@ -110,6 +110,20 @@ async def headers_of(server: Server, handle: RunHandle) -> dict[str, str]:
     return {"callboard-run": handle.id, **paid}
 
 
+def key_of(request: HTTPConnection) -> str:
+    """The key under which a request is to be done once; empty where it names none.
+
+    Raises:
+        Refused: it names an empty one, or several.
+    """
+    given = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
+    if not given:
+        return ""
+    if len(given) > 1 or not given[0].strip():
+        raise refuse(400, "invalid_header", f"{KEY}: send one, with a text that nothing else has", KEY)
+    return str(given[0], "latin-1")
+
+
 def run_of(asked: Asked) -> str:
     """The id of the run that a key stands for: of one caller and agent."""
     whose = json.dumps([asked.caller.tenant, asked.caller.user, asked.agent, asked.key])

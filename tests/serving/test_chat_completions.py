@@ -288,3 +288,20 @@ async def test_agents_are_listed_as_models() -> None:
         assert (await client.models.retrieve("B")).id == "B"
         with pytest.raises(openai.NotFoundError):
             await client.models.retrieve("C")
+
+
+async def test_a_key_that_says_nothing_and_two_of_them_are_refused_and_nothing_is_begun() -> None:
+    agency = Agency(Agent("A"), model=speaker())
+    said = [{"role": "user", "content": "hi"}]
+    paths: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"model": "A", "messages": said},
+        "/v1/responses": {"model": "A", "input": "hi"},
+        "/agency/runs": {"agent": "A", "input": "hi"},
+    }
+    async with served(agency) as at, at.client() as client:
+        for path, body in paths.items():
+            for keys in ([""], ["a", "b"], ["a", "a"]):
+                answer = await client.post(path, json=body, headers=[("idempotency-key", key) for key in keys])
+                assert answer.status_code == 400, (path, keys)
+                assert "idempotency-key" in answer.text
+        assert not await agency.conversations()

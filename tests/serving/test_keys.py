@@ -198,3 +198,16 @@ async def test_no_key_stands_in_a_log_whatever_goes_wrong(caplog: pytest.LogCapt
     assert "of the application's own" in caplog.text
     assert key[-43:-3] not in caplog.text
     assert "Bearer" not in caplog.text
+
+
+async def test_a_key_whose_record_is_damaged_opens_nothing_and_is_told_as_any_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = ApiKeys(tmp_path / "team.db")
+    key = await keys.add(user="ada", name="laptop")
+    with closing(sqlite3.connect(tmp_path / "team.db")) as database, database:
+        assert database.execute("UPDATE events SET data = '{'").rowcount == 1
+    async with served(helper(), authenticate=keys) as at:
+        assert await asks(at, bearer(key)) == 401
+    assert "the key laptop opens nothing" in caplog.text
+    keys.close()

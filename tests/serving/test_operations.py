@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -437,3 +440,17 @@ async def test_a_run_waiting_for_a_person_is_not_waited_for() -> None:
         await until(client, await begun(client), "waiting")
         await drain(it.app.state.server)
         assert agency.stopping
+
+
+async def test_a_conversation_whose_record_is_damaged_is_not_asked_for_again(tmp_path: Path) -> None:
+    path = tmp_path / "team.db"
+    begun = {"input": "hi", "conversation": "c"}
+    async with served(Agency(Agent("A"), model=speaker(), journal=path)) as at, at.client() as client:
+        assert (await client.post("/agency/runs", json=begun)).status_code == 202
+    with closing(sqlite3.connect(path)) as database, database:
+        assert database.execute("UPDATE events SET data = '{' WHERE stream = 'A/c' AND version = 1").rowcount == 1
+    async with served(Agency(Agent("A"), model=speaker(), journal=path)) as at, at.client() as client:
+        looked = await client.get("/agency/conversations/A/c")
+        assert (looked.status_code, looked.json()["code"]) == (500, "journal_damaged")
+        assert looked.headers["x-should-retry"] == "false"
+        assert (await client.post("/agency/runs", json={"input": "hi", "conversation": "d"})).status_code == 202

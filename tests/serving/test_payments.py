@@ -30,6 +30,7 @@ from callboard import (
 from callboard import usage_records as usage
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.serving.payments import till
+from callboard.actors.serving.payments.keeping import Held, take_up
 from callboard.actors.serving.payments.record import NEXT, fold, marks_of
 from callboard.actors.serving.problems import refuse
 from callboard.tools import ToolDefinitionError
@@ -168,6 +169,46 @@ async def test_a_payment_is_taken_once_however_often_it_is_sent() -> None:
         assert len(bank.taken) == 1
 
 
+async def test_a_payment_that_another_worker_finds_used_opens_nothing_here_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_it, seen = asyncio.Event(), asyncio.Event()
+    append = Held.append
+
+    async def slow(self: Held, kind: str, *about: Any, **options: Any) -> None:
+        if kind == "paid":
+            at_it.set()
+            await seen.wait()  # until the other worker has found it owned
+        await append(self, kind, *about, **options)
+
+    async def noticed(agency: Agency, run: str) -> Held | None:
+        held = await take_up(agency, run)
+        if held is None:
+            seen.set()
+        return held
+
+    agencies = [poet(journal=tmp_path / "team.db") for _ in range(2)]
+    async with (
+        facilitator() as bank,
+        served(agencies[0], payments=bank.payments()) as one,
+        served(agencies[1], payments=bank.payments()) as other,
+    ):
+        bank.settling.clear()
+        paid = signed(await wanted(one))
+        first = asyncio.create_task(asks(one, paid))
+        await eventually(lambda: bank.settled, "a settlement")
+        monkeypatch.setattr(Held, "append", slow)
+        monkeypatch.setattr(till, "take_up", noticed)
+        more = [{"role": "user", "content": "another"}]
+        second = asyncio.create_task(asks(one, paid, messages=more))
+        await at_it.wait()
+        third = await asks(other, paid, messages=more)
+        assert (third.status_code, (await second).status_code) == (402, 402), third.text
+        bank.settling.set()
+        assert (await first).status_code == 200
+        assert len(bank.taken) == len(await usage(agencies[0])) == 1
+
+
 async def test_an_idempotency_key_is_paid_once_though_each_attempt_signs_anew() -> None:
     async with facilitator() as bank, served(poet(), payments=bank.payments()) as at:
         wish = await wanted(at)
@@ -264,10 +305,13 @@ async def test_where_nobody_has_heard_whether_it_was_taken_it_is_asked_for_again
         async with served(agency, payments=bank.payments()) as at:
             bank.dies = True
             paid = signed(await wanted(at))
-            assert (await asks(at, paid)).status_code == 503
+            unknown = await asks(at, paid)
+            assert unknown.status_code == 503
+            assert "not known yet whether the payment was taken" in unknown.json()["error"]["message"]
             bank.dies = False
             assert len(bank.taken) == 1
             answer = await asks(at, paid)
+            assert unknown.headers["callboard-run"] == answer.headers["callboard-run"]
             assert answer.status_code == 200  # who may have paid is answered
             assert "payment-response" not in answer.headers
             (record,) = await usage(agency)
@@ -485,6 +529,27 @@ async def test_a_run_in_the_background_is_paid_for_and_its_answer_kept_back_unti
         await eventually(lambda: bank.taken, "a settlement")
         looked = await client.get(made.headers["location"])
         assert looked.json()["answer"]["text"] == "one two three"
+
+
+async def test_responses_are_paid_for_too() -> None:
+    body = {"model": "Poet", "input": "a poem"}
+    async with facilitator() as bank, served(poet(), payments=bank.payments()) as at, at.client() as client:
+        for changed in ({}, {"stream": True}, {"background": True}):
+            unpaid = await client.post("/v1/responses", json={**body, **changed})
+            assert (unpaid.status_code, unpaid.json()["error"]["code"]) == (402, "payment_required")
+            paid = signed(unpaid.headers["payment-required"])
+            before = len(bank.taken)
+            first, again = [await client.post("/v1/responses", json={**body, **changed}, headers=paid) for _ in "12"]
+            assert (first.status_code, again.status_code) == (200, 200)
+            assert first.headers["callboard-run"] == again.headers["callboard-run"]
+            await eventually(lambda: len(bank.taken) == before + 1, "a settlement")  # noqa: B023
+        done = await client.get(f"/v1/responses/resp_{first.headers['callboard-run']}")
+        assert decoded(done.headers["payment-response"])["transaction"] == f"0x{bank.taken[-1]}"
+        unpaid = await client.post("/v1/responses", json={**body, "previous_response_id": done.json()["id"]})
+        assert unpaid.status_code == 402
+        bank.refuses = "insufficient_funds"
+        refused = await client.post("/v1/responses", json=body, headers=signed(unpaid.headers["payment-required"]))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (402, "payment_refused")
 
 
 async def test_an_agent_that_comes_later_with_a_price_is_not_given_away() -> None:

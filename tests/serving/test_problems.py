@@ -45,6 +45,7 @@ OURS: Any = [
     (agents.AgentUnavailable, 503, "agent_unavailable", SOON),
     (agents.AgencyClosed, 503, "stopping", SOON),
     (journal.JournalClosed, 503, "stopping", SOON),
+    (journal.EventNotReadable, 500, "journal_damaged", None),
     (journal.JournalError, 503, "journal_unavailable", SOON),
     (agents.AgentError, 500, "failed", None),
 ]

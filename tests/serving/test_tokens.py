@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import jwt
@@ -20,6 +20,7 @@ from starlette.requests import HTTPConnection
 from callboard import Caller, Jwt
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.serving.problems import Refused
+from callboard.actors.serving.who import keysets
 
 SECRET = "a secret of at least thirty-two bytes"
 RSA = rsa.generate_private_key(65537, 2048)
@@ -173,12 +174,15 @@ class Published:
     Attributes:
         keys: by their ids.
         asked: how often they were read.
+        body: what stands there instead.
+        drips: pieces of nothing, each a little later, that come before the body.
     """
 
     def __init__(self) -> None:
         self.keys: dict[str, Any] = {"one": RSA}
         self.asked = 0
         self.body: bytes | None = None
+        self.drips = 0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -187,8 +191,13 @@ class Published:
         keys = [{**json.loads(made(key.public_key())), "kid": kid} for kid, key in self.keys.items()]
         body = json.dumps({"keys": keys}).encode() if self.body is None else self.body
         head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-        writer.write(head + body)
-        await writer.drain()
+        writer.write(head.replace(b"%d" % len(body), b"%d" % (len(body) + self.drips)))
+        for _ in range(self.drips):
+            writer.write(b" ")
+            await asyncio.sleep(0.01)
+        writer.write(body)
+        with suppress(ConnectionError):
+            await writer.drain()
         writer.close()
 
 
@@ -241,6 +250,14 @@ async def test_keys_that_cannot_be_read_let_nobody_in_and_those_that_were_read_c
             clock.shift(86_400)
             with pytest.raises(Refused, match="cannot be read"):
                 await by(asked(token(RSA, "RS256", "one")))
+
+
+async def test_keys_that_come_byte_by_byte_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keysets, "TIMEOUT", 0.1)
+    async with published() as (keys, by):
+        keys.drips = 300
+        with pytest.raises(Refused, match="cannot be read"):
+            await by(asked(token(RSA, "RS256", "one")))
 
 
 async def test_a_published_secret_or_a_key_for_something_else_checks_no_token() -> None:

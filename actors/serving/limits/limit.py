@@ -24,7 +24,7 @@ class RequestLimit:
         name: which one, as in `Budget`; ``*`` stands for each that has no limit of its own.
         requests: in the period, of all workers that share the agency's journal (a second behind); None for any number.
         period: minute, hour, day or month, of the calendar in UTC.
-        concurrent: requests that are answered at once, in each worker; None for any number.
+        concurrent: requests that are answered at once, in each worker for itself; None for any number.
 
     Raises:
         DefinitionError: something of it is wrong.

@@ -25,7 +25,7 @@ from ...agents.turns.questions import as_messages
 from ..answers import Json
 from ..problems import refuse
 from ..requests import header, read_json
-from ..runs import KEY, Asked, answer_of, begin, headers_of, leaving
+from ..runs import Asked, answer_of, begin, headers_of, key_of, leaving
 from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
 from ..streams import RESUME, Place, came_last, events_of
@@ -89,7 +89,7 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     if form is not None or include_usage or notes:
         format = body["response_format"] if form is not None else None
         options["metadata"] = {ABOUT: {"format": format, "usage": include_usage, "notes": list(notes)}}
-    about = Asked(wanted.agent, caller, wanted.messages, body, header(request, KEY), stream, options, request)
+    about = Asked(wanted.agent, caller, wanted.messages, body, key_of(request), stream, options, request)
     handle = await begin(server, about)
     if stream:
         return await _streamed(server, handle, Place(handle.id), when_left)

@@ -16,7 +16,7 @@ from ...agents.runs.handle import RunHandle, Status
 from ...journal.errors import JournalError
 from ..problems import Refused, problem_body, problem_of, refuse
 from ..requests import header
-from ..runs import KEY, Asked, begin, headers_of, run_of
+from ..runs import Asked, begin, headers_of, key_of, run_of
 from ..server import Server
 from ..sse import COME_BACK, Event, EventStream
 from ..streams import RESUME
@@ -36,7 +36,7 @@ async def start_run(server: Server, request: Request, deliveries: Deliveries | N
     agent = server.agent(fields.text("agent", server.agency.entry))
     question = fields.get("input", (str, list), "a text, or a list of messages", ...)
     options = {"conversation": fields.text("conversation"), "when_busy": fields.text("when_busy", "queue")}
-    asked = Asked(agent, caller, question, fields.given, header(request, KEY), options=options, connection=request)
+    asked = Asked(agent, caller, question, fields.given, key_of(request), options=options, connection=request)
     webhook = fields.text("webhook")
     if webhook is None:
         handle = await begin(server, asked)

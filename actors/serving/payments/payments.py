@@ -168,7 +168,7 @@ class Payments:
                 return await server.settle_payment(payload, requirements)
         except Exception as error:
             logger.warning("a payment could not be settled: %s", type(error).__name__)
-            raise unavailable() from error
+            raise undecided() from error
 
     def _given(self) -> x402ResourceServer:
         assert self._server is not None
@@ -178,6 +178,12 @@ class Payments:
 def unavailable() -> Refused:
     """Whoever verifies and settles payments does not answer."""
     message = "payments cannot be taken at the moment, and none was: come back with the same payment"
+    return Refused(Problem(503, "payments_unavailable", message, retry_after=5.0))
+
+
+def undecided() -> Refused:
+    """A payment is being taken, and nobody here knows what has come of it."""
+    message = "it is not known yet whether the payment was taken: come back with the same one, which is taken once"
     return Refused(Problem(503, "payments_unavailable", message, retry_after=5.0))
 
 

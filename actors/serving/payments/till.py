@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
@@ -27,7 +28,7 @@ from ...journal.errors import JournalClosed, JournalError, KeyTaken
 from ..problems import Refused
 from .keeping import Held, journal_of, left_over, look_at, take_up
 from .offers import Offers, Priced, coded
-from .payments import Payments, unavailable
+from .payments import Payments, unavailable, undecided
 from .record import DONE, Payment, UsageRecord, marks_of
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Till:
         if not verdict.is_valid:
             reason = verdict.invalid_reason or "it is not valid"
             raise await self._offers.wanted(bill.what, f"the payment is not good: {reason:.200}", "payment_invalid")
-        held = await self._take_up(run)
+        held = await self._waited_for(run)
         if held is None or not held.payment.may("paid"):
             return  # somebody else was quicker
         about = {**self._about(bill), "offer": offer, "payer": verdict.payer or ""}
@@ -200,7 +201,10 @@ class Till:
         """
         payment = await look_at(self._agency, run)
         if payment.state and payment.state not in DONE:
-            payment = await asyncio.shield(self.watch(run))
+            try:
+                payment = await asyncio.shield(self.watch(run))
+            except Refused as refused:
+                raise Refused(replace(refused.problem, run=run)) from refused
         record = payment.record(run)
         if record.state == "refused":
             message = f"the payment was not taken: {record.why}"
@@ -220,7 +224,7 @@ class Till:
             with suppress(UnknownRun, RunError):
                 await (await self._agency.handle(run)).answer()
             await asyncio.sleep(_LOOK)
-        raise unavailable()
+        raise undecided()
 
     async def _finished(self, run: str, held: Held) -> Payment:
         try:
@@ -391,6 +395,20 @@ class Till:
             if held is not None:
                 self._held[run] = held
         return held
+
+    async def _waited_for(self, run: str) -> Held | None:
+        """Take a run's payment up once nobody else is at it; None where somebody else has taken it. Until they have,
+        nothing is paid: they may find that it was used for something else.
+
+        Raises:
+            Refused: they do not come to an end.
+        """
+        for _ in range(_LOOKS):
+            held = await self._take_up(run)
+            if held is not None or not (await look_at(self._agency, run)).may("paid"):
+                return held
+            await asyncio.sleep(_LOOK)
+        raise unavailable()
 
     async def _let_go(self, run: str) -> None:
         held = self._held.pop(run, None)

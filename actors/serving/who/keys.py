@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import re
 import time
@@ -27,7 +28,7 @@ from ...agents.caller import Caller
 from ...agents.errors import DefinitionError
 from ...agents.lifecycle import open_journal
 from ...core.mail.future import Future
-from ...journal.errors import JournalError, StreamFenced, StreamOwned
+from ...journal.errors import EventNotReadable, JournalError, StreamFenced, StreamOwned
 from ...journal.store import Journal, Stream, at_hand
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _NAME: Final = re.compile("[a-z0-9][a-z0-9-]{0,47}")
 _NO_HASH: Final = "0" * 64
 _TRIES: Final = 40
 _PAUSE: Final = 0.05
+
+logger = logging.getLogger("callboard")
 
 
 class UnknownKey(DefinitionError):
@@ -198,7 +201,11 @@ class ApiKeys:
         if given is None:
             return None
         name, secret = given.groups()
-        key, kept = await self._read(name)
+        try:
+            key, kept = await self._read(name)
+        except EventNotReadable as error:  # whoever guesses names is not told which there are
+            logger.error("the key %s opens nothing: %s", name, error)
+            return None
         fits = hmac.compare_digest(_hash(secret), kept)
         if key is None or not fits or not key.valid(self._clock()):
             return None

@@ -108,7 +108,8 @@ class KeySet:
 
     async def _read(self) -> None:
         try:
-            self._keys = _keys_of(await self._fetched())
+            async with asyncio.timeout(TIMEOUT):  # in all: httpx's is for each piece
+                self._keys = _keys_of(await self._fetched())
             self._read_at = time.time()
         except Exception as error:  # whatever stands there
             logger.warning("the keys of %s cannot be read: %s", urlsplit(self._url).hostname, type(error).__name__)

@@ -20,7 +20,7 @@ from ....agents.runs.handle import RunHandle
 from ...answers import Json
 from ...problems import Problem, Refused, refuse
 from ...requests import header, read_json
-from ...runs import KEY, Asked, answer_of, begin, headers_of, leaving, run_of
+from ...runs import Asked, answer_of, begin, headers_of, key_of, leaving, run_of
 from ...server import OnDisconnect, Server
 from ...sse import Event, EventStream
 from ...streams import RESUME, came_last
@@ -54,7 +54,7 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
         return _streamed(server, handle, response_of(handle, about), place, when_left)
     wished = read(body)
     name = agent if agent is not None else server.agent(wished.model or server.agency.entry)
-    key = header(request, KEY)
+    key = key_of(request)
     async with turn(server, wished.conversation or (wished.previous and key)):
         handle = await _begun(server, wished, name, caller, body, request)
     response = response_of(handle, (await handle.metadata())[ABOUT])
@@ -73,7 +73,7 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
 
 async def _begun(server: Server, wished: Wished, agent: str, caller: Caller, body: Any, request: Request) -> RunHandle:
     """The run of a new response."""
-    agency, key = server.agency, header(request, KEY)
+    agency, key = server.agency, key_of(request)
     messages = wished.messages
     options: dict[str, Any] = {"tools": wished.tools, "output_type": wished.output}
     said_before = ""
