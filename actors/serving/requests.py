@@ -66,10 +66,19 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     Raises:
         Refused: it is none, is longer, or is said to be something else than JSON.
     """
+    check_kind(request)
+    return as_object(await read_body(request, limit))
+
+
+def check_kind(request: Request) -> None:
+    """Look whether a body is JSON by what is said of it: a page in a browser may send anything else to anybody.
+
+    Raises:
+        Refused: it is said to be something else.
+    """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind not in ("application/json", "text/json", "") and not kind.endswith("+json"):
         raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json")
-    return as_object(await read_body(request, limit))
 
 
 def as_object(body: bytes | str) -> dict[str, Any]:

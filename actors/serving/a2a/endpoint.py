@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +18,16 @@ from ....tools.errors import MissingExtra
 from ....tools.scopes import EVERYBODY
 from ....tools.threads import in_thread
 from ..problems import Problem, problem_of, refuse
-from ..requests import as_object, read_body
+from ..requests import as_object, check_kind, read_body
 from ..server import Server
 from .paths import CALLER, CARD, OLD_CARD
 from .push import Pushes
 
 if TYPE_CHECKING:
     from starlette.routing import Router
+
+CARD_AGE: Final = 60
+"""Seconds for which a card may be kept before it is asked for again."""
 
 _STATUS: Final = {
     400: "INVALID_ARGUMENT",
@@ -35,6 +39,8 @@ _STATUS: Final = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+
+_CODES: Final = {"not_json": -32700, "content_type_not_supported": -32005, "too_large": -32600, "cut_short": -32600}
 
 logger = logging.getLogger("callboard")
 
@@ -82,7 +88,7 @@ class A2aEndpoint:
         except Exception as error:
             return self._refused(error, request.scope)
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:32]
-        headers = {"etag": f'"{digest}"', "cache-control": "no-cache", "vary": "host, authorization"}
+        headers = {"etag": f'"{digest}"', "cache-control": f"max-age={CARD_AGE}", "vary": "host, authorization"}
         if f'"{digest}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return JSONResponse(body, headers=headers)
@@ -98,6 +104,7 @@ class A2aEndpoint:
                 raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
             body = await read_body(request, self._server.body_limit)
             if body or (scope["method"] == "POST" and not rest):
+                check_kind(request)
                 _check_whole(body, as_object(body))
             router = await self._router(agent)
         except Exception as error:
@@ -164,10 +171,11 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 def refusal(problem: Problem, *, rpc: bool) -> Response:
     """The answer to a request that is not served: of JSON-RPC where its body is at fault, else as REST has it."""
-    if rpc and problem.code in ("not_json", "too_large", "cut_short"):
-        code = -32700 if problem.code == "not_json" else -32600
+    if problem.status == 415:
+        problem = replace(problem, code="content_type_not_supported")
+    if rpc and problem.code in _CODES:
+        code, status = _CODES[problem.code], 200 if problem.status in (400, 415) else problem.status
         about = {"code": code, "message": problem.message, "data": [_info(problem)]}
-        status = 200 if problem.code == "not_json" else problem.status
         return JSONResponse({"jsonrpc": "2.0", "id": None, "error": about}, status, problem.all_headers)
     told = {
         "code": problem.status,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Set
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -106,12 +106,13 @@ class Runs(RequestHandler):
     async def on_subscribe_to_task(
         self, params: pb.SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event]:
-        """A task as it is, and then what becomes of it."""
+        """A task as it is, and then what becomes of it; while it waits, until somebody has decided."""
         caller = caller_of(context)
         handle = await self._found(params.id, caller)
         if await handle.status() in ("ended", "failed"):
             raise UnsupportedOperationError(f"task {handle.id} is over: get it")
-        async with aclosing(self._events(handle, caller, "continue")) as events:
+        known = {one.approval for one in await waiting_for(self._server.agency, handle, caller)}
+        async with aclosing(self._events(handle, caller, "continue", known)) as events:
             async for event in events:
                 yield event
 
@@ -234,7 +235,7 @@ class Runs(RequestHandler):
         return task
 
     async def _events(
-        self, handle: RunHandle, caller: Caller, when_left: OnDisconnect
+        self, handle: RunHandle, caller: Caller, when_left: OnDisconnect, known: Set[str] = frozenset()
     ) -> AsyncGenerator[pb.Task | pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
         ended = False
         try:
@@ -244,7 +245,7 @@ class Runs(RequestHandler):
                 ended = True
                 return
             updates = Updates(handle)
-            async with aclosing(self._items(handle, cursor, caller)) as items:
+            async with aclosing(self._items(handle, cursor, caller, known)) as items:
                 async for item in items:
                     if isinstance(item, tuple):
                         ended = True  # it waits for whoever has asked, who goes on with it
@@ -266,8 +267,8 @@ class Runs(RequestHandler):
             if not ended and when_left == "cancel":
                 cancel_soon(self._server, handle)
 
-    async def _items(self, handle: RunHandle, cursor: str, caller: Caller) -> AsyncGenerator[Any]:
-        """The items of a run's stream; and, as the last, what waits for the caller."""
+    async def _items(self, handle: RunHandle, cursor: str, caller: Caller, known: Set[str]) -> AsyncGenerator[Any]:
+        """The items of a run's stream; and, as the last, what waits for the caller and is not known to."""
         agency = self._server.agency
         with noticed(agency, handle) as arrived:
             async with aclosing(handle.stream(after=cursor)) as stream:
@@ -287,7 +288,7 @@ class Runs(RequestHandler):
                         arrived.clear()
                         asking = asyncio.ensure_future(arrived.wait())
                         waiting = await waiting_for(agency, handle, caller)
-                        if waiting:
+                        if any(one.approval not in known for one in waiting):
                             yield waiting
                             return
                 finally:
@@ -301,12 +302,9 @@ class Runs(RequestHandler):
     async def on_create_task_push_notification_config(
         self, params: pb.TaskPushNotificationConfig, context: ServerCallContext
     ) -> pb.TaskPushNotificationConfig:
-        """Have a webhook told of a task that is under way."""
+        """Have a webhook told of a task: at once, where it is over."""
         self._told_by_push(params)
-        handle = await self._found(params.task_id, caller_of(context))
-        if await handle.status() in ("ended", "failed"):
-            raise UnsupportedOperationError(f"task {handle.id} is over: there is nothing to be told")
-        return await self._hooked(handle, params)
+        return await self._hooked(await self._found(params.task_id, caller_of(context)), params)
 
     @validate_request_params
     async def on_get_task_push_notification_config(

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..problems import Problem, problem_body, refuse
-from ..requests import as_object, read_body
+from ..requests import as_object, check_kind, read_body
 from ..server import Server
 
 KIND: Final = "application/problem+json"
@@ -90,9 +90,8 @@ async def body_of(server: Server, request: Request, *there: str) -> Fields:
         Refused: it is no JSON object, too long, or has other fields.
     """
     body = await read_body(request, server.body_limit)
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if body and kind != "application/json":
-        raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json")
+    if body:
+        check_kind(request)
     return Fields(as_object(body) if body else {}, there)
 
 
