@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("name", metavar="NAME", help=f"one of: {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="smaller sizes; the same number of runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios into FILE (PNG)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios into FILE, a .png or .html")
     parser.add_argument("--only", default="", metavar="SCENARIO,…", help="run these scenarios only")
     parser.add_argument(
         "--before",
@@ -81,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         write_json(results.rows, options.json)
     if options.plot:
-        write_plot(results.rows, suite.baseline, options.plot)
+        left_out = [f"without {subject}: {reason}" for subject, reason in suite.skipped.items()]
+        write_plot(results.rows, suite.baseline, options.plot, f"callboard, {options.name}", left_out)
     return 1 if any(subject == OURS for _scenario, subject, _reason in results.failures) else 0
 
 

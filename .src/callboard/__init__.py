@@ -141,6 +141,12 @@ if TYPE_CHECKING:
         UnknownSkill,
         WebhookRefused,
     )
+    from .actors.agents.evaluation.case import Case, Expected, ExpectedCall
+    from .actors.agents.evaluation.casefile import load_cases
+    from .actors.agents.evaluation.comparing import compare_evaluations
+    from .actors.agents.evaluation.evaluate import evaluate
+    from .actors.agents.evaluation.judge import Judge
+    from .actors.agents.evaluation.results import Evaluation, read_evaluation
     from .actors.agents.events import (
         ApprovalDecided,
         ApprovalRequested,
@@ -695,6 +701,12 @@ _HOMES = {
         "ToolSpent",
         "ToolStarted",
     ),
+    ".actors.agents.evaluation.case": ("Case", "Expected", "ExpectedCall"),
+    ".actors.agents.evaluation.casefile": ("load_cases",),
+    ".actors.agents.evaluation.evaluate": ("evaluate",),
+    ".actors.agents.evaluation.judge": ("Judge",),
+    ".actors.agents.evaluation.comparing": ("compare_evaluations",),
+    ".actors.agents.evaluation.results": ("Evaluation", "read_evaluation"),
     ".actors.agents.profiler": ("Profile", "profile"),
     ".actors.agents.prompts.templates.folder": ("TemplateFolder",),
     ".actors.agents.prompts.templates.rendered": ("RenderedTemplate",),
@@ -971,6 +983,7 @@ __all__ = [
     "CallRecord",
     "CallboardError",
     "Caller",
+    "Case",
     "Cheapest",
     "CheckBudgets",
     "CheckpointConflict",
@@ -1018,10 +1031,13 @@ __all__ = [
     "Embeddings",
     "EmptyDocument",
     "Endpoint",
+    "Evaluation",
     "Event",
     "EventNotReadable",
     "EventNotWritable",
     "EventSourcedActor",
+    "Expected",
+    "ExpectedCall",
     "Fact",
     "FactEnded",
     "FanOut",
@@ -1077,6 +1093,7 @@ __all__ = [
     "JournalUnavailable",
     "JsonCodec",
     "JsonSchema",
+    "Judge",
     "KeepAll",
     "KeepPriority",
     "KeyTaken",
@@ -1314,6 +1331,7 @@ __all__ = [
     "before_remembering",
     "by_key",
     "card_numbers",
+    "compare_evaluations",
     "composite",
     "context_window",
     "conversation_diagram",
@@ -1326,6 +1344,7 @@ __all__ = [
     "developer_tools",
     "documents_skill",
     "email_addresses",
+    "evaluate",
     "file_tools",
     "files_skill",
     "find_skill",
@@ -1345,6 +1364,7 @@ __all__ = [
     "json_schema",
     "known_skills",
     "links",
+    "load_cases",
     "load_config",
     "load_team",
     "maybe",
@@ -1357,6 +1377,7 @@ __all__ = [
     "profile",
     "prompt_injections",
     "python_tool",
+    "read_evaluation",
     "remote_skill",
     "request_context",
     "run_calls",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from ...providers.config.llmfile import LlmConfig
 from ...providers.config.yamlfile import read_yaml
@@ -60,21 +61,22 @@ def durable(team_file: Path, folder: Path) -> bool:
 
 
 @asynccontextmanager
-async def running(team_file: Path, folder: Path) -> AsyncIterator[Agency]:
+async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterator[Agency]:
     """Start the team of a file, or one plain agent with the models of a file that has no agents; ``callboard tree``
     sees it while the block runs.
 
     Args:
         team_file: the file.
         folder: an existing folder, the one its tools work in, see `default_tools`.
+        options: of the `Agency`, in place of the file's.
 
     Raises:
         ConfigError: the file is wrong.
     """
-    alone = says_only_models(team_file)
-    opened = (
-        Agency(Agent(ALONE), config=team_file) if alone else open_agency(load_team(team_file, default_tools(folder)))
-    )
+    if says_only_models(team_file):
+        opened: AbstractAsyncContextManager[Agency] = Agency(Agent(ALONE), config=team_file, **options)
+    else:
+        opened = open_agency(load_team(team_file, default_tools(folder)), **options)
     async with opened as agency:
         assert agency.system is not None
         async with shown(agency.system):

@@ -1,27 +1,39 @@
-"""A bar chart of the ratios, as a PNG. matplotlib is imported here and nowhere else."""
+"""A bar chart of the ratios, drawn as `callboard bench` draws."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+
+from callboard.actors.bench.drawing import new_figure, save_picture
+from callboard.actors.bench.measure import machine
 
 from .model import OURS, Row
 
 
-def write_plot(rows: Sequence[Row], baseline: str, path: Path) -> None:
-    """Draw each scenario's ratios to ``baseline`` on a logarithmic scale and save them to ``path``.
+def write_plot(rows: Sequence[Row], baseline: str, path: Path, title: str = "", notes: Sequence[str] = ()) -> None:
+    """Draw each scenario's ratios to ``baseline`` on a logarithmic scale, with the rounds' spread.
 
-    Raises RuntimeError when matplotlib is not installed.
+    Where nobody else was measured it says so, in place of a bar beside a baseline that does nothing.
+
+    Args:
+        rows: what was measured.
+        baseline: the subject that all ratios refer to.
+        path: a ``.png`` or an ``.html``.
+        title: what stands above it.
+        notes: what stands below, besides machine and date.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        DefinitionError: the path ends in something else, or cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RuntimeError("a plot needs matplotlib: pip install 'callboard[bench]'") from error
     rated = [row for row in rows if row.ratio is not None and row.ratio > 0]
+    peers = sorted({row.subject for row in rows} - {OURS, baseline})
     scenarios = list(dict.fromkeys(row.scenario for row in rated))
     subjects = list(dict.fromkeys(row.subject for row in rated))
     # A bar is 0.2 inch high, whatever there is to show, so that labels never overlap.
-    figure = Figure(figsize=(9, max(3.0, 0.2 * len(rated) + 0.25 * len(scenarios) + 1)), layout="constrained")
+    figure = new_figure(9, max(3.0, 0.2 * len(rated) + 0.25 * len(scenarios) + 1.5))
     axes = figure.add_subplot()
     position = 0.0
     ticks = []
@@ -31,8 +43,10 @@ def write_plot(rows: Sequence[Row], baseline: str, path: Path) -> None:
         for row in group:
             color = "black" if row.subject == OURS else f"C{subjects.index(row.subject) % 10}"
             ratio = row.ratio or 0.0
-            axes.barh(position, ratio, color=color, label=row.subject)
-            axes.text(ratio, position, f" {ratio:.2f}", va="center", fontsize=7)
+            low, high = row.ratio_low or ratio, row.ratio_high or ratio
+            spread = [[max(0.0, ratio - low)], [max(0.0, high - ratio)]]
+            axes.barh(position, ratio, color=color, label=row.subject, xerr=spread, error_kw={"ecolor": "grey"})
+            axes.text(max(ratio, high), position, f" {ratio:.2f}", va="center", fontsize=7)
             position += 1
         position += 1.2
     axes.axvline(1, color="grey", linewidth=0.8)
@@ -44,4 +58,8 @@ def write_plot(rows: Sequence[Row], baseline: str, path: Path) -> None:
     handles, labels = axes.get_legend_handles_labels()
     by_label = dict(zip(labels, handles, strict=True))
     axes.legend(by_label.values(), by_label.keys(), fontsize=8)
-    figure.savefig(path, dpi=120)
+    alone = [] if peers else ["no peers were measured: ratios to the baseline say nothing of others"]
+    below = [f"{datetime.now(UTC).date()}, {machine()}", *alone, *notes]
+    figure.suptitle(title or f"ratios to {baseline}", fontsize=12)
+    figure.supxlabel("\n".join(below), fontsize=7)
+    save_picture(figure, path, title or "benchmark", "\n".join(below))

@@ -54,6 +54,11 @@ PRINTS = {
         "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
         "2 erased",
     ],
+    "evaluation.py": [
+        "price; 0 of 3; price(item='tea') was not called; the text does not contain '3'",
+        "greeting; 3 of 3",
+        "worse: price",
+    ],
     "functions.py": [
         """may call-1/6 call shop.order({"name":"milk","count":2})? yes""",
         "ordered 2 milk",

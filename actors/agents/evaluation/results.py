@@ -1,0 +1,201 @@
+"""What came of cases: attempts, the results of cases, and a whole evaluation, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import DefinitionError
+
+_FORMAT: Final = "callboard evaluation 1"
+_WIDEST: Final = 100
+"""Characters of a problem in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One time that a case was asked.
+
+    Args:
+        case: its name.
+        number: counted from 1.
+        problems: what was not as expected, in words; empty if all was.
+        error: the name of the error that the run ended in; empty for none.
+        run: the id of the last run.
+        text: what the agent answered last.
+        scores: of the rules that a model judged, in their order; None where it could not.
+        steps, tokens, cost, seconds: of all of the case's runs; US dollars.
+        judge_cost: US dollars that the judge took besides.
+    """
+
+    case: str
+    number: int
+    problems: tuple[str, ...] = ()
+    error: str = ""
+    run: str = ""
+    text: str = field(default="", repr=False)
+    scores: tuple[float | None, ...] = ()
+    steps: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    judge_cost: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether all was as expected."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What came of a case.
+
+    Args:
+        name: the case's.
+        at_least: the share of its attempts that had to be as expected.
+        attempts: all of them, in order.
+    """
+
+    name: str
+    at_least: float
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def successes(self) -> int:
+        """How many attempts were as expected."""
+        return sum(attempt.passed for attempt in self.attempts)
+
+    @property
+    def share(self) -> float:
+        """The share of them, 0 to 1."""
+        return self.successes / len(self.attempts)
+
+    @property
+    def passed(self) -> bool:
+        """Whether enough of them were: as many as ``at_least`` asks for, a remainder of floats forgiven."""
+        return self.successes >= math.ceil(self.at_least * len(self.attempts) - 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came of all cases.
+
+    Args:
+        cases: in their order.
+        seconds: from the first question to the last answer.
+    """
+
+    cases: tuple[CaseResult, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every case was."""
+        return all(case.passed for case in self.cases)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The names of those that were not."""
+        return tuple(case.name for case in self.cases if not case.passed)
+
+    @property
+    def cost(self) -> float:
+        """US dollars of all attempts, with what the judge took."""
+        return sum(attempt.cost + attempt.judge_cost for case in self.cases for attempt in case.attempts)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in and out of all attempts, without the judge's."""
+        return sum(attempt.tokens for case in self.cases for attempt in case.attempts)
+
+    def table(self) -> str:
+        """All of it as text: a line for each case, and what was wrong below those where anything was."""
+        wide = max((len(case.name) for case in self.cases), default=4)
+        lines = [f"{'':6}  {'case':<{wide}}  {'right':>7}  {'seconds':>8}  {'tokens':>8}  {'cost':>9}"]
+        for case in self.cases:
+            right = f"{case.successes}/{len(case.attempts)}"
+            seconds, tokens, cost = (mean(case, name) for name in ("seconds", "tokens", "cost"))
+            verdict = "passed" if case.passed else "FAILED"
+            lines.append(
+                f"{verdict:6}  {case.name:<{wide}}  {right:>7}  {seconds:>8.3f}  {tokens:>8.0f}  {f'${cost:.4f}':>9}"
+            )
+            wrong = Counter(problem for attempt in case.attempts for problem in attempt.problems)
+            for problem, count in wrong.items():
+                times = "" if len(case.attempts) == 1 else f" ({count} of {len(case.attempts)})"
+                lines.append(f"        {_short(problem)}{times}")
+        passed = sum(case.passed for case in self.cases)
+        lines.append(
+            f"{passed} of {len(self.cases)} cases passed; {self.tokens} tokens, ${self.cost:.4f}, {self.seconds:.3f} s"
+        )
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain data, with what the agents answered."""
+        cases = [
+            {
+                "name": case.name,
+                "at_least": case.at_least,
+                "share": case.share,
+                "passed": case.passed,
+                "attempts": [{**asdict(attempt), "passed": attempt.passed} for attempt in case.attempts],
+            }
+            for case in self.cases
+        ]
+        total = {"passed": self.passed, "cost": self.cost, "tokens": self.tokens, "seconds": self.seconds}
+        return {"format": _FORMAT, **total, "cases": cases}
+
+    def save(self, path: str | Path) -> None:
+        """Write it into a file, as JSON.
+
+        Raises:
+            DefinitionError: it cannot be written.
+        """
+        try:
+            Path(path).write_text(json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise DefinitionError(f"the report cannot be written to {str(path)!r:.200}: {error}") from None
+
+
+def read_evaluation(path: str | Path) -> Evaluation:
+    """Read what `Evaluation.save` wrote.
+
+    Raises:
+        DefinitionError: it cannot be read, or is something else.
+    """
+    from pydantic import TypeAdapter
+
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.get("format") != _FORMAT:
+            raise ValueError(f"it does not say {_FORMAT!r}")
+        found = TypeAdapter(Evaluation).validate_python(data)
+        if not all(case.attempts for case in found.cases):
+            raise ValueError("a case has no attempts")
+        return found
+    except FileNotFoundError:
+        raise DefinitionError(f"there is no report at {str(path)!r:.200}; `callboard eval --json` writes one") from None
+    except (OSError, ValueError, RecursionError) as error:
+        first = str(error).splitlines()[0]
+        raise DefinitionError(f"{str(path)!r:.200} is no report of an evaluation: {first}") from None
+
+
+def mean(case: CaseResult, name: str) -> float:
+    """The mean of a figure of a case's attempts.
+
+    Args:
+        case: it.
+        name: of the figure: ``cost``, ``seconds``, ``tokens`` or ``steps``.
+    """
+    values: Sequence[float] = [getattr(attempt, name) for attempt in case.attempts]
+    return sum(values) / len(values)
+
+
+def _short(text: str) -> str:
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"

@@ -1,0 +1,192 @@
+"""``callboard bench``: load on teams, agencies and servers. The report goes to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..agents.agency import Agency
+from ..agents.plaindata import imported
+from ..bench.drawing import chart, new_figure, save_picture
+from ..bench.load import Ask, Closed, Load, Open
+from ..bench.measure import measure
+from ..bench.report import Report, differences, differences_table, read_report
+from ..bench.targets import NotMeasured, agency_target, server_target
+from .flow import make_console
+from .team import look_in, running
+
+TITLE: Final = "callboard bench"
+MOST: Final = 100_000
+"""Clients, or questions a second; more is a slip of the pen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command was told.
+
+    Args:
+        what: team files, addresses of servers, or module:name of agencies.
+        concurrency: numbers of clients, as text.
+        rate: questions a second, as text; empty for none.
+        duration: seconds for each subject and load.
+        rounds: how many rounds that makes.
+        ask: questions; empty for those of the file.
+        questions: a file with one question a line; None for none.
+        agent, model: who is asked, and which model a server is asked for; empty for the first.
+        timeout: seconds after which a question has failed.
+        report, picture, compare: files; None for none.
+        folder: what a team's file tools are confined to.
+        import_from: a folder to look in for modules.
+    """
+
+    what: tuple[str, ...]
+    concurrency: str
+    rate: str
+    duration: float
+    rounds: int
+    ask: tuple[str, ...]
+    questions: Path | None
+    agent: str
+    model: str
+    timeout: float
+    report: Path | None
+    picture: Path | None
+    compare: Path | None
+    folder: Path
+    import_from: Path | None
+
+
+def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
+    """Measure, and print what was.
+
+    Returns:
+        0; 1 where no question was answered, or with an earlier report where a figure has become worse.
+
+    Raises:
+        CallboardError: what was told is wrong, or a subject is not there.
+    """
+    look_in(wanted.import_from)
+    look_in(Path())  # as Python does for a program of one's own
+    loads = _loads(wanted)
+    questions = _questions(wanted)
+    earlier = None if wanted.compare is None else read_report(wanted.compare)
+    _check_places(wanted)
+    report = asyncio.run(_measured(wanted, loads, questions))
+    say(report.table())
+    if wanted.report is not None:
+        report.save(wanted.report)
+    if wanted.picture is not None:
+        save_picture(chart(report, TITLE), wanted.picture, TITLE, report.table())
+    if all(
+        result.figures.get("throughput") is None or result.figures["throughput"].high == 0 for result in report.results
+    ):
+        return 1
+    if earlier is None:
+        return 0
+    found = differences(earlier, report)
+    say(f"\n{differences_table(found)}")
+    return int(any(one.worse for one in found))
+
+
+async def _measured(wanted: Wanted, loads: Sequence[Load], questions: Sequence[str]) -> Report:
+    console = make_console(stderr=True)
+    async with AsyncExitStack() as stack:
+        subjects: dict[str, Ask] = {}
+        for what in wanted.what:
+            subjects[what] = await _subject(what, wanted, stack)
+        with console.status("") as status:
+
+            def told(line: str) -> None:
+                status.update(line)
+                if not console.is_terminal:
+                    console.print(line, style="dim")
+
+            return await measure(
+                subjects,
+                loads,
+                questions,
+                seconds=wanted.duration,
+                rounds=wanted.rounds,
+                timeout=wanted.timeout,
+                told=told,
+            )
+
+
+async def _subject(what: str, wanted: Wanted, stack: AsyncExitStack) -> Ask:
+    if what.startswith(("http://", "https://")):
+        return await stack.enter_async_context(server_target(what, wanted.model))
+    if wanted.model:
+        raise NotMeasured(f"--model is for servers; {what} says itself which models its agents have")
+    if _is_file(what):
+        agency = await stack.enter_async_context(running(Path(what), wanted.folder, journal=None))
+    else:
+        found = imported(what)
+        if not isinstance(found, Agency):
+            raise NotMeasured(f"{what} is {found!r:.60}; expected an Agency, a team file, or the address of a server")
+        agency = found if found.system is not None else await stack.enter_async_context(found)
+    return agency_target(agency, wanted.agent)
+
+
+def _is_file(what: str) -> bool:
+    return ":" not in what or Path(what).exists()
+
+
+def _loads(wanted: Wanted) -> list[Load]:
+    if not wanted.what:
+        raise NotMeasured("name what is measured: a team file, the address of a server, or module:name of an Agency")
+    if len(set(wanted.what)) < len(wanted.what):
+        raise NotMeasured("two subjects have one name; reports tell them apart by it")
+    for name, value in (("--duration", wanted.duration), ("--timeout", wanted.timeout)):
+        if not 0 < value < math.inf:
+            raise NotMeasured(f"{name} is a number of seconds above 0, not {value}")
+    if not 1 <= wanted.rounds <= 1_000:
+        raise NotMeasured(f"--rounds is a number from 1 to 1,000, not {wanted.rounds}")
+    closed = [Closed(int(number)) for number in _numbers("--concurrency", wanted.concurrency, whole=True)]
+    return [*closed, *(Open(number) for number in _numbers("--rate", wanted.rate, whole=False))]
+
+
+def _numbers(option: str, text: str, *, whole: bool) -> list[float]:
+    found: list[float] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            number = int(part) if whole else float(part)
+        except ValueError:
+            number = math.nan
+        if not 0 < number <= MOST:
+            kind = "whole numbers" if whole else "numbers"
+            raise NotMeasured(f"{option} has {kind} from above 0 to {MOST:,} with commas between, not {part!r:.40}")
+        if number in found:
+            raise NotMeasured(f"{option} has {part} twice")
+        found.append(number)
+    return found
+
+
+def _questions(wanted: Wanted) -> list[str]:
+    questions = list(wanted.ask)
+    if wanted.questions is not None:
+        try:
+            questions += wanted.questions.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise NotMeasured(f"{wanted.questions} cannot be read: {error}") from None
+    elif not questions:
+        questions = ["Say hello."]
+    questions = [question for question in questions if question.strip()]
+    if not questions:
+        raise NotMeasured("there are no questions; give --ask, or a file with one a line")
+    return questions
+
+
+def _check_places(wanted: Wanted) -> None:
+    """So that a report which cannot be written is said before anything is paid for."""
+    for path in (wanted.report, wanted.picture):
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise NotMeasured(f"no report can be written to {str(path)!r:.200}; name a file in a folder that exists")
+    if wanted.picture is not None:
+        if wanted.picture.suffix.lower() not in (".png", ".html"):
+            raise NotMeasured(f"a picture is a .png or an .html, not {str(wanted.picture)!r:.200}")
+        new_figure(1, 1)

@@ -1,0 +1,98 @@
+"""``callboard eval``: a team is asked the cases of a file. The report goes to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..agents.errors import DefinitionError
+from ..agents.evaluation.casefile import Cases, load_cases
+from ..agents.evaluation.comparing import compare_evaluations
+from ..agents.evaluation.evaluate import evaluate as ask_cases
+from ..agents.evaluation.results import Attempt, Evaluation, read_evaluation
+from ..core.base.errors import CallboardError
+from .flow import make_console
+from .team import running
+
+
+class NoSuchCase(CallboardError):
+    """A case is named that the file has not."""
+
+
+def evaluate(
+    case_file: Path,
+    team_file: Path,
+    folder: Path,
+    only: Sequence[str],
+    repeat: int | None,
+    concurrency: int,
+    report: Path | None,
+    earlier: Path | None,
+    say: Callable[[str], None],
+) -> int:
+    """Ask a team its cases, and print how it did.
+
+    Args:
+        case_file, team_file: the files.
+        folder: what the team's file tools are confined to.
+        only: names of cases; empty for all.
+        repeat: how many times each is asked that says nothing else; None for as the file says.
+        concurrency: how many at once.
+        report: where the report is written; None for nowhere.
+        earlier: the report to compare with; None for none.
+        say: prints a text.
+
+    Returns:
+        0; 1 where a case fails, or with an earlier report where one has become worse.
+
+    Raises:
+        CallboardError: a file is wrong, or a name is not there.
+    """
+    cases = _chosen(load_cases(case_file), only)
+    before = None if earlier is None else read_evaluation(earlier)
+    if report is not None:
+        _check_place(report)
+    done = asyncio.run(_asked(cases, team_file, folder, repeat, concurrency))
+    say(done.table())
+    if report is not None:
+        done.save(report)
+    if before is None:
+        return int(not done.passed)
+    comparison = compare_evaluations(_within(before, only), done)
+    say(f"\n{comparison.table()}")
+    return int(bool(comparison.worse))
+
+
+async def _asked(cases: Cases, team_file: Path, folder: Path, repeat: int | None, concurrency: int) -> Evaluation:
+    console = make_console(stderr=True)
+
+    def told(attempt: Attempt) -> None:
+        console.print(f"{attempt.case} #{attempt.number}: {'right' if attempt.passed else 'wrong'}", style="dim")
+
+    times = cases.repeat if repeat is None else repeat
+    async with running(team_file, folder, journal=None) as agency:
+        return await ask_cases(agency, cases.cases, repeat=times, concurrency=concurrency, judge=cases.judge, told=told)
+
+
+def _chosen(cases: Cases, only: Sequence[str]) -> Cases:
+    there = [case.name for case in cases.cases]
+    for name in only:
+        if name not in there:
+            near = difflib.get_close_matches(name, there, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}"
+            raise NoSuchCase(f"no case is called {name!r}; {hint}")
+    return replace(cases, cases=tuple(case for case in cases.cases if not only or case.name in only))
+
+
+def _within(evaluation: Evaluation, only: Sequence[str]) -> Evaluation:
+    """An earlier evaluation without the cases that are not asked now."""
+    return replace(evaluation, cases=tuple(case for case in evaluation.cases if not only or case.name in only))
+
+
+def _check_place(report: Path) -> None:
+    """So that a report which cannot be written is said before anything is paid for."""
+    if report.is_dir() or not report.absolute().parent.is_dir():
+        raise DefinitionError(f"no report can be written to {str(report)!r:.200}; name a file in a folder that exists")

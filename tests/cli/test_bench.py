@@ -1,0 +1,99 @@
+"""``callboard bench``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .command import assert_refused, callboard
+
+TEAM = "agents: {Clerk: {instructions: You sell tea.}, Baker: {instructions: You bake.}}\nproviders: {offline: {}}\n"
+SHOP = "from callboard import Agency, Agent\nagency = Agency(Agent('Clerk', 'sells'), model='offline')\nnone = 5\n"
+QUICK = ("--duration", "0.1", "--rounds", "2", "--concurrency", "2")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "team.yaml").write_text(TEAM + "journal: kept.db\n")
+    (tmp_path / "other.yaml").write_text(TEAM)
+    (tmp_path / "shop.py").write_text(SHOP)
+    return tmp_path
+
+
+def test_subjects_are_measured_beside_each_other_and_the_report_is_written(folder: Path) -> None:
+    done = callboard(
+        *("bench", "team.yaml", "other.yaml", "shop:agency", *QUICK, "--rate", "40"),
+        *("--json", "r.json", "--plot", "p.html", "--agent", "Clerk", "--ask", "Hello"),
+        cwd=folder,
+    )
+    assert done.status == 0, done
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+    measured = [(one["subject"], one["load"]) for one in report["results"]]
+    names = ("team.yaml", "other.yaml", "shop:agency")
+    assert measured == [(name, load) for load in ("2 at once", "40 a second") for name in names]
+    assert all(one["figures"]["throughput"]["value"] > 0 for one in report["results"][:3])
+    assert "<svg" in (folder / "p.html").read_text(encoding="utf-8")
+    assert not (folder / "kept.db").exists(), "the team's journal is left alone"
+    assert "team.yaml: 2 at once, round 1 of 2" in done.err
+
+
+def test_a_server_that_does_not_answer_is_an_exit_status_of_one(folder: Path) -> None:
+    (folder / "questions.txt").write_text("one\n\ntwo\n")
+    done = callboard("bench", "http://127.0.0.1:1/v1", *QUICK, "--questions", "questions.txt", cwd=folder)
+    assert done.status == 1
+    assert "ClientConnectorError" in done.out
+
+
+def test_a_run_is_compared_with_an_earlier_one(folder: Path) -> None:
+    assert callboard("bench", "other.yaml", *QUICK, "--json", "r.json", cwd=folder).status == 0
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+    for change, status in ((0.001, 0), (1_000.0, 1)):
+        for name in ("throughput", "latency_p50", "latency_p90", "latency_p99", "first_p50", "first_p99", "cpu"):
+            for value in ("value", "low", "high"):
+                figure = report["results"][0]["figures"][name]
+                figure[value] = 1_000.0 / change if name != "throughput" else change
+        report["results"][0]["figures"]["memory"] = {"value": 1e9, "low": 1e9, "high": 1e9}
+        (folder / "old.json").write_text(json.dumps(report))
+        done = callboard("bench", "other.yaml", *QUICK, "--compare", "old.json", cwd=folder)
+        assert done.status == status, done
+        assert ("WORSE" in done.out) == bool(status)
+
+
+WRONG: dict[str, tuple[list[str], list[str]]] = {
+    "nothing": ([], ["name what is measured"]),
+    "no file": (["nothing.yaml"], ["nothing.yaml: no such file"]),
+    "no agency": (["shop:none"], ["shop:none is 5", "expected an Agency"]),
+    "no module": (["shap:agency"], ["no module is called 'shap'"]),
+    "no address": (["http://"], ["is no address"]),
+    "nobody": (["team.yaml", "--agent", "Clark"], ["Clark"]),
+    "twice": (["team.yaml", "team.yaml"], ["two subjects have one name"]),
+    "a model of a team": (["team.yaml", "--model", "x"], ["--model is for servers"]),
+    "no clients": (["team.yaml", "--concurrency", "0"], ["--concurrency has whole numbers"]),
+    "half a client": (["team.yaml", "--concurrency", "1,2.5"], ["not '2.5'"]),
+    "the same twice": (["team.yaml", "--concurrency", "1,1"], ["--concurrency has 1 twice"]),
+    "a rate": (["team.yaml", "--rate", "nan"], ["--rate has numbers"]),
+    "no time": (["team.yaml", "--duration", "0"], ["--duration is a number of seconds above 0"]),
+    "for ever": (["team.yaml", "--timeout", "inf"], ["--timeout is a number of seconds above 0"]),
+    "no rounds": (["team.yaml", "--rounds", "0"], ["--rounds is a number from 1"]),
+    "no words": (["team.yaml", "--ask", " "], ["there are no questions"]),
+    "no questions": (["team.yaml", "--questions", "nothing.txt"], ["nothing.txt cannot be read"]),
+    "no place": (["team.yaml", "--json", "no/r.json"], ["no report can be written to 'no/r.json'"]),
+    "another picture": (["team.yaml", "--plot", "p.gif"], ["a picture is a .png or an .html"]),
+    "no report": (["team.yaml", "--compare", "r.json"], ["there is no report at 'r.json'"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, name: str) -> None:
+    options, said = WRONG[name]
+    assert_refused(callboard("bench", *options, cwd=folder), *said)
+
+
+def test_a_missing_package_is_named_with_what_installs_it(folder: Path) -> None:
+    (folder / "sitecustomize.py").write_text("import sys\nsys.modules['psutil'] = sys.modules['matplotlib'] = None\n")
+    path = {"PYTHONPATH": f"{folder}:{Path(__file__).parents[2] / '.src'}"}
+    for options in ((), ("--plot", "p.png")):
+        done = callboard("bench", "team.yaml", *QUICK, *options, cwd=folder, env=path)
+        assert_refused(done, "pip install 'callboard[bench]'")

@@ -1,0 +1,112 @@
+"""``callboard eval``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .command import assert_refused, callboard
+
+TEAM = """
+agents:
+  Clerk: {instructions: You sell tea., tools: [LS], autonomy: supervised}
+providers: {offline: {}}
+journal: kept.db
+"""
+CASES = """
+repeat: 2
+judge: {least: 0.5}
+cases:
+  - name: files
+    ask: List the files
+    expect: {contains: wishes.md, tools: LS, no_tools: Read}
+    approve: true
+  - name: greeting
+    ask: [Good morning, Good bye]
+    user: ada
+    repeat: 1
+    expect: {lacks: milk, matches: ., code: "checks:says_something"}
+"""
+CHECKS = "def says_something(answer):\n    return bool(answer.text)\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "team.yaml").write_text(TEAM)
+    (tmp_path / "cases.yaml").write_text(CASES)
+    (tmp_path / "checks.py").write_text(CHECKS)
+    (tmp_path / "wishes.md").write_text("green tea\n")
+    return tmp_path
+
+
+def test_every_case_is_asked_and_the_report_is_written(folder: Path) -> None:
+    done = callboard("eval", "cases.yaml", "team.yaml", "--import-from", ".", "--json", "report.json", cwd=folder)
+    assert done.status == 0, done
+    lines = done.out.splitlines()
+    assert [line.split()[:3] for line in lines[1:3]] == [["passed", "files", "2/2"], ["passed", "greeting", "1/1"]]
+    assert lines[3].startswith("2 of 2 cases passed; ")
+    assert sorted(done.err.splitlines()) == ["files #1: right", "files #2: right", "greeting #1: right"]
+    assert not (folder / "kept.db").exists(), "the team's journal is left alone"
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert [len(case["attempts"]) for case in report["cases"]] == [2, 1]
+
+
+def test_a_case_that_fails_is_an_exit_status_of_one(folder: Path) -> None:
+    (folder / "wishes.md").unlink()
+    done = callboard("eval", "cases.yaml", "team.yaml", "--import-from", ".", "--repeat", "3", cwd=folder)
+    assert done.status == 1
+    assert "FAILED  files" in done.out
+    assert "the text does not contain 'wishes.md' (3 of 3)" in done.out
+
+
+def test_compared_with_an_earlier_report_only_what_became_worse_counts(folder: Path) -> None:
+    cases = [callboard("eval", "cases.yaml", "team.yaml", "--import-from", ".", "--json", "old.json", cwd=folder)]
+    (folder / "wishes.md").unlink()
+    again = ("eval", "cases.yaml", "team.yaml", "--import-from", ".", "--compare", "old.json", "--json", "old.json")
+    cases += [callboard(*again, cwd=folder), callboard(*again, cwd=folder)]
+    assert [done.status for done in cases] == [0, 1, 0]
+    assert "WORSE   files" in cases[1].out
+    assert "same    files" in cases[2].out
+    only = callboard(*again[:5], "--only", "greeting", "--compare", "old.json", cwd=folder)
+    assert only.status == 0
+    assert "files" not in only.out, "what is not asked is not gone"
+
+
+WRONG = {
+    "no file": ("", "team.yaml", [], ["cases.yaml: no such file"]),
+    "no team": (CASES, "nothing.yaml", [], ["nothing.yaml: no such file"]),
+    "no cases": ("cases: []", "team.yaml", [], ["line 1", "cases"]),
+    "a word that is none": (CASES.replace("lacks:", "lack:"), "team.yaml", [], ["line 13", "did you mean 'lacks'?"]),
+    "no question": (CASES.replace("ask: List the files", 'ask: " "'), "team.yaml", [], ["line 5", "ask has no words"]),
+    "two of a name": (CASES.replace("name: greeting", "name: files"), "team.yaml", [], ["line 9", "two cases"]),
+    "no function": (CASES.replace("says_something", "says_somethin"), "team.yaml", [], ["line 13", "says_something"]),
+    "no type": (CASES.replace("matches: ", "type: text, matches: "), "team.yaml", [], ["line 13", "or one of int"]),
+    "nothing is expected": (CASES.replace("{contains: wishes.md, tools: LS, no_tools: Read}", "{}"), "team.yaml", [],
+                            ["line 5", "say something of it"]),
+    "nobody": (CASES.replace("user: ada", "agent: Clark"), "team.yaml", [], ["Clark", "Clerk"]),
+    "no case": (CASES, "team.yaml", ["--only", "file"], ["no case is called 'file'", "did you mean 'files'?"]),
+    "never": (CASES, "team.yaml", ["--repeat", "0"], ["repeat"]),
+    "no report": (CASES, "team.yaml", ["--compare", "old.json"], ["there is no report at 'old.json'"]),
+    "another report": (CASES, "team.yaml", ["--compare", "team.yaml"], ["is no report of an evaluation"]),
+    "no place": (CASES, "team.yaml", ["--json", "no/where.json"], ["no report can be written to 'no/where.json'"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, name: str) -> None:
+    cases, team, options, said = WRONG[name]
+    (folder / "cases.yaml").unlink()
+    if cases:
+        (folder / "cases.yaml").write_text(cases)
+    done = callboard("eval", "cases.yaml", team, "--import-from", ".", *options, cwd=folder)
+    assert_refused(done, *said)
+    assert "#1" not in done.err
+
+
+def test_a_file_of_models_is_a_team_of_one(folder: Path) -> None:
+    (folder / "llm.yaml").write_text("providers: {offline: {}}\n")
+    (folder / "cases.yaml").write_text("cases: [{name: hi, ask: Hello, expect: {matches: '.'}}]\n")
+    done = callboard("eval", "cases.yaml", "llm.yaml", cwd=folder)
+    assert done.status == 0, done
