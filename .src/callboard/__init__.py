@@ -314,6 +314,8 @@ if TYPE_CHECKING:
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
+    from .actors.serving import PublishedAgent as PublishedAgent
+    from .actors.serving import Registry as Registry
     from .actors.serving import RequestLimit as RequestLimit
     from .actors.serving import Webhooks as Webhooks
     from .actors.serving import serve as serve
@@ -822,7 +824,17 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
-    ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
+    ".actors.serving": (
+        "ApiKeys",
+        "Jwt",
+        "Payments",
+        "PublishedAgent",
+        "Registry",
+        "RequestLimit",
+        "Webhooks",
+        "serve",
+        "usage_records",
+    ),
     ".actors.testing": ("simulate",),
     ".providers": (
         "Audio",
