@@ -171,8 +171,8 @@ def _application(wanted: Wanted, agency: Agency) -> Any:
     who = function_of(wanted.authenticate) if wanted.authenticate else None
     webhooks = imported(wanted.webhooks) if wanted.webhooks else None
     registry = imported(wanted.registry) if wanted.registry else None
-    options = {"authenticate": who, "drain": _seconds(wanted, None), "webhooks": webhooks, "registry": registry}
-    return as_application(agency, **options)
+    drain = _seconds(wanted, None)
+    return as_application(agency, authenticate=who, drain=drain, webhooks=webhooks, registry=registry)
 
 
 def _named(wanted: Wanted) -> Any:

@@ -44,7 +44,7 @@ def ask_first() -> str:
     return "It was allowed."
 
 
-def message_id(context: RequestContext[Any]) -> str:
+def message_id(context: RequestContext) -> str:
     """The instructions: the id of the message that the run was begun by."""
     return str(context.metadata.get("a2a.message", ""))
 

@@ -38,7 +38,7 @@ async def weather_service(store: Path) -> AsyncIterator[None]:
     agency = Agency(Agent("Weather", description="Knows the sky."), model=ChildSpec(FunctionModel, (forecast,)))
     server = uvicorn.Server(uvicorn.Config(serve(agency, registry=registry), log_level="warning"))
     task = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     yield
     server.should_exit = True
