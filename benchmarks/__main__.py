@@ -18,7 +18,7 @@ from .harness.model import OURS
 from .harness.plot import write_plot
 from .harness.report import beside, stored_ratios, table, write_json
 
-NAMES = ("core", "pool", "agents", "durable", "simulation", "prompts", "memory", "serve")
+NAMES = ("core", "pool", "agents", "durable", "simulation", "prompts", "memory", "serve", "observe")
 WITH_BEFORE = ("core",)
 DEFAULT_BEFORE = "565c8cf"  # the last commit before the core was rewritten
 

@@ -1,10 +1,12 @@
 """``python -m benchmarks serve``: what it costs to serve an agency over HTTP.
 
 ``plain`` is the CPU of a request to ``/v1/chat/completions``, ``chunks`` that of one whose answer is streamed in 20
-pieces, of the server's process alone. ``bare`` is starlette that writes the same JSON. ``callboard`` is what an agency
-that is served takes without the agent's own turn: that is what the same run costs more than ``bare`` where starlette
-alone is around it, measured in the same round. ``plain_whole`` and ``chunks_whole`` are with the turn; there LiteLLM's
-proxy, with an answer of its own making, stands beside ours, where ``make bench-peers`` has installed it.
+pieces, of the server's process alone; ``ag_ui`` (a stream), ``a2a`` and ``mcp`` that of a request by these protocols,
+``realtime`` that of a question and its answer in pieces over a WebSocket that is open. ``bare`` is starlette that reads
+the JSON, looks at nothing of it, and writes the very JSON that ours has written. ``callboard`` is what an agency that
+is served takes without the agent's own turn: that is what the same run costs more than ``bare`` where starlette alone
+is around it, measured in the same round. ``plain_whole`` and ``chunks_whole`` are with the turn; there LiteLLM's proxy,
+with an answer of its own making, stands beside ours, where ``make bench-peers`` has installed it.
 
 ``idle`` is the memory of 1,000 streams whose model says nothing more, ``kept`` by how much the server's memory grows
 from the 10,000th to the 100,000th request.
@@ -21,15 +23,17 @@ import tempfile
 import time
 from contextlib import ExitStack, closing, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
+from websockets.sync.client import connect
 
 from .harness import Case, Sample, Suite, Unsupported
 from .harness.model import OURS
 from .subjects.process import PEERS, ROOT
-from .subjects.served import HOLD
+from .subjects.served import HOLD, MODEL, PROTOCOLS
 
 BASELINE: Final = "bare"
 PROXY: Final = "litellm"
@@ -44,13 +48,19 @@ def suite(quick: bool) -> Suite:
     stack = ExitStack()
     servers = Servers(stack)
     cases: list[Case] = []
-    for scenario, stream, n in (("plain", False, 3_000 // smaller), ("chunks", True, 1_000 // smaller)):
+    sizes = {"plain": 3_000, "chunks": 1_000}
+    for scenario in PROTOCOLS:
+        n = sizes.get(scenario, 500) // smaller
         cases += [
-            Case(scenario, BASELINE, partial(servers.cost, BASELINE, stream, n)),
-            Case(scenario, OURS, partial(servers.apart, stream, n)),
-            Case(f"{scenario}_whole", BASELINE, partial(servers.cost, BASELINE, stream, n)),
-            Case(f"{scenario}_whole", OURS, partial(servers.cost, OURS, stream, n)),
-            Case(f"{scenario}_whole", PROXY, partial(servers.cost, PROXY, stream, n // 10)),
+            Case(scenario, BASELINE, partial(servers.cost, BASELINE, scenario, n)),
+            Case(scenario, OURS, partial(servers.apart, scenario, n)),
+        ]
+    for scenario, size in sizes.items():
+        n = size // smaller
+        cases += [
+            Case(f"{scenario}_whole", BASELINE, partial(servers.cost, BASELINE, scenario, n)),
+            Case(f"{scenario}_whole", OURS, partial(servers.cost, OURS, scenario, n)),
+            Case(f"{scenario}_whole", PROXY, partial(servers.cost, PROXY, scenario, n // 10)),
         ]
     cases += [
         Case("idle", BASELINE, partial(servers.idle, BASELINE, 1_000)),
@@ -60,20 +70,73 @@ def suite(quick: bool) -> Suite:
     return Suite(BASELINE, cases, repeats=REPEATS, close=stack.close)
 
 
+def written(scenario: str, number: int, said: str = "hello") -> bytes:
+    """A request, as it is sent; over a WebSocket a message.
+
+    Args:
+        scenario: of which.
+        number: which one it is: conversations, runs and messages have names of their own.
+        said: what the user says.
+    """
+    user = {"role": "user", "content": said}
+    headers = ""
+    if scenario in ("plain", "chunks"):
+        about: dict[str, Any] = {"model": MODEL, "messages": [user], "stream": scenario == "chunks"}
+    elif scenario == "ag_ui":
+        ids = {"threadId": f"t-{number}", "runId": f"r-{number}"}
+        nothing: dict[str, Any] = {"tools": [], "context": [], "state": {}, "forwardedProps": {}}
+        about = {**ids, "messages": [{"id": "m", **user}], **nothing}
+    elif scenario == "a2a":
+        headers = "a2a-version: 1.0\r\n"
+        message = {"messageId": f"m-{number}", "role": "ROLE_USER", "parts": [{"text": said}]}
+        about = {"jsonrpc": "2.0", "id": number, "method": "SendMessage", "params": {"message": message}}
+    elif scenario == "mcp":
+        name, version = f"ask_{MODEL}", "2026-07-28"
+        headers = f"mcp-protocol-version: {version}\r\nmcp-method: tools/call\r\nmcp-name: {name}\r\n"
+        client: dict[str, Any] = {"clientInfo": {"name": "benchmark", "version": "1"}, "clientCapabilities": {}}
+        meta = {
+            f"io.modelcontextprotocol/{key}": value for key, value in {"protocolVersion": version, **client}.items()
+        }
+        params = {"name": name, "arguments": {"message": said}, "_meta": meta}
+        about = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+    else:
+        return json.dumps({"type": "ask", "input": said}).encode()
+    body = json.dumps(about).encode()
+    head = (
+        f"POST {PROTOCOLS[scenario].path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        f"accept: application/json, text/event-stream\r\n{headers}content-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def answer_of(body: bytes) -> Any:
+    """An answer as objects: one, or for each event of a stream the lines before its data, and its data."""
+    if not body.startswith((b"id:", b"data:", b"event:")):
+        return json.loads(body)
+    events = []
+    for event in body.decode().split("\n\n")[:-1]:
+        about, _, data = event.rpartition("data: ")
+        events.append([about, json.loads(data) if data.startswith("{") else data])
+    return events
+
+
 class Served:
     """A server in a process of its own.
 
     Args:
         kind: which; see `subjects.served`.
         stack: ends it.
+        answers: the file of what it writes, if it is not ours.
     """
 
-    def __init__(self, kind: str, stack: ExitStack) -> None:
+    def __init__(self, kind: str, stack: ExitStack, answers: Path | None = None) -> None:
         listening = socket.create_server(("127.0.0.1", 0), backlog=2_048)
         self.port: int = listening.getsockname()[1]
-        self.streams = False
+        self._numbers = count()
         with listening:
             command = [sys.executable, "-m", "benchmarks.subjects.served", kind, str(listening.fileno())]
+            if answers is not None:
+                command.append(str(answers))
             if kind == PROXY:
                 listening.close()
                 command = self._proxy(stack)
@@ -83,8 +146,7 @@ class Served:
                 command, cwd=ROOT, env=environment, pass_fds=fds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
         stack.callback(self._end)
-        for stream in (False, True):
-            self.ask(stream, WARM)
+        self.warm: set[str] = set()
 
     def _proxy(self, stack: ExitStack) -> list[str]:
         program = PEERS.parent / "litellm"
@@ -117,25 +179,30 @@ class Served:
                 raise RuntimeError("the server does not start")
             time.sleep(0.1)
 
-    def send(self, connection: socket.socket, stream: bool, said: str = "hello") -> None:
-        """Send a request."""
-        about = {"model": "Agent", "messages": [{"role": "user", "content": said}], "stream": stream}
-        body = json.dumps(about).encode()
-        head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        )
-        connection.sendall(head.encode() + body)
-
-    def ask(self, stream: bool, times: int) -> None:
-        """Send requests, one after the other, over one connection: servers close those that wait for some seconds."""
+    def ask(self, scenario: str, times: int) -> Any:
+        """Send requests, one after the other, over one connection: servers close those that wait for some seconds.
+        Returns the last answer, as `subjects.served` takes it."""
+        if scenario == "realtime":
+            return self._talk(times)
         with closing(self.connect()) as connection:
             for _ in range(times):
-                self._ask(connection, stream)
+                body = self._ask(connection, scenario)
+        return answer_of(body)
 
-    def _ask(self, connection: socket.socket, stream: bool) -> None:
+    def _talk(self, times: int) -> list[Any]:
+        self.connect().close()
+        with connect(f"ws://127.0.0.1:{self.port}{PROTOCOLS['realtime'].path}") as websocket:
+            ready = websocket.recv()
+            for _ in range(times):
+                websocket.send(written("realtime", 0).decode())
+                got = [websocket.recv()]
+                while '"ended"' not in str(got[-1]):
+                    got.append(websocket.recv())
+        return [json.loads(message) for message in (ready, *got)]
+
+    def _ask(self, connection: socket.socket, scenario: str) -> bytes:
         """Send a request, and read its answer to the end."""
-        self.send(connection, stream)
+        connection.sendall(written(scenario, next(self._numbers)))
         got = b""
         while b"\r\n\r\n" not in got:
             got += _more(connection)
@@ -146,9 +213,14 @@ class Served:
         if lengths:
             while len(rest) < int(lengths[0].partition(b":")[2]):
                 rest += _more(connection)
-        else:
-            while not rest.endswith(b"0\r\n\r\n"):
-                rest += _more(connection)
+            return rest
+        while not rest.endswith(b"0\r\n\r\n"):
+            rest += _more(connection)
+        pieces = b""
+        while not rest.startswith(b"0\r\n"):
+            size, _, rest = rest.partition(b"\r\n")
+            pieces, rest = pieces + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        return pieces
 
     def cpu(self) -> float:
         """Seconds of CPU that its process has taken."""
@@ -180,32 +252,57 @@ class Servers:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._started: dict[str, Served] = {}
+        self._answers: dict[str, Any] = {}
 
-    def __getitem__(self, kind: str) -> Served:
+    def started(self, kind: str, *scenarios: str) -> Served:
+        """A server that has answered some requests.
+
+        Args:
+            kind: which.
+            scenarios: of which it is asked.
+        """
         if kind not in self._started:
-            self._started[kind] = Served(kind, self._stack)
-        return self._started[kind]
+            self._started[kind] = self.fresh(kind)
+        server = self._started[kind]
+        for scenario in scenarios:
+            if scenario not in server.warm:
+                server.ask(scenario, WARM)
+                server.warm.add(scenario)
+        return server
 
-    def cost(self, kind: str, stream: bool, n: int) -> Sample:
+    def fresh(self, kind: str) -> Served:
+        """A server of its own. Those that are not ours write what ours has written."""
+        answers = None
+        if kind in (BASELINE, "turn"):
+            if not self._answers:
+                ours = self.started(OURS, *PROTOCOLS)
+                self._answers = {scenario: ours.ask(scenario, 1) for scenario in PROTOCOLS}
+            answers = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "answers.json"
+            answers.write_text(json.dumps(self._answers))
+        return Served(kind, self._stack, answers)
+
+    def cost(self, kind: str, scenario: str, n: int) -> Sample:
         """CPU of a request."""
-        server = self[kind]
+        server = self.started(kind, scenario)
         before = server.cpu()
-        server.ask(stream, n)
+        server.ask(scenario, n)
         return Sample((server.cpu() - before) / n * 1e6, "µs")
 
-    def apart(self, stream: bool, n: int) -> Sample:
+    def apart(self, scenario: str, n: int) -> Sample:
         """CPU of a request to an agency, without the agent's own turn."""
-        bare, turn, ours = (self.cost(kind, stream, n).value for kind in (BASELINE, "turn", OURS))
+        bare, turn, ours = (self.cost(kind, scenario, n).value for kind in (BASELINE, "turn", OURS))
         return Sample(ours - (turn - bare), "µs")
 
     def idle(self, kind: str, n: int) -> Sample:
         """Memory of streams that wait."""
-        server = Served(kind, self._stack)
+        server = self.fresh(kind)
+        for scenario in ("plain", "chunks"):
+            server.ask(scenario, WARM)
         before = server.memory()
         with ExitStack() as open_ones:
-            for _ in range(n):
+            for number in range(n):
                 connection = open_ones.enter_context(closing(server.connect()))
-                server.send(connection, True, HOLD)
+                connection.sendall(written("chunks", number, HOLD))
                 got = b""
                 while b"word 0" not in got:
                     got += _more(connection)
@@ -213,8 +310,8 @@ class Servers:
 
     def kept(self, first: int, n: int) -> Sample:
         """How much memory grows over many requests."""
-        server = Served(OURS, self._stack)
-        server.ask(False, first)
+        server = self.fresh(OURS)
+        server.ask("plain", first)
         before = server.memory()
-        server.ask(False, n - first)
+        server.ask("plain", n - first)
         return Sample((server.memory() - before) / 1e6, "MB")

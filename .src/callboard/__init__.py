@@ -99,6 +99,8 @@ if TYPE_CHECKING:
         ReplayDifference,
         ReplayedRequest,
         ReplayReport,
+        RunPage,
+        RunSummary,
     )
     from .actors.agents.errors import (
         AgencyClosed,
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
         TemplateError,
         TimeLimit,
         TokenLimit,
+        UnfitArguments,
         UnknownAgent,
         UnknownApproval,
         UnknownConversation,
@@ -235,6 +238,9 @@ if TYPE_CHECKING:
     from .actors.agents.memory.stores.postgres import PostgresMemoryStore
     from .actors.agents.memory.stores.sqlite import SqliteMemoryStore
     from .actors.agents.memory.stores.store import MemoryStore
+    from .actors.agents.overview.overview import Overview
+    from .actors.agents.overview.sockets import watchable
+    from .actors.agents.overview.watch import Watch
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.prompt_run import PromptRun, run_prompt
     from .actors.agents.prompts.effects import EffectContext, StepModifier
@@ -259,6 +265,8 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.cursor import RunText
     from .actors.agents.runs.reading.progress import RunRecord
+    from .actors.agents.runs.runtime.health import AgencyHealth
+    from .actors.agents.runs.runtime.under_way import RunUnderWay
     from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.builtin.agents import AgentsSkill
     from .actors.agents.skills.builtin.crew.skill import CrewSkill
@@ -311,6 +319,13 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver as JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .actors.observe.alerts import Alert, Alerting, to_log, to_webhook
+    from .actors.observe.errors import MissingTelemetry, TelemetryError
+    from .actors.observe.logs import JsonFormatter
+    from .actors.observe.metrics import prometheus_text, push_metrics
+    from .actors.observe.rules import ErrorRate, JournalLag, LatencyRise, QueueAge, SpendPerHour, StuckRuns
+    from .actors.observe.spans import span_here
+    from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
@@ -672,6 +687,7 @@ _HOMES = {
         "TemplateError",
         "TimeLimit",
         "TokenLimit",
+        "UnfitArguments",
         "UnknownAgent",
         "UnknownApproval",
         "UnknownConversation",
@@ -709,7 +725,11 @@ _HOMES = {
     ".actors.agents.evaluation.judge": ("Judge",),
     ".actors.agents.evaluation.comparing": ("compare_evaluations",),
     ".actors.agents.evaluation.results": ("Evaluation", "read_evaluation"),
+    ".actors.agents.overview.overview": ("Overview",),
+    ".actors.agents.overview.sockets": ("watchable",),
+    ".actors.agents.overview.watch": ("Watch",),
     ".actors.agents.profiler": ("Profile", "profile"),
+    ".actors.agents.runs.runtime.under_way": ("RunUnderWay",),
     ".actors.agents.prompts.templates.folder": ("TemplateFolder",),
     ".actors.agents.prompts.templates.rendered": ("RenderedTemplate",),
     ".actors.agents.prompts.templates.template": ("Template",),
@@ -725,7 +745,10 @@ _HOMES = {
         "ReplayDifference",
         "ReplayReport",
         "ReplayedRequest",
+        "RunPage",
+        "RunSummary",
     ),
+    ".actors.agents.runs.runtime.health": ("AgencyHealth",),
     ".actors.agents.teamfile": ("Team", "load_team", "open_agency"),
     ".actors.agents.team.description": ("Ability", "AgentDescription"),
     ".actors.agents.team.diagram": ("conversation_diagram",),
@@ -824,6 +847,13 @@ _HOMES = {
     ),
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
+    ".actors.observe.alerts": ("Alert", "Alerting", "to_log", "to_webhook"),
+    ".actors.observe.rules": ("ErrorRate", "JournalLag", "LatencyRise", "QueueAge", "SpendPerHour", "StuckRuns"),
+    ".actors.observe.logs": ("JsonFormatter",),
+    ".actors.observe.metrics": ("prometheus_text", "push_metrics"),
+    ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.spans": ("span_here",),
+    ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": (
         "ApiKeys",
         "Jwt",
@@ -964,12 +994,15 @@ __all__ = [
     "AfterTool",
     "Agency",
     "AgencyClosed",
+    "AgencyHealth",
     "Agent",
     "AgentDescription",
     "AgentError",
     "AgentRequest",
     "AgentUnavailable",
     "AgentsSkill",
+    "Alert",
+    "Alerting",
     "Answer",
     "AnswerBlocked",
     "AnswerChanged",
@@ -1043,6 +1076,7 @@ __all__ = [
     "Embeddings",
     "EmptyDocument",
     "Endpoint",
+    "ErrorRate",
     "Evaluation",
     "Event",
     "EventNotReadable",
@@ -1102,8 +1136,10 @@ __all__ = [
     "Journal",
     "JournalClosed",
     "JournalError",
+    "JournalLag",
     "JournalUnavailable",
     "JsonCodec",
+    "JsonFormatter",
     "JsonSchema",
     "Judge",
     "KeepAll",
@@ -1112,6 +1148,7 @@ __all__ = [
     "LabelPolicy",
     "LabelRefused",
     "Labels",
+    "LatencyRise",
     "LeastLoaded",
     "LimitReached",
     "Limits",
@@ -1141,6 +1178,7 @@ __all__ = [
     "MilvusMemoryStore",
     "MissingContext",
     "MissingExtra",
+    "MissingTelemetry",
     "ModelJudge",
     "ModelTarget",
     "NewFact",
@@ -1158,6 +1196,7 @@ __all__ = [
     "OutcomeUnknown",
     "OutsideFolder",
     "Overflow",
+    "Overview",
     "Owner",
     "PartialAnswer",
     "Passage",
@@ -1184,6 +1223,7 @@ __all__ = [
     "ProviderTimeout",
     "Publish",
     "Question",
+    "QueueAge",
     "Quota",
     "QuotaExceeded",
     "RateLimited",
@@ -1224,10 +1264,13 @@ __all__ = [
     "RunFinished",
     "RunHandle",
     "RunOptions",
+    "RunPage",
     "RunRecord",
     "RunSoFar",
     "RunStarted",
+    "RunSummary",
     "RunText",
+    "RunUnderWay",
     "SearchBackend",
     "SearchHit",
     "SearxngSearch",
@@ -1241,6 +1284,7 @@ __all__ = [
     "SkillFolder",
     "SkillTrust",
     "SpecError",
+    "SpendPerHour",
     "SqliteCache",
     "SqliteJournal",
     "SqliteMemoryStore",
@@ -1264,6 +1308,7 @@ __all__ = [
     "StreamFenced",
     "StreamOwned",
     "StuckLoop",
+    "StuckRuns",
     "SubAgent",
     "Submit",
     "Subscribe",
@@ -1282,6 +1327,8 @@ __all__ = [
     "TaskWorker",
     "Team",
     "TeamFile",
+    "Telemetry",
+    "TelemetryError",
     "Template",
     "TemplateError",
     "TemplateFolder",
@@ -1311,6 +1358,7 @@ __all__ = [
     "ToolStarted",
     "ToolTimeout",
     "Topics",
+    "UnfitArguments",
     "UnknownAgent",
     "UnknownApproval",
     "UnknownConversation",
@@ -1327,6 +1375,7 @@ __all__ = [
     "UsageRecord",
     "VendorState",
     "Vertex",
+    "Watch",
     "Webhook",
     "WebhookRefused",
     "WebhookTarget",
@@ -1387,7 +1436,9 @@ __all__ = [
     "pool_from_environment",
     "pricing",
     "profile",
+    "prometheus_text",
     "prompt_injections",
+    "push_metrics",
     "python_tool",
     "read_evaluation",
     "remote_skill",
@@ -1400,8 +1451,11 @@ __all__ = [
     "simulate",
     "skill_roots",
     "skills_from",
+    "span_here",
     "stop_on_signals",
     "text_length",
+    "to_log",
+    "to_webhook",
     "todo_tool",
     "tool",
     "tool_from_schema",
@@ -1409,6 +1463,7 @@ __all__ = [
     "vendor_keys",
     "verify_webhook",
     "wait",
+    "watchable",
     "web_fetch_tool",
     "web_search_tool",
     "web_skill",

@@ -20,6 +20,7 @@ from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
+from ..observe.telemetry import Telemetry
 from .agent import Agent
 from .answer import Answer
 from .caller import Caller
@@ -40,6 +41,7 @@ from .surface.approvals import Approvals
 from .surface.arguments import check_arguments, check_credentials, check_name_of_agency, check_run_sync
 from .surface.background import BackgroundRuns, Whom
 from .surface.conversations import Conversations
+from .surface.figures import Observed
 from .surface.members import Members
 from .team.directory import Directory, Flow
 from .turns.questions import Question
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Agency(Members, Conversations, BackgroundRuns, Approvals):
+class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed):
     """A team of agents.
 
     ``async with`` starts it: a system (or the one given), a pool of providers from the environment (or the model
@@ -90,6 +92,7 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         name: of the agency's actor.
         verbose: print a line for each thing that happens in a run on stderr: who says what to whom, calls, tokens,
             prices, times. It shows, shortened, what is said. (A log at DEBUG has the same without what is said.)
+        telemetry: spans and figures of what it does; see `Telemetry`. None for none, which costs nothing.
 
     Raises:
         DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
@@ -116,12 +119,14 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         credentials: Callable[[Caller, str], Any] | None = None,
         name: str = "agency",
         verbose: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> None:
         check_arguments(model, pool, config, on_usage, system, journal, handoff_limits, approvals_expire, retention)
         check_credentials(credentials)
         check_name_of_agency(name)
         check_type(shared_instructions, str, "shared_instructions", "a text")
         check_type(verbose, bool, "verbose", "True or False")
+        check_type(telemetry, Telemetry | None, "telemetry", "a Telemetry, or None")
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions, handoff_policy, label_policy)
         self._given = (
@@ -133,6 +138,7 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
             retention,
             deps,
             credentials,
+            telemetry,
         )
         self._make()
         if verbose:
@@ -140,7 +146,8 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
 
     def _make(self) -> None:
         """Make what lives from one start to the stop."""
-        model, model_for, system, journal, handoff_limits, approvals_expire, retention, deps, credentials = self._given
+        model, model_for, system, journal, handoff_limits, approvals_expire, retention, *more = self._given
+        deps, credentials, telemetry = more
         self._runtime = AgencyRuntime(
             self._directory,
             MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
@@ -154,7 +161,7 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
             self._runtime.deps = deps
             self._runtime.makes_deps = isroutine(deps) or isinstance(deps, partial)
         address = journal if isinstance(journal, str | Path) else None
-        self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address)
+        self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address, telemetry)
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -175,6 +182,12 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         return not isinstance(self._given[3], MemoryJournal | None)
 
     @property
+    def telemetry(self) -> Telemetry | None:
+        """What it tells of itself; None for nothing."""
+        telemetry: Telemetry | None = self._given[-1]
+        return telemetry
+
+    @property
     def pool(self) -> ActorRef[Any] | None:
         """The actor that answers the agents' requests, a pool if nothing else was given; None until it is started, and
         where every agent has a model of its own.
@@ -183,6 +196,11 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals):
         `callboard.providers.pool`.
         """
         return self._runtime.model
+
+    @property
+    def pools(self) -> tuple[ActorRef[Any], ...]:
+        """All pools that answer its agents' requests; none until it is started."""
+        return self._runtime.pools
 
     @property
     def resumed(self) -> dict[str, Future[Answer]]:

@@ -182,11 +182,16 @@ class Steps(Sequence[Step]):
     Args:
         count: how many there are.
         make: makes them of ``given``; without one nothing is known of them but their number.
+        alone: the name of the agent that was at work in all of them, and had nobody work for it; empty where that is to
+            be seen from the steps.
     """
 
-    __slots__ = ("_count", "_given", "_made", "_make")
+    __slots__ = ("_count", "_given", "_made", "_make", "alone")
 
-    def __init__(self, count: int, make: Callable[..., tuple[Step, ...]] | None = None, *given: Any) -> None:
+    def __init__(
+        self, count: int, make: Callable[..., tuple[Step, ...]] | None = None, *given: Any, alone: str = ""
+    ) -> None:
+        self.alone = alone
         self._count = count
         self._make = make
         self._given = given
@@ -323,7 +328,8 @@ class Answer(Generic[V_co]):
     @property
     def agents(self) -> tuple[str, ...]:
         """The names of all that worked on it, each once, the one that was asked first."""
-        names = list(_at_work(self.steps))
+        alone = self.steps.alone if isinstance(self.steps, Steps) else ""
+        names = [alone] if alone else list(_at_work(self.steps))
         names.extend(record.target for record in self.handoffs if not record.failed)
         return tuple(dict.fromkeys(name for name in (*names, self.agent) if name))
 

@@ -9,7 +9,8 @@ AgentError
 │   ├── UnknownSkill         no skill of that name is there; the known ones are in the message
 │   ├── SkillFileError       a SKILL.md, or what is beside it, is wrong; says the file and the line
 │   ├── UnknownRun           no run of that id is kept here
-│   └── UnknownApproval      nothing waits under that id: it was decided already, has expired, or never was
+│   ├── UnknownApproval      nothing waits under that id: it was decided already, has expired, or never was
+│   └── UnfitArguments       the arguments with which a call is to be approved do not fit its tool
 ├── HandoffError
 │   ├── HandoffRefused       the flows do not allow it; the allowed targets are in the message
 │   ├── HandoffDepth         agents handed off to each other deeper than allowed
@@ -131,6 +132,10 @@ class UnknownRun(DefinitionError):
 
 class UnknownApproval(DefinitionError):
     """Nothing waits for a person under that id: it was decided already, has expired, or never was."""
+
+
+class UnfitArguments(DefinitionError):
+    """The arguments with which a call is to be approved do not fit its tool; the call waits on."""
 
 
 class HandoffError(AgentError):

@@ -48,11 +48,12 @@ class CompletionStarted(RunEvent):
     """The model was asked; ``step`` counts from 1.
 
     ``last``: its text can be nothing but the answer's: it has no tools to call, and neither a type nor a hook could
-    have it changed.
+    have it changed. ``model``: the one that was asked for; empty where that is the provider's affair.
     """
 
     step: int = 0
     last: bool = False
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class ReasoningDelta(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class CompletionFinished(RunEvent):
-    """The model has answered."""
+    """The model has answered; ``first`` is the seconds until its first text came, in a streamed run."""
 
     step: int = 0
     usage: Usage = NO_USAGE
@@ -91,6 +92,7 @@ class CompletionFinished(RunEvent):
     model: str = ""
     provider: str = ""
     notes: tuple[str, ...] = ()
+    first: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ class ApprovalRequested(RunEvent):
             it is the caller's, or theirs who have the scope ``approvals``.
         owner: the agent's, where ``owner`` is among them.
         why: for which reason a person is asked, where a hook, a guardrail or a `LabelPolicy` wants it.
+        schema: of the tool's arguments, as JSON; empty where there is none.
     """
 
     call_id: str = ""
@@ -211,6 +214,7 @@ class ApprovalRequested(RunEvent):
     approvers: frozenset[str] = frozenset()
     owner: Caller | None = None
     why: str = ""
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,14 +19,19 @@ from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.errors import JournalError
-from ..journal.store import Journal
+from ..journal.store import Journal, at_hand
+from ..observe.telemetry import Telemetry
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable, DefinitionError
 from .runs.coordination.recovery import recover
+from .runs.runtime.figures import read_figures
 from .runs.runtime.register import Entry
 from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
+from .telemetry.figures import Figures
+from .telemetry.tracing import RunSpans, Tracing
+from .turns.outcome import STOPS
 from .turns.records import RunRequest
 from .wishes import WAIT, define
 
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from ...providers.config.llmfile import LlmConfig
     from ...providers.pool.dispatch.usage import OnUsage
 
+
+logger = logging.getLogger("callboard")
 
 LOOK: Final = 0.5
 """Seconds between two looks at whether a run has come to wait for a person."""
@@ -50,6 +58,7 @@ class Lifecycle:
         model: the actor that answers requests, what to start it from, or a function that makes a pool.
         system: the system to live in, or None for one of its own.
         address: of the journal to open at the start and to close at the end, or None where there is one.
+        telemetry: what it tells of itself, or None.
 
     Attributes:
         system: the system it lives in, once started.
@@ -64,6 +73,7 @@ class Lifecycle:
         model: ActorRef[Any] | ChildSpec | PoolMaker,
         system: System | None,
         address: str | Path | None,
+        telemetry: Telemetry | None,
     ) -> None:
         self.name = name
         self.system: System | None = None
@@ -73,7 +83,12 @@ class Lifecycle:
         self._model = model
         self._given_system = system
         self._address = address
+        self._telemetry = telemetry
+        self._deaf: list[Callable[[], object]] = []
+        """What has those who look on listen no more."""
         self._watch: asyncio.Task[None] | None = None
+        self._alerts: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
         self._stopping: asyncio.Task[None] | None = None
         self._put_back: Callable[[], None] | None = None
 
@@ -97,6 +112,9 @@ class Lifecycle:
         try:
             if self._address is not None:  # beside the loop: an older file may have to be rewritten
                 runtime.journal = await asyncio.to_thread(open_journal, self._address)
+                if "://" not in str(self._address):
+                    runtime.journal_file = Path(self._address)
+            self._observe()
             self._start_model(system)
             for agent in list(runtime.directory.agents.values()):
                 await runtime.skills.open(agent.all_skills)
@@ -111,6 +129,7 @@ class Lifecycle:
             runtime.journal.on_post(runtime.posted)  # not before there is anybody to take them
         except BaseException as error:
             await runtime.skills.close()
+            await self._observe_no_more()
             if self._given_system is None:
                 await system.stop()
             if self._address is not None:
@@ -119,6 +138,54 @@ class Lifecycle:
                 raise AgencyClosed("the agency was stopped while it started") from error
             raise
         self._watch = asyncio.get_running_loop().create_task(self._until_gone(root), name=f"{self.name}-watch")
+
+    def _observe(self) -> None:
+        """Have told what is wanted of what happens."""
+        telemetry, runtime = self._telemetry, self._runtime
+        if telemetry is None:
+            return
+        writer = telemetry.writer()
+        if writer is not None:
+            runtime.tracing = Tracing(telemetry, writer)
+            runtime.tracing.resumed = self._tell_past
+            self._deaf.append(runtime.bus.listen(runtime.tracing.handlers))
+        if telemetry.metrics:
+            assert self.system is not None
+            figures = runtime.figures = Figures(telemetry.series, self.system.measure(), runtime.journal_file)
+            self._deaf += (runtime.bus.listen(figures.runs.handlers), figures.close)
+        if telemetry.alerts is not None:
+            watching = telemetry.alerts.watch(partial(read_figures, runtime))
+            self._alerts = asyncio.get_running_loop().create_task(watching, name=f"{self.name}-alerts")
+
+    def _tell_past(self, spans: RunSpans) -> None:
+        """Have told what an earlier process did of a run."""
+        runtime = self._runtime
+        model = runtime.directory.prepared(spans.run.agent).agent.model
+        asked = model or runtime.model_for(spans.run.agent) if isinstance(model, str) else ""
+
+        async def tell() -> None:
+            try:
+                spans.tell_past(await at_hand(runtime.journal.read(spans.run.stream_name)), asked)
+            except JournalError as error:
+                logger.warning("what was done before of run %s is in no span: %s", spans.run.id, error)
+
+        telling = asyncio.get_running_loop().create_task(tell(), name=f"past of {spans.run.id}")
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _observe_no_more(self) -> None:
+        if self._telling:
+            await asyncio.wait(self._telling)
+        while self._deaf:
+            self._deaf.pop()()
+        if self._alerts is not None:
+            self._alerts.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._alerts
+        self._runtime.figures = None
+        tracing, self._runtime.tracing = self._runtime.tracing, None
+        if tracing is not None and tracing.writer.owned:
+            await asyncio.to_thread(tracing.writer.close)  # an exporter may have to be waited for
 
     def _start_model(self, system: System) -> None:
         given, runtime = self._model, self._runtime
@@ -174,7 +241,7 @@ class Lifecycle:
         if not runtime.shared:
             for entry in register.open():
                 if entry.accepted and not entry.run.parent:
-                    register.cancel(entry.run.id, "the agency stops")
+                    register.cancel(entry.run.id, STOPS)
             self._close_open_runs()
         if self._watch is not None:
             self._watch.cancel()
@@ -196,6 +263,7 @@ class Lifecycle:
         runtime.clock.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
+        await self._observe_no_more()
         if self._address is not None:
             runtime.journal.close()
         elif runtime.shared:

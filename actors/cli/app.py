@@ -9,7 +9,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 from cyclopts import App, CycloptsError
 
@@ -18,7 +17,8 @@ from .config import config
 from .folders import existing
 from .journals.approvals import approvals, caller_of
 from .journals.journal import journal
-from .keys import keys
+from .journals.keys import keys
+from .printed import say
 
 FAILED = 1
 BAD_INPUT = 2
@@ -131,7 +131,7 @@ def evaluate(
     from .team import look_in
 
     look_in(import_from)
-    return evaluate(cases, team, existing(folder), only, repeat, concurrency, json, compare, _say)
+    return evaluate(cases, team, existing(folder), only, repeat, concurrency, json, compare, say)
 
 
 @app.command
@@ -179,7 +179,7 @@ def bench(
         *(what, concurrency, rate, duration, rounds, ask, questions, agent, model, timeout),
         *(json, plot, compare, existing(folder), import_from),
     )
-    return bench(wanted, _say)
+    return bench(wanted, say)
 
 
 @app.command
@@ -302,8 +302,8 @@ def init(folder: Path = Path(), /) -> int:
     from .init import write_team
 
     team, *others = write_team(folder)
-    _say(f"wrote {', '.join(str(path) for path in (team, *others))}")
-    _say(f'now try: callboard run {team} "List every TODO of this folder in report.md"')
+    say(f"wrote {', '.join(str(path) for path in (team, *others))}")
+    say(f'now try: callboard run {team} "List every TODO of this folder in report.md"')
     return 0
 
 
@@ -317,8 +317,23 @@ def tree(process: int | None = None, /) -> int:
     from .tree import read_trees
 
     for found in read_trees(process):
-        _say(found)
+        say(found)
     return 0
+
+
+@app.command
+def top(process: int | None = None, /, *, interval: float = 1.0, once: bool = False) -> int:
+    """Show what a running team does, as it goes on: runs, what waits for a person, providers, the tree of actors. It is
+    a team started by this user with ``callboard run``, ``chat`` or ``serve``, or an agency in a `watchable` block.
+
+    Args:
+        process: the number of its process; not needed where there is only one.
+        interval: seconds between two looks.
+        once: show it once; so it is where stdout is no terminal.
+    """
+    from .tree import top
+
+    return top(process, interval, once, say)
 
 
 @app.command
@@ -336,7 +351,7 @@ def show(journal: str, conversation: str | None = None, /, *, agent: str | None 
 
     from .journals.show import show
 
-    asyncio.run(show(journal, conversation, agent, json, _say))
+    asyncio.run(show(journal, conversation, agent, json, say))
     return 0
 
 
@@ -357,7 +372,7 @@ def replay(
 
     from .journals.show import debug
 
-    asyncio.run(debug(journal, conversation, agent, to, step, _say))
+    asyncio.run(debug(journal, conversation, agent, to, step, say))
     return 0
 
 
@@ -420,7 +435,7 @@ def tool(name: str, arguments: str = "{}", /, *, folder: Path = Path()) -> int:
     result = asyncio.run(ToolRegistry(file_tools(existing(folder))).get(name).run(arguments))
     if result.error is not None:
         raise result.error
-    _say(result.text)
+    say(result.text)
     return 0
 
 
@@ -453,10 +468,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _say(text: str, file: TextIO | None = None) -> None:
-    print(text, file=file)
-
-
 def _is_bad_input(error: CallboardError) -> bool:
     """Whether it is for the user to mend; else the input was right, and the work failed."""
     from ...providers.errors import AuthenticationFailed, InvalidRequest, NoProvider, ProviderError
@@ -477,7 +488,7 @@ def _is_bad_input(error: CallboardError) -> bool:
 def _refuse(message: str, status: int = BAD_INPUT) -> int:
     """Print an error as one line, or two where it has details; tools' errors are longer, being written for models."""
     first, *details = [line.strip() for line in message.splitlines() if line.strip()]
-    _say(f"callboard: {first}", sys.stderr)
+    say(f"callboard: {first}", sys.stderr)
     if details:
-        _say(textwrap.shorten("; ".join(line.removeprefix("- ") for line in details), DETAILS), sys.stderr)
+        say(textwrap.shorten("; ".join(line.removeprefix("- ") for line in details), DETAILS), sys.stderr)
     return status

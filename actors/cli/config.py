@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 from cyclopts import App
+
+from .printed import print_json, say
 
 config = App(name="config", help="Check llm.yaml and team files, and print the schema of both.")
 
@@ -29,10 +29,10 @@ def check(file: Path, /, *, folder: Path = Path(), import_from: Path | None = No
     look_in(import_from)
     if not says_only_models(file):
         agents = load_team(file, default_tools(existing(folder))).agents
-        sys.stdout.write(f"{file}: a team of {len(agents)}: {', '.join(agents)}\n")
+        say(f"{file}: a team of {len(agents)}: {', '.join(agents)}")
         return 0
     providers = load_config(file).enabled()
-    sys.stdout.write(f"{file}: providers: {', '.join(providers) or 'those of the environment'}\n")
+    say(f"{file}: providers: {', '.join(providers) or 'those of the environment'}")
     return 0
 
 
@@ -45,5 +45,5 @@ def schema() -> int:
     described.pop("required")  # a file without agents is llm.yaml
     described["title"] = "llm.yaml, or a team file"
     described["description"] = "The sections about models, and those of a team of agents."
-    sys.stdout.write(json.dumps(described, indent=2) + "\n")
+    print_json(described)
     return 0

@@ -6,8 +6,10 @@ import asyncio
 import inspect
 import ipaddress
 import logging
+import os
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ try:
     from ..serving import Registry, Webhooks
     from ..serving import serve as as_application
     from ..serving.operations.draining import LINGER, drain
+    from ..serving.operations.metrics import FOLDER
     from ..serving.operations.supervisor import Supervisor
     from ..serving.operations.worker import Drain, UvicornWorker, assigned, config_of, listening_on
     from ..serving.server import Server
@@ -141,7 +144,15 @@ def _supervise(wanted: Wanted, listening: socket.socket, drain: float) -> int:
     many = f"{wanted.workers} workers" if wanted.workers > 1 else "one worker"
     _say(f"serving {wanted.what} at {_url(listening)} by {many}; Ctrl-C ends them, SIGHUP replaces them one by one")
     command = [sys.executable, "-c", _MAIN, *wanted.words]
-    return Supervisor(command, listening, wanted.workers, drain, _say, watch).run()
+    supervisor = Supervisor(command, listening, wanted.workers, drain, _say, watch)
+    if FOLDER in os.environ:
+        return supervisor.run()
+    with tempfile.TemporaryDirectory(prefix="callboard-metrics-") as figures:
+        os.environ[FOLDER] = figures  # where the workers leave them for each other
+        try:
+            return supervisor.run()
+        finally:
+            del os.environ[FOLDER]
 
 
 async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket | None) -> None:

@@ -13,11 +13,11 @@ from ...providers.config.llmfile import LlmConfig
 from ...providers.config.yamlfile import read_yaml
 from ..agents.agency import Agency
 from ..agents.agent import Agent
+from ..agents.overview.sockets import watchable
 from ..agents.team.toolsets import default_tools
 from ..agents.teamfile import load_team, open_agency
 from ..agents.teamfile.schema import TeamFile
 from .folders import existing
-from .tree import shown
 
 ALONE = "Assistant"
 """The agent that answers where a file has none."""
@@ -63,7 +63,7 @@ def durable(team_file: Path, folder: Path) -> bool:
 @asynccontextmanager
 async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterator[Agency]:
     """Start the team of a file, or one plain agent with the models of a file that has no agents; ``callboard tree``
-    sees it while the block runs.
+    and ``callboard top`` see it while the block runs.
 
     Args:
         team_file: the file.
@@ -77,7 +77,5 @@ async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterato
         opened: AbstractAsyncContextManager[Agency] = Agency(Agent(ALONE), config=team_file, **options)
     else:
         opened = open_agency(load_team(team_file, default_tools(folder)), **options)
-    async with opened as agency:
-        assert agency.system is not None
-        async with shown(agency.system):
-            yield agency
+    async with opened as agency, watchable(agency):
+        yield agency

@@ -31,7 +31,7 @@ from .mail.future import Future
 from .processing.dispatcher import Dispatcher
 from .processing.intercepting import Interceptor
 from .processing.metering import Meter
-from .processing.observing import Observer
+from .processing.observing import Observer, oldest
 from .processing.simulated import SimulatedDispatcher
 from .refs.ref import ActorRef
 from .runtime.deadletters import DeadLetters
@@ -504,12 +504,14 @@ class System(Spawns):
     def tree(self) -> tuple[Node, ...]:
         """Return the actors that run, from the top level down. On the loop's thread only."""
         self.runtime.viewed()
+        now = self.runtime.clock()
         made: dict[Cell, Node] = {}
         for cell in reversed(list(living(self.runtime.root))):  # children before their parents, without the stack
             kind = cell.actor_class if isinstance(cell.actor_class, type) else type(cell.actor)
             restarts = cell.details.incarnation - 1 if cell.details is not None else 0
             children = tuple(made.pop(child) for child in below(cell))
-            made[cell] = Node(cell.name, kind.__name__, NAMES[cell.phase], len(cell.queue or ()), restarts, children)
+            waiting, age = len(cell.queue or ()), oldest(cell, now)
+            made[cell] = Node(cell.name, kind.__name__, NAMES[cell.phase], waiting, restarts, children, age)
         return tuple(made[child] for child in below(self.runtime.root))
 
     def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
@@ -24,6 +25,7 @@ from .a2a.endpoint import a2a
 from .a2a.push import Pushes
 from .ag_ui.endpoint import refusal as ag_ui_refusal
 from .ag_ui.endpoint import run_agent
+from .failing import FAILURES, problem_at
 from .limits.door import Door
 from .limits.entrance import ANSWER, entrance
 from .limits.limit import RequestLimit
@@ -34,11 +36,12 @@ from .openai.errors import refusal
 from .openai.models import get_model, list_models
 from .openai.responses.routes import OF_AGENTS, ROUTES
 from .operations.draining import drained_on_signals
+from .operations.metrics import shared
 from .operations.problem_json import problem_json
 from .operations.routes import operations
 from .payments.payments import Payments
 from .payments.till import Till
-from .problems import Problem, Refused, problem_of
+from .problems import Problem, Refused
 from .published.functions import http_function
 from .published.info import agent_info, list_agents, published
 from .published.openapi import openapi
@@ -46,7 +49,9 @@ from .published.registry import Registry
 from .published.routes import own_route, routes_of
 from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
+from .routing import Routes
 from .server import RESERVED, Authenticate, OnDisconnect, Server
+from .tracing import Traced
 from .webhooks import Deliveries, Webhooks
 from .who.keys import ApiKeys
 
@@ -135,6 +140,7 @@ def serve(
                 if agency.system is None:
                     await stack.enter_async_context(agency)
                     stack.enter_context(drained_on_signals(server))
+                await stack.enter_async_context(shared(agency))
                 for hooks in told:
                     await stack.enter_async_context(hooks.running())
                 for kept in (door, till):
@@ -151,14 +157,10 @@ def serve(
                 if isinstance(one, ApiKeys):
                     await asyncio.to_thread(one.close)
 
-    app = Starlette(
-        routes=routes(
-            server, deliveries, registry, [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
-        ),
-        lifespan=lifespan,
-        middleware=entrance(cors),
-        exception_handlers={HTTPException: _nothing_there},
-    )
+    traced = [] if agency.telemetry is None else [Middleware(Traced, agency)]
+    app = Starlette(middleware=[*traced, *entrance(cors)], exception_handlers={HTTPException: _nothing_there})
+    protocols = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
+    app.router = Routes(routes(server, deliveries, registry, protocols), lifespan=lifespan)
     app.state.server = server
     return app
 
@@ -288,20 +290,8 @@ class _Answered:
         try:
             self._server.check_loop()
             response = await self._endpoint(self._server, request)
-        except (Exception, SystemExit, BaseExceptionGroup, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and self._server.draining:
-                error = AgencyClosed("the server stops: ask again, it is another one that answers")
-            problem = problem_of(error)
-            if problem.code == "internal_error":
-                server_failed(request, error)
-            response = self._refusal(problem)
+        except FAILURES as error:
+            response = self._refusal(problem_at(self._server, request, error))
         if self._server.draining:
             response.headers["connection"] = "close"
         scope[ANSWER] = response
-
-
-def server_failed(request: Request, error: BaseException) -> Any:
-    """Log what nobody expected, without what was said."""
-    import logging
-
-    logging.getLogger("callboard").error("%s %s failed", request.method, request.url.path, exc_info=error)

@@ -45,6 +45,7 @@ from ..agents.errors import (
     RunFailed,
     TimeLimit,
     TokenLimit,
+    UnfitArguments,
     UnknownAgent,
     UnknownApproval,
     UnknownConversation,
@@ -112,6 +113,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (UnknownConversation, 404, "unknown_conversation"),
     (UnknownRun, 404, "unknown_run"),
     (UnknownApproval, 404, "unknown_approval"),
+    (UnfitArguments, 400, "invalid_arguments"),
     (DefinitionError, 400, "invalid_request"),
     (NotAllowed, 403, "not_allowed"),
     (ConversationBusy, 409, "conversation_busy"),
@@ -163,7 +165,8 @@ def problem_of(error: BaseException, run: str = "") -> Problem:
     """
     if isinstance(error, Refused):
         return error.problem
-    if isinstance(error, HTTPException):  # of a function that refuses as those of starlette do
+    # Of a function that refuses as those of starlette do; with a status that refuses nothing it is a mistake.
+    if isinstance(error, HTTPException) and 300 <= error.status_code < 600:
         return Problem(error.status_code, "refused", str(error.detail), headers=error.headers or {}, run=run)
     if isinstance(error, QuotaExceeded):
         return Problem(429, "quota_exceeded", str(error), retry_after=error.retry_after, run=run)
@@ -174,7 +177,8 @@ def problem_of(error: BaseException, run: str = "") -> Problem:
     for kind, status, code in _STATUS:
         if isinstance(error, kind):
             retry = SOON if code in _COME_BACK else None
-            return Problem(status, code, str(error), retry_after=retry, run=run)
+            where = "arguments" if code == "invalid_arguments" else ""
+            return Problem(status, code, str(error), where, retry_after=retry, run=run)
     if isinstance(error, AgentError):
         return Problem(500, "failed", named(error), run=run)
     return Problem(500, "internal_error", f"the server failed: {type(error).__name__}", run=run)
@@ -195,11 +199,14 @@ def _of_failed(error: RunFailed, run: str) -> Problem:
     return Problem(500, "run_failed", str(error), run=run)
 
 
+_STATUSES: Final = frozenset(HTTPStatus)
+
+
 def problem_body(problem: Problem) -> dict[str, Any]:
     """A problem as RFC 9457 has it: ``code`` is for programs, ``detail`` for people, ``where`` names the field."""
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": HTTPStatus(problem.status).phrase if problem.status in _STATUSES else "",
         "status": problem.status,
         "code": problem.code,
         "detail": problem.message,

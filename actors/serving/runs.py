@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Final, NamedTuple, cast
 
 from starlette.requests import HTTPConnection, Request
 
@@ -18,7 +17,8 @@ from ..agents.errors import AgentError
 from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import RunText
 from ..agents.runs.reading.progress import RunRecord
-from .problems import Problem, Refused, problem_of, refuse
+from .problems import Refused, problem_of, refuse
+from .requests import header
 from .server import OnDisconnect, Server
 
 KEY: Final = "idempotency-key"
@@ -27,8 +27,7 @@ FINGERPRINT: Final = "serving.request"
 """Where in a run's metadata the digest of its request stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request wants of an agent, whichever protocol it came by.
 
     Args:
@@ -61,17 +60,18 @@ async def begin(server: Server, asked: Asked) -> RunHandle:
     """
     till = server.till
     options = dict(asked.options or {})
+    named = str(options.get("run_id") or (run_of(asked) if asked.key else ""))
     if till is None:
         _look_for_price(server, asked.agent)
     if till is None or not till.records(asked.agent):
-        return await _begun(server, asked, options, run_of(asked) if asked.key else "")
+        return await _begun(server, asked, options, named)
     bill = till.bill(asked.agent, asked.caller, asked.connection)
     if not till.takes(asked.agent):
-        handle = await _begun(server, asked, options, run_of(asked) if asked.key else "")
+        handle = await _begun(server, asked, options, named)
         await till.note(bill, handle.id)
         till.watch(handle.id)
         return handle
-    run = options.get("run_id") or (run_of(asked) if asked.key else await till.run_of(bill, fingerprint(asked)))
+    run = named or await till.run_of(bill, fingerprint(asked))
     await till.take(bill, run)
     try:
         return await _begun(server, asked, options, run)
@@ -122,35 +122,51 @@ def fingerprint(asked: Asked) -> str:
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-async def answer_of(server: Server, request: Request, handle: RunHandle) -> Answer:
-    """Wait for a run's answer. Where that was asked for, it is cancelled if the client goes before.
+async def answer_of(server: Server, request: Request, handle: RunHandle, when_left: OnDisconnect) -> Answer:
+    """Wait for a run's answer.
+
+    Args:
+        server: whose run.
+        request: of whom to be answered.
+        handle: the run.
+        when_left: what becomes of it if the client goes before.
 
     Raises:
         Refused: the run has ended in an error, which is told with the run's id.
     """
     try:
-        if leaving(server, request) == "continue" or _is_paid(server, handle):
-            return await handle
-        return await _until_gone(server, request, handle)
+        async with cancelled_when_left(server, request, handle, when_left):
+            return await handle.answer()
     except AgentError as error:
         raise Refused(problem_of(error, handle.id)) from error
 
 
-async def _until_gone(server: Server, request: Request, handle: RunHandle) -> Answer:
+@asynccontextmanager
+async def cancelled_when_left(
+    server: Server, request: Request, handle: RunHandle, when_left: OnDisconnect
+) -> AsyncIterator[None]:
+    """Where that was asked for, a run is cancelled if the client goes before the end of the block.
+
+    Args:
+        server: whose run.
+        request: whose body was read.
+        handle: the run.
+        when_left: what becomes of it.
+    """
+    if when_left == "continue":
+        yield
+        return
+
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
+        cancel_soon(server, handle)
 
-    answer = asyncio.ensure_future(handle.answer())
     leaves = asyncio.ensure_future(gone())
     try:
-        await asyncio.wait((answer, leaves), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done() and not server.draining:
-            await handle.cancel("its client has gone")
-        return await answer
+        yield
     finally:
-        for task in (answer, leaves):
-            task.cancel()
+        leaves.cancel()
 
 
 def _is_paid(server: Server, handle: RunHandle) -> bool:
@@ -169,7 +185,7 @@ def leaving(server: Server, request: Request, usual: OnDisconnect | None = None)
     Raises:
         Refused: the request asks for something else.
     """
-    wish = request.headers.get(ON_DISCONNECT, usual or server.on_disconnect)
+    wish = header(request, ON_DISCONNECT, usual or server.on_disconnect)
     if wish in ("continue", "cancel"):
         return cast("OnDisconnect", wish)
     raise refuse(400, "invalid_header", f"{ON_DISCONNECT} is continue or cancel, not {wish:.40}", ON_DISCONNECT)
@@ -184,7 +200,7 @@ def watched(
 ) -> AsyncGenerator[RunRecord | RunText]:
     """What `RunHandle.stream` gives. Where that was asked for, the run is cancelled if whoever reads leaves before its
     end, and before they have had enough."""
-    if when_left == "continue" or _is_paid(server, handle):
+    if when_left == "continue":
         return handle.stream(after=after)
     return _ended_when_left(server, handle, after, enough)
 
@@ -211,8 +227,8 @@ _CANCELLING: Final[set[asyncio.Future[None]]] = set()
 
 
 def cancel_soon(server: Server, handle: RunHandle) -> None:
-    """Have a run ended whose client has gone, unless the server stops: then others go on with it."""
-    if not server.draining:
+    """Have a run ended whose client has gone, unless it is paid for, or the server stops: then others go on with it."""
+    if not server.draining and not _is_paid(server, handle):
         cancelling = asyncio.ensure_future(handle.cancel("its client has gone"))
         _CANCELLING.add(cancelling)
         cancelling.add_done_callback(_cancelled)
@@ -224,10 +240,11 @@ def _cancelled(task: asyncio.Future[None]) -> None:
         task.exception()  # a run that has ended meanwhile needs no cancelling
 
 
-async def problem_of_end(handle: RunHandle) -> Problem | None:
-    """What the error means that a run has ended in; None where it has its answer."""
+async def error_of_end(handle: RunHandle) -> AgentError | None:
+    """The error that a run has ended in; None where it has its answer. `AgencyClosed` is one, too: of an agency that
+    keeps nothing."""
     try:
         await handle.answer()
     except AgentError as error:
-        return problem_of(error, handle.id)
+        return error
     return None

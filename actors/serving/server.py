@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 from urllib.parse import unquote
 
 from starlette.requests import HTTPConnection
@@ -38,6 +38,13 @@ RESERVED = frozenset(
 """First steps of paths that are not an agent's."""
 
 
+class Stream(Protocol):
+    """A stream that is being sent."""
+
+    def look(self, now: float) -> None:
+        """Do what is due; it is now so late by the event loop."""
+
+
 @dataclass(slots=True)
 class Server:
     """An agency that is served.
@@ -65,8 +72,10 @@ class Server:
     """Whether it has been told to stop: clients that are sent away have not gone by themselves."""
     leaving: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
     """What ends once it has stopped, where it was told to."""
-    streams: set[asyncio.Task[Any]] = field(default_factory=set, init=False, repr=False)
-    """The requests that are being sent a stream."""
+    streams: dict[asyncio.Task[Any], Stream] = field(default_factory=dict, init=False, repr=False)
+    """The requests that are being sent a stream, and what they are sent."""
+    looking: asyncio.TimerHandle | None = field(default=None, init=False, repr=False)
+    """When the streams are looked at next; None where there are none."""
     also_waited_for: list[Callable[[], Awaitable[object]]] = field(default_factory=list, init=False, repr=False)
     """What is waited for besides runs when it drains."""
     _asking: int = field(default=0, init=False)
@@ -109,7 +118,8 @@ class Server:
         Raises:
             Refused: there is none.
         """
-        name = unquote(name)
+        if "%" in name:
+            name = unquote(name)
         if name not in self.agency.agents:
             raise refuse(404, "unknown_agent", f"there is no agent {name!r:.100}: see GET /v1/models")
         return name

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
+from contextvars import Context, copy_context
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
@@ -23,6 +24,9 @@ SEND_TIMEOUT: Final = 60.0
 COME_BACK: Final = 1_000
 """Milliseconds after which a client that was cut off because the server stops is to ask another one."""
 
+LOOK: Final = 1.0
+"""Seconds between two looks at all streams, at most: at each there are some to which a sign of life is due."""
+
 _PING: Final = b": ping\n\n"
 
 _HEADERS: Final = [
@@ -30,6 +34,8 @@ _HEADERS: Final = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
+_written: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON of a payload. One writer is kept, as to make one takes as long as to write what is short."""
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -50,7 +56,7 @@ class Event(NamedTuple):
 
     def encoded(self) -> bytes:
         """The event as it is sent."""
-        data = self.data if isinstance(self.data, str) else json.dumps(self.data, separators=(",", ":"))
+        data = self.data if isinstance(self.data, str) else _written(self.data)
         if "\n" in data or "\r" in data:
             data = "\ndata: ".join(data.splitlines() or [""])
         about = f"id: {self.id}\n" if self.id else ""
@@ -71,18 +77,17 @@ class EventStream(Response):
         headers: that the answer has besides.
     """
 
+    status_code = 200
+    background = None
+
     def __init__(self, server: Server, events: AsyncGenerator[Event], headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        self.status_code = 200
-        self.background = None
-        self._every = server.ping
-        self._streams = server.streams
+        self._server = server
         self._events = events
         self._sending = 0
         """How many pieces are being sent: the client has not taken all that was before them."""
         self._last = 0.0
         """When a piece was begun to be sent, by the event loop's time."""
         self._left = False
-        self._look: asyncio.TimerHandle | None = None
         self._pinging: asyncio.Task[None] | None = None
         """Sends a sign of life: there is no task that only waits for the time of one."""
         self.raw_headers = [*_HEADERS, *((name.encode(), value.encode("latin-1")) for name, value in headers.items())]
@@ -92,25 +97,26 @@ class EventStream(Response):
         task = asyncio.current_task()
         assert task is not None
         self._task, self._send = task, send
-        self._streams.add(task)
         self._last = loop.time()
-        leaving = loop.create_task(self._leave(receive))
-        if self._every:
-            self._look = loop.call_later(self._every, self._looked)
+        self._server.streams[task] = self
+        _look_later(self._server)
+        self._context = copy_context()
+        leaving = loop.create_task(self._leave(receive), context=self._context)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            del self.raw_headers
             async for event in self._events:
                 await self._sent(event.encoded())
+                del event  # what was sent is not kept (1.1 kB with its headers) until the next one comes
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             if not self._left or task.uncancel() > 0:
                 raise
         finally:
-            self._streams.discard(task)
+            self._server.streams.pop(task, None)
             leaving.cancel()
-            for one in (self._look, self._pinging):
-                if one is not None:
-                    one.cancel()
+            if self._pinging is not None:
+                self._pinging.cancel()
             await self._events.aclose()
 
     async def _sent(self, piece: bytes) -> None:
@@ -136,13 +142,30 @@ class EventStream(Response):
         self._left = True
         self._task.cancel()
 
-    def _looked(self) -> None:
-        """Send a sign of life where there is silence, and give up who takes nothing."""
+    def look(self, now: float) -> None:
+        """Send a sign of life where there is silence, and give up who takes nothing.
+
+        Args:
+            now: the event loop's time.
+        """
+        silent = now - self._last
+        if self._sending:
+            if silent > SEND_TIMEOUT:
+                self._give_up()
+        elif silent >= self._server.ping:
+            self._pinging = asyncio.get_running_loop().create_task(self._ping(), context=self._context)
+
+
+def _look_later(server: Server) -> None:
+    """Have the streams looked at, as long as there are any, by one timer for all: one for each takes 560 bytes."""
+    if server.looking is None and server.ping and server.streams:
         loop = asyncio.get_running_loop()
-        silent = loop.time() - self._last
-        if self._sending and silent > SEND_TIMEOUT:
-            self._give_up()
-            return
-        if not self._sending and silent >= self._every:
-            self._pinging = loop.create_task(self._ping())
-        self._look = loop.call_later(self._every, self._looked)
+        server.looking = loop.call_later(min(server.ping, LOOK), _look_at_all, server, context=Context())
+
+
+def _look_at_all(server: Server) -> None:
+    server.looking = None
+    now = asyncio.get_running_loop().time()
+    for stream in list(server.streams.values()):
+        stream.look(now)
+    _look_later(server)

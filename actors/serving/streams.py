@@ -19,7 +19,8 @@ from ..agents.runs.handle import RunHandle
 from ..agents.runs.reading.cursor import KINDS, Cursor, Kind, RunText
 from ..agents.runs.reading.progress import RunRecord
 from .problems import Problem, Refused, problem_of, refuse
-from .runs import problem_of_end, watched
+from .requests import header
+from .runs import error_of_end, watched
 from .server import OnDisconnect, Server
 from .sse import COME_BACK, Event
 
@@ -81,7 +82,7 @@ def came_last(request: Request, stream: bool) -> str:
     Raises:
         Refused: it goes on with a stream, and asks for none: a second run would be begun.
     """
-    id = request.headers.get(RESUME, "")
+    id = header(request, RESUME)
     if id and not stream:
         raise refuse(
             400, "invalid_event_id", f"{RESUME} is for a stream that was cut: ask with `stream` for it", RESUME
@@ -117,31 +118,33 @@ async def events_of(
         enough: whether the stream ends where it is, before the run does: nobody has left it then.
         last: what is sent at the end otherwise, where the protocol has such an event.
     """
-    before, sent = place.cursor, place.sent
+    before, sent, kind_sent = place.cursor, place.sent, place.kind
     items = watched(server, handle, before, when_left, enough)
     try:
         if before:
-            await _catch_up(made, handle, before)
-            if place.kind:
-                list(islice(made(RunText(before, "", place.kind)), sent))
-                sent = 0
+            await catch_up(made, handle, before)
             if enough():
                 return
         async for item in items:
+            if kind_sent is not None:
+                if not isinstance(item, RunText) or item.kind != kind_sent:  # the piece does not come any more
+                    list(islice(made(RunText(before, "", kind_sent)), sent))
+                    sent = 0
+                kind_sent = None
             payloads = list(made(item))
             if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
-                problem = await problem_of_end(handle)
-                if problem is not None:
+                failure = await error_of_end(handle)
+                if isinstance(failure, AgencyClosed):
+                    raise failure
+                if failure is not None:
                     last = None
-                    payloads.append(failed(problem))
-            kind = item.kind[0] if isinstance(item, RunText) else ""
-            for index, payload in enumerate(payloads, 1):
-                if index > sent:
-                    where = item.cursor if index == len(payloads) else f"{before}+{index}{kind}"
-                    yield Event(payload, f"{handle.id}:{where}")
+                    payloads.append(failed(problem_of(failure, handle.id)))
             if payloads:
-                sent = 0
+                events, sent = _events(handle.id, item, before, payloads)[sent:], 0
+                while events:
+                    yield events.pop(0)
             before = item.cursor
+            del item, payloads  # nothing of what was sent is kept (600 bytes) until more comes
             if enough():
                 return
         if last is not None:
@@ -157,7 +160,14 @@ async def events_of(
         await items.aclose()
 
 
-async def _catch_up(made: Expand, handle: RunHandle, where: str) -> None:
+def _events(run: str, item: Item, before: str, payloads: list[Any]) -> list[Event]:
+    """The events that an item leads to, each with its id."""
+    kind = item.kind[0] if isinstance(item, RunText) else ""
+    events = [Event(payload, f"{run}:{before}+{number}{kind}") for number, payload in enumerate(payloads[:-1], 1)]
+    return [*events, Event(payloads[-1], f"{run}:{item.cursor}")]
+
+
+async def catch_up(made: Expand, handle: RunHandle, where: str) -> None:
     """Let what makes the events see what was sent before: the records, and that there was text behind them.
 
     Raises:

@@ -1,8 +1,9 @@
-"""Servers that answer chat completions, each in a process of its own: ``python -m benchmarks.subjects.served KIND FD``.
+"""Servers of an agent, each in a process of its own: ``python -m benchmarks.subjects.served KIND FD [ANSWERS]``.
 
-They listen on the socket that is handed on. ``bare`` is starlette that writes the very JSON; ``turn`` is that around
-the recorded run of an agent: what it takes more than ``bare`` is what a run costs by itself. ``callboard`` is an agency
-that is served. What a user says decides how the model answers: at once, or, where it is ``hold on``, never.
+They listen on the socket that is handed on. ``callboard`` is an agency that is served. ``bare`` is starlette that reads
+JSON and writes the very JSON that ``callboard`` has written: its answers are in a file. ``turn`` is that around the
+recorded run of an agent: what it takes more than ``bare`` is what a run costs by itself. What a user says decides how
+the model answers: at once, or, where it is ``hold on``, never.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from callboard import Agency, Agent
 from callboard.actors import Actor, ChildSpec
-from callboard.actors.agents.runs.reading.cursor import RunText
 from callboard.actors.serving import serve
 from callboard.providers.messages import Completion, Delta, Message, Request, Usage
 
@@ -31,39 +35,31 @@ CHUNKS: Final = 20
 WORDS: Final = tuple(f"word {number} " for number in range(CHUNKS))
 USAGE: Final = Usage(7, 5)
 MODEL: Final = "Agent"
+KIND: Final = "text/event-stream"
 HOLD: Final = "hold on"
 """What a user says to have nothing more come after the first piece."""
 
 
-def whole() -> dict[str, Any]:
-    """An answer."""
-    message = {"role": "assistant", "content": "one two three", "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
-    return {"id": "x", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice], "usage": usage}
+class Protocol(NamedTuple):
+    """How a request is made.
+
+    Args:
+        path: where it is sent.
+        keeps: whether the conversation and the run have ids of the client's, so that the agency keeps them.
+    """
+
+    path: str
+    keeps: bool = False
 
 
-def chunk(text: str) -> bytes:
-    """A piece of one."""
-    choice = {"index": 0, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
-    about = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": MODEL, "choices": [choice]}
-    return f"data: {json.dumps(about, separators=(',', ':'))}\n\n".encode()
-
-
-async def bare(request: HttpRequest) -> Response:
-    """Answer at once."""
-    body = await request.json()
-    if not body.get("stream"):
-        return JSONResponse(whole())
-
-    async def chunks() -> AsyncGenerator[bytes]:
-        hold = body["messages"][-1]["content"] == HOLD
-        for word in WORDS:
-            yield chunk(word)
-            await (asyncio.get_running_loop().create_future() if hold else asyncio.sleep(0))
-        yield b"data: [DONE]\n\n"
-
-    return StreamingResponse(chunks(), media_type="text/event-stream")
+PROTOCOLS: Final = {
+    "plain": Protocol("/v1/chat/completions"),
+    "chunks": Protocol("/v1/chat/completions"),
+    "ag_ui": Protocol(f"/ag-ui/{MODEL}", keeps=True),
+    "a2a": Protocol(f"/a2a/{MODEL}", keeps=True),
+    "mcp": Protocol("/mcp"),
+    "realtime": Protocol(f"/realtime/{MODEL}"),
+}
 
 
 class Model(Actor):
@@ -86,41 +82,105 @@ def agency() -> Agency:
     return Agency(Agent(MODEL), model=ChildSpec(Model, name="model"))
 
 
-def turn() -> Starlette:
-    """An agent's run, and what ``bare`` writes."""
+Answers = Mapping[str, Any]
+"""What was written, by protocol: an object; the lines before the data, and the data, of each event; or messages."""
+Turn = Callable[[str, bool], AsyncGenerator[Any]]
+"""Has the agent work for a protocol, with or without a stream; gives whatever comes of it."""
+
+
+def bare(answers: Answers, turn: Turn | None = None) -> list[BaseRoute]:
+    """The routes of what writes answers that are there.
+
+    Args:
+        answers: which.
+        turn: what is done meanwhile.
+    """
+
+    async def one_more(going_on: AsyncGenerator[Any] | None) -> None:
+        await (asyncio.sleep(0) if going_on is None else anext(going_on, None))
+
+    async def to_its_end(going_on: AsyncGenerator[Any] | None) -> None:
+        if going_on is not None:
+            async for _ in going_on:
+                pass
+
+    def answered(name: str, streamed: str = "") -> Callable[[HttpRequest], Awaitable[Response]]:
+        async def answer(request: HttpRequest) -> Response:
+            body = await request.json()
+            if streamed and body.get("stream", True):
+                return StreamingResponse(events(streamed, body["messages"][-1]["content"] == HOLD), media_type=KIND)
+            await to_its_end(turn and turn(name, False))
+            return JSONResponse(answers[name])
+
+        return answer
+
+    async def events(name: str, hold: bool) -> AsyncGenerator[bytes]:
+        going_on = turn and turn(name, True)
+        for about, data in answers[name]:
+            text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
+            yield f"{about}data: {text}\n\n".encode()
+            if hold and WORDS[0] in text:
+                await asyncio.get_running_loop().create_future()
+            await one_more(going_on)
+        await to_its_end(going_on)
+
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+        ready, *messages = answers["realtime"]
+        await websocket.send_json(ready)
+        try:
+            while True:
+                await websocket.receive_json()
+                going_on = turn and turn("realtime", True)
+                for message in messages:
+                    await websocket.send_json(message)
+                    await one_more(going_on)
+                await to_its_end(going_on)
+        except WebSocketDisconnect:
+            pass
+
+    asked = (("plain", "chunks"), ("", "ag_ui"), ("a2a", ""), ("mcp", ""))
+    routes: list[BaseRoute] = [
+        Route(PROTOCOLS[whole or streamed].path, answered(whole, streamed), methods=["POST"])
+        for whole, streamed in asked
+    ]
+    return [*routes, WebSocketRoute(PROTOCOLS["realtime"].path, talk)]
+
+
+async def _run(ours: Agency, numbers: Any, name: str, stream: bool) -> AsyncGenerator[Any]:
+    number = next(numbers)
+    kept: dict[str, Any] = {"conversation": f"c-{number}", "run_id": f"r-{number}"} if PROTOCOLS[name].keeps else {}
+    handle = await ours.start_run("hello", stream=stream, **kept)
+    if stream:
+        async for item in handle.stream():
+            yield item
+    else:
+        yield await handle.answer()
+
+
+def app(kind: str, answers: Answers) -> Starlette:
+    """The server of a kind.
+
+    Args:
+        kind: its name.
+        answers: what those write that are not ours.
+    """
+    if kind == "callboard":
+        return serve(agency())
+    if kind == "bare":
+        return Starlette(routes=bare(answers))
     ours = agency()
-
-    async def answer(request: HttpRequest) -> Response:
-        body = await request.json()
-        if not body.get("stream"):
-            await (await ours.start_run("hello")).answer()
-            return JSONResponse(whole())
-
-        async def chunks() -> AsyncGenerator[bytes]:
-            handle = await ours.start_run("hello", stream=True)
-            async for item in handle.stream():
-                if isinstance(item, RunText):
-                    yield chunk(item.text)
-            yield b"data: [DONE]\n\n"
-
-        return StreamingResponse(chunks(), media_type="text/event-stream")
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with ours:
             yield
 
-    return Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])], lifespan=lifespan)
-
-
-def app(kind: str) -> Starlette:
-    """The server of a kind."""
-    if kind == "bare":
-        return Starlette(routes=[Route("/v1/chat/completions", bare, methods=["POST"])])
-    return turn() if kind == "turn" else serve(agency())
+    return Starlette(routes=bare(answers, partial(_run, ours, count())), lifespan=lifespan)
 
 
 if __name__ == "__main__":
     listening = socket.socket(fileno=int(sys.argv[2]))
-    config = uvicorn.Config(app(sys.argv[1]), log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    given = json.loads(Path(sys.argv[3]).read_bytes()) if len(sys.argv) > 3 else {}
+    config = uvicorn.Config(app(sys.argv[1], given), log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listening])

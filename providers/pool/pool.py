@@ -278,6 +278,7 @@ class Pool(Actor):
             spent=dict(self._budgets.spent),
             bought=self._memory.ledger.entries(),
             budgets=self._budgets.stats(),
+            oldest=dispatcher.queue.oldest,
         )
 
     def _probe(self, message: Probe) -> Any:

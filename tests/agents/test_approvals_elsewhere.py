@@ -10,7 +10,7 @@ import pytest
 
 from callboard import Agency, Agent, Request, tool
 from callboard.actors.agents.caller import Caller
-from callboard.actors.agents.errors import DefinitionError, NotAllowed, RunFailed, UnknownApproval
+from callboard.actors.agents.errors import DefinitionError, NotAllowed, RunFailed, UnfitArguments, UnknownApproval
 from callboard.actors.agents.events import ApprovalRequested
 from callboard.actors.agents.turns.records import ApprovalAsked, Decision
 from callboard.actors.agents.turns.rules import Limits
@@ -66,6 +66,35 @@ async def test_a_call_that_waits_in_one_agency_is_seen_and_decided_in_another(ap
         with pytest.raises(UnknownApproval, match="was approved" if approved else "was denied"):
             await other.deny(seen.approval)
     assert effects == ["paid"] * approved
+
+
+@pytest.mark.parametrize("unfit", ['{"amount": "much"}', "{}", '{"amount": 5, "more": 1}', '{"amount": NaN}'])
+@pytest.mark.parametrize("where", ["here", "by its agent", "by others"])
+async def test_arguments_that_the_tool_would_refuse_use_up_no_approval(where: str, unfit: str) -> None:
+    paid: list[int] = []
+
+    @tool
+    async def pay(amount: int) -> str:
+        paid.append(amount)
+        return "paid"
+
+    def model(request: Request) -> Any:
+        last = request.messages[-1]
+        return last.text if last.role == "tool" else call("pay", amount=1)
+
+    def bank(name: str, journal: MemoryJournal) -> Agency:
+        return Agency(Agent(name, tools=[pay], autonomy="supervised"), model=function(model), journal=journal)
+
+    journal = MemoryJournal()
+    async with bank("A", journal) as one, bank("B" if where == "by others" else "A", journal.as_worker()) as other:
+        request, run = await asked(one)
+        decides = one if where == "here" else other
+        with pytest.raises(DefinitionError if "NaN" in unfit else UnfitArguments):
+            await decides.approve(request.approval, arguments=unfit)
+        assert [waits.approval for waits in await one.pending_approvals()] == [request.approval]
+        await decides.approve(request.approval, arguments='{"amount": 5}')
+        assert (await run).text == "paid"
+    assert paid == [5]
 
 
 async def test_a_run_that_waits_for_more_is_given_it_from_another_agency() -> None:

@@ -113,7 +113,7 @@ def expire(place: Place) -> None:
     """Have the time of all approvals be over."""
     number = "substr(data, 1, instr(data, '\"expires_at\":') + 12) || '1.0}'"
     if not place.is_file:
-        number = "regexp_replace(data::text, '\"expires_at\":[^}]*}', '\"expires_at\":1.0}')::json"
+        number = "regexp_replace(data::text, '\"expires_at\":.*', '\"expires_at\":1.0}')::json"
     place.execute(f"UPDATE events SET data = {number} WHERE type = 'ApprovalAsked'")
     changed = "SELECT count(*) FROM events WHERE cast(data AS text) LIKE '%\"expires_at\":1.0}%'"
     assert place.execute(changed) == [(1,)]
@@ -163,6 +163,7 @@ def test_what_cannot_be_decided_is_refused_by_name(place: Place, paid: Path, tmp
     assert_refused(callboard(*decide, "0123", cwd=tmp_path), "'0123' was never asked for")
     assert_refused(callboard(*decide, approval, "--arguments", "[1]", cwd=tmp_path), "JSON object")
     assert_refused(callboard(*decide, approval, "--arguments", "{", cwd=tmp_path), "JSON object")
+    assert_refused(callboard(*decide, approval, "--arguments", '{"amount": "much"}', cwd=tmp_path), "amount: 'much'")
     assert_refused(callboard(*decide, approval, "--limits", '{"wishes": 3}', cwd=tmp_path), "--limits", "wishes")
     assert_refused(callboard(*decide, approval, "--limits", '{"steps": 3}', cwd=tmp_path), "a call of pay waits")
     assert_refused(callboard(*decide, cwd=tmp_path), "APPROVAL")

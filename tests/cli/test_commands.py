@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from callboard import Agency, Agent, watchable
 from callboard.actors import Actor, ChildSpec, System
+from callboard.actors.agents.overview.sockets import NothingRuns
 from callboard.actors.agents.teamfile import load_team
-from callboard.actors.cli.tree import NothingRuns, read_trees, shown
+from callboard.actors.cli.tree import read_trees
 from callboard.tools.builtin.files import file_tools
 
 from .command import assert_refused, callboard
@@ -27,7 +29,8 @@ class Idle(Actor):
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = callboard("--help", cwd=tmp_path)
     assert done.status == 0
-    for command in ("demo", "run", "chat", "init", "tree", "show", "replay", "simulate-provider", "config"):
+    named = ("demo", "run", "chat", "init", "tree", "top", "show", "replay", "simulate-provider", "config")
+    for command in (*named, "eval", "bench"):
         assert command in done.out
 
 
@@ -62,12 +65,12 @@ async def test_the_tree_of_a_running_system_can_be_read_from_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    async with System("stage") as system:
+    async with System("stage") as system, Agency(Agent("A"), model="offline", system=system) as agency:
         system.supervise(ChildSpec(Idle, name="outer"))
-        async with shown(system):
+        async with watchable(agency):
             done = await asyncio.to_thread(callboard, "tree", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
     assert done.status == 0, done.err
-    assert [line.strip() for line in done.out.splitlines()[1:]] == ["└── outer  Idle", "└── inner  Idle"]
+    assert [line.strip() for line in done.out.splitlines()[-2:]] == ["└── outer  Idle", "└── inner  Idle"]
     assert done.out.startswith("stage (process ")
 
 

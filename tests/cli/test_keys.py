@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from .command import assert_refused, callboard
 from .stores import Place
 
@@ -29,6 +31,17 @@ def test_a_key_is_made_shown_once_listed_and_revoked(place: Place, tmp_path: Pat
     (shown,) = json.loads(callboard("keys", "list", place.address, "--user", "ada", "--json", cwd=tmp_path).out)
     assert shown["revoked_at"] > shown["made_at"]
     assert (shown["user"], shown["tenant"], shown["scopes"]) == ("ada", "acme", ["owner", "sales"])
+    assert shown.keys() == {"name", "user", "tenant", "scopes", "made_at", "expires_at", "revoked_at"}
+    assert (shown["name"], shown["expires_at"]) == ("laptop", None)
+    (other,) = json.loads(callboard("keys", "list", place.address, "--user", "bob", "--json", cwd=tmp_path).out)
+    assert (other["tenant"], other["scopes"], other["revoked_at"]) == ("", [], None)
+    assert other["expires_at"] - other["made_at"] == pytest.approx(90 * 86_400, abs=60)
+    assert json.loads(callboard("keys", "list", place.address, "--user", "nobody", "--json", cwd=tmp_path).out) == []
+    assert callboard("keys", "list", place.address, "--tenant", "none", cwd=tmp_path).out == "there are no keys\n"
+    gone = callboard("keys", "revoke", place.address, bobs["name"], "--json", cwd=tmp_path)
+    assert json.loads(gone.out) == {"name": bobs["name"], "revoked": True}
+    both = callboard("keys", "list", place.address, cwd=tmp_path).out
+    assert both.count("  revoked 2") == 2
     again = callboard("keys", "add", place.address, *wishes, cwd=tmp_path)
     assert_refused(again, "there is a key 'laptop' already")
     assert callboard("journal", "check", place.address, cwd=tmp_path).status == 0

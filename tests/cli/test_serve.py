@@ -39,6 +39,8 @@ def factory():
 def fails(request):
     raise RuntimeError("out of order")
 
+unknown = max  # of which nobody knows what it takes
+
 def who(request):
     return Caller("ada") if request.headers.get("authorization") == "Bearer ada" else None
 """
@@ -76,6 +78,7 @@ def folder(tmp_path: Path) -> Path:
         (("team.yaml", "--authenticate", "service:nobody"), ("service has no 'nobody'",)),
         (("team.yaml", "--authenticate", "service:number"), ("a function",)),
         (("team.yaml", "--host", "192.0.2.1", "--allow-anyone"), ("cannot listen on 192.0.2.1:8000",)),
+        (("service:unknown", "--host", "192.0.2.1"), ("cannot listen on 192.0.2.1:8000",)),
         (("team.yaml", "--folder", "none"), ("the folder none does not exist",)),
     ],
 )

@@ -11,6 +11,15 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "telemetry.py": [
+        "attempt offline is part of chat offline",
+        "chat offline is part of invoke_agent Seller",
+        "execute_tool price is part of invoke_agent Seller",
+        "attempt offline is part of chat offline",
+        "chat offline is part of invoke_agent Seller",
+        "invoke_agent Seller is part of nothing",
+        'callboard_runs_total{error="",gen_ai_agent_name="Seller"} 1.0',
+    ],
     "background_runs.py": [
         "running",
         "accepted",
@@ -53,6 +62,13 @@ PRINTS = {
         "2 conversations of ada's",
         "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
         "2 erased",
+    ],
+    "editor.py": [
+        "call: read_editor_file",
+        "call: publish",
+        "allow? Writer: publish",
+        "agent: Done: published 'Hello, world'.",
+        "end_turn",
     ],
     "evaluation.py": [
         "price; 0 of 3; price(item='tea') was not called; the text does not contain '3'",

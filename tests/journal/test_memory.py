@@ -33,6 +33,24 @@ def test_workers_share_the_streams_and_each_owns_its_own() -> None:
     assert MemoryJournal().read("a") == []
 
 
+def test_streams_that_come_and_go_are_found_by_how_their_names_begin() -> None:
+    journal = MemoryJournal()
+    there: set[str] = set()
+    for number in range(300):
+        name = f"{'ab'[number % 2]}/{number * 37 % 101}"
+        if name in there:
+            journal.delete(name)
+            there.discard(name)
+        else:
+            journal.append(name, [1])
+            there.add(name)
+        if number % 7 == 0:
+            for prefix, after in (("", ""), ("a/", ""), ("a/", "a/5"), ("b/1", "b/1"), (name, "")):
+                right = sorted(one for one in there if one.startswith(prefix) and one > after)
+                assert [one.name for one in journal.headers(prefix=prefix, after=after)] == right
+                assert [one.name for one in journal.headers(prefix=prefix, after=after, limit=2)] == right[:2]
+
+
 def test_what_an_abandoned_worker_owned_is_free_at_once_and_it_gets_nothing_in() -> None:
     first = MemoryJournal()
     second = first.as_worker()

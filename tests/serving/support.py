@@ -26,7 +26,8 @@ class Speaker(Actor):
     """A model that says what it is told to, completion by completion, in pieces; it can be held before any of them.
 
     Args:
-        script: for each completion of a conversation what it says: texts, and at the end calls if it has any.
+        script: for each completion of a conversation what it says: texts, deltas of what it thinks, and at the end
+            calls if it has any.
         gates: the event to wait for before a piece, by completion and piece.
     """
 
@@ -46,18 +47,22 @@ class Speaker(Actor):
 
     async def _pieces(self, request: Request) -> AsyncIterator[Delta]:
         turn = sum(one.role == "assistant" for one in request.messages)
-        said = ""
+        said = thought = ""
         calls: tuple[ToolCall, ...] = ()
         for index, piece in enumerate(self.script[min(turn, len(self.script) - 1)]):
             if gate := self.gates.get((turn, index)):
                 await gate.wait()
             if isinstance(piece, ToolCall):
                 calls = (*calls, piece)
+            elif isinstance(piece, Delta):
+                thought += piece.reasoning
+                yield piece
             else:
                 said += piece
                 yield Delta(piece)
         reason: Any = "tool_calls" if calls else "stop"
-        yield Delta(completion=Completion(Message("assistant", said, calls), reason, Usage(7, 5)))
+        message = Message("assistant", said, calls, reasoning=thought)
+        yield Delta(completion=Completion(message, reason, Usage(7, 5)))
 
 
 SCRIPT = (("one ", "two ", "three"),)
@@ -112,6 +117,8 @@ async def served(agency: Agency | Starlette, log_level: str = "warning", **optio
         server.should_exit = True
         await task
         listening.close()
+        lifespan: Any = server.lifespan
+        assert (lifespan.error_occurred, lifespan.shutdown_failed) == (False, False), "it did not stop in order"
 
 
 @asynccontextmanager

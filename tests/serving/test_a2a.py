@@ -14,13 +14,13 @@ import pytest
 from a2a.client import Client, ClientConfig, create_client
 from a2a.types import a2a_pb2 as pb
 from a2a.utils.errors import A2AError, TaskNotCancelableError, TaskNotFoundError
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
 from callboard import Agency, Agent, Caller, MemoryJournal, tool
 from callboard.actors.serving.operations.draining import drain
-from callboard.providers.messages import ToolCall
+from callboard.providers.messages import File, Image, Message, Text, ToolCall
 
 from .support import Served, served, speaker
 
@@ -220,6 +220,61 @@ async def test_whoever_comes_back_to_a_task_is_given_all_that_is_said() -> None:
         assert answer(folded(again)) == "one two three"
 
 
+async def events_at(client: httpx.AsyncClient, path: str, body: Any, last: str = "") -> list[tuple[str, Any]]:
+    """The events of a stream, each with its id."""
+    headers = {"a2a-version": "1.0", **({"last-event-id": last} if last else {})}
+    answer = await client.post(f"/a2a/A{path}", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    found: list[tuple[str, Any]] = []
+    for block in filter(str.strip, answer.text.replace("\r", "").split("\n\n")):
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        payload = json.loads(fields["data"])
+        found.append((fields.get("id", ""), ParseDict(payload.get("result", payload), pb.StreamResponse())))
+    return found
+
+
+@pytest.mark.parametrize("path", ["", "/message:stream"])
+async def test_a_stream_that_was_cut_goes_on_behind_each_of_its_events(path: str) -> None:
+    @tool(risk="safe")
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    script = (("I ", "add. ", ToolCall("c", "add", '{"a": 1, "b": 2}')), ("It ", "is ", "3."))
+    agency = Agency(Agent("A", tools=[add]), model=speaker(script), journal=MemoryJournal())
+    async with served(agency) as it, it.client() as client:
+        body = SAYS if path else {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": SAYS}
+        sent_ = await events_at(client, path, body)
+        ids = [id for id, _ in sent_]
+        assert all(ids)
+        assert len(set(ids)) == len(ids)
+        whole = folded([event for _, event in sent_])
+        assert answer(whole) == "It is 3."
+        for place, last in enumerate(ids):
+            came = [event for _, event in sent_[: place + 1]]
+            again = [event for _, event in await events_at(client, path, body, last)]
+            task = folded([*came, *again])
+            assert (task.status, answer(task), task.history) == (whole.status, answer(whole), whole.history), last
+            assert not any(event.WhichOneof("payload") == "task" for event in again)
+            follow = {"jsonrpc": "2.0", "id": 1, "method": "SubscribeToTask", "params": {"id": whole.id}}
+            if last != ids[-1]:
+                assert [event for _, event in await events_at(client, "", follow, last)] == again
+        assert len(await agency.conversations()) == 1
+
+
+@pytest.mark.parametrize("last", ["x", "none:1", "a/b:", "{id}:x", "{id}:99999999999999999999"])
+async def test_what_is_no_events_id_is_refused(last: str) -> None:
+    agency = Agency(Agent("A"), model=speaker(), journal=MemoryJournal())
+    async with served(agency, authenticate=who) as it, it.client() as client:
+        headers = {"a2a-version": "1.0", "x-user": "ada"}
+        task = (await client.post("/a2a/A/message:send", json=SAYS, headers=headers)).json()["task"]["id"]
+        headers["last-event-id"] = last.format(id=task)
+        assert (await client.post("/a2a/A/message:stream", json=SAYS, headers=headers)).status_code in (400, 404)
+        headers |= {"x-user": "eve", "last-event-id": f"{task}:1"}
+        assert (await client.post("/a2a/A/message:stream", json=SAYS, headers=headers)).status_code == 404
+        assert len(await agency.conversations()) == 1
+
+
 async def test_a_client_that_leaves_ends_the_run_only_where_it_asks_for_that() -> None:
     for left, outcome in (("continue", "one two three"), ("cancel", "RunCancelled")):
         gates = {(0, 1): asyncio.Event()}
@@ -389,6 +444,7 @@ SAYS = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "c
         (rpc("GetTask", {"id": "a/b"}), 200, -32001),
         (rpc("CancelTask", {"id": "none"}), 200, -32001),
         (rpc("ListTasks", {"pageSize": 1000}), 200, -32602),
+        (rpc("ListTasks", {"status": "done"}), 200, -32602),
         (rpc("GetExtendedAgentCard", {}), 200, -32007),
         (rpc("CreateTaskPushNotificationConfig", {"taskId": "x", "url": "https://x"}), 200, -32003),
     ],
@@ -407,6 +463,7 @@ async def test_bad_input_has_the_protocols_error_shape(request_: Any, status: in
         ("GET", "tasks/none", b"", 404),
         ("POST", "tasks/none:cancel", b"", 404),
         ("GET", "tasks?pageSize=x", b"", 400),
+        ("GET", "tasks?status=done", b"", 400),
         ("GET", "extendedAgentCard", b"", 400),
         ("POST", "tasks/none/pushNotificationConfigs", b'{"url": "https://x"}', 400),
     ],
@@ -415,6 +472,115 @@ async def test_bad_input_by_rest_has_its_error_shape(method: str, path: str, bod
     async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
         response = await client.request(method, f"/a2a/A/{path}", content=body, headers={"a2a-version": "1.0"})
         assert (response.status_code, response.json()["error"]["code"]) == (status, status), response.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_protocol_has_no_error_for_is_told_by_http(stream: bool) -> None:
+    agency = Agency(Agent("A"), model=speaker(), journal=MemoryJournal())
+    ours = {**SAYS["message"], "contextId": "ours"}
+    method, path = ("SendStreamingMessage", "message:stream") if stream else ("SendMessage", "message:send")
+    async with served(agency, authenticate=who) as it, it.client() as client:
+        ada, eve = {"x-user": "ada", "a2a-version": "1.0"}, {"x-user": "eve", "a2a-version": "1.0"}
+        assert (await client.post("/a2a/A/message:send", json={"message": ours}, headers=ada)).status_code == 200
+        asked = rpc(method, {"message": ours})
+        by_rpc = await client.post("/a2a/A", content=asked["content"], headers={**asked["headers"], **eve})
+        by_rest = await client.post(f"/a2a/A/{path}", json={"message": ours}, headers=eve)
+        assert (by_rpc.status_code, by_rpc.json()["error"]["code"], by_rpc.json()["id"]) == (403, -32600, 1)
+        assert (by_rest.status_code, by_rest.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+
+
+async def test_what_nobody_expected_is_told_by_its_kind_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*given: Any) -> Any:
+        raise OSError("the secret of the house")
+
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        await client.post("/a2a/A", **rpc("GetTask", {"id": "x"}))
+        monkeypatch.setattr("callboard.actors.serving.a2a.handler.tasks_of", broken)
+        answers = [
+            await client.post("/a2a/A", **rpc("ListTasks", {})),
+            await client.get("/a2a/A/tasks", headers={"a2a-version": "1.0"}),
+        ]
+        assert [one.status_code for one in answers] == [500, 500]
+        for one in answers:
+            assert "the server failed: OSError" in one.text
+            assert "secret" not in one.text
+    assert [record.name for record in caplog.records if record.exc_info] == ["callboard", "callboard"]
+
+
+async def test_nothing_that_a_client_says_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    wrong = {"kind": "message", "messageId": "1", "role": "user", "parts": [{"kind": "x", "text": "my diary"}]}
+    old = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": wrong}}
+    new = rpc("SendMessage", {"message": {**SAYS["message"], "parts": [{"text": ["my diary"]}]}})
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        assert "error" in (await client.post("/a2a/A", json=old)).json()
+        assert "error" in (await client.post("/a2a/A", **new)).json()
+        await client.post("/a2a/A/message:send", content=b'{"message": {"parts": [{"my diary": 1}]}}')
+    assert not [record for record in caplog.records if record.name.startswith("a2a.")]
+    assert "my diary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "nothing", 404), ("GET", "tasks/x/", 404), ("PUT", "", 405), ("DELETE", "message:send", 405)],
+)
+async def test_where_nothing_is_there_it_is_told_as_all_else(method: str, path: str, status: int) -> None:
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        answer = await client.request(method, f"/a2a/A/{path}".rstrip("/") if not path else f"/a2a/A/{path}")
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+        assert answer.json()["error"]["data" if not path else "details"][0]["domain"] == "callboard"
+        assert (status == 404) or answer.headers["allow"]
+
+
+async def test_who_asks_may_be_said_by_what_ends_the_program() -> None:
+    def ends(connection: HTTPConnection) -> Caller | None:
+        raise SystemExit(3)
+
+    async with served(Agency(Agent("A"), model=speaker()), authenticate=ends) as it, it.client() as client:
+        for path, headers in (("/a2a/A", {}), ("/mcp", {"accept": "application/json, text/event-stream"})):
+            answer = await client.post(path, json={}, headers=headers)
+            assert answer.status_code == 500
+            assert "the server failed: SystemExit" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("media", ["text/plain,hello", "image/png;base64,x", "image", "image/png\r\nx: y", "a/b" * 200])
+async def test_a_media_type_is_one(media: str) -> None:
+    parts = [{"text": "see"}, {"raw": "aGk=", "mediaType": media}]
+    agency = Agency(Agent("A"), model=speaker())
+    async with served(agency) as it, it.client() as client:
+        answer = await client.post("/a2a/A", **rpc("SendMessage", {"message": {**SAYS["message"], "parts": parts}}))
+        assert answer.json()["error"]["code"] == -32602
+        assert not await agency.conversations()
+
+
+async def test_what_other_protocols_bring_is_listed_as_far_as_it_goes() -> None:
+    agency = Agency(Agent("A"), model=speaker(), journal=MemoryJournal())
+    pictures: list[Any] = [Text("half \ud800"), Image("data:image/png,no-base64"), File("data:x;base64,!", "n\ud800")]
+    async with served(agency, authenticate=who) as it, it.client() as client:
+        await (await agency.start_run((Message("user", tuple(pictures)),), caller=Caller("ada"))).answer(30)
+        asked = rpc("ListTasks", {})
+        answer = await client.post("/a2a/A", content=asked["content"], headers={**asked["headers"], "x-user": "ada"})
+        (task,) = answer.json()["result"]["tasks"]
+        assert task["history"][0]["parts"][0]["text"] == "half \ufffd"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data", ""])
+async def test_no_page_of_another_asks_by_what_browsers_send_unasked(kind: str) -> None:
+    agency = Agency(Agent("A"), model=speaker())
+    async with served(agency) as it, it.client() as client:
+        headers = {"a2a-version": "1.0", "content-type": kind, "origin": "https://evil.example"}
+        rpc_ = await client.post("/a2a/A", content=rpc("SendMessage", SAYS)["content"], headers=headers)
+        rest = await client.post("/a2a/A/message:send", content=json.dumps(SAYS), headers=headers)
+        chat = await client.post(
+            "/v1/chat/completions",
+            content=json.dumps({"model": "A", "messages": [{"role": "user", "content": "count"}]}),
+            headers=headers,
+        )
+        assert [one.status_code for one in (rpc_, rest, chat)] == [415, 415, 415]
+        assert rpc_.json()["error"]["code"] == -32005
+        assert rest.json()["error"]["status"] == "INVALID_ARGUMENT"
+        assert not await agency.conversations()
 
 
 async def test_who_may_not_ask_is_told_so_by_http() -> None:

@@ -253,6 +253,83 @@ async def test_what_is_wrong_there_is_named(target: A2AAgent, error: type[AgentE
         assert "secret-key-1" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "where", ["https://evil.test?@far.test", "https://evil.test#@far.test/x", "https://evil.test:443?@far.test:443"]
+)
+async def test_no_spelling_of_an_address_in_a_card_leads_elsewhere(where: str) -> None:
+    card = {"supportedInterfaces": [{**INTERFACE, "url": where}]}
+    async with Agency(far(rpc(ended("x")), card, api_key="sesame-12345")) as agency:
+        with pytest.raises(AgentUnavailable, match=r"elsewhere, at evil\.test"):
+            await agency.run("go")
+
+
+async def test_a_card_may_name_the_usual_port_of_its_own_host() -> None:
+    card = {"supportedInterfaces": [{**INTERFACE, "url": "https://FAR.test:443/x"}]}
+    async with Agency(far(rpc(ended("x")), card)) as agency:
+        assert (await agency.run("go")).text == "x"
+
+
+async def test_a_line_of_a_stream_that_does_not_end_is_given_up() -> None:
+    sent = 0
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            nonlocal sent
+            while sent < 64:
+                sent += 1
+                yield b"data: " + b"x" * 1_000_000
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Endless())
+
+    async with Agency(far(answer, {**CARD, "capabilities": {"streaming": True}})) as agency:
+        with pytest.raises(AgentUnavailable, match="more than"):
+            await agency.run("go")
+    assert sent < 12
+
+
+async def test_a_task_is_looked_at_again_where_its_server_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callboard.actors.agents.handoffs.a2a.POLL", 0.001)
+    looks = iter([httpx.ConnectError("refused"), httpx.Response(502), httpx.Response(503), ended("back")["task"]])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content)["method"] == "SendMessage":
+            return rpc({"task": {"id": "t", "status": {"state": "TASK_STATE_WORKING"}}})(request)
+        found = next(looks)
+        if isinstance(found, Exception):
+            raise found
+        return found if isinstance(found, httpx.Response) else rpc(found)(request)
+
+    async with Agency(far(answer)) as agency:
+        assert (await agency.run("go")).text == "back"
+
+
+async def test_whose_server_stays_away_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callboard.actors.agents.handoffs.a2a.POLL", 0.001)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content)["method"] == "SendMessage":
+            return rpc({"task": {"id": "t", "status": {"state": "TASK_STATE_WORKING"}}})(request)
+        return httpx.Response(502, text="nobody there")
+
+    async with Agency(far(answer)) as agency:
+        with pytest.raises(AgentUnavailable, match="answered 502: nobody there"):
+            await agency.run("go")
+
+
+async def test_half_a_letter_of_an_answer_is_replaced() -> None:
+    body = json.dumps({"result": ended("a\ud800b")})
+    async with Agency(far(lambda request: httpx.Response(200, text=body))) as agency:
+        assert (await agency.run("go")).text == "a\ufffdb"
+
+
+async def test_who_is_asked_to_come_back_too_late_says_so_at_once() -> None:
+    answer = httpx.Response(429, headers={"retry-after": "9999"}, text="much to do")
+    async with Agency(far(lambda request: answer, timeout=60.0)) as agency:
+        with pytest.raises(AgentUnavailable, match="answered 429: much to do"):
+            await agency.run("go")
+
+
 async def test_a_stream_that_breaks_is_gone_on_with_by_looking_at_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("callboard.actors.agents.handoffs.a2a.POLL", 0.001)
     looked = iter([{"id": "t", "status": {"state": "TASK_STATE_WORKING"}}, ended("all of it")["task"]])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +100,55 @@ async def test_a_webhook_that_comes_after_the_end_is_told_it(binding: str) -> No
             await there.until(2)
         told = ParseDict(json.loads(there.got[-1][1]), pb.StreamResponse()).task
         assert told == done.task
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file()]
+
+
+async def test_what_goes_along_is_not_to_be_read_in_the_journal(tmp_path: Path) -> None:
+    gates = {(0, 1): asyncio.Event()}
+    agency = Agency(Agent("A"), model=speaker(gates=gates), journal=str(tmp_path / "journal.db"))
+    login = pb.AuthenticationInfo(scheme="Bearer", credentials="open-54321")
+    async with receiver() as there, served(agency, webhooks=allowed(there)) as it:
+        async with connected(it, streaming=False) as client:
+            (begun,) = await sent(client, says(configuration=pb.SendMessageConfiguration(**AT_ONCE)))
+            made = await client.create_task_push_notification_config(
+                config(there.url, task_id=begun.task.id, id="a", authentication=login)
+            )
+            assert (made.token, made.authentication.credentials) == ("sesame", "open-54321")
+            await there.until(1)
+            kept = b"".join(path.read_bytes() for path in files_of(tmp_path))
+            assert b"serving.a2a:" in kept
+            assert b"sesame" not in kept
+            assert b"open-54321" not in kept
+            gates[(0, 1)].set()
+            await there.until(2)
+        assert {headers["authorization"] for headers, _ in there.got} == {"Bearer open-54321"}
+        assert {headers["x-a2a-notification-token"] for headers, _ in there.got} == {"sesame"}
+
+
+async def test_a_webhook_is_told_nothing_where_the_secret_was_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "journal.db")
+    gates = {(0, 1): asyncio.Event()}
+    async with receiver("500 no") as there:
+        first, second = (Agency(Agent("A"), model=speaker(gates=gates), journal=path) for _ in range(2))
+        late = allowed(there, wait=600.0)
+        async with served(first, webhooks=late, drain=0) as it, connected(it, streaming=False) as client:
+            (begun,) = await sent(client, says(configuration=pb.SendMessageConfiguration(**AT_ONCE)))
+            await client.create_task_push_notification_config(config(there.url, task_id=begun.task.id, id="a"))
+            await there.until(1)
+        gates[(0, 1)].set()
+        other = dataclasses.replace(allowed(there), secret="another secret, which nobody guesses")
+        async with served(second, webhooks=other):
+            await (await second.handle(begun.task.id)).answer(30)
+            async with asyncio.timeout(30):
+                while await at_hand(second.journal.headers(prefix="serving.a2a:")):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        assert "the secret of the webhooks is another one" in caplog.text
+        assert len(there.got) == 1
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ async def test_the_history_of_a_task_has_what_it_was_told_on_its_way(binding: st
         assert last.history == task.history[2:]
 
 
-@pytest.mark.parametrize(("path", "status"), [("", 200), ("/message:send", 415)])
-async def test_what_is_said_to_be_something_else_than_json_is_refused(path: str, status: int) -> None:
+@pytest.mark.parametrize("path", ["", "/message:send"])
+async def test_what_is_said_to_be_something_else_than_json_is_refused(path: str) -> None:
     """A page in a browser may send it anywhere, without asking whether it may."""
     async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
         body = SAYS if path else {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": SAYS}
@@ -87,7 +87,7 @@ async def test_what_is_said_to_be_something_else_than_json_is_refused(path: str,
         request = client.build_request("POST", f"/a2a/A{path}", json=body, headers=headers)
         response = await client.send(request)
         error = response.json()["error"]
-        assert (response.status_code, error["code"]) == (status, 415 if path else -32005), error
+        assert (response.status_code, error["code"]) == (415, 415 if path else -32005), error
         assert error["details" if path else "data"][0]["reason"] == "CONTENT_TYPE_NOT_SUPPORTED"
 
 

@@ -247,48 +247,6 @@ async def test_what_is_wrong_is_told_as_the_protocol_has_it(tmp_path: Path) -> N
         assert "no tool is called" in editor.said()
 
 
-async def test_lines_that_are_wrong_do_not_end_the_program(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "tests.serving.editor_program"],
-        env=offline(),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    lines = [
-        b"{\n",
-        b"[]\n",
-        b"5\n",
-        b"\xff\xfe\n",
-        b"\n",
-        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "session/prompt", "params": {"sessionId": 5}}).encode()
-        + b"\n",
-        json.dumps({"jsonrpc": "2.0", "id": 2, "method": "nothing/such"}).encode() + b"\n",
-        json.dumps({"jsonrpc": "2.0", "id": 3, "method": "initialize", "params": {"protocolVersion": 1}}).encode()
-        + b"\n",
-    ]
-    process.stdin.write(b"".join(lines))
-    answers: dict[Any, Any] = {}
-    wrong = 0
-    async with asyncio.timeout(60):
-        while 3 not in answers:
-            line = await process.stdout.readline()
-            assert line, "it has ended"
-            told = json.loads(line)
-            answers.setdefault(told["id"], told)
-            wrong += told["id"] is None
-        assert wrong == 4
-        assert answers[None]["error"]["code"] == -32700
-        assert answers[1]["error"]["code"] == -32602
-        assert answers[2]["error"]["code"] == -32601
-        assert answers[3]["result"]["agentInfo"]["name"] == "callboard"
-        process.stdin.close()
-        assert await process.wait() == 0
-
-
 async def test_a_team_file_is_the_agent_of_an_editor(tmp_path: Path) -> None:
     (tmp_path / "team.yaml").write_text("agents:\n  Helper:\n    instructions: Be brief.\njournal: kept.db\n")
     editor: Any = Editor()
@@ -313,3 +271,65 @@ def test_a_person_who_starts_it_is_told_who_does(tmp_path: Path) -> None:
     done = callboard("acp", "none.yaml", cwd=tmp_path)
     assert done.status == 2
     assert "no such file" in done.err
+
+
+async def test_a_link_leads_out_of_no_project(tmp_path: Path) -> None:
+    editor = Editor()
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "secret.txt").write_text("secret")
+    (project / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (project / "own.txt").write_text("own")
+    (project / "inner.txt").symlink_to(project / "own.txt")
+    (tmp_path / "again").symlink_to(project)
+    async with agent(editor) as (connection, _):
+        for root in (project, tmp_path / "again"):
+            session = (await connection.new_session(cwd=str(root))).session_id
+            for name, inside in (("link.txt", False), ("inner.txt", True), ("own.txt", True), ("a\0b", False)):
+                path = str(root / name)
+                editor.files[path] = "what it says"
+                editor.updates.clear()
+                await ask(connection, session, f"call read_editor_file {json.dumps({'path': path})}")
+                assert ("what it says" if inside else "expected an absolute one inside") in editor.said()
+
+
+async def test_what_was_under_way_and_is_shown_again_can_be_cancelled(tmp_path: Path) -> None:
+    first, second = Editor(), Editor()
+    async with agent(first, tmp_path / "j.db") as (connection, process):
+        session = (await connection.new_session(cwd="/work")).session_id
+        waiting = asyncio.ensure_future(ask(connection, session, "wait here"))
+        await first.until(lambda: first.said())
+        process.kill()
+        await process.wait()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    async with agent(second, tmp_path / "j.db") as (connection, _):
+        await connection.load_session(cwd="/work", session_id=session)
+        await connection.load_session(cwd="/work", session_id=session)
+        await second.until(lambda: second.said())
+        await connection.cancel(session_id=session)
+        assert (await ask(connection, session, "hello")).stop_reason == "end_turn"  # it waited for that one
+        assert second.said().endswith("you said: hello")
+        assert second.said().count("you ") == 2  # loaded twice, it is shown once
+
+
+async def test_a_program_ends_with_its_editor_though_somebody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from callboard import Agency, Agent
+    from callboard.actors import ChildSpec
+    from callboard.actors.serving.acp import editor as room
+    from tests.serving.editor_program import Obedient, pay
+
+    monkeypatch.setattr(room, "SHOWN", 3600.0)
+    user = Editor()
+    user.request_permission = _never  # type: ignore[method-assign]
+    async with Agency(Agent("A", tools=[pay]), model=ChildSpec(Obedient, (), name="model")) as agency:
+        served = room.Editor(agency, None, "1.0")
+        served.on_connect(user)
+        await served.initialize(1)
+        session = (await served.new_session("/work")).session_id
+        asking = asyncio.ensure_future(served.prompt(session, [text_block('call pay {"amount": 5}')]))
+        await user.until(lambda: user.calls())
+        asking.cancel()  # as the connection does when stdin is closed
+        async with asyncio.timeout(60):
+            await asyncio.gather(asking, return_exceptions=True)
+        await served.aclose()

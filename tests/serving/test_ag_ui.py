@@ -178,6 +178,8 @@ async def test_a_stream_that_was_cut_goes_on_behind_any_event() -> None:
             if index + 1 < len(first):
                 whole(together)
             assert shown(together) == shown(first)
+            for cut, (again_id, _) in enumerate(rest):  # and behind any event of what it goes on with
+                whole([*together[: index + 2 + cut], *await events(it, asked(), {"last-event-id": again_id})])
 
 
 async def test_only_what_is_new_of_a_history_is_asked() -> None:
@@ -310,6 +312,35 @@ async def test_a_run_that_waits_for_a_person_ends_and_its_answer_begins_the_next
         assert shown(await events(it, asked(), ADA)) == shown(sent)
 
 
+async def test_an_answer_is_to_one_interrupt_that_was_asked_and_says_nothing_else() -> None:
+    agency = Agency(Agent("A", tools=[pay]), model=speaker(PAYS))
+    async with served(agency, authenticate=named("ada")) as it, it.client(headers=ADA) as client:
+        _, found = await interrupts(it)
+        good = resolved(found, True)["resume"][0]
+        run, cursor, approval = good["interruptId"].rsplit(":", 2)
+        no = {"approved": False}
+        typo = {"approved": True, "editArgs": {"amount": 1}}
+        wrong = [
+            ([good, good], 400, "invalid_answer"),
+            ([good, {**good, "payload": no}], 400, "invalid_answer"),
+            ([good, {**good, "interruptId": "x"}], 404, "unknown_interrupt"),
+            ([good, {**good, "interruptId": f"{run}:{cursor}:other"}], 404, "unknown_interrupt"),
+            ([good, {**good, "interruptId": f"other:{cursor}:{approval}"}], 400, "invalid_answer"),
+            ([{**good, "interruptId": f"{run}:999999:{approval}"}], 404, "unknown_interrupt"),
+            ([{**good, "payload": typo}], 400, "invalid_answer"),
+            ([{**good, "payload": {"approved": True, "editedArgs": {"nope": 1}}}], 400, "invalid_arguments"),
+        ]
+        for entries, status, code in wrong:
+            answer = await client.post("/ag-ui/A", json={**asked(run="r2"), "resume": entries})
+            assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+            assert answer.json()["where"].startswith("resume[")
+        assert len(agency.approvals) == 1
+        assert said(await events(it, resolved(found, True), ADA)) == "done"
+        late = await client.post("/ag-ui/A", json=resolved(found, no))
+        assert (late.status_code, late.json()["code"]) == (409, "already_decided")
+        assert said(await events(it, resolved(found, True), ADA)) == "done"  # the same, as often as one likes
+
+
 async def test_several_interrupts_are_answered_together() -> None:
     script = ((ToolCall("p1", "pay", '{"amount": 1}'), ToolCall("p2", "pay", '{"amount": 2}')), ("done",))
     agency = Agency(Agent("A", tools=[pay]), model=speaker(script))
@@ -324,8 +355,12 @@ async def test_several_interrupts_are_answered_together() -> None:
             wrong = await client.post("/ag-ui/A", json=resolved(found, {"approved": "yes"}))
             assert (wrong.status_code, wrong.json()["where"]) == (400, "resume[0].payload")
         body = resolved(found, True)
+        body["resume"][1]["payload"] = {"approved": True, "editedArgs": {"nope": 1}}
+        async with it.client(headers=ADA) as client:
+            unfit = await client.post("/ag-ui/A", json=body)
+            assert (unfit.status_code, unfit.json()["where"]) == (400, "resume[1].payload.editedArgs")
+        assert len(agency.approvals) == 2  # nothing is half done
         body["resume"][1]["payload"] = {"approved": False}
-        body["resume"].append({"interruptId": "of nobody", "status": "cancelled"})
         rest = await events(it, body, ADA)
         returned = [event["content"] for _, event in rest if event["type"] == "TOOL_CALL_RESULT"]
         assert "paid 1" in returned
@@ -350,6 +385,7 @@ async def test_what_another_agent_asks_a_person_interrupts_too() -> None:
         assert said(rest) == "all done"
         assert ("CUSTOM", "callboard.handoff_returned") in [(e["type"], e.get("name")) for _, e in rest]
         assert shown([*sent, *rest])[-2]["content"] == "done"
+        assert await events(it, resolved(found, True), ADA) == rest
 
 
 async def test_a_run_that_is_cancelled_is_told_so_and_one_that_fails_too() -> None:
@@ -436,8 +472,14 @@ async def test_a_run_whose_client_leaves_is_cancelled_where_that_is_asked_for_bu
         (
             json.dumps({**asked(), "resume": [{"interruptId": "nobody:5:x", "status": "cancelled"}]}).encode(),
             404,
-            "unknown_run",
-            None,
+            "unknown_interrupt",
+            "resume",
+        ),
+        (
+            json.dumps({**asked(), "resume": [{"interruptId": "of nobody", "status": "cancelled"}]}).encode(),
+            404,
+            "unknown_interrupt",
+            "resume[0].interruptId",
         ),
         (b"1" * 2000, 413, "too_large", None),
     ],

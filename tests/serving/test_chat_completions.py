@@ -107,6 +107,25 @@ async def test_whoever_leaves_and_comes_back_misses_nothing() -> None:
         assert said([*begun, *rest]) == "one two three"
 
 
+async def test_each_stream_in_which_nothing_comes_says_that_it_lives() -> None:
+    gates = {(0, 1): asyncio.Event()}
+    body = {"model": "A", "messages": USER, "stream": True}
+    async with served(Agency(Agent("A"), model=speaker(gates=gates)), ping=0.01) as it, it.client() as client:
+        asked = [client.stream("POST", "/v1/chat/completions", json=body) for _ in range(2)]
+        async with asked[0] as one, asked[1] as other:
+            lines = one.aiter_lines(), other.aiter_lines()
+            for _ in range(2):
+                for each in lines:
+                    while await anext(each) != ": ping":
+                        pass
+            gates[(0, 1)].set()
+            for each in lines:
+                rest = [line async for line in each if line.startswith("data:")]
+                assert any("three" in line for line in rest)
+                assert rest[-1] == "data: [DONE]"
+    assert it.app.state.server.streams == {}
+
+
 async def test_who_goes_on_with_a_stream_and_asks_for_none_begins_no_second_run() -> None:
     async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
         begun = await _events(it, {"model": "A", "messages": USER, "stream": True}, {}, most=2)

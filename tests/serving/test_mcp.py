@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import httpx
 import httpx2
 import mcp
 import mcp_types as types
@@ -367,6 +369,12 @@ async def test_a_client_that_knows_tasks_is_given_one_and_finds_its_result() -> 
         assert (await until(it, task, "completed"))["result"] == over["result"]
 
 
+async def test_there_is_one_page_of_tools() -> None:
+    async with served(Agency(Agent("A"), model=speaker())) as it:
+        assert (await plain(it, "tools/list", {"cursor": "2"}))["error"]["code"] == types.INVALID_PARAMS
+        assert len((await plain(it, "tools/list", {"cursor": ""}))["result"]["tools"]) == 1
+
+
 async def test_a_task_that_is_cancelled_says_so() -> None:
     gates = {(0, 1): asyncio.Event()}
     async with served(Agency(Agent("A"), model=speaker(gates=gates)), authenticate=who) as it:
@@ -386,7 +394,10 @@ async def test_a_task_asks_for_what_it_needs_and_goes_on_when_told() -> None:
         assert waits["inputRequests"][key]["method"] == "elicitation/create"
         answered = {key: {"action": "accept", "content": {"confirm": True}}}
         assert "error" in await plain(it, "tasks/update", {"taskId": task, "inputResponses": answered}, "eve")
-        for nothing in ({key: {"action": "cancel"}}, {"other": answered[key]}, {key: 5}, {}):
+        unclear = [
+            {key: {"action": "accept", **more}} for more in ({}, {"content": {"confirm": "true"}}, {"content": 5})
+        ]
+        for nothing in ({key: {"action": "cancel"}}, {"other": answered[key]}, {key: 5}, {}, *unclear):
             await plain(it, "tasks/update", {"taskId": task, "inputResponses": nothing})
             assert (await until(it, task, "input_required"))["inputRequests"] == waits["inputRequests"]
         done = await plain(it, "tasks/update", {"taskId": task, "inputResponses": answered})
@@ -412,6 +423,7 @@ INITIALIZE = {
     },
 }
 ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+PING = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'
 
 
 @pytest.mark.parametrize(
@@ -422,7 +434,19 @@ ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "appl
         ("POST", {"origin": "http://evil.example"}, b"{}", 403, -32003),
         ("POST", {"host": "evil.example", "origin": "http://evil.example"}, b"{}", 421, -32600),
         ("POST", {}, b"{", 400, -32700),
-        ("POST", {}, b"[]", 400, -32602),
+        ("POST", {}, b"[]", 400, -32600),
+        ("POST", {}, b"\xff", 400, -32700),
+        ("POST", {}, b"[" * 100_000, 400, -32700),
+        ("POST", {}, b"[" + b"1," * 300_000 + b"1]", 413, -32600),
+        ("POST", {"mcp-protocol-version": "2026-07-28"}, b"[" + b"1," * 300_000 + b"1]", 413, -32600),
+        ("POST", {}, b'{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}', 400, -32600),
+        ("POST", {}, b'{"jsonrpc": "2.0", "id": null, "method": "ping"}', 400, -32600),
+        ("POST", {}, b'{"jsonrpc": "2.0", "id": true, "method": "ping"}', 400, -32600),
+        ("POST", {}, b'{"jsonrpc": "2.0", "id": {}, "method": "ping"}', 400, -32600),
+        ("POST", {}, b'{"jsonrpc": "2.0", "id": 1, "method": 5}', 400, -32600),
+        ("POST", {}, b'{"id": 1, "method": "ping"}', 400, -32600),
+        ("POST", {"content-type": "text/plain"}, PING, 415, -32600),
+        ("POST", {"content-type": "", "origin": "http://127.0.0.1", "host": "127.0.0.1"}, PING, 415, -32600),
         ("POST", {"mcp-protocol-version": "2026-07-28"}, b"{", 400, -32700),
         ("POST", {"mcp-protocol-version": "2026-07-28"}, b"[]", 400, -32600),
         ("POST", {"mcp-protocol-version": "2099-01-01"}, b'{"jsonrpc": "2.0", "id": 1, "method": "x"}', 400, -32602),
@@ -435,6 +459,13 @@ async def test_bad_requests_have_the_protocols_error_shape(
         answer = await client.request(method, "/mcp", content=body, headers={**ACCEPT, **headers})
         assert answer.status_code == status, answer.text
         assert answer.json()["error"]["code"] == code, answer.text
+
+
+@pytest.mark.parametrize("kind", ["APPLICATION/JSON", "application/json;charset=utf-8", ""])
+async def test_what_json_is_has_several_spellings(kind: str) -> None:
+    async with served(Agency(Agent("A"), model=speaker())) as it, it.client() as client:
+        answer = await client.post("/mcp", content=PING, headers={**ACCEPT, "content-type": kind})
+        assert answer.status_code == 200, answer.text
 
 
 async def test_who_may_not_ask_is_told_so_by_http() -> None:
@@ -471,6 +502,81 @@ async def test_a_session_of_another_cancels_nothing() -> None:
         answer = await calling
         assert "one two three" in answer.text
         assert (await (await agency.handle(run)).answer()).text == "one two three"
+
+
+async def test_a_call_is_cancelled_also_where_the_journal_is_a_file(tmp_path: Path) -> None:
+    gates = {(0, 1): asyncio.Event()}
+    agency = Agency(Agent("A"), model=speaker(gates=gates), journal=str(tmp_path / "journal.db"))
+    started: asyncio.Queue[str] = asyncio.Queue()
+    agency.subscribe(lambda event: started.put_nowait(event.run) if type(event).__name__ == "RunStarted" else None)
+    async with served(agency) as it, it.client() as client:
+        call = {"name": "ask_A", "arguments": {"message": "count"}}
+        body = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": call}
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+        headers = {**ACCEPT, "mcp-session-id": "s", "mcp-protocol-version": "2025-11-25"}
+        calling = asyncio.create_task(client.post("/mcp", json=body, headers=headers))
+        await started.get()
+        assert (await client.post("/mcp", json=cancel, headers=headers)).status_code == 202
+        async with asyncio.timeout(30):
+            assert "cancelled by the client" in (await calling).text
+
+
+async def test_a_call_that_is_cancelled_before_it_is_begun_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callboard.actors.serving.mcp.calls._LOOKS", (0.01,) * 1_000)
+    gates = {(0, 1): asyncio.Event()}
+    async with served(Agency(Agent("A"), model=speaker(gates=gates))) as it, it.client() as client:
+        call = {"name": "ask_A", "arguments": {"message": "count"}}
+        body = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": call}
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+        headers = {**ACCEPT, "mcp-session-id": "s", "mcp-protocol-version": "2025-11-25"}
+        assert (await client.post("/mcp", json=cancel, headers=headers)).status_code == 202
+        assert "cancelled by the client" in (await client.post("/mcp", json=body, headers=headers)).text
+
+
+async def test_an_id_that_is_used_again_is_given_no_other_answer() -> None:
+    agency = Agency(Agent("A"), Agent("B"), model=speaker(), journal=MemoryJournal())
+    async with served(agency) as it, it.client() as client:
+        headers = {**ACCEPT, "mcp-session-id": "s", "mcp-protocol-version": "2025-11-25"}
+        texts = []
+        for agent, message in (("A", "one"), ("A", "one"), ("A", "two"), ("B", "one")):
+            call = {"name": f"ask_{agent}", "arguments": {"message": message}}
+            body = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": call}
+            texts.append((await client.post("/mcp", json=body, headers=headers)).text)
+        assert texts[0] == texts[1]
+        assert "had this id" in texts[2]
+        assert "is taken by a run of A" in texts[3]
+        assert len(await agency.conversations()) == 1
+
+
+@every_revision
+async def test_half_a_letter_of_a_tools_is_replaced(mode: str) -> None:
+    @tool(risk="safe")
+    def half() -> str:
+        """Half a letter."""
+        return "a\ud800b"
+
+    async with served(Agency(Agent("A"), model=speaker()), mcp_tools=[half]) as it, connected(it, mode) as client:
+        result = await client.call_tool("half", {})
+        assert isinstance(result.content[0], types.TextContent)
+        assert result.content[0].text == "a\ufffdb"
+
+
+async def test_an_agency_of_another_event_loop_is_not_asked(tmp_path: Path) -> None:
+    agency = Agency(Agent("A"), model=speaker())
+    app = serve(agency)
+    async with agency:
+
+        def elsewhere() -> tuple[int, dict[str, Any]]:
+            async def ask() -> tuple[int, dict[str, Any]]:
+                over = httpx.ASGITransport(app)
+                async with httpx.AsyncClient(transport=over, base_url="http://127.0.0.1") as client:
+                    answer = await client.post("/mcp", content=PING, headers=ACCEPT)
+                    return answer.status_code, answer.json()
+
+            return asyncio.run(ask())
+
+        status, body = await asyncio.to_thread(elsewhere)
+    assert (status, body["error"]["data"]["code"]) == (500, "other_event_loop")
 
 
 async def test_what_is_told_of_a_server_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

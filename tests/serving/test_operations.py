@@ -126,6 +126,10 @@ async def test_a_run_that_is_cancelled_says_so() -> None:
         ("POST", "/agency/runs", {}, 400, "missing_field", "input"),
         ("POST", "/agency/runs", {"input": 5}, 400, "invalid_field", "input"),
         ("POST", "/agency/runs", {"input": "x", "sudo": True}, 400, "unknown_field", "sudo"),
+        ("GET", "/agency/runs?status=done", None, 400, "invalid_field", "status"),
+        ("GET", "/agency/runs?limit=0", None, 400, "invalid_field", "limit"),
+        ("GET", "/agency/runs?after=x", None, 400, "invalid_request", None),
+        ("GET", "/agency/runs?user=x", None, 400, "unknown_field", "user"),
         ("POST", "/agency/runs", {"input": "x", "agent": "B"}, 404, "unknown_agent", None),
         ("POST", "/agency/runs", {"input": "x", "when_busy": "never"}, 400, "invalid_request", None),
         ("POST", "/agency/runs", {"input": "x", "conversation": "a/b"}, 400, "invalid_request", None),
@@ -222,6 +226,46 @@ async def test_conversations_are_listed_read_forked_rewound_and_deleted() -> Non
         assert (await client.delete("/agency/conversations/A/f")).status_code == 204
 
 
+async def test_runs_are_listed_for_whom_they_concern() -> None:
+    gates = {(2, 1): asyncio.Event()}
+    agency = Agency(Agent("A"), Agent("B"), model=speaker(gates=gates))
+    async with served(agency, authenticate=who) as it, it.client() as client:
+        assert (await client.get("/agency/runs")).status_code == 401
+        runs = []
+        for conversation, agent, user in (("c", "A", "ada"), ("c", "A", "ada"), ("d", "A", "bob"), ("e", "B", "ada")):
+            client.headers.update(as_(f"{user}@acme"))
+            runs.append(await begun(client, conversation=conversation, agent=agent))
+            await until(client, runs[-1], "ended")
+        client.headers.update(as_("ada@acme"))
+        runs.append(await begun(client))
+        await until(client, runs[-1], "ended")
+        runs.append(await begun(client, conversation="c"))
+
+        async def listed(**query: Any) -> list[str]:
+            found: list[str] = []
+            after: str | None = ""
+            while after is not None:
+                page = (await client.get("/agency/runs", params={**query, "limit": 2, "after": after})).json()
+                found += [one["id"] for one in page["runs"]]
+                after = page["next"]
+            return found
+
+        assert sorted(await listed()) == sorted([*runs[:2], *runs[3:]])
+        assert await listed(agent="A", conversation="c") == [*runs[:2], runs[5]]
+        assert await listed(agent="B") == [runs[3]]
+        assert await listed(status="running") == [runs[5]]
+        assert await listed(status="failed") == []
+        (one,) = (await client.get("/agency/runs", params={"conversation": "e"})).json()["runs"]
+        assert (one["agent"], one["user"], one["status"], one["steps"]) == ("B", "ada", "ended", 1)
+        for stranger in ("eve@acme", "ada@other", "root+admin"):
+            client.headers.update(as_(stranger))
+            assert await listed() == []
+        for friend in ("root@acme+admin", "desk@acme+conversations"):
+            client.headers.update(as_(friend))
+            assert sorted(await listed()) == sorted(runs)
+        gates[(2, 1)].set()
+
+
 async def test_a_run_under_way_is_steered() -> None:
     gates = {(0, 1): asyncio.Event()}
     agency = Agency(Agent("A", limits=Limits(steps=5)), model=speaker((("a", "b"), SECOND), gates))
@@ -302,6 +346,7 @@ async def test_who_said_nothing_of_themselves_decides_nothing() -> None:
         assert (await client.get("/agency/approvals")).json() == {"approvals": []}
         answer = await client.post(f"/agency/approvals/{agency.approvals[0].approval}/approve")
         assert answer.status_code == 403
+        assert "not said who they are" in answer.json()["detail"]
 
 
 async def test_who_asks_while_it_drains_is_told_to_connect_anew() -> None:
@@ -321,10 +366,11 @@ async def test_who_asks_while_it_drains_is_told_to_connect_anew() -> None:
         assert (await client.get(f"/agency/runs/{run}")).json()["code"] == "stopping"
 
 
-async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run() -> None:
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run(keeps: bool) -> None:
     gates = {(0, 1): asyncio.Event()}
     body = {"model": "A", "messages": [{"role": "user", "content": "x"}]}
-    agency = Agency(Agent("A"), model=speaker(gates=gates), journal=MemoryJournal())
+    agency = Agency(Agent("A"), model=speaker(gates=gates), journal=MemoryJournal() if keeps else None)
     async with served(agency, drain=0.05) as it, it.client() as client:
         run = await begun(client)
         plain = asyncio.create_task(client.post("/v1/chat/completions", json=body))
@@ -344,9 +390,9 @@ async def test_what_is_not_over_when_the_drain_is_ends_by_name_with_its_run() ->
         assert "stopping" in last
         assert "retry: 1000" in last
         assert "id:" not in last
-        assert [line for line in (await followed).text.splitlines() if line.startswith("event: ")][-1] == (
-            "event: problem"
-        )
+        assert ("ask again" in last) is not keeps
+        events = [line for line in (await followed).text.splitlines() if line.startswith("event: ")]
+        assert events[-1] == ("event: problem" if keeps else "event: ended")
 
 
 class Late(MemoryJournal):

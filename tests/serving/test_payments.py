@@ -590,3 +590,50 @@ async def test_other_agents_and_programs_are_answered_only_if_they_pay() -> None
                 assert "pay" in answer.text
                 assert "one two three" not in answer.text
             assert not await agency.conversations()
+
+
+@pytest.mark.parametrize("path", ["", "/message:send", "/message:stream"])
+async def test_another_agent_pays_for_a_task_by_http(path: str) -> None:
+    says: Any = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "a poem"}]}}
+    body = says if path else {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": says}
+    async with (
+        facilitator() as bank,
+        served(poet(), payments=bank.payments()) as at,
+        at.client() as poor,
+        paying(at.url) as client,
+    ):
+        refused = await poor.post(f"/a2a/Poet{path}", json=body, headers={"a2a-version": "1.0"})
+        assert (refused.status_code, "pay" in refused.json()["error"]["message"]) == (402, True)
+        answer = await client.post(f"/a2a/Poet{path}", json=body, headers={"a2a-version": "1.0"})
+        assert answer.status_code == 200
+        assert "three" in answer.text
+        assert len(bank.taken) == 1
+        if "stream" not in path:
+            assert decoded(answer.headers["payment-response"])["transaction"] == f"0x{bank.taken[0]}"
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_a_program_pays_for_a_call_as_the_protocol_of_its_tools_has_it(version: str) -> None:
+    headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": version}
+    headers |= {"mcp-method": "tools/call", "mcp-name": "ask_Poet"}
+
+    async def called(client: httpx.AsyncClient, **meta: Any) -> Any:
+        about = {"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}}
+        params = {"name": "ask_Poet", "arguments": {"message": "a poem"}, "_meta": {**about, **meta}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        answer = await client.post("/mcp", json=body, headers=headers)
+        text = answer.text if answer.text.startswith("{") else answer.text.partition("data: ")[2]
+        return json.loads(text)["result"]
+
+    async with facilitator() as bank, served(poet(), payments=bank.payments()) as at, at.client() as client:
+        wanted = await called(client)
+        assert wanted["isError"]
+        assert wanted["structuredContent"]["accepts"][0]["amount"] == "50000"
+        header = base64.b64encode(json.dumps(wanted["structuredContent"]).encode()).decode()
+        payment = decoded(signed(header)["payment-signature"])
+        for wrong in (5, {}, {**payment, "x402Version": 1}):
+            assert (await called(client, **{"x402/payment": wrong}))["isError"]
+        assert not bank.taken
+        paid = await called(client, **{"x402/payment": payment})
+        assert paid["structuredContent"]["text"] == "one two three"
+        assert paid["_meta"]["x402/payment-response"]["transaction"] == f"0x{bank.taken[0]}"

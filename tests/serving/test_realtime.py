@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -15,9 +16,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from callboard import Agency, Agent, ApiKeys, Caller, MemoryJournal, RequestLimit, tool
+from callboard import Agency, Agent, ApiKeys, Caller, MemoryJournal, RequestLimit, serve, tool
+from callboard.actors.agents.runs.reading.progress import RecordType
 from callboard.actors.serving.realtime import session
 from callboard.providers.messages import Request, ToolCall
+from tests.cli.command import ROOT
 from tests.durable.support import call, function, results
 
 from .support import living, served, speaker
@@ -252,6 +255,55 @@ async def test_who_asks_is_said_by_header_subprotocol_or_first_message() -> None
             assert (await client.closed())[0] == 4401
 
 
+async def test_who_says_it_wrong_may_say_it_again_and_is_let_in_no_sooner() -> None:
+    offers: Any = [Subprotocol("callboard.v1")]
+    async with served(Agency(Agent("A"), model=speaker()), authenticate=who) as it:
+        async with talking(it.url, subprotocols=offers) as client:
+            for wrong in ("{", '{"type": "authenticate"}', '{"type": "authenticate", "token": 5}', '{"type": "x"}'):
+                await client.socket.send(wrong)
+                assert (await client.hear())["type"] == "problem"
+            await client.say("authenticate", token="ada")
+            assert [(await client.hear())["type"] for _ in range(2)] == ["done", "ready"]
+        async with talking(it.url, subprotocols=offers) as client:
+            await client.say("ping")
+            assert (await client.hear())["code"] == "unauthorized"
+            assert (await client.closed())[0] == 4401
+
+
+async def test_what_a_client_breaks_before_it_is_told_anything_is_no_error_of_the_server() -> None:
+    """uvicorn has closed the connection then, and refuses what is sent over it."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if message["type"] != "websocket.accept":
+            raise RuntimeError("Unexpected ASGI message 'websocket.send', after sending 'websocket.close'.")
+
+    app = serve(Agency(Agent("A"), model=speaker()))
+    async with app.router.lifespan_context(app):
+        scope = {"type": "websocket", "path": "/realtime/A", "headers": [], "query_string": b"", "subprotocols": []}
+        await app({**scope, "scheme": "ws", "root_path": ""}, receive, send)
+    assert sent == ["websocket.accept", "websocket.send"]
+
+
+async def test_an_agency_is_not_told_of_from_another_event_loop() -> None:
+    async with Agency(Agent("A"), model=speaker()) as agency:
+        status = await asyncio.to_thread(asyncio.run, _refused_status(agency))
+    assert status == 500
+
+
+async def _refused_status(agency: Agency) -> int:
+    async with served(agency) as it:
+        with pytest.raises(InvalidStatus) as refused:
+            async with talking(it.url):
+                raise AssertionError("it was let in")
+    assert b"other_event_loop" in (refused.value.response.body or b"")
+    return refused.value.response.status_code
+
+
 async def test_whoever_does_not_say_who_they_are_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "INTRODUCTION", 0.0)
     async with (
@@ -291,6 +343,7 @@ async def test_pages_of_other_origins_are_refused() -> None:
         ('{"type": "ask", "input": "x", "on_disconnect": "explode"}', "invalid_field", "on_disconnect"),
         ('{"type": "ask", "input": "x", "tools": [5]}', "invalid_request", None),
         ('{"type": "ping", "id": {"x": 1}}', "invalid_field", "id"),
+        ('{"type": "ask", "input": "x", "key": ""}', "invalid_field", "key"),
         ('{"type": "resume", "run": "nobody"}', "unknown_run", None),
         ('{"type": "resume", "run": "nobody", "cursor": "x"}', "invalid_request", None),
         ('{"type": "cancel", "run": "a/b"}', "unknown_run", None),
@@ -397,7 +450,27 @@ async def test_an_agency_that_stops_closes_connections_so_that_they_come_back() 
         stopping = asyncio.ensure_future(agency.stop())
         heard = await client.until(lambda told: is_problem(told) or ends(told))
         await stopping
-        assert (heard[-1].get("problem") or heard[-1])["code"] in ("stopping", "run_cancelled")
+        assert heard[-1]["code"] == "stopping"
+        assert "ask again" in heard[-1]["detail"]  # nothing of it is kept
+        assert (await client.closed())[0] == 1012
+
+
+async def test_what_is_asked_of_an_agency_that_has_stopped_closes_the_connection() -> None:
+    agency = Agency(Agent("A"), model=speaker())
+    async with served(agency) as it, talking(it.url) as client:
+        await client.hear()
+        await agency.stop()
+        await client.say("ask", input="count", id=1)
+        told = await client.hear()
+        assert (told["code"], told["id"]) == ("stopping", 1)
+        assert (await client.closed())[0] == 1012
+
+
+def test_the_page_names_all_events() -> None:
+    page = (ROOT / "actors/serving/realtime/README.md").read_text()
+    rows = page.partition("## Events")[2].partition("\n## ")[0].splitlines()
+    named = {name for row in rows if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named - {"event"} == set(get_args(RecordType))
 
 
 async def test_a_run_is_told_on_after_the_death_of_its_server(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from callboard.actors.journal.errors import StreamOwned
 from callboard.actors.journal.store import at_hand
 from callboard.actors.serving.operations.draining import drain
 from callboard.actors.serving.runs import Asked, run_of
+from callboard.actors.serving.webhooks import LOOK
 
 from .support import Served, served, speaker
 
@@ -292,3 +294,57 @@ async def test_a_run_whose_webhook_was_about_to_be_written_down_by_a_process_tha
 def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError):
         Webhooks(**{"hosts": ["hooks.example.com"], "secret": "s", **wrong})
+
+
+async def written(agency: Agency, run: str, number: int) -> list[Any]:
+    """What is written down of a webhook, once there is so much of it."""
+    while True:
+        events = [record.event for record in await at_hand(agency.journal.read(f"serving.webhook:{run}"))]
+        if len(events) >= number:
+            return events
+        await asyncio.sleep(0.001)
+
+
+async def test_why_it_was_not_heard_is_written_down() -> None:
+    async with receiver("500 Oops") as there:
+        refused = Receiver(())
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            refused.url = f"http://127.0.0.1:{free.getsockname()[1]}/told"
+        silent = socket.create_server(("127.0.0.1", 0))
+        slow = Receiver(())
+        slow.url = f"http://127.0.0.1:{silent.getsockname()[1]}/told"
+        for whom, why, options in (
+            (there, "status 500", {}),
+            (refused, "ConnectError", {}),
+            (slow, "no answer in time", {"timeout": 0.01}),
+        ):
+            agency = Agency(Agent("A"), model=speaker(), journal=MemoryJournal())
+            async with served(agency, webhooks=allowed(whom, wait=600.0, **options)) as it:
+                run = await start(it, webhook=whom.url)
+                about, failed = await written(agency, run["id"], 2)
+                assert about["url"] == whom.url
+                assert failed == {"failed": why}
+                # Nobody waits for it who stops meanwhile.
+                await drain(it.app.state.server)
+        silent.close()
+
+
+async def test_a_receiver_says_how_long_to_wait_and_each_wait_is_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float, *args: Any) -> Any:
+        if seconds < 0.25 or seconds == LOOK:
+            return await sleep(seconds, *args)
+        waits.append(seconds)
+        return await sleep(0, *args)
+
+    async with receiver("500 a", "500 b", "429 c\r\nretry-after: 77", "500 d", "429 e\r\nretry-after: 999999") as there:
+        agency = Agency(Agent("A"), model=speaker())
+        async with served(agency, webhooks=allowed(there, wait=0.25)) as it:
+            monkeypatch.setattr("callboard.actors.serving.webhooks.asyncio.sleep", noted)
+            await start(it, webhook=there.url)
+            await there.until(6)
+            monkeypatch.undo()
+    assert waits[:4] == [0.25, 0.5, 77.0, 2.0]
+    assert 2.0 < waits[4] < 999_999.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ....providers.messages import Message, Request, Usage
 from ..answer import NO_USAGE, Step
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
+from ..runs.handle import Status as HandleStatus
 
 Status: TypeAlias = Literal["idle", "running", "waiting"]
 RunStatus: TypeAlias = Literal["queued", "running", "waiting", "answered", "failed"]
@@ -80,6 +81,42 @@ class ConversationRun:
     at: float = 0.0
     rewound: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run in a list.
+
+    Args:
+        id, agent, conversation: as its `RunHandle` has them.
+        status: as `RunHandle.status` says.
+        user, tenant: of the caller who began the conversation.
+        at: when it was accepted, in seconds since 1970 by the store's wall clock.
+        steps, usage, cost: of the run, with those it handed work to; of one under way what is known so far.
+    """
+
+    id: str
+    agent: str
+    conversation: str
+    status: HandleStatus
+    user: str = ""
+    tenant: str = ""
+    at: float = 0.0
+    steps: int = 0
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
+
+
+class RunPage(NamedTuple):
+    """Some of the runs that there are.
+
+    Args:
+        runs: conversation by conversation, by name, and in each of them in the order in which they were accepted.
+        next: what `Agency.runs` is to be given as ``after`` for those that follow; None where there are none.
+    """
+
+    runs: tuple[RunSummary, ...]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ....providers.checks import TEXT
 from ....providers.messages import Message, shown
+from ....providers.wire.fitting.letters import mended
 from ....providers.wire.limits import retry_after
 from ....providers.wire.secrets import blot, public
+from ....providers.wire.sse import Parser
+from ...observe.spans import trace_headers
 from ..answer import Answer
 from ..errors import AgentUnavailable, RunFailed
 from ..wishes import define
@@ -34,6 +37,9 @@ POLL: Final = 1.0
 """Seconds between two looks at a task whose stream was cut; doubled each time, up to `SLOWEST`."""
 
 SLOWEST: Final = 15.0
+FAILED_LOOKS: Final = 6
+"""Looks at a task that may fail one after another, about a minute: its server may be coming back."""
+
 GOODBYE: Final = 5.0
 """Seconds for telling an agent there that nobody waits for its task any more."""
 
@@ -89,36 +95,53 @@ class A2AAgent(HttpTarget):
         """
         import httpx
 
+        deadline = asyncio.get_running_loop().time() + self._timeout
         try:
             async with (
-                asyncio.timeout(self._timeout),
+                asyncio.timeout_at(deadline),
                 httpx.AsyncClient(timeout=None, transport=self._transport) as client,
             ):
-                return await self._answered(client, request)
+                return await self._answered(client, request, deadline)
+        except _Away as error:
+            raise AgentUnavailable(str(error)) from None
         except TimeoutError:
             what = f"did not answer within {self._timeout:g} seconds"
         except httpx.HTTPError as error:
             what = f"{type(error).__name__} {blot(str(error), self._url, self._key)}".strip()
         raise AgentUnavailable(f"{self._there} {what}")
 
-    async def _answered(self, client: httpx.AsyncClient, request: AgentRequest) -> Answer:
+    async def _answered(self, client: httpx.AsyncClient, request: AgentRequest, deadline: float) -> Answer:
         task = Task()
         try:
-            wire = _Wire(self, client, await self._found(client))
+            wire = _Wire(self, client, await self._found(client, deadline), deadline)
             sending = asyncio.ensure_future(wire.send(task, _said(request), request.context.run))
             try:
                 await asyncio.shield(sending)
-                wait = POLL
-                while not task.over and task.state not in WAITS:
-                    await asyncio.sleep(wait)
-                    wait = min(2 * wait, SLOWEST)
-                    task.take({"task": await wire.call("GetTask", "GET", f"/tasks/{task.id}", {"id": task.id})})
+                await self._looked_at(wire, task)
             finally:
                 if not task.over:
                     await wire.leave(task, sending)
         except ValueError as error:
             raise RunFailed(f"{self._there} sent what is not of the protocol: {error!s:.200}") from None
         return self._answer_of(task)
+
+    async def _looked_at(self, wire: _Wire, task: Task) -> None:
+        """Look at a task until it is over, or waits. Its server may have gone, and come back with it."""
+        import httpx
+
+        wait, failed = POLL, 0
+        while not task.over and task.state not in WAITS:
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, SLOWEST)
+            try:
+                found = await wire.call("GetTask", "GET", f"/tasks/{task.id}", {"id": task.id})
+            except (httpx.TransportError, _Away):
+                failed += 1
+                if failed == FAILED_LOOKS:
+                    raise
+            else:
+                failed = 0
+                task.take({"task": found})
 
     def _answer_of(self, task: Task) -> Answer:
         if task.state in WAITS:
@@ -128,16 +151,16 @@ class A2AAgent(HttpTarget):
         if task.state != "TASK_STATE_COMPLETED":
             how = task.state.removeprefix("TASK_STATE_").lower()
             raise RunFailed(f"{self._there} ended the task as {how}: {blot(task.said, self._key):.{SHOWN}}")
-        return Answer(task.text or task.said, self.name)
+        return Answer(str(mended(task.text or task.said)), self.name)
 
-    async def _found(self, client: httpx.AsyncClient) -> tuple[str, str, bool]:
+    async def _found(self, client: httpx.AsyncClient, deadline: float) -> tuple[str, str, bool]:
         """Where it is asked, by which binding, and whether it streams.
 
         Raises:
             AgentUnavailable: its card does not say, or says somewhere else.
         """
         url = self._url if self._url.endswith(".json") else self._url.rstrip("/") + CARD
-        async with self._asked(client, "GET", url, None) as response:
+        async with self._asked(client, "GET", url, None, deadline) as response:
             card = _object(await self._bounded(response))
         interfaces = card.get("supportedInterfaces")
         for one in interfaces if isinstance(interfaces, list) else ():
@@ -159,14 +182,14 @@ class A2AAgent(HttpTarget):
 
     @asynccontextmanager
     async def _asked(
-        self, client: httpx.AsyncClient, method: str, url: str, body: bytes | None, **headers: str
+        self, client: httpx.AsyncClient, method: str, url: str, body: bytes | None, deadline: float, **headers: str
     ) -> AsyncGenerator[httpx.Response]:
         """The response to a request, asked again where there is too much to do there. Redirects are not followed.
 
         Raises:
             AgentUnavailable: it is refused.
         """
-        given = {"A2A-Version": "1.0", "Content-Type": "application/json", **headers}
+        given = {"A2A-Version": "1.0", "Content-Type": "application/json", **trace_headers(), **headers}
         if self._key:
             given["Authorization"] = f"Bearer {self._key}"
         for attempt in range(ATTEMPTS):
@@ -181,19 +204,29 @@ class A2AAgent(HttpTarget):
             finally:
                 await response.aclose()
             busy = response.status_code == 429 or (response.status_code == 503 and wait is not None)
-            if not busy or attempt + 1 == ATTEMPTS:
+            wait = WAIT * 2**attempt if wait is None else wait
+            late = asyncio.get_running_loop().time() + wait >= deadline
+            if not busy or late or attempt + 1 == ATTEMPTS:
                 moved = "it has moved, and redirects are not followed"
                 told = moved if response.is_redirect else text[:SHOWN]
-                raise AgentUnavailable(f"{self._there} answered {response.status_code}: {told}")
-            await asyncio.sleep(WAIT * 2**attempt if wait is None else wait)
+                kind = _Away if response.status_code in (502, 503, 504) else AgentUnavailable
+                raise kind(f"{self._there} answered {response.status_code}: {told}")
+            await asyncio.sleep(wait)
+
+
+class _Away(Exception):
+    """It is not there at the moment, as whoever stands before it says."""
 
 
 class _Wire:
     """Requests by the binding that an agent has."""
 
-    def __init__(self, agent: A2AAgent, client: httpx.AsyncClient, found: tuple[str, str, bool]) -> None:
+    def __init__(
+        self, agent: A2AAgent, client: httpx.AsyncClient, found: tuple[str, str, bool], deadline: float
+    ) -> None:
         self._agent = agent
         self._client = client
+        self._deadline = deadline
         self._url, self._binding, self._streams = found
         self._named = asyncio.Event()
         """Set once something is known of the task."""
@@ -222,7 +255,7 @@ class _Wire:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     task.take(self._result(_object(await self._agent._bounded(response))))
                     return
-                async with aclosing(_events(response)) as events:
+                async with aclosing(self._events(response)) as events:
                     async for event in events:
                         task.take(self._result(event))
                         self._named.set()
@@ -258,9 +291,23 @@ class _Wire:
             headers["Idempotency-Key"] = key
         if self._binding == "JSONRPC":
             body = as_json({"jsonrpc": "2.0", "id": 1, "method": rpc, "params": params})
-            return self._agent._asked(self._client, "POST", self._url, body, **headers)
+            return self._agent._asked(self._client, "POST", self._url, body, self._deadline, **headers)
         sent = as_json(params) if method == "POST" and "message" in params else None
-        return self._agent._asked(self._client, method, self._url + path, sent, **headers)
+        return self._agent._asked(self._client, method, self._url + path, sent, self._deadline, **headers)
+
+    async def _events(self, response: httpx.Response) -> AsyncGenerator[dict[str, Any]]:
+        """The objects of a stream of server-sent events.
+
+        Raises:
+            AgentUnavailable: they are too long.
+        """
+        parser, size = Parser(), 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > LARGEST:
+                raise AgentUnavailable(f"{self._agent._there} answered more than {LARGEST} bytes")
+            for event in parser.feed(chunk):
+                yield _object(event.data.encode())
 
     def _result(self, body: dict[str, Any]) -> dict[str, Any]:
         error = body.get("error")
@@ -272,25 +319,6 @@ class _Wire:
         if not isinstance(result, dict):
             raise ValueError("there is no result")
         return result
-
-
-async def _events(response: httpx.Response) -> AsyncGenerator[dict[str, Any]]:
-    """The objects of a stream of server-sent events.
-
-    Raises:
-        AgentUnavailable: they are too long.
-    """
-    data: list[str] = []
-    size = 0
-    async for line in response.aiter_lines():
-        size += len(line)
-        if size > LARGEST:
-            raise AgentUnavailable(f"{response.request.url.host} answered more than {LARGEST} bytes")
-        if line.startswith("data:"):
-            data.append(line[5:].strip())
-        elif not line and data:
-            yield _object("\n".join(data).encode())
-            data = []
 
 
 def _said(request: AgentRequest) -> dict[str, Any]:
@@ -317,9 +345,16 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _origin(url: str) -> tuple[str, str]:
-    scheme, _, rest = url.partition("://")
-    return scheme.lower(), rest.partition("/")[0].rpartition("@")[2].lower()
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Where a request to an address goes, as the client reads it: scheme, host and port. What another reading of it
+    may take for the host does not count."""
+    import httpx
+
+    try:
+        read = httpx.URL(url)
+    except httpx.InvalidURL:
+        return "", "", None
+    return read.scheme, read.host, read.port
 
 
 def a2a_at(url: str) -> A2AAgent:

@@ -11,6 +11,7 @@ from ....providers.checks import SOME_SECONDS, TEXT
 from ....providers.wire.fitting.letters import mended
 from ....providers.wire.limits import retry_after
 from ....providers.wire.secrets import blot
+from ...observe.spans import trace_headers
 from ..errors import AgentUnavailable, DefinitionError
 from ..wishes import AGENT_NAME, define
 
@@ -103,7 +104,7 @@ class HttpTarget:
         import httpx
 
         content = payload if isinstance(payload, bytes) else as_json(payload)
-        headers = {"Content-Type": "application/json", **headers}
+        headers = {"Content-Type": "application/json", **trace_headers(), **headers}
         what = ""
         now = asyncio.get_running_loop().time
         deadline = now() + self._timeout

@@ -19,6 +19,8 @@ from ...journal.threaded.healing import GIVES_UP, Closing
 from ...journal.threaded.open_here import closed, is_open, opened
 from ...journal.threaded.pending import Pending
 from ...journal.threaded.running import Runner, ThreadRunner, Waits, hosting
+from ...observe import conventions as names
+from ...observe.spans import place
 from ..hooks import before_remembering
 from .embedding.embedder import INSTALL, Embedder, as_embedder
 from .embedding.hashing import HashingEmbedder
@@ -384,6 +386,23 @@ class Memory:
     # -- within ------------------------------------------------------------------------------------------------------
 
     async def _search(
+        self, query: str, owner: Owner | None, at: float | None, limit: int, kind: str | None
+    ) -> list[Found]:
+        where = place()
+        if where is None:
+            return await self._found(query, owner, at, limit, kind)
+        began, told = time.time(), {names.OPERATION: names.RETRIEVAL, names.DATA_SOURCE: kind or "memory"}
+        name = f"{names.RETRIEVAL} {kind or 'memory'}"
+        try:
+            found = await self._found(query, owner, at, limit, kind)
+        except BaseException as error:
+            where.tell(name, time.time() - began, told, error=type(error).__name__)
+            raise
+        more = {names.RETRIEVAL_TOP_K: limit, names.RESULTS: len(found)}
+        where.tell(name, time.time() - began, told | more)
+        return found
+
+    async def _found(
         self, query: str, owner: Owner | None, at: float | None, limit: int, kind: str | None
     ) -> list[Found]:
         require(WrongFact, "a search", limit=(limit, COUNT))

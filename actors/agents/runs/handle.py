@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, Generic, Literal, TypeAlias
 
 from ....providers.messages import Message
@@ -279,15 +278,15 @@ class RunHandle(Generic[V_co]):
         entry = self._runtime.register.get(self.id)
         return entry if entry is not None and entry.open else None
 
-    def _keep_outcome_of(self, entry: Entry) -> None:
-        """Whoever holds the handle has the outcome, also where the journal does not keep it for long."""
+    def _keep_outcome_of(self, entry: Entry, *, delivers: bool = False) -> None:
+        """Whoever holds the handle has the outcome, also where the journal does not keep it for long.
+
+        Args:
+            entry: of the run.
+            delivers: whether the run is over with that, where nobody waits for it.
+        """
         self._metadata, self._messages = entry.run.metadata, entry.run.messages
-
-        def keep(_: Future[Answer]) -> None:
-            if entry.final and self._outcome is None:
-                self._outcome = entry.outcome
-
-        entry.reply.when_done(keep)
+        entry.reply.when_done(_AtEnd(self, entry, delivers))
 
     async def _ended(self) -> Outcome:
         if self._outcome is not None:
@@ -353,6 +352,25 @@ class RunHandle(Generic[V_co]):
         return False
 
 
+class _AtEnd:
+    """What is done at the end of a run, see `RunHandle._keep_outcome_of`. One object, as closures and partials of the
+    same have 500 bytes, and there may be thousands."""
+
+    __slots__ = ("_delivers", "_entry", "_handle")
+
+    def __init__(self, handle: RunHandle, entry: Entry, delivers: bool) -> None:
+        self._handle = handle
+        self._entry = entry
+        self._delivers = delivers
+
+    def __call__(self, _: Future[Answer]) -> None:
+        handle, entry = self._handle, self._entry
+        if entry.final and handle._outcome is None:
+            handle._outcome = entry.outcome
+        if self._delivers and not entry.waiters:
+            handle._runtime.delivered(entry)
+
+
 async def start_run(
     runtime: AgencyRuntime,
     run: RunRequest,
@@ -388,10 +406,8 @@ async def start_run(
     token = active_context.set(None)  # it goes on when the caller's time is up
     entry = register.submit(run, output, deps, context)
     active_context.reset(token)
-    handle._keep_outcome_of(entry)
-    if not entry.background:
-        entry.background = True
-        entry.reply.when_done(partial(_when_settled, runtime, entry))
+    handle._keep_outcome_of(entry, delivers=not entry.background)
+    entry.background = True
     try:
         if not entry.recorded and entry.open:
             if entry.when_recorded is None:
@@ -439,11 +455,6 @@ async def find_run(runtime: AgencyRuntime, run_id: str, caller: Caller | None) -
     raise UnknownRun(
         f"no run {run_id!r:.100} is kept here; only those with a run_id, or in the background, are found again"
     )
-
-
-def _when_settled(runtime: AgencyRuntime, entry: Entry, reply: Future[Answer]) -> None:
-    if not entry.waiters:
-        runtime.delivered(entry)
 
 
 async def _settled(entry: Entry) -> Outcome:

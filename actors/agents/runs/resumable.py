@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
+from typing import Final
 
 from ..errors import DefinitionError, UnknownRun
 from ..events import RunEvent
@@ -32,17 +33,12 @@ async def resumable(runtime: AgencyRuntime, stream: str, run: str, after: str) -
     """
     cursor = Cursor.read(after)
     arrived = Bell()
-
-    def heard(event: RunEvent) -> None:
-        if event.run == run:
-            arrived.ring()
-
     behind = not cursor.position  # whether the place to begin at was passed
     progress = Progress(run)
-    live = _Live(runtime.register, run, cursor)
+    live = _Live(runtime.register, run, cursor, arrived)
     with serving(runtime.register):
         follower = await runtime.following.begin(runtime.journal, stream, arrived)
-        unsubscribe = runtime.bus.subscribe(heard, run)
+        runtime.bus.add(live.heard, run)
         try:
             while True:
                 while records := await follower.take():
@@ -68,7 +64,7 @@ async def resumable(runtime: AgencyRuntime, stream: str, run: str, after: str) -
                         yield piece
                 await arrived.wait()
         finally:
-            unsubscribe()
+            runtime.bus.remove(live.heard, run)
             follower.close()
 
 
@@ -85,6 +81,9 @@ def gone(run: str) -> UnknownRun:
     return UnknownRun(f"nothing is kept of run {run!r:.100}: its conversation was released, or kept long enough")
 
 
+_NONE: Final[frozenset[str]] = frozenset()
+
+
 class _Live:
     """Takes what comes of the completion under way, where the run is worked on in this process.
 
@@ -92,11 +91,13 @@ class _Live:
         register: the runs of the agency.
         run: the run's id.
         cursor: where whoever reads is.
+        arrived: rung when something has come.
     """
 
-    __slots__ = ("_begun", "_completions", "_cursor", "_open", "_register", "_run", "_spoken", "_taken")
+    __slots__ = ("_arrived", "_begun", "_completions", "_cursor", "_open", "_register", "_run", "_spoken", "_taken")
 
-    def __init__(self, register: RunRegister, run: str, cursor: Cursor) -> None:
+    def __init__(self, register: RunRegister, run: str, cursor: Cursor, arrived: Bell) -> None:
+        self._arrived = arrived
         self._register = register
         self._run = run
         self._cursor = cursor
@@ -104,7 +105,12 @@ class _Live:
         self._taken = 0
         self._completions = 0
         self._begun = False
-        self._open: dict[str, None] = {}
+        self._open = _NONE
+
+    def heard(self, event: RunEvent) -> None:
+        """Something has happened."""
+        if event.run == self._run:
+            self._arrived.ring()
 
     def see(self, record: RunRecord) -> None:
         """What was recorded says which completion comes next: what is said in it comes once those before it, and the
@@ -113,9 +119,9 @@ class _Live:
             self._begun = True
         elif record.type == "completed":
             self._completions += 1
-            self._open = {call["id"]: None for call in record.data["tool_calls"]}
+            self._open = frozenset(call["id"] for call in record.data["tool_calls"])
         elif record.type in ("tool_returned", "handoff_returned"):
-            self._open.pop(record.data["call_id"], None)
+            self._open -= {record.data["call_id"]}
 
     def more(self) -> Iterator[RunText]:
         """What has come since the last look. Text that was begun anew counts once there is as much of it as was

@@ -12,6 +12,7 @@ from ....providers.messages import UNLABELLED, Message, ToolSpec
 from ...core.base.errors import SpecError
 from ...core.base.send_context import current_send_context
 from ...core.base.spec import check_name
+from ...observe.spans import place
 from ..agent import CONTEXT, Agent
 from ..caller import NOBODY, Caller
 from ..context import NO_DEPS, request_context
@@ -178,6 +179,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             asked.when_busy,
             time.time(),
             asked.background,
+            trace=runtime.tracing.caller() if runtime.tracing is not None else "",
         ),
         output,
         NO_DEPS if asked.deps is None else asked.deps,
@@ -214,10 +216,12 @@ def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequ
     caller = context.caller if context is not None else NOBODY
     runtime.directory.check_permitted(handoff.sender, agent, caller)
     entry = register.get(context.run) if context is not None else None
+    at = place()
+    trace = "" if at is None else at.header()
     if entry is None:
         chain = (handoff.sender, agent)
         made = RunRequest(run_id, run_id, agent, run_id, messages, chain, (), caller, limits=own)
-        return made._replace(handoff=handoff, once=True, fleeting=True, asked_at=now)
+        return made._replace(handoff=handoff, once=True, fleeting=True, asked_at=now, trace=trace)
     asking = entry.run
     check_chain(asking.chain, asking.tasks, handoff, runtime.handoff_limits)
     count_handoff(runtime.handoffs, asking.root, runtime.handoff_limits)
@@ -233,6 +237,7 @@ def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequ
         limits=narrowed(own, session.left() if session is not None else None),
         asked_at=now,
         labels=session.labels.joined() if session is not None else UNLABELLED,
+        trace=trace,
     )
     return nested._replace(tasks=(*asking.tasks, f"{agent}: {handoff.task}"))
 

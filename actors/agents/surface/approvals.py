@@ -68,6 +68,8 @@ class Approvals(Part):
             NotAllowed: it is another's, and the caller has not the scope ``approvals``.
             DefinitionError: the arguments are not the text of a JSON object, or it is not limits that are wanted, or
                 they are.
+            UnfitArguments: the tool would refuse the arguments; the call waits on. In a process that has not the agent
+                its schema says so.
             JournalError: the journal cannot be read or written.
             AgencyClosed: the agency is not running, or stopped meanwhile.
         """

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, overload
 
+from ....providers.checks import COUNT, one_of
 from ..agent import Agent
 from ..caller import Caller
+from ..conversations.listing import list_runs
+from ..conversations.view import RunPage
 from ..errors import UnknownConversation
 from ..runs.coordination.steering import steer
-from ..runs.handle import RunHandle, find_run, start_run
+from ..runs.handle import RunHandle, Status, find_run, start_run
 from ..runs.runtime.closing import ends_with_agency
+from ..runs.runtime.under_way import RunUnderWay, under_way
 from ..runs.validation import Asked, RunOptions, asked_for, check_id, check_type, new_run
 from ..turns.questions import Question
+from ..wishes import define
 from .part import Part
 
 if TYPE_CHECKING:
     from typing import Unpack
 
 T = TypeVar("T")
+_STATUS = one_of(*get_args(Status)).or_none("for all")
 Whom: TypeAlias = "Agent[Any, Any] | str | None"
 
 
@@ -100,6 +106,55 @@ class BackgroundRuns(Part):
         """
         check_type(caller, Caller | None, "caller", "a Caller, or None for the application itself")
         return await find_run(self._runtime, run_id, caller)
+
+    @ends_with_agency
+    async def runs(
+        self,
+        *,
+        agent: Agent | str | None = None,
+        conversation: str | None = None,
+        status: Status | None = None,
+        user: str | None = None,
+        tenant: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> RunPage:
+        """The runs that are kept, of all processes that share the journal, page by page. Left out are those without a
+        conversation that were not started in the background, what agents have among themselves, and conversations that
+        cannot be read (a warning is logged). A page reads 500 conversations at most, and may be short for that.
+
+        Args:
+            agent: whose; None for all. One that is not in the team any more may be named, too.
+            conversation: of this id; None for all.
+            status: how far they are, see `RunHandle.status`; None for all.
+            user, tenant: of the caller who began the conversation, empty for nobody named; None for all.
+            after: the `next` of the page before; empty for the first one.
+            limit: how many at most, from 1 on.
+
+        Raises:
+            DefinitionError: an argument is none of these.
+            AgencyClosed: the agency is not running, or stopped meanwhile.
+            JournalError: the journal cannot be read.
+        """
+        self._at_work(None)
+        texts = {"conversation": conversation, "user": user, "tenant": tenant}
+        for field, given in texts.items():
+            check_type(given, str | None, field, "a text, or None")
+        check_type(agent, Agent | str | None, "agent", "an Agent, its name, or None")
+        check_type(after, str, "after", "the `next` of the page before")
+        define("runs", limit=(limit, COUNT), status=(status, _STATUS))
+        name = agent.name if isinstance(agent, Agent) else agent
+        return await list_runs(self._runtime.journal, agent=name, status=status, after=after, limit=limit, **texts)
+
+    def under_way(self) -> tuple[RunUnderWay, ...]:
+        """What the runs that have not ended do now: those of this process, with those that agents make for them, in the
+        order in which they were asked for. It costs nothing but the call. On the loop's thread only.
+
+        Raises:
+            AgencyClosed: the agency is not running.
+        """
+        self._at_work(None)
+        return under_way(self._runtime.register, self._runtime.time())
 
     @ends_with_agency
     async def steer(

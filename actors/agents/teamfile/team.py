@@ -16,6 +16,7 @@ from ....providers.pool.dispatch.usage import OnUsage, can_be_told
 from ....providers.registry.resolve import Registry, alias_key
 from ....tools import Tool
 from ....tools.errors import MissingExtra
+from ...observe.telemetry import Telemetry
 from ..agent import Agent
 from ..errors import DefinitionError
 from ..guardrails.guardrail import Guardrail
@@ -197,6 +198,8 @@ class _Reader:
                 said["label_policy"] = label_policy_of(written.label_policy, "label_policy")
             except Misread as wrong:
                 raise self.file.error(wrong.at, str(wrong)) from wrong.__cause__
+        if written.telemetry is not None:
+            said["telemetry"] = Telemetry(**written.telemetry.model_dump())
         if written.journal:
             kept = written.journal
             said["journal"] = kept if "://" in kept else self.file.beside(("journal",), kept)

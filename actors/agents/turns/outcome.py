@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ....providers.messages import Message, ToolCall, Usage
 from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep, Step, Steps
-from ..errors import AgentError, NotAllowed, RunCancelled
+from ..errors import AgencyClosed, AgentError, NotAllowed, RunCancelled
 from .loop.trail import steps_of
 from .loop.turn import Turn, cut
 from .records import Ended, RunRequest
 from .steps import Fail, Finish
+
+STOPS: Final = "the agency stops"
+"""Why runs are ended that nobody can go on with."""
 
 
 class Outcome(NamedTuple):
@@ -80,8 +83,10 @@ def finished(
     return Outcome(run.id, answer, last.error, None, True)
 
 
-def cancelled(reason: str, *, begun: bool = True) -> RunCancelled:
-    """The named error of a run that was cancelled, before it began or after."""
+def cancelled(reason: str, *, begun: bool = True) -> RunCancelled | AgencyClosed:
+    """The named error of a run that was cancelled, before it began or after; or that `STOPS` has ended."""
+    if reason == STOPS:
+        return AgencyClosed("the agency stopped before the run had its answer, and keeps nothing of it: ask again")
     return RunCancelled(f"the run was cancelled{'' if begun else ' before it began'}: {reason}")
 
 
@@ -149,7 +154,11 @@ def brief(answer: Answer) -> Answer:
 
 
 def _steps(run: RunRequest, turn: Turn) -> Sequence[Step]:
-    return Steps(turn.steps, steps_of, run.agent, run.id, turn.trail) if turn.steps else ()
+    if not turn.steps:
+        return ()
+    # Where there is nothing but completions, the steps need not be made (5 µs) to say who was at work.
+    alone = run.agent if len(turn.trail) == turn.steps else ""
+    return Steps(turn.steps, steps_of, run.agent, run.id, turn.trail, alone=alone)
 
 
 def _messages(turn: Turn, external: tuple[ToolCall, ...]) -> tuple[Message, ...]:

@@ -36,12 +36,13 @@ def as_messages(given: object) -> tuple[Message, ...]:
     """
     if isinstance(given, str):
         return (Message("user", given),)
-    if isinstance(given, Message | Mapping):
-        given = (given,)
-    if not isinstance(given, Iterable) or isinstance(given, bytes):
-        raise DefinitionError(f"{_WANTED}, not {type(given).__name__}")
+    if not isinstance(given, list | tuple):
+        if isinstance(given, Message | Mapping):
+            given = (given,)
+        if not isinstance(given, Iterable) or isinstance(given, bytes):
+            raise DefinitionError(f"{_WANTED}, not {type(given).__name__}")
     messages = tuple(given)
-    if any(isinstance(message, Mapping) for message in messages):
+    if any(type(message) is not Message and isinstance(message, Mapping) for message in messages):
         messages = _read(messages)
     for index, message in enumerate(messages):
         if not isinstance(message, Message):

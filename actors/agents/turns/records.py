@@ -53,6 +53,7 @@ class RunRequest(NamedTuple):
         asked_at: when it was asked for, seconds since 1970.
         background: it goes on although nobody waits for it.
         labels: of what the run it comes from was told: it is made of that.
+        trace: the span that it is a part of, as W3C's ``traceparent``; empty where nobody has said.
     """
 
     id: str
@@ -78,6 +79,7 @@ class RunRequest(NamedTuple):
     asked_at: float = 0.0
     background: bool = False
     labels: Labels | None = None
+    trace: str = ""
 
     def __repr__(self) -> str:
         """Which run it is, never what is said in it: errors and logs show messages."""
@@ -109,6 +111,7 @@ class RunRequest(NamedTuple):
         limits: Limits | None,
         asked_at: float,
         labels: Labels,
+        trace: str,
     ) -> RunRequest:
         """The request of a task that this run hands to another agent, in a conversation that ends with it.
 
@@ -116,6 +119,7 @@ class RunRequest(NamedTuple):
             id: the task's, and its conversation's.
             agent, messages, chain, handoff, limits, asked_at: the task's.
             labels: of what it is made of.
+            trace: the span that it is a part of.
         """
         return self._replace(
             id=id,
@@ -135,6 +139,7 @@ class RunRequest(NamedTuple):
             asked_at=asked_at,
             background=False,
             labels=labels or None,
+            trace=trace,
         )
 
 
@@ -161,6 +166,7 @@ class ApprovalAsked(NamedTuple):
             ``approvals``.
         owner: the agent's, where ``owner`` is among them.
         why: for which reason, where a hook or a guardrail wants it.
+        schema: of the tool's arguments, as JSON, for whoever decides and has not the tool; empty where there is none.
     """
 
     call_id: str
@@ -169,6 +175,7 @@ class ApprovalAsked(NamedTuple):
     approvers: frozenset[str] = frozenset()
     owner: Caller | None = None
     why: str = ""
+    schema: str = ""
 
 
 class CredentialGiven(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cyclopts import App
 
 from ...core.base.errors import CallboardError
+from ..printed import plain, print_json, say
 
 if TYPE_CHECKING:
     from ...agents.caller import Caller
@@ -50,7 +51,7 @@ def show(journal: str, /, *, user: str | None = None, tenant: str = "", json: bo
     from ...agents.runs.coordination.elsewhere import waiting
     from ...agents.runs.runtime.approvals import may_decide
     from ...journal.errors import JournalError
-    from .stores import opened, plain
+    from .stores import opened
 
     by = caller_of(user, tenant)
     unreadable: list[JournalError] = []
@@ -61,12 +62,12 @@ def show(journal: str, /, *, user: str | None = None, tenant: str = "", json: bo
 
     requests = [one for one in asyncio.run(found()) if by is None or may_decide(by, one.caller)]
     if json:
-        _print([_shown(request) for request in requests])
+        print_json([_shown(request) for request in requests])
     else:
         for request in requests:
-            _say(plain(_line(request)))
+            say(plain(_line(request)))
         if not requests:
-            _say("nothing waits for a person")
+            say("nothing waits for a person")
     for error in unreadable:
         sys.stderr.write(f"callboard: passed over: {plain(str(error))}; see callboard journal check\n")
     return 1 if unreadable else 0
@@ -135,7 +136,7 @@ def _decide(
     import asyncio
 
     from ...agents.runs.coordination.elsewhere import decide, taken
-    from .stores import opened, plain
+    from .stores import opened
 
     async def decided() -> tuple[ApprovalRequested, bool]:
         async with opened(journal) as kept:
@@ -145,11 +146,11 @@ def _decide(
 
     request, was_taken = asyncio.run(decided())
     if as_json:
-        _print({"approval": approval, "approved": approved, "taken": was_taken})
+        print_json({"approval": approval, "approved": approved, "taken": was_taken})
     else:
         what = f"{'approved' if approved else 'denied'} {request.tool or 'more'}"
         then = "it has been taken" if was_taken else "it is taken when a program goes on with it"
-        _say(plain(f"{what} of {request.agent}/{request.conversation}; {then}"))
+        say(plain(f"{what} of {request.agent}/{request.conversation}; {then}"))
     return 0
 
 
@@ -205,12 +206,3 @@ def _shown(request: ApprovalRequested) -> dict[str, object]:
         "expires_at": request.expires_at,
         "why": request.why,
     }
-
-
-def _print(value: object) -> None:
-    json.dump(value, sys.stdout, indent=2)
-    _say("")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")

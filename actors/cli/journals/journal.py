@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from ...core.base.errors import CallboardError
+from ..printed import plain, print_json, say
 
 if TYPE_CHECKING:
     from ...journal.problems import Problem
@@ -41,11 +40,11 @@ def check(journal: str, /, *, json: bool = False) -> int:
 
     problems = store(journal).check(journal, KeptCodec(), fits)
     if json:
-        _print({"sound": not problems, "problems": [_shown(problem) for problem in problems]})
+        print_json({"sound": not problems, "problems": [_shown(problem) for problem in problems]})
     else:
         for problem in problems:
-            _say(f"{_line(problem)} (repair: {problem.remedy})")
-        _say(_verdict(problems))
+            say(f"{_line(problem)} (repair: {problem.remedy})")
+        say(_verdict(problems))
     return UNSOUND if problems else SOUND
 
 
@@ -66,7 +65,7 @@ def repair(journal: str, /, *, json: bool = False) -> int:
     done = at.repair(journal, KeptCodec(), fits)
     left = at.check(journal, KeptCodec(), fits)
     if json:
-        _print(
+        print_json(
             {
                 "sound": not left,
                 "done": [_shown(problem) for problem in done],
@@ -75,8 +74,8 @@ def repair(journal: str, /, *, json: bool = False) -> int:
         )
     else:
         for problem in done:
-            _say(f"{_line(problem)}: {problem.remedy}")
-        _say(f"what is left: {_verdict(left)}" if left else _verdict(left))
+            say(f"{_line(problem)}: {problem.remedy}")
+        say(f"what is left: {_verdict(left)}" if left else _verdict(left))
     return UNSOUND if left else SOUND
 
 
@@ -95,9 +94,9 @@ def vacuum(journal: str, /, *, json: bool = False) -> int:
     if sizes:
         sizes.append(_size(journal))
     if json:
-        _print({"vacuumed": True, **dict(zip(("bytes_before", "bytes_after"), sizes, strict=False))})
+        print_json({"vacuumed": True, **dict(zip(("bytes_before", "bytes_after"), sizes, strict=False))})
     else:
-        _say(f"vacuumed: {sizes[0]:,} bytes before, {sizes[1]:,} now" if sizes else "vacuumed")
+        say(f"vacuumed: {sizes[0]:,} bytes before, {sizes[1]:,} now" if sizes else "vacuumed")
     return 0
 
 
@@ -137,9 +136,9 @@ def prune(
 
     count = asyncio.run(pruned())
     if json:
-        _print({"deleted": count})
+        print_json({"deleted": count})
     else:
-        _say(f"deleted {count} stream{'' if count == 1 else 's'}")
+        say(f"deleted {count} stream{'' if count == 1 else 's'}")
     return 0
 
 
@@ -161,19 +160,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _line(problem: Problem) -> str:
-    from .stores import plain
-
     return f"{plain(problem.stream) or 'the journal'}: {plain(problem.text)}"
 
 
 def _shown(problem: Problem) -> dict[str, str]:
     return {"stream": problem.stream, "problem": problem.text, "remedy": problem.remedy}
-
-
-def _print(value: object) -> None:
-    json.dump(value, sys.stdout, indent=2)
-    _say("")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")

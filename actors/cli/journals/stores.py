@@ -92,8 +92,3 @@ async def opened(address: str) -> AsyncIterator[Journal]:
         yield journal
     finally:
         await asyncio.to_thread(journal.close)
-
-
-def plain(text: str) -> str:
-    """A text from a journal, as it may be shown in a terminal: others have written it, models among them."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -77,6 +77,7 @@ class Node:
         waiting: messages in its mailbox.
         restarts: how often it has been restarted.
         children: in start order.
+        age: seconds that the oldest of these messages has waited, at least; 0 while nobody measures the system.
     """
 
     name: str
@@ -85,3 +86,4 @@ class Node:
     waiting: int
     restarts: int
     children: tuple[Node, ...]
+    age: float = 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 from asyncio import iscoroutine
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
 
@@ -19,7 +18,7 @@ from ..life.ending import advance
 from ..mail.cell import DEAD, Cell, describe
 from ..mail.envelope import DEFERRED
 from ..mail.mailbox import own_message
-from ..runtime.driver import Done, Driver
+from ..runtime.driver import Driver
 from ..runtime.runtime import handling
 
 T = TypeVar("T")
@@ -45,17 +44,19 @@ class Job:
 def start_job(
     cell: Cell,
     coro: Coroutine[Any, Any, Any],
-    on_done: Done,
+    on_done: Callable[[JobDriver, Any, BaseException | None], None],
     *,
+    about: Any = None,
     answering: bool = False,
     send_context: SendContext | None = None,
-) -> Driver:
+) -> JobDriver:
     """Run a coroutine beside a mailbox, as part of the actor's incarnation.
 
     Args:
         cell: of the actor.
         coro: what to run.
         on_done: told how it ended.
+        about: kept with it, for ``on_done``.
         answering: whether somebody waits for it: a graceful stop lets it finish.
         send_context: what its sends carry.
 
@@ -77,20 +78,32 @@ def start_job(
         context.run(handling.set, cell)
     if send_contexts.active.get() is not send_context:
         context.run(send_contexts.active.set, send_context)
-    jobs = cell.more().jobs
-    driver = Driver(cell.runtime, context, f"{cell.path}+job")
+    driver = JobDriver(cell.runtime, context, f"{cell.path}+job")
     driver.answering = answering
-    driver.assign(cell, coro, partial(_ended, cell, jobs, on_done))
-    jobs[driver] = None
+    driver.then = on_done
+    driver.about = about
+    driver.assign(cell, coro, _ended)
+    cell.more().jobs[driver] = None
     return driver
 
 
-def _ended(
-    cell: Cell, jobs: dict[Driver, None], on_done: Done, job: Driver, value: Any, error: BaseException | None
-) -> None:
-    jobs.pop(job, None)
+class JobDriver(Driver):
+    """Drives a job. What is done at its end, and with what, stands here: functions made for each job, around each
+    other, have 800 bytes."""
+
+    __slots__ = ("about", "then")
+
+    about: Any
+    cell: Any
+    then: Callable[[JobDriver, Any, BaseException | None], None]
+
+
+def _ended(job: Any, value: Any, error: BaseException | None) -> None:
+    cell = job.cell
+    if cell.details is not None:  # it is not dead yet
+        cell.details.jobs.pop(job, None)
     try:
-        on_done(job, value, error)
+        job.then(job, value, error)
     except Exception as raised:  # the actor's own function, which was to make a message of the outcome
         crash_soon(cell, raised)
     if cell.phase > Phase.RUNNING:
@@ -103,15 +116,16 @@ async def _await(awaitable: Awaitable[T]) -> T:
 
 def pipe(cell: Cell, coro: Coroutine[Any, Any, T], to_message: Callable[[Outcome[T]], Any] | None) -> Job:
     """Run a coroutine beside the mailbox; how it ended comes back as a message of the actor to itself."""
+    return Job(start_job(cell, coro, _tell_itself, about=to_message, send_context=send_contexts.active.get()))
 
-    def ended(job: Driver, value: Any, error: BaseException | None) -> None:
-        if error is not None and is_fatal(error):
-            crash_soon(cell, error)
-        elif cell.phase <= Phase.RUNNING and not called_off(job, error):
-            outcome: Outcome[T] = Outcome(value, error)
-            own_message(cell, outcome if to_message is None else to_message(outcome))
 
-    return Job(start_job(cell, coro, ended, send_context=send_contexts.active.get()))
+def _tell_itself(job: JobDriver, value: Any, error: BaseException | None) -> None:
+    cell, to_message = job.cell, job.about
+    if error is not None and is_fatal(error):
+        crash_soon(cell, error)
+    elif cell.phase <= Phase.RUNNING and not called_off(job, error):
+        outcome = Outcome(value, error)
+        own_message(cell, outcome if to_message is None else to_message(outcome))
 
 
 def reply_with(cell: Cell, coro: Coroutine[Any, Any, Any]) -> Any:
@@ -122,25 +136,27 @@ def reply_with(cell: Cell, coro: Coroutine[Any, Any, Any]) -> Any:
             coro.close()
         return DEFERRED
 
-    def ended(job: Driver, value: Any, error: BaseException | None) -> None:
-        if ask is not None:
-            if ask.work is job:
-                ask.work = None
-            if error is None:
-                ask.answer(value)
-            elif isinstance(error, Exception):
-                note(cell, ask.message, error)
-                ask.fail(error)
-            elif is_fatal(error):
-                ask.fail(told(cell, error, ask.message))
-            else:
-                ask.fail(interrupted(cell, error))
-        if error is not None and (
-            is_fatal(error) or (ask is None and isinstance(error, Exception) and cell.phase == Phase.RUNNING)
-        ):
-            crash_soon(cell, error)
-
-    job = start_job(cell, coro, ended, answering=True, send_context=send_contexts.active.get())
+    job = start_job(cell, coro, _answer, about=ask, answering=True, send_context=send_contexts.active.get())
     if ask is not None:
         ask.work = job
     return DEFERRED
+
+
+def _answer(job: JobDriver, value: Any, error: BaseException | None) -> None:
+    cell, ask = job.cell, job.about
+    if ask is not None:
+        if ask.work is job:
+            ask.work = None
+        if error is None:
+            ask.answer(value)
+        elif isinstance(error, Exception):
+            note(cell, ask.message, error)
+            ask.fail(error)
+        elif is_fatal(error):
+            ask.fail(told(cell, error, ask.message))
+        else:
+            ask.fail(interrupted(cell, error))
+    if error is not None and (
+        is_fatal(error) or (ask is None and isinstance(error, Exception) and cell.phase == Phase.RUNNING)
+    ):
+        crash_soon(cell, error)

@@ -309,12 +309,10 @@ def _figures(tally: Tally, cells: Sequence[Cell], now: float) -> ActorMetrics:
     depth = deepest = 0
     age = 0.0
     for cell in cells:
-        queue = cell.queue
-        waiting = len(queue or ())
+        waiting = len(cell.queue or ())
         depth += waiting
         deepest = max(deepest, waiting)
-        if waiting and queue.__class__ is WatchedQueue and (since := queue.oldest()) is not None:
-            age = max(age, now - since)
+        age = max(age, oldest(cell, now))
     return ActorMetrics(
         actors=len(cells),
         mailbox_depth=depth,
@@ -329,6 +327,15 @@ def _figures(tally: Tally, cells: Sequence[Cell], now: float) -> ActorMetrics:
         processing_time=tally.works.read(),
         seconds=now,
     )
+
+
+def oldest(cell: Cell, now: float) -> float:
+    """Seconds that the oldest message of a mailbox has waited, at least; 0 where none waits, or nobody has looked."""
+    queue = cell.queue
+    if not queue or queue.__class__ is not WatchedQueue:
+        return 0.0
+    since: float | None = queue.oldest()
+    return 0.0 if since is None else now - since
 
 
 def _in_turn(cell: Cell) -> bool:

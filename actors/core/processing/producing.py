@@ -12,8 +12,7 @@ from ..life.crash import crash_soon, interrupted, is_fatal
 from ..mail.ask import StreamAsk
 from ..mail.cell import Cell, describe
 from ..mail.channel import Channel
-from ..runtime.driver import Driver
-from .jobs import start_job
+from .jobs import JobDriver, start_job
 
 
 def serve(cell: Cell, ask: StreamAsk, items: Any) -> None:
@@ -27,27 +26,28 @@ def serve(cell: Cell, ask: StreamAsk, items: Any) -> None:
         return
     if ask.done():
         return
-    channel = ask.channel
-
-    def produced(job: Driver, value: Any, error: BaseException | None) -> None:
-        ask.work = None
-        if error is not None and not isinstance(error, Exception):
-            error = interrupted(cell, error)
-        channel.finish(error)
-
-    job = start_job(cell, Production(items, channel), produced, answering=True, send_context=ask.context)
-    ask.work = job
+    production = Production(items, ask.channel)
+    ask.work = start_job(cell, production, _produced, about=ask, answering=True, send_context=ask.context)
     ask.answer(None)
+
+
+def _produced(job: JobDriver, value: Any, error: BaseException | None) -> None:
+    ask: StreamAsk = job.about
+    ask.work = None
+    if error is not None and not isinstance(error, Exception):
+        error = interrupted(job.cell, error)
+    ask.channel.finish(error)
 
 
 def exhaust(cell: Cell, items: AsyncIterator[Any]) -> None:
     """Run a generator to its end for a tell, whose sender wants none of its items. A failure crashes the actor."""
+    start_job(cell, Production(items, None), _exhausted, answering=True, send_context=active.get())
 
-    def ended(job: Driver, value: Any, error: BaseException | None) -> None:
-        if error is not None and (is_fatal(error) or (isinstance(error, Exception) and cell.phase == Phase.RUNNING)):
-            crash_soon(cell, error)
 
-    start_job(cell, Production(items, None), ended, answering=True, send_context=active.get())
+def _exhausted(job: JobDriver, value: Any, error: BaseException | None) -> None:
+    cell = job.cell
+    if error is not None and (is_fatal(error) or (isinstance(error, Exception) and cell.phase == Phase.RUNNING)):
+        crash_soon(cell, error)
 
 
 class Production(Coroutine[Any, Any, None]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from heapq import nsmallest
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -113,17 +113,15 @@ class MemoryJournal:
             if self._me.closed:
                 raise closed()
             wanted = labels.items() if labels else ()
-            names = (
-                name
-                for name, there in kept.streams.items()
-                if name > after
-                and name.startswith(prefix)
+            found = (
+                there._header()
+                for name in kept.streams.beginning(prefix, after)
+                if (there := kept.streams.get(name)) is not None
                 and (unfinished is None or there._unfinished is unfinished)
                 and not (abandoned and there._alive_owner() is not None)
                 and all(there._labels.get(key) == value for key, value in wanted)
             )
-            found = sorted(names) if limit is None else nsmallest(limit, names)
-            return [kept.streams[name]._header() for name in found]
+            return list(islice(found, limit))
 
     def find(self, key: str) -> str | None:
         """See `Journal.find`."""

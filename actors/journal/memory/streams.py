@@ -12,6 +12,7 @@ import time
 import weakref
 from _thread import RLock
 from array import array
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
@@ -72,6 +73,40 @@ class Worker:
         deliver(waiting.post)
 
 
+class Streams(dict[str, "MemoryStream"]):
+    """Streams by name, and their names in order once somebody has looked for a beginning: to look through all names for
+    one takes 600 µs where there are 10,000."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: list[str] | None = None
+
+    def __setitem__(self, name: str, stream: MemoryStream) -> None:
+        if self._names is not None and name not in self:
+            insort(self._names, name)
+        super().__setitem__(name, stream)
+
+    def remove(self, name: str) -> MemoryStream | None:
+        """Take a stream out, if it is there."""
+        there = super().pop(name, None)
+        names = self._names
+        if names is not None and there is not None:
+            del names[bisect_left(names, name)]
+        return there
+
+    def beginning(self, prefix: str, after: str) -> Iterator[str]:
+        """The names that begin so, in order, behind another one. Nothing may change meanwhile."""
+        if self._names is None:
+            self._names = sorted(self)
+        names = self._names
+        at = max(bisect_left(names, prefix), bisect_right(names, after))
+        while at < len(names) and names[at].startswith(prefix):
+            yield names[at]
+            at += 1
+
+
 class Kept:
     """What the workers of one journal share."""
 
@@ -79,7 +114,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.lock = RLock()  # a finalizer may come in between
-        self.streams: dict[str, MemoryStream] = {}
+        self.streams = Streams()
         self.keys: dict[str, str] = {}
         self.posts: dict[int, Waiting] = {}
         self.listeners: dict[str, Worker] = {}
@@ -95,7 +130,7 @@ class Kept:
 
     def delete(self, stream: str) -> None:
         """Delete a stream with all that belongs to it, whoever owns it."""
-        there = self.streams.pop(stream, None)
+        there = self.streams.remove(stream)
         if there is not None:
             there._forget()
             for key in there._keys or ():
@@ -233,7 +268,7 @@ class MemoryStream:
                 left.events = ()
                 left._owner = None
             else:
-                del kept.streams[self.name]
+                kept.streams.remove(self.name)
                 self._dead = True
             for number, waiting in kept.posts.items():
                 if waiting.post.stream == self.name:

@@ -167,6 +167,11 @@ class ThreadedJournal:
         """See `Journal.position`."""
         return self._read(self._backend.position)
 
+    @property
+    def lag(self) -> float:
+        """Seconds for which what is being written is on its way to the store; 0 where nothing is."""
+        return self._writer.lag
+
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:

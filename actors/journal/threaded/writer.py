@@ -62,7 +62,14 @@ class Writer:
         self._nudged = False
         self._over = False
         self._next_beat = 0.0
+        self._since = 0.0
         self.runner: Runner = runner(self._run(), f"callboard-journal-writer {name}")
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which what is being written is on its way; 0 where nothing is."""
+        since = self._since
+        return max(0.0, time.monotonic() - since) if since else 0.0
 
     def put(self, pending: Pending) -> None:
         """Have it written. It waits for its turn, and for the database if need be."""
@@ -106,6 +113,7 @@ class Writer:
             batch, stopping = self._take()
             try:
                 if batch:
+                    self._since = time.monotonic()
                     yield from self._write(batch)
                 elif not stopping:
                     yield from self._healing.run(self._beat)
@@ -114,6 +122,8 @@ class Writer:
             except Exception:
                 logger.exception("the journal's worker %s cannot renew its lease", self._worker)
                 self._next_beat = time.monotonic() + self._lease / 3
+            finally:
+                self._since = 0.0
         self._over = True
         self._refuse()
         try:

@@ -9,7 +9,6 @@ from a2a.utils.errors import A2AError, InvalidParamsError, TaskNotFoundError, Un
 from ...agents.errors import (
     ConversationIdle,
     DefinitionError,
-    NotAllowed,
     UnknownAgent,
     UnknownConversation,
     UnknownRun,
@@ -48,8 +47,3 @@ def as_error(error: Exception) -> A2AError:
     if isinstance(error, Refused) and problem.status in (400, 422):
         return InvalidParamsError(problem.message, {"code": problem.code})
     return NotServed(problem)
-
-
-def not_mine(error: Exception) -> A2AError:
-    """The same, where a task was asked for that may be another's."""
-    return TaskNotFoundError() if isinstance(error, NotAllowed | DefinitionError) else as_error(error)

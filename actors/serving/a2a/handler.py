@@ -4,16 +4,15 @@ process, also after a restart."""
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Set
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import Any, Final
 
 from a2a.server.context import ServerCallContext
 from a2a.server.events.event_queue import Event
-from a2a.server.request_handlers.request_handler import RequestHandler, validate_request_params
+from a2a.server.request_handlers.request_handler import RequestHandler
 from a2a.types import a2a_pb2 as pb
 from a2a.utils.errors import (
     ExtendedAgentCardNotConfiguredError,
@@ -27,27 +26,22 @@ from a2a.utils.task import apply_history_length, validate_history_length, valida
 from google.protobuf.json_format import MessageToDict
 
 from ...agents.caller import Caller
-from ...agents.errors import AgentError, DefinitionError, UnknownApproval
+from ...agents.errors import AgentError, DefinitionError, NotAllowed, UnknownApproval
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.progress import RunRecord
-from ...journal.errors import JournalError
-from ..problems import Refused
-from ..runs import KEY, Asked, begin, cancel_soon, headers_of, leaving, problem_of_end, run_of
+from ..runs import KEY, Asked, begin, cancel_soon, cancelled_when_left, error_of_end, headers_of, leaving, run_of
 from ..server import OnDisconnect, Server
+from ..streams import RESUME, Place, catch_up
 from ..waiting import noticed, until_asked, waiting_for
-from .errors import as_error, not_mine
+from .answering import answered
 from .listing import tasks_of
-from .messages import asked
-from .push import Pushes, config_of
+from .messages import asked, decisions
+from .paths import TOLD
+from .push import Pushes
 from .tasks import MESSAGE_ID, OVER, Updates, end_of, snapshot, typed_value, waits
-
-YES: Final = re.compile(r"\s*(?:yes|ok|okay|approve|approved|confirm|confirmed|allow)[\s.!]*", re.IGNORECASE)
-"""What a person says who approves; all else is why not."""
 
 CANCEL_WAIT: Final = 5.0
 """Seconds for which a run that another process works on is waited for to end."""
-
-_OURS: Final = (AgentError, DefinitionError, JournalError, Refused)
 
 
 class Runs(RequestHandler):
@@ -66,53 +60,62 @@ class Runs(RequestHandler):
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
-    @validate_request_params
+    @answered
     async def on_message_send(self, params: pb.SendMessageRequest, context: ServerCallContext) -> pb.Task:
         """Have a message done, or told to the task that it names; answer once that is over, or waits for the caller."""
         caller = caller_of(context)
         validate_history_length(params.configuration)
-        when_left = self._when_left(context)
+        when_left = leaving(self._server, context.state["request"])
         handle = await self._begun(params, context, caller, stream=False)
         if not params.configuration.return_immediately:
             answering = asyncio.ensure_future(handle.answer())
             try:
-                with suppress(AgentError):
-                    if not await until_asked(self._server.agency, handle, caller, answering):
-                        await asyncio.wait((answering,))
-            except asyncio.CancelledError:
-                if when_left == "cancel":
-                    cancel_soon(self._server, handle)
-                raise
+                async with cancelled_when_left(self._server, context.state["request"], handle, when_left):
+                    with suppress(AgentError):
+                        if not await until_asked(self._server.agency, handle, caller, answering):
+                            await asyncio.wait((answering,))
             finally:
                 answering.cancel()
                 if answering.done() and not answering.cancelled():
                     answering.exception()
-        return apply_history_length(await self._task(handle, caller), params.configuration)
+        return apply_history_length(await self._task(handle, context), params.configuration)
 
-    @validate_request_params
+    @answered
     async def on_message_send_stream(
         self, params: pb.SendMessageRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event]:
-        """The same, as it goes on: the task, and then what becomes of it, until it is over or waits for the caller."""
+        """The same, as it goes on: the task, and then what becomes of it, until it is over or waits for the caller. Who
+        was cut off and sends it again is given what comes behind the event that was the last."""
         caller = caller_of(context)
         validate_history_length(params.configuration)
-        when_left = self._when_left(context)
-        handle = await self._begun(params, context, caller, stream=True)
-        async with aclosing(self._events(handle, caller, when_left)) as events:
+        when_left = leaving(self._server, context.state["request"])
+        place = place_of(context)
+        if place is not None:
+            handle = await self._found(place.run, caller)
+        else:
+            handle = await self._begun(params, context, caller, stream=True)
+        async with aclosing(self._events(handle, context, when_left, place)) as events:
             async for event in events:
                 yield apply_history_length(event, params.configuration) if isinstance(event, pb.Task) else event
 
-    @validate_request_params
+    @answered
     async def on_subscribe_to_task(
         self, params: pb.SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event]:
-        """A task as it is, and then what becomes of it; while it waits, until somebody has decided."""
+        """A task as it is, and then what becomes of it; or what comes behind an event. While it waits, until somebody
+        has decided."""
         caller = caller_of(context)
         handle = await self._found(params.id, caller)
+        place = place_of(context)
+        if place is not None and place.run != handle.id:
+            raise InvalidParamsError(f"{RESUME} is of another task")
         if await handle.status() in ("ended", "failed"):
-            raise UnsupportedOperationError(f"task {handle.id} is over: get it")
-        known = {one.approval for one in await waiting_for(self._server.agency, handle, caller)}
-        async with aclosing(self._events(handle, caller, "continue", known)) as events:
+            records = await handle.records()
+            if place is None or not records or place.cursor == records[-1].cursor:
+                raise UnsupportedOperationError(f"task {handle.id} is over: get it")
+        waiting = () if place is not None else await waiting_for(self._server.agency, handle, caller)
+        known = {one.approval for one in waiting}
+        async with aclosing(self._events(handle, context, "continue", place, known)) as events:
             async for event in events:
                 yield event
 
@@ -144,11 +147,8 @@ class Runs(RequestHandler):
             connection=context.state["request"],
         )
         conversation = message.context_id or (run_of(about) if about.key else uuid.uuid4().hex)
-        about = replace(about, options={"conversation": conversation, "metadata": {MESSAGE_ID: message.message_id}})
-        try:
-            handle = await begin(self._server, about)
-        except _OURS as error:
-            raise as_error(error) from error
+        about = about._replace(options={"conversation": conversation, "metadata": {MESSAGE_ID: message.message_id}})
+        handle = await begin(self._server, about)
         if hook is not None:
             await self._hooked(handle, hook)
         return handle
@@ -161,111 +161,124 @@ class Runs(RequestHandler):
             raise UnsupportedOperationError(
                 f"task {handle.id} is over: give its contextId, without a taskId, to go on with what was said"
             )
-        try:
-            waiting = await waiting_for(agency, handle, caller) if status == "waiting" else ()
-            if not waiting:
-                await agency.steer(handle.conversation, (asked(message),), agent=handle.agent, caller=caller)
-                return
-            decided = _decisions(message, [one.approval for one in waiting])
-            for approval, (approved, reason) in decided.items():
-                with suppress(UnknownApproval):
-                    if approved:
-                        await agency.approve(approval, caller=caller)
-                    else:
-                        await agency.deny(approval, reason, caller=caller)
-        except _OURS as error:
-            raise as_error(error) from error
-
-    def _when_left(self, context: ServerCallContext) -> OnDisconnect:
-        try:
-            return leaving(self._server, context.state["request"])
-        except Refused as error:
-            raise as_error(error) from error
+        waiting = await waiting_for(agency, handle, caller) if status == "waiting" else ()
+        if not waiting:
+            await agency.steer(handle.conversation, (asked(message),), agent=handle.agent, caller=caller)
+            return
+        decided = decisions(message, [one.approval for one in waiting])
+        for approval, (approved, reason) in decided.items():
+            with suppress(UnknownApproval):
+                if approved:
+                    await agency.approve(approval, caller=caller)
+                else:
+                    await agency.deny(approval, reason, caller=caller)
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
-    @validate_request_params
+    @answered
     async def on_get_task(self, params: pb.GetTaskRequest, context: ServerCallContext) -> pb.Task:
         """A task as it is."""
         validate_history_length(params)
-        caller = caller_of(context)
-        return apply_history_length(await self._task(await self._found(params.id, caller), caller), params)
+        handle = await self._found(params.id, caller_of(context))
+        return apply_history_length(await self._task(handle, context), params)
 
-    @validate_request_params
+    @answered
     async def on_list_tasks(self, params: pb.ListTasksRequest, context: ServerCallContext) -> pb.ListTasksResponse:
         """The caller's tasks with this agent, those that changed last first."""
         validate_history_length(params)
         if params.HasField("page_size"):
             validate_page_size(params.page_size)
-        try:
-            found = await tasks_of(self._server, self._agent, caller_of(context), params)
-        except _OURS as error:
-            raise as_error(error) from error
-        return found
+        check_state(context)
+        return await tasks_of(self._server, self._agent, caller_of(context), params)
 
-    @validate_request_params
+    @answered
     async def on_cancel_task(self, params: pb.CancelTaskRequest, context: ServerCallContext) -> pb.Task:
         """Have a task end."""
         caller = caller_of(context)
         handle = await self._found(params.id, caller)
         if await handle.status() in ("ended", "failed"):
             raise TaskNotCancelableError(f"task {handle.id} is over")
-        try:
-            await handle.cancel("cancelled by the client")
-            with suppress(TimeoutError, AgentError):
-                await handle.answer(CANCEL_WAIT)
-        except _OURS as error:
-            raise as_error(error) from error
-        return await self._task(handle, caller)
+        await handle.cancel("cancelled by the client")
+        with suppress(TimeoutError, AgentError):
+            await handle.answer(CANCEL_WAIT)
+        return await self._task(handle, context)
 
     async def _found(self, task: str, caller: Caller) -> RunHandle:
         try:
             handle = await self._server.agency.handle(task, caller=caller)
-        except _OURS as error:
-            raise not_mine(error) from error
+        except (NotAllowed, DefinitionError) as error:  # whose it is, is not told
+            raise TaskNotFoundError() from error
         if handle.agent != self._agent:
             raise TaskNotFoundError()
         return handle
 
-    async def _task(self, handle: RunHandle, caller: Caller) -> pb.Task:
-        try:
-            task, _ = await snapshot(self._server, handle, caller)
-        except _OURS as error:
-            raise as_error(error) from error
+    async def _task(self, handle: RunHandle, context: ServerCallContext) -> pb.Task:
+        task, _ = await snapshot(self._server, handle, caller_of(context))
+        headers = {"callboard-run": handle.id}
+        if task.status.state == pb.TaskState.TASK_STATE_COMPLETED:
+            headers = await headers_of(self._server, handle)
+        context.state["request"].scope[TOLD].headers.update(headers)
         return task
 
     async def _events(
-        self, handle: RunHandle, caller: Caller, when_left: OnDisconnect, known: Set[str] = frozenset()
+        self,
+        handle: RunHandle,
+        context: ServerCallContext,
+        when_left: OnDisconnect,
+        place: Place | None,
+        known: Set[str] = frozenset(),
     ) -> AsyncGenerator[pb.Task | pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
+        caller = caller_of(context)
+        ids: deque[str] = context.state["request"].scope[TOLD].ids
+        updates = Updates(handle)
         ended = False
         try:
-            task, cursor = await snapshot(self._server, handle, caller)
-            yield task
-            if task.status.state in OVER:
-                ended = True
-                return
-            updates = Updates(handle)
-            async with aclosing(self._items(handle, cursor, caller, known)) as items:
+            if place is None:
+                task, before = await snapshot(self._server, handle, caller)
+                ids.append(f"{handle.id}:{before}")
+                yield task
+                if task.status.state in OVER:
+                    ended = True
+                    return
+                sent = 0
+            else:
+                before, sent = place.cursor, place.sent
+                await catch_up(updates.take, handle, before)
+            async with aclosing(self._items(handle, before, caller, known)) as items:
                 async for item in items:
                     if isinstance(item, tuple):
                         ended = True  # it waits for whoever has asked, who goes on with it
+                        ids.append("")
                         yield updates.status(waits(handle, item, None))
                         return
-                    for event in updates.take(item):
-                        yield event
+                    events = list(updates.take(item))
                     if isinstance(item, RunRecord) and item.type == "ended":
                         ended = True
-                        if item.data["error"] is None:
-                            await headers_of(self._server, handle)
-                            text = item.data["text"]
-                            yield updates.answer(text, typed_value(self._server, handle, text))
-                        yield updates.status(end_of(handle, item, await problem_of_end(handle)))
-        except _OURS as error:
+                        events += await self._end(handle, updates, item)
+                    for index, event in enumerate(events, 1):
+                        if index > sent:
+                            where = item.cursor if index == len(events) else f"{before}+{index}"
+                            ids.append(f"{handle.id}:{where}")
+                            yield event
+                    sent = 0 if events else sent
+                    before = item.cursor
+        except Exception:
             ended = True
-            raise as_error(error) from error
+            raise
         finally:
             if not ended and when_left == "cancel":
                 cancel_soon(self._server, handle)
+
+    async def _end(
+        self, handle: RunHandle, updates: Updates, item: RunRecord
+    ) -> list[pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
+        """The last events of a task."""
+        status = updates.status(end_of(handle, item, await error_of_end(handle)))
+        if item.data["error"] is not None:
+            return [status]
+        await headers_of(self._server, handle)
+        text = item.data["text"]
+        return [updates.answer(text, typed_value(self._server, handle, text)), status]
 
     async def _items(self, handle: RunHandle, cursor: str, caller: Caller, known: Set[str]) -> AsyncGenerator[Any]:
         """The items of a run's stream; and, as the last, what waits for the caller and is not known to."""
@@ -298,7 +311,7 @@ class Runs(RequestHandler):
 
     # -- webhooks ------------------------------------------------------------------------------------------------------
 
-    @validate_request_params
+    @answered
     async def on_create_task_push_notification_config(
         self, params: pb.TaskPushNotificationConfig, context: ServerCallContext
     ) -> pb.TaskPushNotificationConfig:
@@ -306,7 +319,7 @@ class Runs(RequestHandler):
         self._told_by_push(params)
         return await self._hooked(await self._found(params.task_id, caller_of(context)), params)
 
-    @validate_request_params
+    @answered
     async def on_get_task_push_notification_config(
         self, params: pb.GetTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> pb.TaskPushNotificationConfig:
@@ -316,54 +329,42 @@ class Runs(RequestHandler):
                 return found
         raise TaskNotFoundError(f"task {params.task_id:.100} has no webhook {params.id:.100}, or it was told the end")
 
-    @validate_request_params
+    @answered
     async def on_list_task_push_notification_configs(
         self, params: pb.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
     ) -> pb.ListTaskPushNotificationConfigsResponse:
         """All webhooks of a task that have not been told its end."""
         return pb.ListTaskPushNotificationConfigsResponse(configs=await self._hooks(params.task_id, context))
 
-    @validate_request_params
+    @answered
     async def on_delete_task_push_notification_config(
         self, params: pb.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> None:
         """Tell one no more."""
         pushes, names = self._told_by_push(), {one.id for one in await self._hooks(params.task_id, context)}
         if params.id in names:
-            try:
-                await pushes.remove(params.task_id, params.id)
-            except _OURS as error:
-                raise as_error(error) from error
+            await pushes.remove(params.task_id, params.id)
 
     def _told_by_push(self, given: pb.TaskPushNotificationConfig | None = None) -> Pushes:
         """What tells webhooks; one that is given is looked at.
 
         Raises:
             PushNotificationNotSupportedError: nothing does.
-            InvalidParamsError: it may not be told.
+            Refused: it may not be told.
         """
         if self._pushes is None:
             raise PushNotificationNotSupportedError()
         if given is not None:
-            try:
-                self._pushes.check(given.url)
-            except Refused as error:
-                raise as_error(error) from error
+            self._pushes.check(given.url)
         return self._pushes
 
     async def _hooked(self, handle: RunHandle, given: pb.TaskPushNotificationConfig) -> pb.TaskPushNotificationConfig:
-        try:
-            return await self._told_by_push().create(handle.id, given)
-        except _OURS as error:
-            raise as_error(error) from error
+        return await self._told_by_push().create(handle.id, given)
 
     async def _hooks(self, task: str, context: ServerCallContext) -> list[pb.TaskPushNotificationConfig]:
         pushes = self._told_by_push()
         handle = await self._found(task, caller_of(context))
-        try:
-            return [config_of(about) for about in await pushes.listed(handle.id)]
-        except _OURS as error:
-            raise as_error(error) from error
+        return [pushes.config_of(about) for about in await pushes.listed(handle.id)]
 
     # -- what is not served --------------------------------------------------------------------------------------------
 
@@ -380,28 +381,25 @@ def caller_of(context: ServerCallContext) -> Caller:
     return caller
 
 
-def _decisions(message: pb.Message, waiting: list[str]) -> dict[str, tuple[bool, str]]:
-    """What a message decides, by approval: whether it is approved, and why not. Data say it of each, text of all."""
-    decided: dict[str, tuple[bool, str]] = {}
-    texts: list[str] = []
-    for part in message.parts:
-        kind = part.WhichOneof("content")
-        if kind == "text":
-            texts.append(part.text)
-        elif kind == "data":
-            data = MessageToDict(part.data)
-            given = data.get("approvals") if isinstance(data, dict) else None
-            if not isinstance(given, dict) or not given:
-                raise InvalidParamsError('data: {"approvals": {id: true or false}} says what is approved')
-            for approval, verdict in given.items():
-                if approval not in waiting:
-                    raise InvalidParamsError(f"data.approvals: {approval:.80} does not wait for you")
-                if not isinstance(verdict, bool):
-                    raise InvalidParamsError(f"data.approvals.{approval:.80} is true or false")
-                decided[approval] = (verdict, "")
-    text = "\n".join(texts).strip()
-    if decided:
-        return {approval: (yes, "" if yes else text) for approval, (yes, _) in decided.items()}
-    if not text:
-        raise InvalidParamsError("message.parts: it says nothing: approve, or say why not")
-    return {approval: (bool(YES.fullmatch(text)), text) for approval in waiting}
+def check_state(context: ServerCallContext) -> None:
+    """Look whether the state that is asked for is one: the SDK leaves out what it does not know.
+
+    Raises:
+        InvalidParamsError: it is none.
+    """
+    request = context.state["request"]
+    params = request.scope[TOLD].asked.get("params")
+    given = params.get("status") if isinstance(params, Mapping) else request.query_params.get("status")
+    known = list(pb.TaskState.keys())
+    if isinstance(given, str) and given not in known:
+        raise InvalidParamsError(f"status: there is no state {given!r:.60}; there are {', '.join(known)}")
+
+
+def place_of(context: ServerCallContext) -> Place | None:
+    """Behind which event a request goes on with a stream; None for one that begins it.
+
+    Raises:
+        Refused: it is no event's id.
+    """
+    headers: Mapping[str, str] = context.state.get("headers", {})
+    return Place.read(headers[RESUME]) if headers.get(RESUME) else None

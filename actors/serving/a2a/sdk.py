@@ -9,8 +9,10 @@ from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
 from a2a.server.routes.common import ServerCallContextBuilder
 from starlette.requests import Request
 from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
 
 from ..server import Server
+from .answering import hush, quietly
 from .card import card_of
 from .handler import Runs
 from .paths import CALLER
@@ -27,6 +29,9 @@ class _Context(ServerCallContextBuilder):
         )
 
 
+hush()
+
+
 def routes_of(server: Server, agent: str, pushes: Pushes | None) -> Router:
     """Where an agent is asked: JSON-RPC at its root, and REST."""
     handler, context = Runs(server, agent, pushes), _Context()
@@ -37,6 +42,12 @@ def routes_of(server: Server, agent: str, pushes: Pushes | None) -> Router:
         ],
         redirect_slashes=False,
     )
+
+
+async def answered(router: Router, scope: Scope, receive: Receive, send: Send) -> None:
+    """Have a request answered."""
+    with quietly():
+        await router(scope, receive, send)
 
 
 def card_body(server: Server, agent: str, base: str, *, pushes: bool) -> dict[str, object]:

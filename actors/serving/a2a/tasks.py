@@ -10,14 +10,16 @@ from a2a.types import a2a_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ....providers.messages import Message
+from ....providers.wire.fitting.letters import mended
 from ...agents.caller import Caller
+from ...agents.errors import AgentError
 from ...agents.events import ApprovalRequested
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.cursor import RunText
 from ...agents.runs.reading.progress import RunRecord
 from ...agents.turns.records import NOBODY_DECIDED
-from ..problems import Problem
-from ..runs import headers_of, problem_of_end
+from ..problems import problem_of
+from ..runs import error_of_end, headers_of
 from ..server import Server
 from ..waiting import in_words, waiting_for
 from .messages import said, tells, value_of
@@ -61,7 +63,7 @@ async def snapshot(server: Server, handle: RunHandle, caller: Caller) -> tuple[p
         if last.data["error"] is None:
             await headers_of(server, handle)
             task.artifacts.append(artifact(last.data["text"], typed_value(server, handle, last.data["text"])))
-        task.status.CopyFrom(end_of(handle, last, await problem_of_end(handle)))
+        task.status.CopyFrom(end_of(handle, last, await error_of_end(handle)))
     elif status == "waiting":
         task.status.CopyFrom(waits(handle, await waiting_for(server.agency, handle, caller), at))
     else:
@@ -103,11 +105,11 @@ def _plain(arguments: str) -> Any:
         return arguments
 
 
-def end_of(handle: RunHandle, ended: RunRecord, problem: Problem | None) -> pb.TaskStatus:
+def end_of(handle: RunHandle, ended: RunRecord, error: AgentError | None) -> pb.TaskStatus:
     """The state of a task that is over."""
-    if problem is None:
+    if error is None:
         return pb.TaskStatus(state=pb.TaskState.TASK_STATE_COMPLETED, timestamp=time_of(ended.at))
-    state = pb.TaskState.TASK_STATE_FAILED
+    problem, state = problem_of(error, handle.id), pb.TaskState.TASK_STATE_FAILED
     if problem.code == "run_cancelled":
         state = pb.TaskState.TASK_STATE_CANCELED
     elif problem.code in _REFUSED:
@@ -118,7 +120,7 @@ def end_of(handle: RunHandle, ended: RunRecord, problem: Problem | None) -> pb.T
 
 def artifact(text: str, value: Any = None) -> pb.Artifact:
     """The answer; where it has a type, its value besides."""
-    parts = [pb.Part(text=text, media_type="text/plain")]
+    parts = [pb.Part(text=mended(text), media_type="text/plain")]
     if value is not None:
         parts.append(pb.Part(data=value_of(value), media_type="application/json"))
     return pb.Artifact(artifact_id=ANSWER, name=ANSWER, parts=parts)
@@ -150,21 +152,26 @@ class Updates:
 
     def __init__(self, handle: RunHandle) -> None:
         self._task, self._context = handle.id, handle.conversation
+        self._begun = False
+        """Whether there was text of the completion under way."""
         self._text = ""
-        """Of the completion under way, as it was sent."""
+        """It, as it was sent from here."""
         self._said = ""
-        """Of the one before."""
+        """That of the one before."""
 
     def take(self, item: RunRecord | RunText) -> Iterator[pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
         """The events that an item leads to; of the run's end what there is of its answer."""
         if isinstance(item, RunText):
-            if item.kind == "text" and (item.text or item.restarted):
-                yield self._piece(item.text, append=bool(self._text) and not item.restarted)
+            if item.kind != "text":
+                return
+            if item.text or item.restarted:
+                yield self._piece(item.text, append=self._begun and not item.restarted)
                 self._text = item.text if item.restarted else self._text + item.text
+            self._begun = True
         elif item.type in ("started", "resumed", "approval_decided"):
             yield self.status(pb.TaskStatus(state=pb.TaskState.TASK_STATE_WORKING, timestamp=time_of(item.at)))
         elif item.type in ("completed", "completion_failed"):
-            self._said, self._text = self._text, ""
+            self._said, self._text, self._begun = self._text, "", False
 
     def answer(self, text: str, value: Any) -> pb.TaskArtifactUpdateEvent:
         """The last piece of the answer: all of it, where it is not what was sent."""
@@ -180,7 +187,9 @@ class Updates:
         return pb.TaskStatusUpdateEvent(task_id=self._task, context_id=self._context, status=status)
 
     def _piece(self, text: str, *, append: bool) -> pb.TaskArtifactUpdateEvent:
-        piece = pb.Artifact(artifact_id=ANSWER, name=ANSWER, parts=[pb.Part(text=text, media_type="text/plain")])
+        piece = pb.Artifact(
+            artifact_id=ANSWER, name=ANSWER, parts=[pb.Part(text=mended(text), media_type="text/plain")]
+        )
         return pb.TaskArtifactUpdateEvent(
             task_id=self._task, context_id=self._context, artifact=piece, append=append, last_chunk=False
         )

@@ -58,6 +58,8 @@ _REASONS: Final[tuple[tuple[type[Exception], StopReason], ...]] = (
 SHOWN: Final = 30.0
 """Seconds in which an editor must have taken what happened in a run that is over."""
 
+_CANCELLED: Final = "cancelled in the editor"
+
 
 class Session:
     """A conversation that an editor has open.
@@ -71,6 +73,8 @@ class Session:
         self.prompting = False
         self.cancelled = False
         self.handle: RunHandle | None = None
+        self.followed: set[str] = set()
+        """Runs that are shown and that nobody has asked for here."""
 
 
 class Editor:
@@ -134,16 +138,19 @@ class Editor:
         try:
             kept = await self._agency.conversation(session_id, caller=self._caller)
         except UnknownConversation:
-            raise RequestError.resource_not_found(f"session {session_id[:100]}") from None
+            data = {"uri": session_id[:100], "code": "unknown_session", "details": "no such session is kept here"}
+            raise RequestError(-32002, "Resource not found", data) from None
         except (AgentError, JournalError) as error:
             raise _refused(error) from None
-        self._open(session_id, cwd, additional_directories, mcp_servers)
+        session = self._open(session_id, cwd, additional_directories, mcp_servers)
         for update in as_updates(kept.messages, session_id):
             await self._client.session_update(session_id, update)
         for run in kept.runs:
-            if run.status in ("queued", "running", "waiting"):
+            own = session.handle is not None and session.handle.id == run.id
+            if run.status in ("queued", "running", "waiting") and not own and run.id not in session.followed:
+                session.followed.add(run.id)
                 turn = Turn(self._agency, self._client, session_id, run.id, self._caller)
-                task = asyncio.ensure_future(self._follow(turn, run.id))
+                task = asyncio.ensure_future(self._follow(session, turn, run.id))
                 self._following.add(task)
                 task.add_done_callback(self._following.discard)
         return LoadSessionResponse()
@@ -152,9 +159,10 @@ class Editor:
         """Ask, and show what happens until the answer is there."""
         session = self._session(session_id)
         if not prompt:
-            raise RequestError.invalid_params({"details": "prompt: there is nothing in it"})
+            raise _invalid_params("empty_prompt", "prompt: there is nothing in it")
         if session.prompting:
-            raise RequestError.invalid_request({"details": "a prompt of this session is under way: cancel it first"})
+            details = "a prompt of this session is under way: cancel it first"
+            raise RequestError.invalid_request({"code": "prompt_under_way", "details": details})
         session.prompting, session.cancelled = True, False
         try:
             answer = await self._answered(session_id, session, as_message(prompt))
@@ -179,13 +187,18 @@ class Editor:
         return PromptResponse(stop_reason="end_turn", usage=usage)
 
     async def cancel(self, session_id: str, **_: Any) -> None:
-        """Have the prompt under way ended."""
+        """Have the prompt under way ended, and what else is shown of the session."""
         session = self._sessions.get(session_id)
-        if session is not None and session.prompting:
-            session.cancelled = True
-            if session.handle is not None:
-                with suppress(AgentError):
-                    await session.handle.cancel("cancelled in the editor")
+        if session is None:
+            return
+        session.cancelled = True
+        handles = [] if session.handle is None else [session.handle]
+        for run in session.followed:
+            with suppress(AgentError):
+                handles.append(await self._agency.handle(run, caller=self._caller))
+        for handle in handles:
+            with suppress(AgentError):
+                await handle.cancel(_CANCELLED)
 
     async def aclose(self) -> None:
         """The editor has gone."""
@@ -195,24 +208,26 @@ class Editor:
 
     # -- within --------------------------------------------------------------------------------------------------------
 
-    def _open(self, session: str, cwd: str, more: list[str] | None, servers: list[Any] | None) -> None:
+    def _open(self, session: str, cwd: str, more: list[str] | None, servers: list[Any] | None) -> Session:
         if self._capabilities is None:
-            raise RequestError.invalid_request({"details": "initialize comes first"})
+            raise RequestError.invalid_request({"code": "not_initialized", "details": "initialize comes first"})
         roots = (cwd, *(more or ()))
         for root in roots:
             if not PurePath(root).is_absolute():
-                raise RequestError.invalid_params({"details": f"cwd: {root[:200]!r} is no absolute path"})
+                raise _invalid_params("relative_path", f"cwd: {root[:200]!r} is no absolute path")
         if servers:
             logging.getLogger("callboard").warning(
                 "%s MCP servers of the editor are left out: a team has those that its file names", len(servers)
             )
-        self._sessions[session] = Session(roots)
+        opened = self._sessions.setdefault(session, Session(roots))
+        opened.roots = roots
+        return opened
 
     def _session(self, session: str) -> Session:
         found = self._sessions.get(session)
         if found is None:
             details = f"there is no session {session[:100]!r}: begin one with session/new, or session/load"
-            raise RequestError.invalid_params({"details": details})
+            raise _invalid_params("unknown_session", details)
         return found
 
     async def _answered(self, id: str, session: Session, question: Any) -> Answer | None:
@@ -227,11 +242,8 @@ class Editor:
                     question, conversation=id, caller=self._caller, tools=tools, run_id=run, stream=True
                 )
                 if session.cancelled:
-                    await handle.cancel("cancelled in the editor")
-                try:
-                    answer = await handle
-                finally:
-                    await asyncio.wait((showing,), timeout=SHOWN)
+                    await handle.cancel(_CANCELLED)
+                answer = await _shown(handle, showing)
             finally:
                 showing.cancel()
                 turn.close()
@@ -241,16 +253,31 @@ class Editor:
             question = [await run_call(self._client, id, session.roots, call) for call in calls]
         return None
 
-    async def _follow(self, turn: Turn, run: str) -> None:
+    async def _follow(self, session: Session, turn: Turn, run: str) -> None:
         """Show a run that nobody here has asked for, as far as it can be shown."""
         showing = asyncio.ensure_future(turn.show())
         try:
             with suppress(AgentError, JournalError):
-                await (await self._agency.handle(run, caller=self._caller)).answer()
-                await asyncio.wait((showing,), timeout=SHOWN)
+                await _shown(await self._agency.handle(run, caller=self._caller), showing)
         finally:
+            session.followed.discard(run)
             showing.cancel()
             turn.close()
+
+
+async def _shown(handle: RunHandle, showing: asyncio.Future[None]) -> Answer:
+    """The answer of a run, once its end is shown. Where the editor has gone before, nothing is waited for."""
+    try:
+        answer = await handle
+    except (AgentError, JournalError):
+        await asyncio.wait((showing,), timeout=SHOWN)
+        raise
+    await asyncio.wait((showing,), timeout=SHOWN)
+    return answer
+
+
+def _invalid_params(code: str, details: str) -> RequestError:
+    return RequestError.invalid_params({"code": code, "details": details})
 
 
 def _refused(error: Exception) -> RequestError:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from acp import RequestError, helpers
 from acp.schema import ClientCapabilities, ToolCallUpdate
+from pydantic import ValidationError
 
 from ....providers.messages import Message, ToolCall, ToolSpec
 from .content import finished, result_of, started
@@ -73,6 +74,8 @@ async def run_call(client: Any, session: str, roots: tuple[str, ...], call: Tool
         text, failed = str(error), True
     except RequestError as error:
         text, failed = f"the editor refused: {str(error)[:300]}", True
+    except ValidationError:
+        text, failed = "the editor answered what is no answer", True
     await client.session_update(session, finished(id, text, failed))
     return result_of(call, text, failed)
 
@@ -110,7 +113,11 @@ def _arguments(call: ToolCall) -> dict[str, Any]:
 
 
 def _inside(path: str, roots: tuple[str, ...]) -> str:
+    """The path without detours. A link within the folders may lead out of them: the editor would follow it."""
     plain = os.path.normpath(path)
-    if not PurePath(plain).is_absolute() or not any(PurePath(plain).is_relative_to(root) for root in roots):
-        raise _Wrong(f"path: expected an absolute one inside {', '.join(roots)}")
-    return plain
+    if PurePath(plain).is_absolute() and "\0" not in plain:
+        real = PurePath(os.path.realpath(plain))
+        for root in roots:
+            if PurePath(plain).is_relative_to(root) and real.is_relative_to(os.path.realpath(root)):
+                return plain
+    raise _Wrong(f"path: expected an absolute one inside {', '.join(roots)}")

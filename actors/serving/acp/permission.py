@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from acp import RequestError
 from acp.schema import PermissionOption, ToolCallUpdate
+from pydantic import ValidationError
 
 _ALLOW: Final = "allow"
 _OPTIONS: Final = (
@@ -15,15 +16,19 @@ _OPTIONS: Final = (
 
 
 async def may(client: Any, session: str, call: ToolCallUpdate) -> bool:
-    """Whether the user allows something. An editor that cannot ask, or a user who turns away, does not.
+    """Whether the user allows something. An editor that cannot ask or answers what is no answer, or a user who turns
+    away, does not.
 
     Args:
         client: the editor.
         session: the session's id.
         call: what is asked.
+
+    Raises:
+        ConnectionError: the editor has gone; nobody has decided.
     """
     try:
         answer = await client.request_permission(session_id=session, tool_call=call, options=list(_OPTIONS))
-    except RequestError:
+    except (RequestError, ValidationError):
         return False
     return bool(answer.outcome.outcome == "selected" and answer.outcome.option_id == _ALLOW)

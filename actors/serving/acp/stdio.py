@@ -12,10 +12,14 @@ from acp import run_agent
 
 from ...agents.agency import Agency
 from ...agents.caller import Caller
+from ..problems import Refused
+from ..requests import as_value
 from .editor import Editor
 
 LONGEST: Final = 50 * 1024 * 1024
 """Bytes of a line: prompts have pictures in them."""
+
+_TOO_LONG: Final = -32600, f"Invalid request: a line has up to {LONGEST:,} bytes"
 
 
 async def talk(agency: Agency, caller: Caller | None, version: str) -> None:
@@ -56,18 +60,42 @@ async def talk(agency: Agency, caller: Caller | None, version: str) -> None:
 async def _sift(lines: asyncio.StreamReader, messages: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass on what are messages, and refuse what are none: the SDK's connection would end of them."""
     try:
-        while line := await lines.readline():
-            try:
-                message = json.loads(line)
-            except (ValueError, RecursionError):
-                refused = -32700, "Parse error"
-            else:
-                if isinstance(message, dict) and isinstance(message.get("method", ""), str):
-                    messages.feed_data(line)
-                    continue
-                refused = -32600, "Invalid request"
-            if line.strip():
-                error = {"code": refused[0], "message": refused[1]}
-                writer.write(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode() + b"\n")
+        while (line := await _line(lines)) != b"":
+            found = _TOO_LONG if line is None else _read(line)
+            if isinstance(found, bytes):
+                messages.feed_data(found)
+            elif line is None or line.strip():
+                told = {"code": found[0], "message": found[1]}
+                writer.write(json.dumps({"jsonrpc": "2.0", "id": None, "error": told}).encode() + b"\n")
     finally:
         messages.feed_eof()
+
+
+async def _line(lines: asyncio.StreamReader) -> bytes | None:
+    """The next line, empty at the end; None in place of one that is too long, which is left out."""
+    cut = False
+    while True:
+        try:
+            line = await lines.readuntil()
+        except asyncio.IncompleteReadError as end:
+            line = end.partial
+        except asyncio.LimitOverrunError as over:
+            await lines.readexactly(over.consumed)
+            cut = True
+            continue
+        return None if cut else line
+
+
+def _read(line: bytes) -> bytes | tuple[int, str]:
+    """A line that the SDK's connection can read, or what is wrong with it: JSON-RPC's code and words."""
+    try:
+        message = as_value(line)
+    except Refused:
+        return -32700, "Parse error"
+    if not isinstance(message, dict) or not isinstance(message.get("method", ""), str):
+        return -32600, "Invalid request"
+    if not isinstance(message.get("id"), str | int | None):
+        return -32600, "Invalid request"
+    if not isinstance(message.get("error"), dict | None):  # somebody waits for this answer
+        return json.dumps(message | {"error": {}}).encode() + b"\n"
+    return line

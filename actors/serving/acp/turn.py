@@ -148,7 +148,10 @@ class Turn:
         await self._call(event, title, event.arguments, "pending")
         why = f" ({event.why})" if event.why else ""
         call = ToolCallUpdate(tool_call_id=self._id(event), title=f"{event.agent}: {title}{why}", status="pending")
-        allowed = await may(self._client, self._session, call)
+        try:
+            allowed = await may(self._client, self._session, call)
+        except ConnectionError:  # the editor has gone: whoever opens the session next is asked
+            return
         with suppress(UnknownApproval, NotAllowed):  # decided by somebody else, or theirs to decide
             if allowed:
                 limits = None if event.tool else _doubled(event.arguments)

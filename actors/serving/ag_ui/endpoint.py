@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from ...agents.errors import UnknownConversation, UnknownRun
 from ...agents.events import ApprovalRequested, RunEvent
 from ...agents.runs.handle import RunHandle
 from ..problems import Problem, refuse
-from ..requests import read_json
+from ..requests import header, read_json
 from ..runs import FINGERPRINT, Asked, begin, fingerprint, leaving, run_of
 from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
@@ -51,13 +50,16 @@ async def run_agent(server: Server, request: Request, agent: str) -> Response:
     asked = read(await read_json(request, server.body_limit))
     when_left = leaving(server, request)
     resume = read_resume(asked.body.get("resume"))
-    came = request.headers.get(RESUME, "")
+    came = header(request, RESUME)
     place = Place.read(came) if came else None
     if place is not None:
         handle = await _found(server, asked, agent, caller, place.run)
     elif resume is not None:
-        handle = await _found(server, asked, agent, caller, resume.run)
-        await answer(server.agency, resume, caller)
+        try:
+            handle = await _found(server, asked, agent, caller, resume.run)
+        except UnknownRun:
+            raise refuse(404, "unknown_interrupt", "resume: there is no interrupt of this id", "resume") from None
+        await answer(server.agency, handle, resume, caller)
     else:
         handle = await _begun(server, request, caller, asked, agent)
     made = await _mapper(handle, asked, resume)
@@ -91,7 +93,7 @@ async def _begun(server: Server, request: Request, caller: Caller, given: Input,
     about = {"tools": list(given.tools), "messages": list(fresh.marks), "context": fresh.context}
     about |= {name: given.body[name] for name in ("state", "forwardedProps") if given.body.get(name) is not None}
     options = {"conversation": given.thread, "tools": given.wanted_tools, "metadata": {ABOUT: about}}
-    return await begin(server, replace(asked, messages=fresh.messages, options=options))
+    return await begin(server, asked._replace(messages=fresh.messages, options=options))
 
 
 async def _kept(server: Server, thread: str, agent: str, caller: Caller) -> ConversationView | None:
@@ -116,7 +118,10 @@ async def _events(
         yield Event(made.started(), f"{handle.id}:{where}")
     source = events_of(server, handle, place, when_left, made.take, made.failed, enough=lambda: made.over)
     async with aclosing(source):
-        while (found := await _next(server, handle, made, source)) is not None:
+        while True:
+            found = await (_next(server, handle, made, source) if made.works else anext(source, None))
+            if found is None:
+                return
             if isinstance(found, list):
                 for payload in made.interrupted([_of_another(handle.id, where, one) for one in found]):
                     yield Event(payload, f"{handle.id}:{where}")
@@ -129,10 +134,8 @@ async def _events(
 async def _next(
     server: Server, handle: RunHandle, made: Events, source: AsyncGenerator[Event]
 ) -> Event | list[ApprovalRequested] | None:
-    """The next event of a run, None at its end; or what agents ask a person to which it has handed work: that is in no
-    record of the run."""
-    if not made.works:
-        return await anext(source, None)
+    """The next event of a run that works on calls, None at its end; or what agents ask a person to which it has handed
+    work: that is in no record of the run."""
     coming = asyncio.ensure_future(anext(source, None))
     unsubscribe = _nothing
     asked = asyncio.Event()

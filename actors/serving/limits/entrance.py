@@ -56,7 +56,7 @@ class Entrance:
             await self.app(scope, receive, send)
             return
         headers = scope["headers"]
-        if len(headers) > MOST_HEADERS or sum(map(_length, headers)) > MOST_BYTES:
+        if len(headers) > MOST_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MOST_BYTES:
             await _refuse(scope, receive, send)
             return
         leave: list[Callable[[], object]] = []
@@ -69,10 +69,6 @@ class Entrance:
         finally:
             for each in leave:
                 each()
-
-
-def _length(header: tuple[bytes, bytes]) -> int:
-    return len(header[0]) + len(header[1])
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -36,7 +36,7 @@ def _question(asked: ApprovalRequested) -> types.ElicitRequest:
 
 async def decide(agency: Agency, handle: RunHandle, responses: Mapping[str, Any] | None, caller: Caller) -> None:
     """Carry out what was said. What was decided otherwise meanwhile, and what is not of this run, is left alone; who
-    dismisses a question has not answered it.
+    dismisses a question, or answers neither yes nor no, has not answered it.
 
     Raises:
         NotAllowed: it is not the caller's to decide.
@@ -49,8 +49,11 @@ async def decide(agency: Agency, handle: RunHandle, responses: Mapping[str, Any]
             continue
         content = said.get("content")
         content = content if isinstance(content, Mapping) else {}
+        confirmed = content.get("confirm")
+        if action == "accept" and not isinstance(confirmed, bool):
+            continue
         with suppress(UnknownApproval):
-            if action == "accept" and content.get("confirm") is True:
+            if action == "accept" and confirmed:
                 await agency.approve(approval, caller=caller)
             else:
                 reason = content.get("reason")

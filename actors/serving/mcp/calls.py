@@ -9,8 +9,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
-from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
@@ -23,8 +22,9 @@ from ....tools.registry import ToolRegistry
 from ....tools.threads import call_in_loop
 from ....tools.tool import Tool
 from ...agents.caller import Caller
-from ...agents.errors import AgencyClosed, AgentError, DefinitionError
+from ...agents.errors import AgencyClosed, AgentError, DefinitionError, UnknownRun
 from ...agents.runs.handle import RunHandle
+from ...journal.errors import JournalError
 from ..problems import Refused, problem_of, refuse
 from ..runs import Asked, begin, cancel_soon, headers_of, leaving
 from ..server import OnDisconnect, Server
@@ -32,11 +32,15 @@ from ..waiting import until_asked
 from .approvals import decide, requests_of
 from .jsonrpc import SESSION
 from .listing import held, output_schema
+from .paying import with_payment
 from .published import ASK
 from .results import of_answer, of_problem, of_tool, progress_of
 from .tasks import as_error, created, has_tasks
 
 Context = ServerRequestContext[Any, Any]
+
+_LOOKS: Final = (0.1, 0.4, 1.5)
+"""Seconds between looks for a run that is to be ended."""
 
 logger = logging.getLogger("callboard")
 
@@ -53,6 +57,7 @@ class Calls:
         self._server = server
         self._tools = tools
         self._under_way: dict[str, asyncio.Task[Any]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def call(self, context: Context, params: types.CallToolRequestParams, caller: Caller) -> Any:
         """Make a call. What is wrong with it, or comes of it, is a result that a model can read.
@@ -90,8 +95,20 @@ class Calls:
         if running is not None:
             running.cancel()
             return
-        with suppress(AgentError):
-            await (await self._server.agency.handle(name, caller=caller)).cancel("cancelled by the client")
+        # The SDK stops what is done about a notification once it is accepted, which may be before the journal was read.
+        ending = asyncio.get_running_loop().create_task(self._end(name, caller), name="cancel")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def _end(self, run: str, caller: Caller) -> None:
+        for pause in _LOOKS:
+            with suppress(AgentError, JournalError):
+                try:
+                    await (await self._server.agency.handle(run, caller=caller)).cancel("cancelled by the client")
+                except UnknownRun:  # it may be about to begin, in whichever process
+                    await asyncio.sleep(pause)
+                    continue
+            return
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -110,7 +127,7 @@ class Calls:
             await decide(agency, handle, params.input_responses, caller)
         else:
             asked = _asked(agent, arguments, caller, _name_of(context, context.request_id, caller))
-            handle = await begin(self._server, replace(asked, connection=context.request))
+            handle = await self._begun(asked._replace(connection=with_payment(context.request, context.meta)))
         if has_tasks(context):
             return await created(handle)
         try:
@@ -123,6 +140,15 @@ class Calls:
             raise
         except (AgentError, DefinitionError, Refused) as error:
             return of_problem(problem_of(error, handle.id))
+
+    async def _begun(self, asked: Asked) -> RunHandle:
+        try:
+            return await begin(self._server, asked)
+        except Refused as error:
+            if error.problem.code != "idempotency_key_reused":
+                raise
+            message = "another call of this session had this id, or was made with this payment: give each its own"
+            raise MCPError(types.INVALID_REQUEST, message) from None
 
     def _when_left(self, context: Context) -> OnDisconnect:
         """Since 2026-07-28 closing the stream is how a client cancels; before, it says so."""
@@ -156,10 +182,10 @@ class Calls:
                 if asked:
                     return types.InputRequiredResult(input_requests=requests_of(asked), request_state=handle.id)
             answer = await answering
-            await headers_of(self._server, handle)
+            headers = await headers_of(self._server, handle)
             if telling is not None:
                 await telling
-            return of_answer(answer, typed=typed)
+            return of_answer(answer, headers, typed=typed)
         finally:
             for task in (answering, telling):
                 if task is not None:

@@ -7,22 +7,23 @@ opens a session: here it is no more than a name, by which a call is found that i
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.types import Message, Receive, Scope, Send
 
 from ....tools.errors import MissingExtra
 from ....tools.registry import ToolRegistry
 from ....tools.threads import in_thread
-from ..problems import Problem, problem_of, refuse
+from ..failing import FAILURES, problem_at
+from ..problems import Problem, refuse
+from ..requests import as_value, check_kind, header, read_again, read_body
 from ..server import Server
-from .jsonrpc import CALLER, SESSION, refusal
+from .jsonrpc import CALLER, SESSION, check_message, refusal
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 VERSION: Final = "mcp-protocol-version"
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]", "::1")
-logger = logging.getLogger("callboard")
 
 
 class McpEndpoint:
@@ -60,27 +60,30 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        request = HTTPConnection(scope)
+        request = Request(scope, receive)
         try:
+            self._server.check_loop()
             if scope["method"] != "POST":
                 message = "send a POST: nothing is told here that was not asked for"
                 raise refuse(405, "method_not_allowed", message)
             self._check_origin(request)
             scope[CALLER] = await self._server.caller(request)
+            check_kind(request)
+            body = await read_body(request, self._server.body_limit)
+            check_message(as_value(body))
             manager = await asyncio.shield(self._started())
-        except Exception as error:
-            problem = problem_of(error)
-            if isinstance(error, MissingExtra):
-                problem = Problem(501, "missing_extra", str(error))
-            elif problem.code == "internal_error":
-                logger.error("POST /mcp failed", exc_info=error)
-            await refusal(problem)(scope, receive, send)
+        except MissingExtra as error:
+            await refusal(Problem(501, "missing_extra", str(error)))(scope, receive, send)
             return
-        if SESSION not in request.headers and _has_sessions(request):
+        except FAILURES as error:
+            await refusal(problem_at(self._server, request, error))(scope, receive, send)
+            return
+        if _has_sessions(request) and SESSION not in request.headers:
             send = _naming(send, uuid.uuid4().hex)
-        # The servers leave spaces around a value, which are no part of it.
-        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-        await manager.handle_request(scope, receive, send)
+        # The servers leave spaces around a value, which are no part of it. Of what JSON is, the SDK knows one spelling.
+        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name != b"content-type"]
+        scope["headers"].append((b"content-type", b"application/json"))
+        await manager.handle_request(scope, read_again(body, receive), send)
 
     def _check_origin(self, request: HTTPConnection) -> None:
         """Where everybody may ask, a page that a browser shows must not: it could reach what only this machine should,
@@ -91,8 +94,7 @@ class McpEndpoint:
         """
         if self._server.authenticate:
             return
-        origin = request.headers.get("origin", "")
-        host = request.headers.get("host", "")
+        origin, host = header(request, "origin"), header(request, "host")
         if origin and origin.partition("://")[2] != host:
             raise refuse(403, "origin_refused", "another page may not ask here: have callers say who they are")
         here = (request.scope.get("server") or ("",))[0]
@@ -139,7 +141,7 @@ def _name_of(host: str) -> str:
 
 def _has_sessions(request: HTTPConnection) -> bool:
     """Whether the request's revision of the protocol has sessions: those up to 2025-11-25."""
-    return request.headers.get(VERSION, "") < "2026"
+    return header(request, VERSION) < "2026"
 
 
 def _naming(send: Send, session: str) -> Send:

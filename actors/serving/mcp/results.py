@@ -9,10 +9,12 @@ import mcp_types as types
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from ....providers.messages import Audio, File, Image, Part, Text
+from ....providers.wire.fitting.letters import mended
 from ....tools.result import ToolResult
 from ...agents.answer import Answer
 from ...agents.runs.reading.progress import RunRecord
 from ..problems import Problem
+from .paying import RECEIPT, receipt_in, wanted_by
 
 ANSWER_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -44,28 +46,35 @@ def progress_of(record: RunRecord) -> str:
     return _PROGRESS.get(record.type, "")
 
 
-def of_answer(answer: Answer, *, typed: bool = False) -> types.CallToolResult:
+def of_answer(answer: Answer, headers: Mapping[str, str], *, typed: bool = False) -> types.CallToolResult:
     """An answer.
 
     Args:
         answer: an agent's.
+        headers: that it has by HTTP, of which one says that it was paid.
         typed: whether its value is more than its text.
     """
+    text = str(mended(answer.text))
     structured: dict[str, Any] = {
-        "text": answer.text,
+        "text": text,
         "conversation": answer.conversation,
         "run": answer.run,
     }
     if typed:
-        structured["value"] = to_jsonable_python(answer.value, fallback=str)
-    content: list[types.ContentBlock] = [types.TextContent(text=answer.text)]
-    return types.CallToolResult(content=content, structured_content=structured)
+        structured["value"] = mended(to_jsonable_python(answer.value, fallback=str))
+    receipt = receipt_in(headers)
+    content: list[types.ContentBlock] = [types.TextContent(text=text)]
+    meta: Any = None if receipt is None else {RECEIPT: receipt}
+    return types.CallToolResult(content=content, structured_content=structured, _meta=meta)
 
 
 def of_problem(problem: Problem) -> types.CallToolResult:
     """A call that failed, told so that a model can mend it."""
     about = f" (run {problem.run})" if problem.run else ""
-    return types.CallToolResult(content=[types.TextContent(text=f"{problem.message}{about}")], is_error=True)
+    text = str(mended(f"{problem.message}{about}"))
+    return types.CallToolResult(
+        content=[types.TextContent(text=text)], structured_content=wanted_by(problem), is_error=True
+    )
 
 
 def of_tool(result: ToolResult, *, structured: bool) -> types.CallToolResult:
@@ -79,7 +88,7 @@ def of_tool(result: ToolResult, *, structured: bool) -> types.CallToolResult:
     made = types.CallToolResult(content=[_block(part) for part in parts], is_error=result.is_error)
     if structured and not result.is_error:
         try:
-            made.structured_content = to_jsonable_python(result.value, fallback=str)
+            made.structured_content = mended(to_jsonable_python(result.value, fallback=str))
         except (PydanticSerializationError, ValueError):
             return of_problem(Problem(500, "failed", "the tool returned what is no plain data"))
     return made
@@ -87,7 +96,7 @@ def of_tool(result: ToolResult, *, structured: bool) -> types.CallToolResult:
 
 def _block(part: Part) -> types.ContentBlock:
     if isinstance(part, Text):
-        return types.TextContent(text=part.text)
+        return types.TextContent(text=str(mended(part.text)))
     kind, data = _data_of(part.url)
     if isinstance(part, Image) and data:
         return types.ImageContent(data=data, mime_type=kind)

@@ -12,6 +12,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server as McpServer
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
 
 from ....tools.registry import ToolRegistry
 from ...agents.caller import Caller
@@ -54,6 +55,8 @@ def made(server: Server, tools: ToolRegistry, who: Who) -> McpServer[Any]:
     tasks = Tasks(server)
 
     async def list_tools(context: Context, params: Any) -> types.ListToolsResult:
+        if params is not None and params.cursor:
+            raise MCPError(types.INVALID_PARAMS, "cursor: there is one page, and none behind it")
         return types.ListToolsResult(tools=listed(server, tools, who(context)))
 
     async def call_tool(context: Context, params: types.CallToolRequestParams) -> Any:

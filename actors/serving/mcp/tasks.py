@@ -164,7 +164,7 @@ async def _end_of(server: Server, handle: RunHandle) -> dict[str, Any]:
     agent = server.agency.agents.get(handle.agent)
     try:
         answer = await handle.answer()
-        await headers_of(server, handle)
+        headers = await headers_of(server, handle)
     except RunCancelled as error:
         return {"status": "cancelled", "statusMessage": str(error)}
     except AgencyClosed as error:
@@ -172,7 +172,7 @@ async def _end_of(server: Server, handle: RunHandle) -> dict[str, Any]:
     except (AgentError, Refused) as error:
         return {"status": "completed", "result": _dumped(of_problem(problem_of(error, handle.id)))}
     typed = agent is not None and agent.output is not None
-    return {"status": "completed", "result": _dumped(of_answer(answer, typed=typed))}
+    return {"status": "completed", "result": _dumped(of_answer(answer, headers, typed=typed))}
 
 
 def _dumped(made: BaseModel) -> dict[str, Any]:

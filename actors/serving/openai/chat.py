@@ -5,14 +5,15 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ....providers.messages import Request as Wanted
+from ....providers.messages import Request as ToComplete
+from ....providers.messages import ToolSpec
 from ....providers.wire.fields import WrongField
 from ....providers.wire.openai_chat import from_payload
 from ...agents.answer import Answer
@@ -23,12 +24,13 @@ from ...agents.runs.handle import RunHandle
 from ...agents.turns.questions import as_messages
 from ..answers import Json
 from ..problems import refuse
-from ..requests import read_json
+from ..requests import header, read_json
 from ..runs import KEY, Asked, answer_of, begin, headers_of, leaving
 from ..server import OnDisconnect, Server
 from ..sse import Event, EventStream
 from ..streams import RESUME, Place, came_last, events_of
 from .chunks import Chunks
+from .documented import CHAT
 from .errors import error_body
 from .formats import as_json, output_type
 
@@ -49,6 +51,9 @@ _QUIET: Final = frozenset(
 )
 """Fields that are taken without a word."""
 
+_HEEDED: Final = frozenset({"model", "messages", "stream", "stream_options", "response_format", "tools"}) | _QUIET
+"""Fields of which nothing is left out."""
+
 
 PREFIX: Final = "chatcmpl-"
 
@@ -68,7 +73,9 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
     """
     caller = await server.caller(request)
     body = await read_json(request, server.body_limit)
-    stream, include_usage = _streaming(body)
+    CHAT(body, "")
+    stream = body.get("stream") is True
+    include_usage = (body.get("stream_options") or {}).get("include_usage") is True
     when_left = leaving(server, request)
     resumed = came_last(request, stream)
     if resumed:
@@ -76,16 +83,17 @@ async def chat_completions(server: Server, request: Request, agent: str | None) 
         handle = await server.agency.handle(place.run, caller=caller)
         return await _streamed(server, handle, place, when_left)
     form = output_type(body.get("response_format"), "response_format", nested="json_schema")
-    asked, notes = read(server, body, agent)
-    options = {**_options(body, asked), "output_type": form}
+    wanted = read(server, body, agent)
+    notes = wanted.notes
+    options = {**_options(body, wanted), "output_type": form}
     if form is not None or include_usage or notes:
         format = body["response_format"] if form is not None else None
         options["metadata"] = {ABOUT: {"format": format, "usage": include_usage, "notes": list(notes)}}
-    about = Asked(asked.model, caller, asked.messages, body, request.headers.get(KEY, ""), stream, options, request)
+    about = Asked(wanted.agent, caller, wanted.messages, body, header(request, KEY), stream, options, request)
     handle = await begin(server, about)
     if stream:
         return await _streamed(server, handle, Place(handle.id), when_left)
-    answer = await answer_of(server, request, handle)
+    answer = await answer_of(server, request, handle, when_left)
     return _whole(answer, form, notes, await headers_of(server, handle))
 
 
@@ -95,41 +103,43 @@ async def get_completion(server: Server, request: Request) -> Response:
     caller = await server.caller(request)
     id = request.path_params["completion"]
     handle = await server.agency.handle(id.removeprefix(PREFIX), caller=caller)
-    if "text/event-stream" in request.headers.get("accept", ""):
-        resumed = request.headers.get(RESUME, "")
+    if "text/event-stream" in header(request, "accept"):
+        resumed = header(request, RESUME)
         place = Place.read(resumed) if resumed else Place(handle.id)
         if place.run != handle.id:
             raise refuse(400, "invalid_event_id", f"{resumed!r:.100} is of another completion", RESUME)
         return await _streamed(server, handle, place, "continue")
     about = (await handle.metadata()).get(ABOUT, _NOTHING)
     form = output_type(about["format"], "response_format", nested="json_schema")
-    answer = await answer_of(server, request, handle)
+    answer = await answer_of(server, request, handle, leaving(server, request))
     return _whole(answer, form, tuple(about["notes"]), await headers_of(server, handle))
 
 
-def _streaming(body: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether the answer shall come as chunks, and whether their last one shall tell what was used.
+class Wanted(NamedTuple):
+    """What a body asks for.
 
-    Raises:
-        Refused: the request says neither yes nor no.
+    Args:
+        agent: whom.
+        messages: the question.
+        tools: of the client.
+        notes: what of it was left out.
     """
-    options = body.get("stream_options")
-    if not isinstance(options, Mapping | None):
-        raise refuse(400, "invalid_request", "stream_options: expected an object", "stream_options")
-    usage = (options or {}).get("include_usage")
-    for field, given in (("stream", body.get("stream")), ("stream_options.include_usage", usage)):
-        if not isinstance(given, bool | None):
-            raise refuse(400, "invalid_request", f"{field}: expected true or false", field)
-    return body.get("stream") is True, usage is True
+
+    agent: str
+    messages: Sequence[Any]
+    tools: tuple[ToolSpec, ...]
+    notes: tuple[str, ...]
 
 
-def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wanted, tuple[str, ...]]:
-    """What a body asks for, with the agent as its model, and what of it was left out.
+def read(server: Server, body: Mapping[str, Any], agent: str | None) -> Wanted:
+    """What a body asks for.
 
     Raises:
         Refused: it is wrong; says which field and what was expected.
     """
-    given = {field: value for field, value in body.items() if field != "response_format"}
+    given = body
+    if "response_format" in body:
+        given = {field: value for field, value in body.items() if field != "response_format"}
     try:
         asked = from_payload(given)
     except WrongField as error:
@@ -149,21 +159,25 @@ def read(server: Server, body: Mapping[str, Any], agent: str | None) -> tuple[Wa
             raise refuse(400, "invalid_request", str(error), where if where.startswith("messages[") else "") from None
     if body.get("n") not in (None, 1):
         raise refuse(400, "unsupported", "n: an agent gives one answer", "n")
-    notes = [
-        f"{field} is the agent's own affair: left out"
-        for field in _AGENTS_OWN
-        if getattr(asked, field) not in (None, ())
-    ]
-    if asked.tool_choice not in ("auto", "none", ""):
-        notes.append("tool_choice is the agent's own affair: left out")
-    notes += [f"{field} is not known: left out" for field in asked.extra if field not in _QUIET]
     if asked.extra.get("tools"):
         raise refuse(400, "unsupported", "tools: expected functions; the agent has all others itself", "tools")
-    return Wanted(messages, name, asked.tools if asked.tool_choice != "none" else ()), tuple(notes)
+    notes = () if body.keys() <= _HEEDED else tuple(_left_out(asked))
+    return Wanted(name, messages, asked.tools if asked.tool_choice != "none" else (), notes)
 
 
-def _options(body: Mapping[str, Any], asked: Wanted) -> dict[str, Any]:
-    options: dict[str, Any] = {"tools": asked.tools}
+def _left_out(asked: ToComplete) -> Iterator[str]:
+    for field in _AGENTS_OWN:
+        if getattr(asked, field) not in (None, ()):
+            yield f"{field} is the agent's own affair: left out"
+    if asked.tool_choice not in ("auto", "none", ""):
+        yield "tool_choice is the agent's own affair: left out"
+    for field in asked.extra:
+        if field not in _QUIET:
+            yield f"{field} is not known: left out"
+
+
+def _options(body: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
+    options: dict[str, Any] = {"tools": wanted.tools}
     own = body.get("callboard")
     if own is not None:
         if not isinstance(own, Mapping) or not own.keys() <= {"conversation"}:

@@ -20,6 +20,9 @@ from .formats import as_json, fits
 BETWEEN: Final = "\n\n"
 """Stands between the texts of two completions of one run."""
 
+_AFTER: Final = '},"logprobs":null,"finish_reason":null}]}'
+"""What stands behind the content of a chunk of text."""
+
 _TOLD: Final = frozenset(
     {"tools_started", "tool_returned", "handoff_returned", "approval_asked", "approval_decided", "steered", "resumed"}
 )
@@ -37,10 +40,15 @@ class Chunks:
             nothing can be taken back here: so the answer comes whole.
     """
 
+    __slots__ = ("_before", "_begun", "_created", "_form", "_include_usage", "_last", "_model", "_run", "_said")
+
     def __init__(self, run: str, model: str, *, include_usage: bool = False, form: JsonSchema | None = None) -> None:
         self._form = form
-        self._head = {"id": f"chatcmpl-{run}", "object": "chat.completion.chunk", "created": 0, "model": model}
-        self._around: list[str] = []
+        self._run = run
+        self._model = model
+        self._created = 0
+        self._before = ""
+        """What stands before the content of a chunk of text, as JSON; empty until there is one."""
         self._include_usage = include_usage
         self._last = ""
         """The text of the last completion."""
@@ -58,7 +66,7 @@ class Chunks:
         if isinstance(item, RunText):
             yield from self._text(item)
         elif item.type == "accepted":
-            self._head["created"], self._around = int(item.at), []
+            self._created, self._before = int(item.at), ""
             yield self._chunk({"role": "assistant", "content": ""})
         elif item.type == "completed":
             yield from self._completed(item.data)
@@ -107,17 +115,20 @@ class Chunks:
         yield self._chunk({}, "tool_calls" if data["tool_calls"] else "stop")
         if self._include_usage:
             usage = write_usage(Usage(**data["usage"]))
-            yield {**self._head, "choices": [], "usage": usage}
+            yield {**self._head(), "choices": [], "usage": usage}
 
     def _content(self, text: str) -> str:
         """A chunk of text as JSON: of the many chunks of a stream nothing but that is written anew."""
-        if not self._around:
-            self._around = json.dumps(self._chunk({"content": ""}), separators=(",", ":")).split('"content":""')
-        before, after = self._around
-        return f'{before}"content":{json.dumps(text)}{after}'
+        if not self._before:
+            self._before = json.dumps(self._chunk({"content": ""}), separators=(",", ":")).removesuffix(f'""{_AFTER}')
+        return f"{self._before}{json.dumps(text)}{_AFTER}"
+
+    def _head(self) -> dict[str, Any]:
+        about = {"id": f"chatcmpl-{self._run}", "object": "chat.completion.chunk"}
+        return {**about, "created": self._created, "model": self._model}
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         return {
-            **self._head,
+            **self._head(),
             "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
         }

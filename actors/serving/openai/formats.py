@@ -9,11 +9,13 @@ from ...agents.errors import DefinitionError
 from ...agents.json_schema import JsonSchema
 from ...agents.output import Output, unfenced
 from ..problems import refuse
+from .kinds import FLAG, NAME, TEXT, fields
 
 LONGEST: Final = 50_000
 """Characters of a schema, at most: looking at one takes 10 µs a character."""
 
 _ANY_OBJECT: Final = {"type": "object"}
+_ABOUT: Final = fields({"name": NAME, "description": TEXT, "strict": FLAG}, ["name"])
 _STARTS: Final = frozenset('{["-0123456789')
 
 
@@ -47,11 +49,9 @@ def output_type(wanted: Any, where: str, *, nested: str = "") -> JsonSchema | No
     field = f"{where}.schema"
     if not isinstance(inner, Mapping) or not isinstance(schema, Mapping):
         raise refuse(400, "invalid_request", f"{field}: expected a JSON schema, an object", field)
-    name = inner.get("name")
-    if name is not None and not isinstance(name, str):
-        raise refuse(400, "invalid_request", f"{where}.name: expected a text", f"{where}.name")
-    if name and "title" not in schema:
-        schema = {**schema, "title": name}
+    _ABOUT(inner, where)
+    if "title" not in schema:
+        schema = {**schema, "title": inner["name"]}
     if len(str(schema)) > LONGEST:
         raise refuse(400, "invalid_schema", f"{field}: expected {LONGEST:,} characters at most", field)
     try:

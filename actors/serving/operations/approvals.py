@@ -11,8 +11,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ....tools.errors import InvalidArguments
-from ...agents.caller import Caller
 from ...agents.turns.rules import Limits
 from ..problems import refuse
 from ..server import Server
@@ -35,8 +33,6 @@ async def approve(server: Server, request: Request) -> Response:
     fields = await body_of(server, request, "arguments", "limits")
     arguments = fields.get("arguments", dict, "a JSON object")
     limits = _limits(fields.get("limits", dict, "an object of steps, tokens or cost"))
-    if arguments is not None:
-        await _check_arguments(server, request.path_params["approval"], arguments, caller)
     await server.agency.approve(
         request.path_params["approval"],
         arguments=None if arguments is None else json.dumps(arguments),
@@ -53,20 +49,6 @@ async def deny(server: Server, request: Request) -> Response:
     fields = await body_of(server, request, "reason")
     await server.agency.deny(request.path_params["approval"], fields.text("reason", ""), caller=caller)
     return JSONResponse({"id": request.path_params["approval"], "approved": False})
-
-
-async def _check_arguments(server: Server, approval: str, arguments: dict[str, Any], caller: Caller) -> None:
-    """Refuse arguments that the tool would refuse: the decision would be used up, and nothing done."""
-    for waits in await server.agency.pending_approvals(caller=caller):
-        agent = server.agency.agents.get(waits.agent)
-        if waits.approval != approval or agent is None:
-            continue
-        for tool in agent.all_tools:
-            if tool.name == waits.tool:
-                try:
-                    tool.check(arguments)
-                except InvalidArguments as error:
-                    raise refuse(400, "invalid_field", str(error), "arguments") from None
 
 
 def _limits(given: dict[str, Any] | None) -> Limits | None:

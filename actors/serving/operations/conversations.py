@@ -8,8 +8,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ....tools.scopes import ADMIN
-from ...agents.caller import CONVERSATIONS, Caller
+from ...agents.caller import Caller
 from ...agents.conversations.view import ConversationSummary
 from ...agents.errors import UnknownConversation
 from ...agents.runs.validation import check_id
@@ -17,10 +16,7 @@ from ..problems import refuse
 from ..server import Server
 from . import plain
 from .problem_json import Fields, body_of, query_of
-
-PAGE: Final = 100
-MOST: Final = 1_000
-"""Conversations of one answer."""
+from .whose import page_size, sees_all
 
 _LOOKED_AT: Final = 10_000
 """Conversations of others that one request may pass over; the next one goes on behind them."""
@@ -32,9 +28,7 @@ async def list_conversations(server: Server, request: Request) -> Response:
     """The caller's, by name; all of the tenant for the scopes ``conversations`` and ``admin``."""
     caller = await server.caller(request)
     query = query_of(request, "agent", "unfinished", "after", "limit")
-    limit = query.number("limit", PAGE)
-    if not 1 <= limit <= MOST:
-        raise refuse(400, "invalid_field", f"limit is a number from 1 to {MOST}, not {limit}", "limit")
+    limit = page_size(query)
     unfinished = query.text("unfinished")
     if unfinished not in _STATES:
         raise refuse(400, "invalid_field", f"unfinished is true or false, not {unfinished!r:.40}", "unfinished")
@@ -44,7 +38,7 @@ async def list_conversations(server: Server, request: Request) -> Response:
     while after is not None and len(found) < limit and looked < _LOOKED_AT:
         page = await server.agency.conversations(
             agent=query.text("agent"),
-            user=None if _sees_all(caller) else caller.user or None,
+            user=None if sees_all(caller) else caller.user or None,
             tenant=caller.tenant or None,
             unfinished=_STATES[unfinished],
             after=after,
@@ -62,14 +56,10 @@ async def list_conversations(server: Server, request: Request) -> Response:
     return JSONResponse(body, headers={"cache-control": "no-store"})
 
 
-def _sees_all(caller: Caller) -> bool:
-    return caller.may(CONVERSATIONS) or caller.may(ADMIN)
-
-
 def _may_see(caller: Caller, kept: ConversationSummary) -> bool:
     if kept.tenant != caller.tenant:
         return False
-    return _sees_all(caller) or kept.user == caller.user
+    return sees_all(caller) or kept.user == caller.user
 
 
 async def get_conversation(server: Server, request: Request) -> Response:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....providers.messages import Message, ToolCall, Usage, shown
 from ...agents.answer import Answer, Step
-from ...agents.conversations.view import ConversationRun, ConversationSummary, ConversationView
+from ...agents.conversations.view import ConversationRun, ConversationSummary, ConversationView, RunSummary
 from ...agents.errors import named
 from ...agents.events import ApprovalRequested
 from ...agents.runs.reading.progress import RunRecord
@@ -128,6 +128,21 @@ def _step(step: Step) -> dict[str, Any]:
         "cost": step.cost,
         "model": step.model,
         "at": step.at,
+    }
+
+
+def run(seen: RunSummary) -> dict[str, Any]:
+    """A run in a list."""
+    return {
+        "id": seen.id,
+        "agent": seen.agent,
+        "conversation": seen.conversation,
+        "status": seen.status,
+        "user": seen.user,
+        "at": seen.at,
+        "steps": seen.steps,
+        "usage": usage(seen.usage),
+        "cost": seen.cost,
     }
 
 

@@ -17,6 +17,8 @@ KIND: Final = "application/problem+json"
 
 def problem_json(problem: Problem) -> Response:
     """The answer to a request that is not served."""
+    if problem.status == 304:
+        return Response(status_code=304, headers=problem.all_headers)
     return JSONResponse(problem_body(problem), problem.status, problem.all_headers, KIND)
 
 
@@ -90,9 +92,10 @@ async def body_of(server: Server, request: Request, *there: str) -> Fields:
         Refused: it is no JSON object, too long, or has other fields.
     """
     body = await read_body(request, server.body_limit)
-    if body:
-        check_kind(request)
-    return Fields(as_object(body) if body else {}, there)
+    if not body:
+        return Fields({}, there)
+    check_kind(request)
+    return Fields(as_object(body), there)
 
 
 def query_of(request: Request, *there: str) -> Fields:

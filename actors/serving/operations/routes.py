@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ..server import Server
 from ..webhooks import Deliveries
+from .agency_health import agency_health
 from .approvals import approve, deny, list_approvals
 from .conversations import (
     delete_conversation,
@@ -20,12 +21,15 @@ from .conversations import (
     rewind_conversation,
     steer_conversation,
 )
+from .events import append_events, follow_events, read_events
 from .health import healthz, readyz
-from .runs import cancel_run, get_run, run_events, start_run
+from .metrics import metrics
+from .runs import cancel_run, get_run, list_runs, run_events, start_run
 
 Operation: TypeAlias = tuple[str, Callable[[Server, Request], Awaitable[Response]], str]
 """A path, what answers there, and the method."""
 
+_STREAM = "/agency/events/{stream:path}"
 _RUN = "/agency/runs/{run}"
 _APPROVAL = "/agency/approvals/{approval}"
 _CONVERSATION = "/agency/conversations/{agent}/{conversation}"
@@ -40,7 +44,10 @@ def operations(deliveries: Deliveries | None) -> list[Operation]:
     return [
         ("/healthz", healthz, "GET"),
         ("/readyz", readyz, "GET"),
+        ("/metrics", metrics, "GET"),
+        ("/agency/health", agency_health, "GET"),
         ("/agency/runs", partial(start_run, deliveries=deliveries), "POST"),
+        ("/agency/runs", list_runs, "GET"),
         (_RUN, get_run, "GET"),
         (f"{_RUN}/events", run_events, "GET"),
         (f"{_RUN}/cancel", cancel_run, "POST"),
@@ -48,6 +55,9 @@ def operations(deliveries: Deliveries | None) -> list[Operation]:
         (f"{_APPROVAL}/approve", approve, "POST"),
         (f"{_APPROVAL}/deny", deny, "POST"),
         ("/agency/conversations", list_conversations, "GET"),
+        ("/agency/events", follow_events, "GET"),
+        (_STREAM, read_events, "GET"),
+        (_STREAM, append_events, "POST"),
         (_CONVERSATION, get_conversation, "GET"),
         (_CONVERSATION, delete_conversation, "DELETE"),
         (f"{_CONVERSATION}/fork", fork_conversation, "POST"),

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ...agents.errors import AgencyClosed, AgentError, UnknownRun
-from ...agents.runs.handle import RunHandle
+from ...agents.runs.handle import RunHandle, Status
 from ...journal.errors import JournalError
 from ..problems import Refused, problem_body, problem_of, refuse
+from ..requests import header
 from ..runs import KEY, Asked, begin, headers_of, run_of
 from ..server import Server
 from ..sse import COME_BACK, Event, EventStream
@@ -23,6 +23,7 @@ from ..streams import RESUME
 from ..webhooks import Deliveries
 from . import plain
 from .problem_json import body_of, query_of
+from .whose import page_size, sees_all
 
 _OVER: Final = ("ended", "failed")
 
@@ -35,9 +36,7 @@ async def start_run(server: Server, request: Request, deliveries: Deliveries | N
     agent = server.agent(fields.text("agent", server.agency.entry))
     question = fields.get("input", (str, list), "a text, or a list of messages", ...)
     options = {"conversation": fields.text("conversation"), "when_busy": fields.text("when_busy", "queue")}
-    asked = Asked(
-        agent, caller, question, fields.given, request.headers.get(KEY, ""), options=options, connection=request
-    )
+    asked = Asked(agent, caller, question, fields.given, header(request, KEY), options=options, connection=request)
     webhook = fields.text("webhook")
     if webhook is None:
         handle = await begin(server, asked)
@@ -59,7 +58,7 @@ async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries:
             return await begin(server, asked)
     await deliveries.expect(run, webhook)
     try:
-        handle = await begin(server, replace(asked, options={**(asked.options or {}), "run_id": run}))
+        handle = await begin(server, asked._replace(options={**(asked.options or {}), "run_id": run}))
     except (AgentError, JournalError, Refused):
         await deliveries.withdraw(run)
         raise
@@ -68,6 +67,26 @@ async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries:
         raise
     await deliveries.begin(run, webhook)
     return handle
+
+
+async def list_runs(server: Server, request: Request) -> Response:
+    """Those in the caller's conversations; all of the tenant for the scopes `conversations` and `admin`."""
+    caller = await server.caller(request)
+    query = query_of(request, "agent", "conversation", "status", "after", "limit")
+    status = query.text("status")
+    if status not in (None, *get_args(Status)):
+        raise refuse(400, "invalid_field", f"status is {', '.join(get_args(Status))}, not {status!r:.40}", "status")
+    page = await server.agency.runs(
+        agent=query.text("agent"),
+        conversation=query.text("conversation"),
+        status=status,
+        user=None if sees_all(caller) else caller.user,
+        tenant=caller.tenant,
+        after=query.text("after", ""),
+        limit=page_size(query),
+    )
+    body = {"runs": [plain.run(one) for one in page.runs], "next": page.next}
+    return JSONResponse(body, headers={"cache-control": "no-store"})
 
 
 async def get_run(server: Server, request: Request) -> Response:
@@ -91,7 +110,7 @@ async def run_events(server: Server, request: Request) -> Response:
     handle = await _found(server, request)
     if request.method == "HEAD":
         return Response(media_type=EventStream.media_type)
-    after = _position(request.headers.get(RESUME, ""))
+    after = _position(header(request, RESUME))
     if after and await handle.status() in _OVER and not [one async for one in handle.events(after=after)]:
         return Response(status_code=204)
     return EventStream(server, _events(handle, after), {"callboard-run": handle.id})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ....tools.pricing import as_price
 from ...agents.agency import Agency
 from ..problems import Problem, Refused
+from ..requests import as_object
 from .payments import Payments
 
 if TYPE_CHECKING:
@@ -76,11 +77,11 @@ class Offers:
             raise await self.wanted(what, "this is answered who pays: see the header payment-required")
         requirements = await self._payments.wanted(what.price)
         try:
-            plain = json.loads(base64.b64decode(given[0], validate=True))
+            plain = as_object(base64.b64decode(given[0], validate=True))
             payload = PaymentPayload.model_validate(plain)
             if payload.x402_version != 2 or not payload.payload or len(given) > 1:
                 raise ValueError
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError, Refused):
             message = f"{HEADER} is no payment: send one PaymentPayload of x402, version 2, in base64"
             raise await self.wanted(what, message, "payment_invalid") from None
         if not self._payments.fits(requirements, payload):

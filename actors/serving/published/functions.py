@@ -1,20 +1,18 @@
-"""Functions that answer HTTP requests: where in a request their arguments are, and what is made of what they return."""
+"""Functions that answer HTTP requests, and where in a request their arguments are."""
 
 from __future__ import annotations
 
 import inspect
-import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 import anyio.to_thread
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import compile_path
 
 from ....tools.errors import ToolDefinitionError
@@ -22,14 +20,13 @@ from ....tools.signatures.schema import hints_of
 from ...agents.caller import Caller
 from ...agents.errors import DefinitionError
 from ...agents.skills.route import HttpRoute
-from ..problems import Refused, problem_body, problem_of, refuse
-from ..requests import as_object, check_parts, read_body
+from ..problems import Refused, refuse
+from ..requests import as_value, check_kind, read_body
 from ..server import Server
-from ..sse import Event, EventStream
+from ..sse import EventStream
+from .returned import as_events, as_response
 
 Place: TypeAlias = Literal["path", "query", "body", "request", "caller"]
-
-logger = logging.getLogger("callboard")
 
 MOST_SIGNATURES: Final = 4_096
 _SEVERAL: Final = (list, tuple, set, frozenset)
@@ -91,18 +88,19 @@ class HttpFunction:
 
         Raises:
             Refused: an argument is missing, unknown, or does not fit; says which.
+            WrongReturn: what it returned is no answer.
         """
         given = await self._arguments(server, request, caller, path)
         function = self._route.function
         if inspect.isasyncgenfunction(function):
-            return EventStream(server, _as_events(function(**given), request.url.path))
+            return EventStream(server, as_events(function(**given), request.url.path))
         if inspect.iscoroutinefunction(function):
             returned = await function(**given)
         else:
             returned = await anyio.to_thread.run_sync(lambda: function(**given))
             if inspect.isawaitable(returned):
                 returned = await returned
-        return as_response(returned)
+        return as_response(returned, self._route)
 
     async def _arguments(
         self, server: Server, request: Request, caller: Caller, path: Mapping[str, Any]
@@ -167,13 +165,21 @@ def _parameters(route: HttpRoute, in_path: set[str]) -> Iterator[Parameter]:
             yield Parameter(name, place, TypeAdapter(Any), required)
             continue
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(dict[str, Any] if place == "body" and name not in hints else hint)
+            hint = dict[str, Any] if place == "body" and name not in hints else hint
+            adapter = _adapter(hint)
             adapter.json_schema()
         except Exception as error:
             raise DefinitionError(f"{whose}: {name} has no type that JSON knows: {error!s:.200}") from error
         raw = hint if place == "body" and hint in (bytes, str) and name in hints else None
         closed = place == "body" and "extra" not in _config_of(hint)
         yield Parameter(name, place, adapter, required, _is_several(hint), raw, closed)
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
+    except PydanticUserError:  # a model, which says itself how it is read
+        return TypeAdapter(hint)
 
 
 def _config_of(hint: Any) -> Mapping[str, Any]:
@@ -229,17 +235,13 @@ def _body(parameter: Parameter, body: bytes, request: Request) -> Any:
             return body.decode()
         except UnicodeDecodeError as error:
             raise refuse(400, "not_text", f"the body is no UTF-8: byte {error.start} cannot be read", "body") from None
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise refuse(415, "not_json", f"the body is {kind:.80}: send application/json", "body")
+    check_kind(request)
     if not body:
         raise refuse(400, "missing_body", "the request has no body: send JSON", "body")
-    check_parts(body)
+    as_value(body)  # says what is wrong better than pydantic, which takes NaN besides
     try:
         return parameter.adapter.validate_json(body, extra="forbid" if parameter.closed else None)
     except ValidationError as error:
-        if any(one["type"] == "json_invalid" for one in error.errors()):
-            as_object(body)  # says where
         raise _unfit("invalid_body", "body", error) from None
 
 
@@ -248,30 +250,3 @@ def _unfit(code: str, name: str, error: ValidationError) -> Refused:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(step) for step in (name, *first["loc"]))[:200]
     return refuse(400, code, f"{where}: {first['msg']}", where)
-
-
-def as_response(returned: Any) -> Response:
-    """What a function has returned as an answer: a `Response` as it is, nothing as 204, all else as JSON; with a status
-    where it is a pair of a value and a number."""
-    status = 200
-    if isinstance(returned, tuple) and len(returned) == 2 and type(returned[1]) is int and 200 <= returned[1] < 600:
-        returned, status = returned
-    if isinstance(returned, Response):
-        return returned
-    if returned is None:
-        return Response(status_code=204 if status == 200 else status)
-    return JSONResponse(to_jsonable_python(returned), status)
-
-
-async def _as_events(values: AsyncGenerator[Any], path: str) -> AsyncGenerator[Event]:
-    """Values as events; what goes wrong is told by a last one, ``problem``."""
-    try:
-        async for value in values:
-            yield Event(value if isinstance(value, str) else to_jsonable_python(value))
-    except (Exception, SystemExit) as error:
-        problem = problem_of(error)
-        if problem.code == "internal_error":
-            logger.error("%s failed", path, exc_info=error)
-        yield Event(problem_body(problem), name="problem")
-    finally:
-        await values.aclose()

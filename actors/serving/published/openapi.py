@@ -17,130 +17,106 @@ from starlette.responses import JSONResponse, Response
 from ....tools.scopes import may_use
 from ...agents.skills.route import HttpRoute
 from ..server import Server
+from .described import DESCRIBED, Described
 from .functions import HttpFunction, http_function
+from .given import answers_of
 from .info import holds
+from .inlined import schema_of
 from .routes import routes_of
+from .schemas import SCHEMAS, Schema, named
 
-_TEXT: Final = {"type": "string"}
-_OBJECT: Final = {"type": "object"}
 _RAW: Final[Mapping[type, str]] = {bytes: "application/octet-stream", str: "text/plain"}
 _BRACES: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::path)?\}")
-
-_PROBLEM: Final = {
-    "description": "What is wrong, and what to do.",
-    "content": {
-        "application/problem+json": {
-            "schema": {
-                "type": "object",
-                "required": ["title", "status", "code", "detail"],
-                "properties": {
-                    **dict.fromkeys(("type", "title", "code", "detail", "where", "run"), _TEXT),
-                    "status": {"type": "integer"},
-                },
-            }
-        }
-    },
-}
-_OPENAI_PROBLEM: Final = {
-    "description": "What is wrong, and what to do.",
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["error"],
-                "properties": {
-                    "error": {"type": "object", "required": ["message", "type"], "properties": {"message": _TEXT}}
-                },
-            }
-        }
-    },
-}
-_MESSAGE: Final = {
-    "type": "object",
-    "required": ["role"],
-    "properties": {
-        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
-        "content": {"anyOf": [_TEXT, {"type": "array", "items": _OBJECT}, {"type": "null"}]},
-    },
-}
-_CHAT: Final = {
-    "type": "object",
-    "required": ["messages"],
-    "properties": {
-        "model": _TEXT,
-        "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
-        "stream": {"type": "boolean"},
-    },
-}
-
-_RESPONSE: Final = {
-    "type": "object",
-    "required": ["input"],
-    "properties": {
-        "model": _TEXT,
-        "input": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _OBJECT}]},
-        "stream": {"type": "boolean"},
-        "background": {"type": "boolean"},
-        "previous_response_id": {"anyOf": [_TEXT, {"type": "null"}]},
-        "conversation": {"anyOf": [_TEXT, _OBJECT, {"type": "null"}]},
-    },
-}
-_RUN: Final = {
-    "type": "object",
-    "required": ["input"],
-    "additionalProperties": False,
-    "properties": {
-        "input": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _MESSAGE}]},
-        "when_busy": {"enum": ["queue", "reject", "interrupt", "rollback"]},
-        **dict.fromkeys(("agent", "conversation", "webhook"), _TEXT),
-    },
-}
 _ANYTHING: Final = "/{agent}/{rest:path}"
+_OPEN: Final = frozenset({"/healthz", "/readyz"})
+"""Paths at which nobody has to say who they are."""
+
+
+def _problem(kind: str, name: str) -> dict[str, Any]:
+    return {"description": "What is wrong, and what to do.", "content": {kind: {"schema": named(name)}}}
+
+
+_PROBLEM: Final = _problem("application/problem+json", "Problem")
+_OPENAI_PROBLEM: Final = _problem("application/json", "OpenAIError")
+_AG_UI_PROBLEM: Final = _problem("application/json", "RunError")
 
 
 async def openapi(server: Server, request: Request) -> Response:
     """The document."""
     caller = await server.caller(request)
     paths: dict[str, dict[str, Any]] = {}
-    for path, method, operation in (*_common(), *_others(request), *_of_agents(server, caller)):
+    for path, method, operation in (*_common(request), *_of_agents(server, caller)):
         paths.setdefault(path, {}).setdefault(method, operation)
+    _name(paths)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": server.agency.name, "version": version("callboard")},
         "servers": [{"url": request.scope.get("root_path", "") or "/"}],
         "paths": paths,
+        "components": {"schemas": SCHEMAS},
     }
     if server.authenticate:
-        document["components"] = {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}}
+        document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"bearer": []}]
+        for path in _OPEN:
+            for operation in paths[path].values():
+                operation["security"] = []
     return JSONResponse(document)
 
 
-def _common() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """What every agency answers; each with its path and method."""
-    agent = _in_path("agent")
-    yield "/v1/chat/completions", "post", _operation("Ask an agent", _OPENAI_PROBLEM, body=_CHAT)
-    yield "/{agent}/chat/completions", "post", _operation("Ask this agent", _OPENAI_PROBLEM, [agent], _CHAT)
-    yield "/v1/responses", "post", _operation("Ask an agent", _OPENAI_PROBLEM, body=_RESPONSE)
-    yield "/{agent}/responses", "post", _operation("Ask this agent", _OPENAI_PROBLEM, [agent], _RESPONSE)
-    yield "/agency/runs", "post", _operation("Begin a run in the background", _PROBLEM, body=_RUN)
-    yield "/v1/models", "get", _operation("The agents as models", _OPENAI_PROBLEM)
-    yield "/v1/models/{model}", "get", _operation("An agent as a model", _OPENAI_PROBLEM, [_in_path("model")])
-    query = {"name": "q", "in": "query", "required": False, "schema": _TEXT}
-    yield "/agency/agents", "get", _operation("The agents, or those that fit some words", _PROBLEM, [query])
-    yield "/{agent}", "get", _operation("Who an agent is and what it can do", _PROBLEM, [agent])
+def _name(paths: Mapping[str, Mapping[str, Any]]) -> None:
+    """Give each operation an id of its own, which its method and path alone decide, unless another path has the same
+    letters and digits."""
+    taken: set[str] = set()
+    for path in sorted(paths):
+        for method, operation in paths[path].items():
+            name = wanted = f"{method}_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}"
+            number = 2
+            while name in taken:
+                name, number = f"{wanted}_{number}", number + 1
+            taken.add(name)
+            operation["operationId"] = name
 
 
-def _others(request: Request) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """What every agency answers besides, as its routes say it of themselves."""
+def _common(request: Request) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What every agency answers, as its routes say it of themselves; each with its path and method."""
     for route in request.app.routes:
         summary = getattr(getattr(route, "endpoint", None), "summary", "")
         if not summary or route.path == _ANYTHING:
             continue
         path = _BRACES.sub(r"{\1}", route.path)
-        problem = _OPENAI_PROBLEM if path.startswith("/v1/") or path.endswith("/responses") else _PROBLEM
+        problem = _problem_of(path)
         for method in sorted(route.methods - {"HEAD"}):
-            yield path, method.lower(), _operation(summary, problem, [_in_path(one) for one in _BRACES.findall(path)])
+            known = DESCRIBED.get((method.lower(), path), _UNKNOWN)
+            parameters = [_in_path(one) for one in _BRACES.findall(path)]
+            parameters += [_parameter(name, "query", schema) for name, schema in known.query.items()]
+            yield path, method.lower(), _operation(summary, {**_answers(known), "default": problem}, parameters, known)
+
+
+def _problem_of(path: str) -> dict[str, Any]:
+    if path.startswith("/ag-ui/"):
+        return _AG_UI_PROBLEM
+    return _OPENAI_PROBLEM if path.startswith("/v1/") or path.endswith(_OF_OPENAI) else _PROBLEM
+
+
+_OF_OPENAI: Final = ("/responses", "/chat/completions")
+_UNKNOWN: Final = Described()
+
+
+def _answers(known: Described) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if known.answer:
+        content["application/json"] = {"schema": named(known.answer)}
+    if known.stream:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    answers = {str(known.status): _answer(content)}
+    for status, name in known.also.items():
+        answers[str(status)] = _answer({"application/json": {"schema": named(name)}} if name else {})
+    return answers
+
+
+def _answer(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": "As asked.", **({"content": content} if content else {})}
 
 
 def _of_agents(server: Server, caller: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -161,58 +137,33 @@ def _own(route: HttpRoute, function: HttpFunction) -> dict[str, Any]:
     body: dict[str, Any] | None = None
     for one in function.parameters:
         if one.place in ("path", "query"):
-            where = {"name": one.name, "in": one.place, "required": one.place == "path" or one.required}
-            parameters.append({**where, "schema": _schema(one.adapter)})
+            required = one.place == "path" or one.required
+            parameters.append(_parameter(one.name, one.place, schema_of(one.adapter), required))
         elif one.place == "body":
             kind = "application/json" if one.raw is None else _RAW[one.raw]
-            schema = {} if one.raw is bytes else _schema(one.adapter, one.closed)
+            schema = {} if one.raw is bytes else schema_of(one.adapter, closed=one.closed)
             body = {"required": one.required, "content": {kind: {"schema": schema}}}
-    operation = _operation(route.description or route.path, _PROBLEM, parameters)
+    answers = {**answers_of(route), "default": _PROBLEM}
+    operation = _operation(route.description or route.path, answers, parameters)
     if body is not None:
         operation["requestBody"] = body
     return operation
 
 
-def _schema(adapter: Any, closed: bool = False) -> dict[str, Any]:
-    """A type's JSON schema with all that it refers to within itself, as the document has other definitions.
-
-    Args:
-        adapter: of the type.
-        closed: whether objects have no fields but those that are named.
-    """
-    schema: dict[str, Any] = adapter.json_schema()
-    definitions: Mapping[str, Any] = schema.pop("$defs", {})
-
-    def inlined(part: Any, within: frozenset[str]) -> Any:
-        if isinstance(part, list):
-            return [inlined(item, within) for item in part]
-        if not isinstance(part, dict):
-            return part
-        name = part.get("$ref", "").rpartition("/")[2] if isinstance(part.get("$ref"), str) else ""
-        if name in definitions:
-            return {} if name in within else inlined(definitions[name], within | {name})
-        made = {key: inlined(value, within) for key, value in part.items()}
-        if closed and made.get("type") == "object" and isinstance(made.get("properties"), dict):
-            made.setdefault("additionalProperties", False)
-        return made
-
-    found: dict[str, Any] = inlined(schema, frozenset())
-    return found
-
-
 def _in_path(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    return _parameter(name, "path", {"type": "string", "minLength": 1}, required=True)
+
+
+def _parameter(name: str, where: str, schema: Schema, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": required, "schema": schema}
 
 
 def _operation(
-    summary: str,
-    problem: Mapping[str, Any],
-    parameters: list[dict[str, Any]] | None = None,
-    body: Mapping[str, Any] | None = None,
+    summary: str, answers: Mapping[str, Any], parameters: list[dict[str, Any]], known: Described = _UNKNOWN
 ) -> dict[str, Any]:
-    made: dict[str, Any] = {"summary": summary, "responses": {"200": {"description": "As asked."}, "default": problem}}
+    made: dict[str, Any] = {"summary": summary, "responses": answers}
     if parameters:
         made["parameters"] = parameters
-    if body is not None:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    if known.body is not None:
+        made["requestBody"] = {"required": known.needs_body, "content": {"application/json": {"schema": known.body}}}
     return made

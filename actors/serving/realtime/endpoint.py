@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..problems import problem_of, refuse
 from ..server import Server
@@ -23,7 +24,8 @@ def realtime(server: Server, origins: Sequence[str]) -> list[BaseRoute]:
     """
 
     async def connected(websocket: WebSocket) -> None:
-        await _connected(server, origins, websocket)
+        with suppress(WebSocketDisconnect):
+            await _connected(server, origins, websocket)
 
     return [WebSocketRoute("/realtime/{agent}", connected), WebSocketRoute("/realtime", connected)]
 
@@ -31,6 +33,7 @@ def realtime(server: Server, origins: Sequence[str]) -> list[BaseRoute]:
 async def _connected(server: Server, origins: Sequence[str], websocket: WebSocket) -> None:
     offered = PROTOCOL in websocket.scope.get("subprotocols", ())
     try:
+        server.check_loop()
         check_origin(websocket, origins)
         agent = server.agent(_agent(server, websocket))
         entrant = Entrant(server, websocket)

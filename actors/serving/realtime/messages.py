@@ -64,7 +64,6 @@ class Said:
             Refused: something is wrong with it.
         """
         if not isinstance(self.id, str | int | None) or isinstance(self.id, bool) or len(str(self.id)) > 100:
-            self.id = None
             raise refuse(400, "invalid_field", "id is a text or a whole number of up to 100 characters", "id")
         if not isinstance(self.type, str) or self.type not in FIELDS:
             raise refuse(400, "unknown_type", f"type is one of {', '.join(FIELDS)}, not {self.type!r:.40}", "type")
@@ -79,6 +78,8 @@ class Said:
                     raise refuse(400, "missing_field", f"{name} is missing: give {words}", name)
             elif not isinstance(value, kind):
                 raise refuse(400, "invalid_field", f"{name} is {words}, not {type(value).__name__}", name)
+        if self._given.get("key") == "":
+            raise refuse(400, "invalid_field", "key is empty: leave it out for a run that is made each time", "key")
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field's value, or what it is where it is not given."""

@@ -21,7 +21,7 @@ from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.cursor import Cursor
 from ...agents.runs.reading.progress import RunRecord
 from ..problems import Problem, problem_of, refuse
-from ..runs import Asked, begin, problem_of_end, watched
+from ..runs import Asked, begin, error_of_end, watched
 from ..server import OnDisconnect, Server
 from ..sse import SEND_TIMEOUT
 from .entering import Entrant, is_stranger
@@ -38,6 +38,7 @@ MOST_APPROVALS: Final = 64
 INTRODUCTION: Final = 10.0
 """Seconds in which somebody must have said who they are."""
 
+_AGAIN: Final = "the server stops: connect again, resume"
 _BINARY, _TOO_LARGE, _FAILED, _STOPPING, _UNKNOWN = 1003, 1009, 1011, 1012, 4401
 
 
@@ -106,14 +107,16 @@ class Session:
 
     async def _introduced(self) -> None:
         """Have them say who they are, before anything else is heard."""
-        try:
-            async with asyncio.timeout(INTRODUCTION):
-                text = await self._next()
-        except TimeoutError:
-            raise Closed(_UNKNOWN, f"say who you are within {INTRODUCTION:g} seconds") from None
-        if text is None:
-            raise WebSocketDisconnect
-        await self._hear(text, first=True)
+        until = asyncio.get_running_loop().time() + INTRODUCTION
+        while not self._entrant.said:
+            try:
+                async with asyncio.timeout_at(until):
+                    text = await self._next()
+            except TimeoutError:
+                raise Closed(_UNKNOWN, f"say who you are within {INTRODUCTION:g} seconds") from None
+            if text is None:
+                raise WebSocketDisconnect
+            await self._hear(text, first=True)
 
     async def _next(self) -> str | None:
         """The next message; None where they have gone."""
@@ -129,10 +132,9 @@ class Session:
 
     async def _hear(self, text: str, *, first: bool = False) -> None:
         """Do what a message wants; what goes wrong is told."""
-        id = None
+        said = None
         try:
             said = Said(text)
-            id = said.id if isinstance(said.id, str | int) else None
             said.check()
             if first and said.type != "authenticate":
                 raise refuse(401, "unauthorized", "say who you are first: send authenticate, with your token")
@@ -141,7 +143,9 @@ class Session:
             raise
         except Exception as error:
             problem = problem_of(error)
-            await self._send(of_problem(problem, id))
+            await self._send(of_problem(problem, None if said is None else said.id))
+            if isinstance(error, AgencyClosed):
+                raise Closed(_STOPPING, _AGAIN) from None
             if is_stranger(error):
                 raise Closed(_UNKNOWN, "you have not said who you are, or not credibly") from None
             if problem.code == "internal_error":
@@ -241,12 +245,14 @@ class Session:
                 async for item in items:
                     told = of_item(item, handle.id)
                     if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
-                        problem = await problem_of_end(handle)
-                        told["problem"] = None if problem is None else of_problem(problem)
+                        failure = await error_of_end(handle)
+                        if isinstance(failure, AgencyClosed):
+                            raise failure
+                        told["problem"] = None if failure is None else of_problem(problem_of(failure, handle.id))
                     await self._send(told)
         except AgencyClosed as error:
-            await self._end(problem_of(error, handle.id), Closed(_STOPPING, "the server stops: connect again, resume"))
-        except (WebSocketDisconnect, RuntimeError, TimeoutError):  # it takes nothing any more
+            await self._end(problem_of(error, handle.id), Closed(_STOPPING, _AGAIN))
+        except (WebSocketDisconnect, TimeoutError):  # it takes nothing any more
             self._close(Closed(_FAILED, "what was sent was not taken"))
         except Exception as error:
             problem = problem_of(error, handle.id)
@@ -259,7 +265,7 @@ class Session:
                 del self._watching[handle.id]
 
     async def _end(self, problem: Problem, closed: Closed | None) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        with suppress(WebSocketDisconnect, TimeoutError):
             await self._send(of_problem(problem))
         if closed is not None:
             self._close(closed)
@@ -272,7 +278,7 @@ class Session:
                 self._telling = asyncio.ensure_future(self._tell_approvals())
 
     async def _tell_approvals(self) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        with suppress(WebSocketDisconnect, TimeoutError):
             while self._waiting:
                 await self._send({"type": "approval", **of_approval(self._waiting.popleft())})
 
@@ -281,12 +287,16 @@ class Session:
 
         Raises:
             TimeoutError: it was not taken.
+            WebSocketDisconnect: the connection is closed.
         """
         if id is not None:
             message = {**message, "id": id}
         text = json.dumps(message, separators=(",", ":"))
         async with self._sending, asyncio.timeout(SEND_TIMEOUT):
-            await self._websocket.send_text(text)
+            try:
+                await self._websocket.send_text(text)
+            except RuntimeError:  # the server has closed it, for what the client sent
+                raise WebSocketDisconnect(1006) from None
 
     def _close(self, closed: Closed) -> None:
         if not self._closing.done():

@@ -231,6 +231,7 @@ class PoolStats:
                             could have become, so that a budget holds
             =============== ====================================================================================
         budgets: what is left of each, by account and period.
+        oldest: seconds for which the request has waited that has waited longest; 0 where none waits.
     """
 
     pool: PoolCounts
@@ -241,3 +242,4 @@ class PoolStats:
     bought: Mapping[str, Bought] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, EndpointCounts]] = field(default_factory=dict)
     budgets: tuple[BudgetStats, ...] = ()
+    oldest: float = 0.0

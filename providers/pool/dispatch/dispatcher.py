@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from ....actors.core.base.send_context import current_send_context
+from ....actors.observe.spans import PLACE
 from ...embeddings import Asked, EmbeddingLimit, EmbeddingRequest, Embeddings
 from ...errors import BudgetSpent, InvalidRequest
 from ...messages import Completion, Delta, Request
@@ -174,7 +175,9 @@ class Dispatcher:
         plan, wanted = self.planner.plan(request, requester)
         key = self.admission.place(now, requester.priority)
         job = Job(request, plan, requester, began=now, limit=now, key=key)
-        job.deadline = current_send_context().deadline
+        sent = current_send_context()
+        job.deadline = sent.deadline
+        job.place = sent.baggage.get(PLACE)
         self.prolong(job)
         job.epoch = self.planner.epoch
         job.wanted = wanted

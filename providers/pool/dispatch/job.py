@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ....actors.observe.spans import Place
 from ... import checks
 from ...embeddings import Asked, EmbeddingRequest
 from ...errors import BudgetSpent
@@ -87,6 +88,7 @@ class Job:
         "paid",
         "patience",
         "ping",
+        "place",
         "plan",
         "promised",
         "quote",
@@ -137,6 +139,8 @@ class Job:
         """Whether it is a probe, which the model may refuse for what it asks."""
         self.refuse: Callable[[int, BudgetSpent], None] | None = None
         """Where several may share it: takes one of those on whose behalf it is made off, who hears why."""
+        self.place: Place | None = None
+        """Where it was asked, if anybody traces that."""
         self.paid = False
         """Whether its price is promised already, so that no budget need be asked before it is sent."""
 

@@ -29,7 +29,7 @@ class Queue:
         self._admission = admission
         self._planner = planner
         self._charges = charges
-        self._waiters: dict[asyncio.Future[None], None] = {}
+        self._waiters: dict[asyncio.Future[None], float] = {}  # and since when their requests wait
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -66,6 +66,11 @@ class Queue:
         for waiter in list(self._waiters):
             _wake(waiter)
         self.pump()
+
+    @property
+    def oldest(self) -> float:
+        """Seconds for which the request has waited that has waited longest; 0 where none waits."""
+        return max(0.0, self._loop.time() - min(self._waiters.values())) if self._waiters else 0.0
 
     def close(self) -> None:
         """Stop the timer."""
@@ -106,7 +111,7 @@ class Queue:
         timer = self._loop.call_at(job.limit, over)
         if self._admission.leads(ticket):
             self._arm(now)
-        self._waiters[granted] = None
+        self._waiters[granted] = job.began
         try:
             await granted
         except BaseException:

@@ -19,6 +19,7 @@ from ..admission.retry import Blame, Verdict, judge
 from .charges import Charges
 from .endpoint import Member
 from .job import Job
+from .spans import tell_attempt
 
 A = TypeVar("A", Completion, Embeddings)
 
@@ -90,6 +91,8 @@ class AttemptRecords:
         if gate.outputs is None:
             gate.outputs = OutputEstimate()
         gate.outputs.add(usage.output_tokens)
+        if job.place is not None:
+            tell_attempt(job.place, job, grant, latency, usage=usage)
         notes = self._notes(job, grant, member)
         cost = self.charges.answered(job, grant, completion, completion.notes + notes)
         if cost == completion.cost and not notes and completion.provider:
@@ -138,6 +141,10 @@ class AttemptRecords:
                 self.charges.failed(job, grant, result, None, None)
             priced.append(result)
         now = self.loop.time()
+        for job, result in zip(jobs, priced, strict=True):
+            if job.place is not None:
+                failed = result if isinstance(result, Exception) else None
+                tell_attempt(job.place, job, grant, now - grant.at, "answered" if failed is None else "refused", failed)
         self._close(grant, now, usage)
         grant.record(now, True, True)
         self._count(grant, usage)
@@ -148,6 +155,8 @@ class AttemptRecords:
         item = item_of(member, error)
         for job in jobs:
             self.charges.failed(job, grant, error, item, None, BATCH_SHARE)
+            if job.place is not None:
+                tell_attempt(job.place, job, grant, self.loop.time() - grant.at, item or "refused", error)
         self._close_failed(grant, member, error)
 
     def failed(
@@ -168,6 +177,8 @@ class AttemptRecords:
             came: output tokens that had come, of a stream.
         """
         self.charges.failed(job, grant, error, item, came)
+        if job.place is not None:
+            tell_attempt(job.place, job, grant, self.loop.time() - grant.at, item or "refused", error)
         self._close_failed(grant, member, error, job.ping)
 
     def _close_failed(self, grant: Grant, member: Member, error: BaseException, ping: bool = False) -> None:

@@ -208,9 +208,10 @@ def write_answer(message: Message, notes: list[str], origin: str = ORIGIN, *, hi
         origin: whose state is put back.
         history: whether it goes to the vendor, and not to a client.
     """
-    before = restored(kept(message, origin), lambda mine: _as_before(message, mine, history))
-    if before is not None:
-        return before
+    if message.state is not None:
+        before = restored(kept(message, origin), lambda mine: _as_before(message, mine, history))
+        if before is not None:
+            return before
     spoken = spoken_text(message, notes)
     written: dict[str, Any] = {"role": "assistant", "content": spoken or None}
     if not message.tool_calls and history:

@@ -526,7 +526,7 @@ def test_whatever_is_in_a_journal_only_events_come_out_of_it(kind: type[Any], pl
 FORM = """
 Accepted run
 Answer text agent='' conversation='' run='' messages=() usage=Usage() cost=0.0 steps=() handoffs=() seconds=0.0 tool_calls=() value=None reasoning=() notes=() error=None
-ApprovalAsked call_id approval expires_at=None approvers=frozenset() owner=None why=''
+ApprovalAsked call_id approval expires_at=None approvers=frozenset() owner=None why='' schema=''
 Audio url transcript=''
 Begin messages
 Caller user='' tenant='' scopes=frozenset() key=''
@@ -556,7 +556,7 @@ Raised limits
 ReasoningStep agent step text
 Resumed used=0.0
 Rewound messages
-RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False labels=None
+RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False labels=None trace=''
 Shape left_out=() dropped=() excerpts=() summary=''
 Snapshot history owner=None last=None steps=() caller=Caller() prompt=() shapes=()
 Spent call_id amount reason='' metadata={} usage=Usage() handoffs=() within=() notes=()

@@ -26,7 +26,15 @@ from ...turns.rules import Limits
 from ...turns.state import ConversationState, rules_of
 from ...turns.steps import AskApproval, Decided, Raised
 from ..reading.folding import Read, header_of, is_conversation, read
-from ..runtime.approvals import check_decision, check_may_decide, decision_about, has_expired, key_of
+from ..runtime.approvals import (
+    ToolOf,
+    check_decision,
+    check_may_decide,
+    decision_about,
+    has_expired,
+    key_of,
+    nobodys,
+)
 from ..runtime.closing import serving
 from ..runtime.runtime import AgencyRuntime
 
@@ -92,6 +100,7 @@ async def decide(
     reason: str = "",
     by: Caller | None = None,
     limits: Limits | None = None,
+    tool_of: ToolOf = nobodys,
 ) -> Waiting:
     """Decide a call that waits in whichever process. When this returns, the decision is in the journal.
 
@@ -103,6 +112,7 @@ async def decide(
         reason: told to the model.
         by: who decides; None for the application itself.
         limits: what a run is given that waits for more.
+        tool_of: finds the tool of an agent.
 
     Returns:
         the call as it waited.
@@ -112,6 +122,7 @@ async def decide(
         NotAllowed: it belongs to somebody else.
         DefinitionError: the arguments are no text, or no JSON object; limits for a call, or none for a run that waits
             for more.
+        UnfitArguments: the arguments do not fit the tool.
         JournalError: the conversation cannot be read.
     """
     check_decision(arguments, reason)
@@ -124,7 +135,7 @@ async def decide(
     request = _request(kept.state, found.asked)
     if found.outcome or request is None:
         raise UnknownApproval(f"the approval {approval!r:.80} {found.outcome or 'belongs to no call'}")
-    decision = decision_about(request, approved, arguments, reason, by, limits)
+    decision = decision_about(request, approved, arguments, reason, by, limits, tool_of)
     await _refuse_second(journal, stream, decision, mine=False)
     await at_hand(journal.post(stream, decision))
     await _refuse_second(journal, stream, decision, mine=True)
@@ -200,7 +211,7 @@ def decide_anywhere(
     async def post() -> None:
         try:
             with serving(runtime.register):
-                decided = await decide(runtime.journal, key, approved, arguments, reason, by, limits)
+                decided = await decide(runtime.journal, key, approved, arguments, reason, by, limits, approvals.tool_of)
                 if decided.owner == runtime.journal.worker:  # it waits here after all, or was decided this moment
                     await taken(runtime.journal, decided, approved, PATIENCE)
         except Exception as error:
@@ -308,7 +319,7 @@ def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequeste
     call = calls[0]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, 0.0)
     said = (asked.approval, run.caller, asked.expires_at, asked.approvers, asked.owner, asked.why)
-    return ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
+    return ApprovalRequested(*at, call.id, call.name, call.arguments, *said, schema=asked.schema)
 
 
 def _decided(event: Any, call_id: str) -> tuple[bool, str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...errors import AgentError, GuardrailTripped, RunCancelled, RunError, TimeLimit
+from ...errors import AgencyClosed, AgentError, GuardrailTripped, RunCancelled, RunError, TimeLimit
 from ...turns.outcome import Outcome
 from ..runtime.runtime import CANCEL_GRACE
 from .reports import Finalized
@@ -18,7 +18,7 @@ def finalize(session: Session, outcome: Outcome) -> None:
     """Let hooks look at the outcome. They have some seconds for one that was stopped."""
     session.finalizing = outcome
     session.jobs[JOB] = session.actor.pipe(_looked_at(session, outcome), lambda result: Finalized(session, result))
-    if isinstance(outcome.error, RunCancelled | TimeLimit):
+    if isinstance(outcome.error, RunCancelled | AgencyClosed | TimeLimit):
         session.stopwatch.ring_after(CANCEL_GRACE, session.send, TimeLimitReached(session))
 
 

@@ -80,6 +80,7 @@ class Session:
         "dropping",
         "entry",
         "finalizing",
+        "first",
         "forward",
         "helped",
         "hook_state",
@@ -107,6 +108,7 @@ class Session:
         "send_context",
         "shown",
         "since",
+        "spans",
         "spoken",
         "started",
         "state",
@@ -182,7 +184,9 @@ class Session:
             baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:
             baggage.update(runtime.baggage(run, prepared))
-        self.send_context = SendContext(None, baggage)
+        self.spans = None if runtime.tracing is None else runtime.tracing.begin(run, baggage, again=self.again)
+        """What is told of the run as spans; None where nobody wants any."""
+        self.send_context = SendContext(None, baggage) if self.spans is None else self.spans.sent
         self.over = False
         """Whether the run has ended, or its conversation was released."""
         self.model: ActorRef[Any] | None = None
@@ -202,6 +206,8 @@ class Session:
         """Whether it was asked for what tools were given by earlier incarnations, and in earlier runs."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
+        self.first: float | None = None
+        """Seconds until the first text of the step under way came, in a streamed run."""
         self.spoken: Spoken | None = None
         """What the model has said in the step under way, as far as it may be shown; in a streamed run."""
         self.jobs: dict[str, Any] = {}
@@ -281,9 +287,18 @@ class Session:
     def emit(self, event: type[RunEvent], /, **fields: Any) -> None:
         """Tell those who listen."""
         bus = self.runtime.bus
-        if bus.active:
+        if bus.everything or event in bus.kinds:
             run = self.run
             bus.emit(event(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), **fields))
+
+    def trace(self, call_id: str = "", target: str = "") -> str:
+        """The span that a run made for this one is a part of, as a ``traceparent``.
+
+        Args:
+            call_id: the call that it is made for.
+            target: whose it is.
+        """
+        return self.run.trace if self.spans is None else self.spans.header(call_id, target)
 
     async def hooked(self, event: HookEvent, **fields: Any) -> HookContext:
         """Call the hooks of an event, if there are any."""
@@ -401,6 +416,8 @@ class Session:
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
         self._end_work()
+        if self.spans is not None:
+            self.spans.drop()
         for request in self.waiting.values():  # they go on waiting, and may be decided meanwhile
             self.unpause(request.approval)
         self.waiting.clear()

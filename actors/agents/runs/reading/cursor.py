@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ...errors import DefinitionError
 from .progress import RunRecord
@@ -40,14 +40,11 @@ class RunText:
     restarted: bool = False
 
 
-class _Given:
+class _Given(NamedTuple):
     """What of a text was given: how many characters, and their checksum (CRC-32 of their UTF-8)."""
 
-    __slots__ = ("characters", "checksum")
-
-    def __init__(self, characters: int = 0, checksum: int = 0) -> None:
-        self.characters = characters
-        self.checksum = checksum
+    characters: int
+    checksum: int
 
     def __str__(self) -> str:
         return f"{self.characters}.{self.checksum:08x}"
@@ -56,10 +53,12 @@ class _Given:
         """Whether a text begins with it."""
         return len(text) >= self.characters and _checksum(text[: self.characters]) == self.checksum
 
-    def grow(self, piece: str) -> None:
-        """A piece was given."""
-        self.characters += len(piece)
-        self.checksum = _checksum(piece, self.checksum)
+    def grown(self, piece: str) -> _Given:
+        """The same, with a piece that was given besides."""
+        return _Given(self.characters + len(piece), _checksum(piece, self.checksum))
+
+
+_NONE: Final = _Given(0, 0)
 
 
 def _checksum(text: str, before: int = 0) -> int:
@@ -73,11 +72,12 @@ class Cursor:
         position: of the last record that was given; 0 for none.
     """
 
-    __slots__ = ("_given", "position")
+    __slots__ = ("_reasoning", "_text", "position")
 
-    def __init__(self, position: int = 0) -> None:
+    def __init__(self, position: int = 0, text: _Given = _NONE, reasoning: _Given = _NONE) -> None:
         self.position = position
-        self._given = {kind: _Given() for kind in KINDS}
+        self._text = text
+        self._reasoning = reasoning
 
     @classmethod
     def read(cls, text: str) -> Cursor:
@@ -91,27 +91,28 @@ class Cursor:
         found = _PLACE.fullmatch(text)
         if found is None:
             raise DefinitionError(f"{text!r:.100} is no place in a stream; give the cursor of what came last")
-        cursor = cls(int(found[1]))
-        if found[2] is not None:
-            cursor._given = {"text": _Given(int(found[2]), int(found[3], 16))}
-            cursor._given["reasoning"] = _Given(int(found[4]), int(found[5], 16))
-        return cursor
+        if found[2] is None:
+            return cls(int(found[1]))
+        return cls(int(found[1]), _Given(int(found[2]), int(found[3], 16)), _Given(int(found[4]), int(found[5], 16)))
 
     def __str__(self) -> str:
-        text, reasoning = self._given["text"], self._given["reasoning"]
+        text, reasoning = self._text, self._reasoning
         if not text.characters and not reasoning.characters:
             return str(self.position)
         return f"{self.position}-{text}-{reasoning}"
 
     def given(self, kind: Kind) -> int:
         """How many characters were given of the completion to come."""
-        return self._given[kind].characters
+        return self._given(kind).characters
+
+    def _given(self, kind: Kind) -> _Given:
+        return self._text if kind == "text" else self._reasoning
 
     def passed(self, record: RunRecord) -> RunRecord:
         """The next record, with the place behind it."""
         self.position = record.position
         if record.type in _CLOSING:
-            self._given = {kind: _Given() for kind in KINDS}
+            self._text = self._reasoning = _NONE
         return replace(record, cursor=str(self))
 
     def rest(self, kind: Kind, text: str) -> RunText | None:
@@ -121,16 +122,18 @@ class Cursor:
             kind: what it is.
             text: all of it, or its beginning, at least as much as was given.
         """
-        given = self._given[kind]
+        given = self._given(kind)
         restarted = not given.begins(text)
-        if restarted:
-            given = self._given[kind] = _Given()
-        piece = text[given.characters :]
+        piece = text if restarted else text[given.characters :]
         if not piece and not restarted:
             return None
         return self.grown(kind, piece, restarted=restarted)
 
     def grown(self, kind: Kind, piece: str, *, restarted: bool = False) -> RunText:
-        """The piece that follows on what was given."""
-        self._given[kind].grow(piece)
+        """The piece that follows on what was given, or begins anew."""
+        given = (_NONE if restarted else self._given(kind)).grown(piece)
+        if kind == "text":
+            self._text = given
+        else:
+            self._reasoning = given
         return RunText(str(self), piece, kind, restarted)

@@ -8,12 +8,15 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from .....tools import Tool
+from .....tools.errors import InvalidArguments
+from .....tools.from_schema import SchemaSignature
 from .....tools.scopes import ADMIN, OWNER, may_use
 from ....core.base.errors import CoreError
 from ...caller import Caller
-from ...errors import DefinitionError, NotAllowed, UnknownAgent, UnknownApproval
+from ...errors import DefinitionError, NotAllowed, UnfitArguments, UnknownAgent, UnknownApproval
 from ...events import ApprovalRequested
 from ...turns.records import ApprovalAsked, Decision
 from ...turns.rules import Limits, check_limits
@@ -23,12 +26,20 @@ APPROVE: Final = "approvals"
 
 WEEK: Final = 7 * 86_400.0
 
+ToolOf: TypeAlias = Callable[[str, str], "Tool | None"]
+"""Finds the tool of an agent, by the agent's name and its own; None where it is not here."""
+
+
+def nobodys(agent: str, tool: str) -> None:
+    """Where no tool is at hand."""
+
 
 class Approvals:
     """What waits for a person in this process.
 
     Args:
         send: sends a message to the actor of an agent.
+        tool_of: finds the tool of an agent, by their names.
         expire: seconds after which nobody can approve a call any more; None for never.
 
     Attributes:
@@ -37,8 +48,11 @@ class Approvals:
         posting: decisions on their way into the journal, about calls that wait in other processes.
     """
 
-    def __init__(self, send: Callable[[str, Any], object], expire: float | None = WEEK) -> None:
+    def __init__(
+        self, send: Callable[[str, Any], object], tool_of: ToolOf = nobodys, expire: float | None = WEEK
+    ) -> None:
         self._send = send
+        self.tool_of = tool_of
         self._expire = expire
         self._waiting: dict[str, ApprovalRequested] = {}
         self.decisions: dict[str, Decision] = {}
@@ -61,6 +75,7 @@ class Approvals:
         approvers: frozenset[str] = frozenset(),
         owner: Caller | None = None,
         why: str = "",
+        tool: Tool | None = None,
     ) -> ApprovalAsked:
         """An approval that is asked for; its id cannot be guessed.
 
@@ -70,10 +85,12 @@ class Approvals:
             approvers: the scopes of those who may decide it, where the tool says so.
             owner: the agent's.
             why: for which reason, where there is one besides the rules.
+            tool: which is called, where it is known.
         """
         expires = None if self._expire is None else now + self._expire
         owned = owner if OWNER in approvers else None
-        return ApprovalAsked(call_id, secrets.token_hex(16), expires, approvers, owned, why)
+        schema = "" if tool is None else json.dumps(tool.spec.parameters)
+        return ApprovalAsked(call_id, secrets.token_hex(16), expires, approvers, owned, why, schema)
 
     def ask(self, request: ApprovalRequested) -> Decision | None:
         """Have a person asked; returns what was decided before a crash, if it was."""
@@ -120,6 +137,7 @@ class Approvals:
             NotAllowed: it belongs to somebody else.
             DefinitionError: the arguments are no text, or no JSON object; limits for a call, or none for a run that
                 waits for more.
+            UnfitArguments: they do not fit the tool.
         """
         key = key_of(approval)
         known = self._waiting.get(key) if key is not None else None
@@ -128,7 +146,9 @@ class Approvals:
                 "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
             )
             raise UnknownApproval(f"the approval {key!r:.80} {state}; {len(self.waiting)} wait")
-        self.decisions[known.approval] = decision = decision_about(known, approved, arguments, reason, by, limits)
+        self.decisions[known.approval] = decision = decision_about(
+            known, approved, arguments, reason, by, limits, self.tool_of
+        )
         with suppress(CoreError, UnknownAgent):  # the next incarnation finds it here
             self._send(known.agent, decision)
 
@@ -140,6 +160,7 @@ def decision_about(
     reason: str,
     by: Caller | None,
     limits: Limits | None,
+    tool_of: ToolOf,
 ) -> Decision:
     """What a person says to a call that waits; for the arguments and errors see `Approvals.decide`."""
     check_decision(arguments, reason)
@@ -147,7 +168,27 @@ def decision_about(
     if has_expired(asked.expires_at):
         raise UnknownApproval(f"the approval {asked.approval!r} has expired: it counts as denied")
     check_limits_of(asked, approved, arguments, limits)
+    _check_arguments(asked, arguments, tool_of)
     return Decision(asked.conversation, asked.approval, approved, arguments, reason, limits)
+
+
+def _check_arguments(asked: ApprovalRequested, arguments: str | None, tool_of: ToolOf) -> None:
+    """Raises `UnfitArguments` where the tool would refuse them: the decision would be used up, and nothing done. Where
+    the tool is not here, its schema says so as far as it can."""
+    if arguments is None:
+        return
+    tool = tool_of(asked.agent, asked.tool)
+    try:
+        if tool is not None:
+            tool.check(arguments)
+        elif asked.schema:
+            SchemaSignature(_nothing, json.loads(asked.schema), "", lambda: None).bind(asked.tool, arguments)
+    except InvalidArguments as error:
+        raise UnfitArguments(str(error)) from None
+
+
+def _nothing(arguments: object) -> None:
+    """What a tool does that is only checked."""
 
 
 def key_of(approval: object) -> str | None:
@@ -166,7 +207,9 @@ def check_may_decide(by: Caller | None, caller: Caller, asked: ApprovalAsked | A
     if by is None or may_decide(by, caller, asked.approvers, asked.owner):
         return
     needed = f"; it takes the scope {' or '.join(sorted(asked.approvers))}" if asked.approvers else ""
-    raise NotAllowed(f"{_named(by) or 'nobody'} may not decide what {_named(caller) or 'another'} asked for{needed}")
+    if not by.user:
+        raise NotAllowed(f"whoever has not said who they are may decide nothing{needed}")
+    raise NotAllowed(f"{_named(by)} may not decide what {_named(caller) or 'another'} asked for{needed}")
 
 
 def _named(caller: Caller) -> str:
@@ -225,8 +268,12 @@ def check_decision(arguments: str | None, reason: str) -> None:
     if arguments is None:
         return
     try:
-        fits = isinstance(json.loads(arguments), dict)
+        fits = isinstance(json.loads(arguments, parse_constant=_no_number), dict)
     except (TypeError, ValueError):
         fits = False
     if not fits:
         raise DefinitionError("the arguments of an approved call are the text of a JSON object")
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

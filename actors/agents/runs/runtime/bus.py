@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from .....providers.checks import FUNCTION
@@ -19,14 +19,18 @@ Subscriber: TypeAlias = Callable[[RunEvent], object]
 class Bus:
     """Hands events to subscribers, at once and in order. A subscriber that raises is logged and stays subscribed."""
 
-    __slots__ = ("_all", "_logs", "_rooted", "active")
+    __slots__ = ("_all", "_logs", "_rooted", "active", "everything", "kinds")
 
     def __init__(self) -> None:
-        self._all: list[Subscriber] = []
-        self._rooted: dict[str, list[Subscriber]] = {}
+        self._all: tuple[Subscriber, ...] = ()
+        self._rooted: dict[str, tuple[Subscriber, ...]] = {}
         self._logs = False
+        self.kinds: dict[type[RunEvent], tuple[Subscriber, ...]] = {}
+        """Who listens to events of one kind only."""
         self.active = False
         """Whether anybody listens: nobody makes events for nobody."""
+        self.everything = False
+        """Whether somebody listens to events of all kinds."""
 
     def subscribe(self, subscriber: Subscriber, root: str | None = None) -> Callable[[], None]:
         """Add a subscriber, to one root run or to all; return what removes it.
@@ -35,15 +39,53 @@ class Bus:
             DefinitionError: it is no function.
         """
         define("a subscriber", function=(subscriber, FUNCTION))
-        where = self._all if root is None else self._rooted.setdefault(root, [])
-        where.append(subscriber)
-        self.active = True
+        self.add(subscriber, root)
+        subscribed = True
 
         def unsubscribe() -> None:
-            if subscriber in where:
-                where.remove(subscriber)
-            if root is not None and not where:
-                self._rooted.pop(root, None)
+            nonlocal subscribed
+            if subscribed:
+                subscribed = False
+                self.remove(subscriber, root)
+
+        return unsubscribe
+
+    def add(self, subscriber: Subscriber, root: str | None) -> None:
+        """Add a subscriber, which is not looked at."""
+        if root is None:
+            self._all = (*self._all, subscriber)
+        else:
+            self._rooted[root] = (*self._rooted.get(root, ()), subscriber)
+        self.active = self.everything = True
+
+    def remove(self, subscriber: Subscriber, root: str | None) -> None:
+        """Remove a subscriber, once."""
+        left = list(self._all if root is None else self._rooted.pop(root, ()))
+        if subscriber in left:
+            left.remove(subscriber)
+        if root is None:
+            self._all = tuple(left)
+        elif left:
+            self._rooted[root] = tuple(left)
+        self._look()
+
+    def listen(self, handlers: Mapping[type[RunEvent], Subscriber]) -> Callable[[], None]:
+        """Have the events of some kinds told, and of no others any made for that; return what ends it.
+
+        Args:
+            handlers: who is told of each kind.
+        """
+        for kind, handler in handlers.items():
+            self.kinds[kind] = (*self.kinds.get(kind, ()), handler)
+        self._look()
+
+        def unsubscribe() -> None:
+            for kind, handler in handlers.items():
+                left = tuple(one for one in self.kinds.get(kind, ()) if one is not handler)
+                if left:
+                    self.kinds[kind] = left
+                else:
+                    self.kinds.pop(kind, None)
             self._look()
 
         return unsubscribe
@@ -55,13 +97,15 @@ class Bus:
             self._look()
 
     def _look(self) -> None:
-        self.active = bool(self._all or self._rooted or self._logs)
+        self.everything = bool(self._all or self._rooted or self._logs)
+        self.active = self.everything or bool(self.kinds)
 
     def emit(self, event: RunEvent) -> None:
         """Hand an event to everybody it concerns."""
         if self._logs:
-            logger.debug("%s", logged(event))
-        for subscriber in (*self._all, *self._rooted.get(event.root, ())):
+            ids = {"run": event.run, "root": event.root, "agent": event.agent, "conversation": event.conversation}
+            logger.debug("%s", logged(event), extra={"event": type(event).__name__, **ids})
+        for subscriber in (*self._all, *self.kinds.get(type(event), ()), *self._rooted.get(event.root, ())):
             try:
                 subscriber(event)
             except KeyboardInterrupt:

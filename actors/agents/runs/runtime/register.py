@@ -138,6 +138,11 @@ class Entry:
             self.cancelled = ""
             _done(self.dealt_with)
 
+    def tell_recorded(self) -> None:
+        """Tell who waits for it to be recorded, and keep nothing of them (230 bytes) as long as it goes on."""
+        waiting, self.when_recorded = self.when_recorded, None
+        _done(waiting)
+
     def tell(self) -> None:
         """Tell whoever waits for the reply."""
         outcome, reply = self.outcome, self.reply
@@ -231,7 +236,7 @@ class RunRegister:
         entry = self._entries.get(run_id)
         if entry is not None and not entry.recorded:
             entry.recorded = True
-            _done(entry.when_recorded)
+            entry.tell_recorded()
 
     def get(self, run_id: str) -> Entry | None:
         """The entry of a run that somebody waits for, or has not taken the outcome of."""
@@ -255,7 +260,7 @@ class RunRegister:
         entry.outcome = outcome
         entry.final = final
         entry.session = None
-        _done(entry.when_recorded)
+        entry.tell_recorded()
         _done(entry.dealt_with)
         entry.tell()
 

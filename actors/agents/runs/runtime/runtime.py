@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .....tools import Tool
 from ....core.base.errors import CoreError
 from ....core.base.ids import uuid7
 from ....core.mail.future import Future
@@ -30,6 +32,8 @@ from ...skills.opening import OpenSkills
 from ...skills.skill import Skill
 from ...team.directory import Directory
 from ...team.prepared import PreparedAgent
+from ...telemetry.figures import Figures
+from ...telemetry.tracing import Tracing
 from ...turns.outcome import Outcome, not_theirs
 from ...turns.records import Cancel, RunRequest, Steer
 from ...turns.state import ConversationState
@@ -104,11 +108,17 @@ class AgencyRuntime:
         self.handoff_limits = handoff_limits
         self.time: Callable[[], float] = time.monotonic  # the event loop's, once there is one
         self.register = RunRegister(self.send, self.recovers, lambda: self.time())
-        self.approvals = Approvals(self.send, approvals_expire)
+        self.approvals = Approvals(self.send, self._tool_of, approvals_expire)
         self.posts = Posts()
         self.following = Following()
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
+        self.tracing: Tracing | None = None
+        """What writes the spans of runs; None where nobody wants any."""
+        self.journal_file: Path | None = None
+        """Where the journal is kept, if that is a file."""
+        self.figures: Figures | None = None
+        """What is counted; None where nobody wants it."""
         self.clock = Clock()
         self.skills = OpenSkills(self._skill_context)
         self.system: System | None = None
@@ -141,6 +151,10 @@ class AgencyRuntime:
         """An id that nobody else has."""
         assert self.system is not None
         return uuid7(time.time(), self.system.rng)
+
+    def _tool_of(self, agent: str, name: str) -> Tool | None:
+        member = self.directory.members.get(agent)
+        return next((tool for tool in member.all_tools if tool.name == name), None) if member is not None else None
 
     def _skill_context(self, required: Mapping[str, Skill]) -> SkillContext:
         assert self.system is not None

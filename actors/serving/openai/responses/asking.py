@@ -12,8 +12,10 @@ from .....providers.messages import Message, ToolSpec
 from .....providers.wire.fields import WrongField
 from .....providers.wire.openai_responses import from_payload
 from ....agents.json_schema import JsonSchema
-from ...problems import Refused, refuse
+from ...problems import refuse
+from ..documented import ITEM, PART, RESPONSE
 from ..formats import output_type
+from ..kinds import metadata, wrong
 from .resource import ECHOED
 
 _AGENTS_OWN: Final = (
@@ -35,21 +37,18 @@ _TAKEN: Final = frozenset(
 )
 """Fields that are known."""
 
-_FLAGS: Final = ("stream", "background", "store", "parallel_tool_calls")
-_TEXTS: Final = ("instructions", "previous_response_id", "user", "safety_identifier", "prompt_cache_key", "truncation")
-_NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
-_WHOLE: Final = ("max_output_tokens", "max_tool_calls", "top_logprobs")
-_OBJECTS: Final = ("reasoning", "stream_options", "metadata", "text")
-
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "input_text": ("text",),
     "output_text": ("text",),
     "text": ("text",),
     "refusal": ("refusal",),
-    "input_image": ("image_url", "detail"),
-    "input_file": ("file_data", "file_url", "filename"),
+    "input_image": ("image_url",),
+    "input_file": ("file_data", "file_url"),
 }
-"""The parts that a content may have, and what of them is read."""
+"""The parts that a content may have, and what one of which must be there."""
+
+_ABOUT: Final = ("detail", "filename")
+"""What is read of a part besides."""
 
 
 class Wished(NamedTuple):
@@ -94,7 +93,7 @@ def read(body: Mapping[str, Any]) -> Wished:
     output = output_type(text.get("format"), "text.format")
     given = {"input": items_of(body.get("input"), "input"), "tools": body.get("tools")}
     if not given["input"]:
-        raise _wrong("input", "expected text or a list with at least one item")
+        raise wrong("input", "expected text or a list with at least one item")
     asked = _read(given)
     if asked.extra.get("tools"):
         raise refuse(400, "unsupported", "tools: expected functions; the agent has all others itself", "tools")
@@ -107,7 +106,7 @@ def read(body: Mapping[str, Any]) -> Wished:
     if isinstance(about.get("text"), Mapping):
         about["text"] = {"format": {"type": "text"}, **{k: v for k, v in about["text"].items() if v is not None}}
         if about["text"]["format"].get("type") == "json_schema":
-            about["text"]["format"] = {"description": None, "strict": False, "name": "answer", **text["format"]}
+            about["text"]["format"] = {"description": None, "strict": False, **text["format"]}
     if isinstance(about.get("reasoning"), Mapping):
         about["reasoning"] = {"effort": None, "summary": None, **about["reasoning"]}
     tools = () if body.get("tool_choice") == "none" else asked.tools
@@ -126,51 +125,15 @@ def read(body: Mapping[str, Any]) -> Wished:
     )
 
 
-def _wrong(where: str, what: str) -> Refused:
-    return refuse(400, "invalid_request", f"{where}: {what}", where)
-
-
 def _check(body: Mapping[str, Any]) -> None:
-    """Look at the fields that are only repeated, or mean something of their own."""
-
-    def each(names: tuple[str, ...], kind: Any, wanted: str, *, no_flag: bool = False) -> None:
-        for name in names:
-            value = body.get(name)
-            if value is not None and (not isinstance(value, kind) or (no_flag and isinstance(value, bool))):
-                raise _wrong(name, f"expected {wanted}")
-
-    each(_FLAGS, bool, "true or false")
-    each((*_TEXTS, "model", "service_tier"), str, "a text")
-    each(_NUMBERS, int | float, "a number", no_flag=True)
-    each(_WHOLE, int, "a whole number", no_flag=True)
-    each(_OBJECTS, Mapping, "an object")
-    for name in _WHOLE:
-        if (body.get(name) or 0) < 0:
-            raise _wrong(name, "expected a whole number that is not negative")
-    _check_metadata(body.get("metadata"))
-    choice = body.get("tool_choice")
-    if choice is not None and not isinstance(choice, Mapping) and choice not in ("auto", "none", "required"):
-        raise _wrong("tool_choice", "expected auto, none, required or an object")
-    include = body.get("include")
-    if include is not None and not (isinstance(include, list) and all(isinstance(one, str) for one in include)):
-        raise _wrong("include", "expected a list of texts")
+    """Look at the fields by themselves, and whether they go together."""
+    RESPONSE(body, "")
     if body.get("prompt") is not None:
         raise refuse(400, "unsupported", "prompt: the agents have their prompts themselves", "prompt")
     if body.get("previous_response_id") is not None and body.get("conversation") is not None:
-        said = "give previous_response_id or conversation, not both"
-        raise refuse(400, "invalid_request", f"previous_response_id: {said}", "previous_response_id")
+        raise wrong("previous_response_id", "give previous_response_id or conversation, not both")
     if body.get("background") and body.get("store") is False:
-        raise refuse(400, "invalid_request", "background: what goes on in the background is stored", "background")
-
-
-def _check_metadata(given: Any) -> None:
-    if given is None:
-        return
-    fits = len(given) <= 16 and all(
-        isinstance(value, str) and len(name) <= 64 and len(value) <= 512 for name, value in given.items()
-    )
-    if not fits:
-        raise _wrong("metadata", "expected 16 texts at most, of 512 characters, under names of 64")
+        raise wrong("background", "what goes on in the background is stored")
 
 
 def metadata_of(body: Mapping[str, Any]) -> dict[str, str]:
@@ -180,9 +143,8 @@ def metadata_of(body: Mapping[str, Any]) -> dict[str, str]:
         Refused: it is something else.
     """
     given = body.get("metadata")
-    if given is not None and not isinstance(given, Mapping):
-        raise _wrong("metadata", "expected an object")
-    _check_metadata(given)
+    if given is not None:
+        metadata(given, "metadata")
     return dict(given or {})
 
 
@@ -199,8 +161,8 @@ def _conversation(body: Mapping[str, Any]) -> str:
     given = body.get("conversation")
     if isinstance(given, Mapping):
         given = given.get("id")
-    if given is not None and (not isinstance(given, str) or not given):
-        raise _wrong("conversation", "expected an id, or an object with an id")
+    if given == "":
+        raise wrong("conversation", "expected an id, or an object with an id")
     return given or ""
 
 
@@ -209,10 +171,10 @@ def _when_busy(body: Mapping[str, Any]) -> str:
     if own is None:
         return "queue" if body.get("background") else "reject"
     if not isinstance(own, Mapping) or not own.keys() <= {"when_busy"}:
-        raise _wrong("callboard", "expected an object with `when_busy`")
+        raise wrong("callboard", "expected an object with `when_busy`")
     given = own.get("when_busy")
     if given not in ("queue", "reject", "interrupt", "rollback"):
-        raise _wrong("callboard.when_busy", "expected queue, reject, interrupt or rollback")
+        raise wrong("callboard.when_busy", "expected queue, reject, interrupt or rollback")
     return str(given)
 
 
@@ -259,14 +221,13 @@ def items_of(given: Any, where: str) -> list[dict[str, Any]]:
     if given is None:
         return []
     if not isinstance(given, list):
-        raise _wrong(where, "expected text or a list of items")
+        raise wrong(where, "expected text or a list of items")
     found = [_item(item, f"{where}[{number}]") for number, item in enumerate(given)]
     return [item for item in found if item is not None]
 
 
 def _item(item: Any, at: str) -> dict[str, Any] | None:
-    if not isinstance(item, Mapping):
-        raise _wrong(at, "expected an object")
+    ITEM(item, at)
     kind = item.get("type", "message")
     if kind == "reasoning":
         return None
@@ -274,7 +235,7 @@ def _item(item: Any, at: str) -> dict[str, Any] | None:
         named = {name: _word(item, name, at) for name in ("call_id", "name")}
         arguments = item.get("arguments")
         if not isinstance(arguments, str):
-            raise _wrong(f"{at}.arguments", "expected a text")
+            raise wrong(f"{at}.arguments", "expected a text")
         return {"type": kind, **named, "arguments": arguments}
     if kind == "function_call_output":
         output = item.get("output")
@@ -287,14 +248,14 @@ def _item(item: Any, at: str) -> dict[str, Any] | None:
         said = "expected message, function_call, function_call_output or reasoning"
         raise refuse(400, "unsupported", f"{at}.type: {said}", f"{at}.type")
     if item.get("role") not in ("user", "assistant", "system", "developer"):
-        raise _wrong(f"{at}.role", "expected user, assistant, system or developer")
+        raise wrong(f"{at}.role", "expected user, assistant, system or developer")
     return {"role": item["role"], "content": _content(item.get("content"), f"{at}.content", "content" in item)}
 
 
 def _word(item: Mapping[str, Any], name: str, at: str) -> str:
     value = item.get(name)
     if not isinstance(value, str) or not value:
-        raise _wrong(f"{at}.{name}", "expected a text")
+        raise wrong(f"{at}.{name}", "expected a text")
     return value
 
 
@@ -302,7 +263,7 @@ def _content(given: Any, at: str, there: bool) -> Any:
     if isinstance(given, str):
         return given
     if not there or not isinstance(given, list):
-        raise _wrong(at, "expected a text or a list of parts")
+        raise wrong(at, "expected a text or a list of parts")
     parts = []
     for number, part in enumerate(given):
         where = f"{at}[{number}]"
@@ -310,8 +271,8 @@ def _content(given: Any, at: str, there: bool) -> Any:
         known = _PARTS.get(kind) if isinstance(kind, str) else None
         if known is None:
             raise refuse(400, "unsupported", f"{where}.type: expected {', '.join(_PARTS)}", f"{where}.type")
-        read = {name: part[name] for name in known if part.get(name) is not None}
-        if not read:
-            raise _wrong(f"{where}.{known[0]}", "there is none")
-        parts.append({"type": kind, **read})
+        PART(part, where)
+        if all(part.get(name) is None for name in known):
+            raise wrong(f"{where}.{known[0]}", "there is none")
+        parts.append({"type": kind, **{name: part[name] for name in (*known, *_ABOUT) if part.get(name) is not None}})
     return parts

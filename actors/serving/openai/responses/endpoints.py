@@ -19,7 +19,7 @@ from ....agents.errors import AgentError
 from ....agents.runs.handle import RunHandle
 from ...answers import Json
 from ...problems import Problem, Refused, refuse
-from ...requests import read_json
+from ...requests import header, read_json
 from ...runs import KEY, Asked, answer_of, begin, headers_of, leaving, run_of
 from ...server import OnDisconnect, Server
 from ...sse import Event, EventStream
@@ -54,7 +54,7 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
         return _streamed(server, handle, response_of(handle, about), place, when_left)
     wished = read(body)
     name = agent if agent is not None else server.agent(wished.model or server.agency.entry)
-    key = request.headers.get(KEY, "")
+    key = header(request, KEY)
     async with turn(server, wished.conversation or (wished.previous and key)):
         handle = await _begun(server, wished, name, caller, body, request)
     response = response_of(handle, (await handle.metadata())[ABOUT])
@@ -62,7 +62,7 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
         return _streamed(server, handle, response, Place(), when_left)
     if not wished.about.get("background"):
         try:
-            await answer_of(server, request, handle)
+            await answer_of(server, request, handle, when_left)
         except Refused as refused:
             if refused.problem.code not in INCOMPLETE:
                 raise
@@ -73,7 +73,7 @@ async def create(server: Server, request: Request, agent: str | None = None) -> 
 
 async def _begun(server: Server, wished: Wished, agent: str, caller: Caller, body: Any, request: Request) -> RunHandle:
     """The run of a new response."""
-    agency, key = server.agency, request.headers.get(KEY, "")
+    agency, key = server.agency, header(request, KEY)
     messages = wished.messages
     options: dict[str, Any] = {"tools": wished.tools, "output_type": wished.output}
     said_before = ""
@@ -174,7 +174,7 @@ async def retrieve(server: Server, request: Request) -> HttpResponse:
     if asked.get("stream") != "true":
         return await _answered(server, handle, response)
     place = Place()
-    if resumed := request.headers.get(RESUME, ""):
+    if resumed := header(request, RESUME):
         place = Place.read(resumed)
         if place.run != handle.id:
             raise refuse(400, "invalid_event_id", f"{resumed!r:.100} is of another response", RESUME)

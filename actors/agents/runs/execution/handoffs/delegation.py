@@ -96,6 +96,7 @@ def forward(session: Session, owner: tuple[str, str]) -> None:
         keyed=False,
         output=None,
         background=False,
+        trace=session.trace(),
     )
     session.forward = session.delegations[""] = Delegation(sent, None, True, session.time())
     entry = runtime.register.submit(sent, session.entry.output if session.entry is not None else None)
@@ -151,6 +152,7 @@ def send(session: Session, command: HandOff, sending: Sending) -> None:
         limits=narrowed(session.runtime.directory.agents[first].limits, given),
         asked_at=time.time(),
         labels=labels,
+        trace=session.trace(call.id, handoff.target),
     )
     if command.transfer:
         nested = nested._replace(once=False, output=run.output)

@@ -263,6 +263,7 @@ def _summarize(session: Session, command: HandOff, sending: Sending, offered: Ha
         limits=narrowed(session.runtime.directory.agents[name].limits, session.left()),
         asked_at=time.time(),
         labels=session.labels.joined(),
+        trace=session.trace(command.call.id, sending.handoff.target),
     )._replace(stream=False)
     waiting = (command, sending)
     asked = Delegation(made, sending.handoff, False, session.time(), (sending.handoff.target,), waiting=waiting)

@@ -286,6 +286,7 @@ def send_part(session: Session, asking: Asking, part: Part) -> None:
         limits=narrowed(agent.limits, session.left()),
         asked_at=time.time(),
         labels=session.labels.joined(),
+        trace=session.trace(asking.call.id, target),
     )._replace(tasks=(*run.tasks, f"{target}: {handoff.task}"))
     made = Delegation(nested, handoff, False, session.time(), (target,), asking=asking)
     submit(session, part.key, made, asked)

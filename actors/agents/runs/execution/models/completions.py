@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from functools import partial
+from types import MethodType
 from typing import Any
 
 from ......providers.errors import ProviderError
@@ -85,6 +86,7 @@ def _step(session: Session, happened: Happened) -> None:
     session.shown.begin()
     session.labels.told = UNLABELLED
     session.step_started = session.time()
+    session.first = None
     if session.prompt is None:
         _begin(session, happened)
     else:
@@ -97,8 +99,11 @@ def step_rendered(message: PromptRendered, happened: Happened) -> None:
 
 
 def _begin(session: Session, happened: Happened) -> None:
-    if session.runtime.bus.active:
-        session.emit(CompletionStarted, step=session.state.turn.steps + 1, last=_is_last(session))
+    bus = session.runtime.bus
+    if bus.everything or CompletionStarted in bus.kinds:
+        named = session.prepared.agent.model
+        model = named or session.runtime.model_for(session.prepared.name) if isinstance(named, str) else ""
+        session.emit(CompletionStarted, step=session.state.turn.steps + 1, last=_is_last(session), model=model)
     _ask(session, happened)
 
 
@@ -216,15 +221,24 @@ def _ask(session: Session, happened: Happened) -> None:
     if change is not None:
         carry_out_change(session, change, happened)
         return
-    hooks = prepared.hooks
-    token = active_context.set(session.send_context)
-    if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):
-        work = _completion(session, model, request)
-        session.ask = session.actor.pipe(work, lambda outcome: CompletionArrived(session, outcome))
+    hooks, spans = prepared.hooks, session.spans
+    at = current = None
+    if spans is not None:
+        spans.asked(request)
+        at = spans.at()
+        current = at.attach()
+    token = active_context.set(session.send_context if spans is None or at is None else spans.within(at))
+    try:
+        if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):
+            work = _completion(session, model, request)
+            # As a method it has 140 bytes less than a function with a closure, and thousands may be under way.
+            session.ask = session.actor.pipe(work, MethodType(CompletionArrived, session))
+            return
+        ask = session.ask = model.ask(request)
+    finally:
         active_context.reset(token)
-        return
-    ask = session.ask = model.ask(request)
-    active_context.reset(token)
+        if at is not None and current is not None:
+            at.detach(current)
     ask.when_done(partial(_when_answered, session))
 
 
@@ -237,10 +251,16 @@ def _ask_itself(session: Session, answer: Responds, happened: Happened) -> None:
     run = session.run
     session.labels.told |= Labels(frozenset({f"agent {run.agent}"}))
     request = AgentRequest(session.state.turn.history.as_tuple(), session.context, run.handoff)
-    token = active_context.set(session.send_context)  # so that it knows for whom it works, and whom it may ask
+    spans = session.spans
+    at = None if spans is None else spans.at()
+    current = None if at is None else at.attach()
+    # So that it knows for whom it works, and whom it may ask.
+    token = active_context.set(session.send_context if spans is None or at is None else spans.within(at))
     work = _answered(session, answer, request)
-    session.ask = session.actor.pipe(work, lambda outcome: CompletionArrived(session, outcome))
+    session.ask = session.actor.pipe(work, MethodType(CompletionArrived, session))
     active_context.reset(token)
+    if at is not None and current is not None:
+        at.detach(current)
 
 
 async def _answered(session: Session, answer: Responds, request: AgentRequest) -> Completion:
@@ -325,8 +345,9 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request, sh
                 delta = (await session.hooked("chunk", chunk=piece)).chunk
             if delta is None:
                 continue
-            if delta.text:
+            if delta.text and not session.seen:
                 session.seen = True
+                session.first = session.time() - session.step_started
             await shown.take(delta)
     await shown.end()
     if completion is None:
@@ -374,6 +395,8 @@ def _record(session: Session, completion: Completion) -> None:
     )
     if not session.runtime.bus.active:
         return
+    if session.spans is not None:
+        session.spans.answered(completion)
     if completion.message.reasoning and not session.run.stream:
         session.emit(ReasoningDelta, text=completion.message.reasoning)
     session.emit(
@@ -385,4 +408,5 @@ def _record(session: Session, completion: Completion) -> None:
         model=completion.model,
         provider=completion.provider,
         notes=completion.notes,
+        first=session.first,
     )

@@ -147,7 +147,7 @@ def _decide_first(session: Session, inner: InnerAtWork, happened: Happened) -> N
     elif known is None and _asks_person(session, inner):
         owner = as_owner(agent.owner, agent.name)
         approval = session.runtime.approvals.new(
-            call.id, time.time(), tool.approved_by, owner, session.reason_to_ask(call)
+            call.id, time.time(), tool.approved_by, owner, session.reason_to_ask(call), tool
         )
         _recorded(session, inner, happened, (approval,), then=partial(_ask, session, inner, happened))
     else:

@@ -72,7 +72,10 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
 
 
 def _start(session: Session, call: ToolCall, tool: Tool) -> None:
-    token = active_context.set(session.send_context)
+    spans = session.spans
+    at = None if spans is None else spans.at(call.id)
+    current = None if at is None else at.attach()
+    token = active_context.set(session.send_context if spans is None or at is None else spans.within(at))
     wanted = tool.context
     context = None
     hooks = session.prepared.hooks
@@ -89,6 +92,8 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
         tell_simulation(session, call, tool)
         session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended, context)
     active_context.reset(token)
+    if at is not None and current is not None:
+        at.detach(current)
 
 
 def tool_done(message: ToolDone, happened: Happened) -> None:
@@ -132,7 +137,12 @@ def asked(session: Session, commands: Commands) -> list[ApprovalAsked]:
     owner = as_owner(prepared.agent.owner, prepared.name)
     return [
         approvals.new(
-            call.id, now, prepared.approvers(call.name), owner, session.reason_to_ask(call) if call.id else ""
+            call.id,
+            now,
+            prepared.approvers(call.name),
+            owner,
+            session.reason_to_ask(call) if call.id else "",
+            prepared.tool(call.name),
         )
         for call in calls
     ]
@@ -147,7 +157,7 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
     known = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
     said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner, known.why)
-    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
+    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said, schema=known.schema)
     if known.expires_at is not None:
         left = max(0.0, known.expires_at - time.time())
         session.jobs[call.id] = runtime.clock.call_at(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from ..core.base.errors import CallboardError
+from ...core.base.errors import CallboardError
+from ..printed import plain, print_json, say
 
 if TYPE_CHECKING:
-    from ..serving.who.keys import ApiKey, ApiKeys
+    from ...serving.who.keys import ApiKey, ApiKeys
 
 keys = App(
     name="keys",
@@ -63,9 +63,9 @@ def add(
     key = asyncio.run(made())
     called = key.split("_")[1]
     if json:
-        _print({"key": key, "name": called})
+        print_json({"key": key, "name": called})
     else:
-        _say(key)
+        say(key)
         sys.stderr.write(f"callboard: key {called} was made; nobody can be shown it again\n")
     return 0
 
@@ -82,20 +82,18 @@ def show(journal: str, /, *, user: str | None = None, tenant: str | None = None,
     """
     import asyncio
 
-    from .journals.stores import plain
-
     async def found() -> tuple[ApiKey, ...]:
         async with _opened(journal) as kept:
             return await kept.list(user=user, tenant=tenant)
 
     listed = asyncio.run(found())
     if json:
-        _print([_shown(key) for key in listed])
+        print_json([_shown(key) for key in listed])
     else:
         for key in listed:
-            _say(plain(_line(key)))
+            say(plain(_line(key)))
         if not listed:
-            _say("there are no keys")
+            say("there are no keys")
     return 0
 
 
@@ -116,9 +114,9 @@ def revoke(journal: str, name: str, /, *, json: bool = False) -> int:
 
     asyncio.run(revoked())
     if json:
-        _print({"name": name, "revoked": True})
+        print_json({"name": name, "revoked": True})
     else:
-        _say(f"revoked {name}")
+        say(f"revoked {name}")
     return 0
 
 
@@ -126,11 +124,11 @@ def revoke(journal: str, name: str, /, *, json: bool = False) -> int:
 async def _opened(address: str, *, made: bool = False) -> AsyncIterator[ApiKeys]:
     import asyncio
 
-    from ...tools.errors import MissingExtra
-    from .journals.stores import store
+    from ....tools.errors import MissingExtra
+    from .stores import store
 
     try:
-        from ..serving.who.keys import ApiKeys
+        from ...serving.who.keys import ApiKeys
     except ImportError as error:
         raise MissingExtra("serve", "callboard keys") from error
     if not made:
@@ -172,12 +170,3 @@ def _shown(key: ApiKey) -> dict[str, object]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
     }
-
-
-def _print(value: object) -> None:
-    json.dump(value, sys.stdout, indent=2)
-    _say("")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")

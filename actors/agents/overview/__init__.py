@@ -1,0 +1,1 @@
+"""What an agency does now, for those who look on. See README.md."""

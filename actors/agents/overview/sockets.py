@@ -1,0 +1,168 @@
+"""Programs that let themselves be seen from another terminal, and those who look.
+
+A program opens a Unix socket in a folder that only its user can enter. Whoever connects asks for one thing a line, and
+is answered with one line of JSON; nothing can be changed this way. What is asked for is only looked at then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from ...core.base.errors import CallboardError
+from ..agency import Agency
+from ..errors import AgencyClosed
+from .overview import Overview
+from .watch import Watch
+
+PATIENCE: Final = 2.0
+"""Seconds a program may take to answer; one whose event loop is blocked does not answer at all."""
+
+_ASK: Final = b"overview\n"
+_LONGEST: Final = 64 * 1024 * 1024
+"""Bytes of an answer."""
+
+
+class NothingRuns(CallboardError):
+    """No program of this user lets itself be seen, or not the one that was asked for."""
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"callboard-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise NothingRuns(f"{folder} is not this user's alone; remove it")
+    return folder
+
+
+@asynccontextmanager
+async def watchable(agency: Agency) -> AsyncIterator[None]:
+    """Let ``callboard tree`` and ``callboard top`` see an agency that runs, while the block does. As long as nobody
+    looks it costs nothing.
+
+    Only this user's programs can look, on this machine. Where no socket can be opened, the agency runs unseen.
+
+    Args:
+        agency: it.
+    """
+    watchers: set[asyncio.Task[Any]] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        watchers.add(task)
+        try:
+            await _answer(agency, reader, writer)
+        finally:
+            watchers.discard(task)
+            writer.close()
+
+    try:
+        path = _folder() / f"{os.getpid()}.sock"
+        path.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(answer, path)
+    except (OSError, NothingRuns):  # not being seen is no reason not to run
+        yield
+        return
+    try:
+        yield
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)
+        for task in tuple(watchers):
+            task.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+
+
+async def _answer(agency: Agency, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, AgencyClosed, ValueError), Watch(agency) as watch:
+        while await reader.readline() == _ASK:
+            overview = await watch.read()
+            writer.write(json.dumps(asdict(overview)).encode() + b"\n")
+            await writer.drain()
+
+
+class Looking:
+    """Looks at one program, from another one; it blocks.
+
+    Args:
+        path: of its socket.
+
+    Raises:
+        OSError: it is not there, or does not answer.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = socket.socket(socket.AF_UNIX)
+        try:
+            self._connection.settimeout(PATIENCE)
+            self._connection.connect(str(path))
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Looking:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._connection.close()
+
+    def read(self) -> Overview:
+        """What its agency does now.
+
+        Raises:
+            OSError: it does not answer, or has ended.
+        """
+        from pydantic import TypeAdapter  # not at the top: who is looked at does not need it
+
+        self._connection.sendall(_ASK)
+        pieces: list[bytes] = []
+        size = 0
+        while not pieces or not pieces[-1].endswith(b"\n"):
+            piece = self._connection.recv(1 << 20)
+            size += len(piece)
+            if not piece or size > _LONGEST:
+                raise ConnectionError("it has ended")
+            pieces.append(piece)
+        try:
+            return TypeAdapter(Overview).validate_json(b"".join(pieces))
+        except ValueError as error:
+            raise ConnectionError("it is of another version") from error
+
+
+def programs(process: int | None = None) -> list[Path]:
+    """The sockets of this user's programs that let themselves be seen.
+
+    Args:
+        process: the number of one process; all of them by default.
+
+    Raises:
+        NothingRuns: there is none.
+    """
+    found = [path for path in sorted(_folder().glob("*.sock")) if process is None or path.stem == str(process)]
+    if not found:
+        raise nothing_runs(process)
+    return found
+
+
+def nothing_runs(process: int | None) -> NothingRuns:
+    """What to raise where nothing is found."""
+    what = "no running team" if process is None else f"no running team in process {process}"
+    return NothingRuns(f"{what}; start one with: callboard chat TEAM.yaml")

@@ -1,0 +1,69 @@
+"""An agency's figures, read as somebody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from ....core.base.errors import CoreError
+from ....observe.errors import TelemetryError
+from ....observe.metrics import Family, together
+from ...telemetry.figures import Figures
+from .runtime import AgencyRuntime
+
+if TYPE_CHECKING:
+    from ....core.refs.ref import ActorRef
+
+PATIENCE: Final = 2.0
+"""Seconds in which a pool must say how it does; one that does not is left out."""
+
+
+async def read_figures(runtime: AgencyRuntime) -> tuple[Family, ...]:
+    """The figures of an agency's runs, pools, actors and journal, as they are now.
+
+    Raises:
+        TelemetryError: none are kept.
+    """
+    figures = runtime.figures
+    if figures is None:
+        raise TelemetryError("no figures are kept: give the Agency telemetry=Telemetry(), and start it")
+    pools = await asyncio.gather(*(_pool(figures, ref) for ref in runtime.pools))
+    return (
+        *figures.runs.read(),
+        *_runs(figures, runtime),
+        *together(family for families in pools for family in families),
+        *figures.actors(),
+        *figures.journal(getattr(runtime.journal, "lag", 0.0)),
+    )
+
+
+async def _pool(figures: Figures, ref: ActorRef[Any]) -> list[Family]:
+    from .....providers.pool import GetHealth, GetStats
+    from .....providers.pool.figures import families  # not at the top: it takes long to import
+
+    try:
+        async with asyncio.timeout(PATIENCE):
+            stats, health = await ref.ask(GetStats()), await ref.ask(GetHealth())
+    except (CoreError, TimeoutError):
+        return []
+    return list(families(figures.gauges, ref.path.rpartition("/")[2], stats, health))
+
+
+def _runs(figures: Figures, runtime: AgencyRuntime) -> Iterator[Family]:
+    now = time.time()
+    under_way: dict[str, list[float]] = {}
+    for entry in runtime.register.open():
+        asked = entry.run.asked_at
+        under_way.setdefault(entry.run.agent, []).append(now - asked if asked else 0.0)
+    label = ("gen_ai_agent_name",)
+    counts = [((agent,), float(len(ages))) for agent, ages in under_way.items()]
+    yield figures.gauges.family("callboard_runs_under_way", "Runs without an answer yet", "gauge", label, counts)
+    oldest = [((agent,), max(0.0, *ages)) for agent, ages in under_way.items()]
+    age = "Seconds since the oldest of them was asked for"
+    yield figures.gauges.family("callboard_run_age_seconds", age, "gauge", label, oldest, most=True)
+    waiting = float(len(runtime.approvals.waiting))
+    yield figures.gauges.family(
+        "callboard_approvals_waiting", "Calls that wait for a person", "gauge", (), [((), waiting)]
+    )

@@ -1,0 +1,1 @@
+"""What runs are to telemetry: their events as spans and figures."""

@@ -1,0 +1,21 @@
+"""Errors of telemetry.
+
+CallboardError
+└── TelemetryError
+    └── MissingTelemetry (also an ImportError)
+"""
+
+from __future__ import annotations
+
+from ..core.base.errors import CallboardError
+
+
+class TelemetryError(CallboardError):
+    """Telemetry was asked for something that it cannot do; says what, and what to write."""
+
+
+class MissingTelemetry(TelemetryError, ImportError):
+    """The packages of the extra ``telemetry`` are not installed."""
+
+    def __init__(self, needed_for: str) -> None:
+        super().__init__(f"{needed_for} needs an optional dependency: pip install 'callboard[telemetry]'")

@@ -1,0 +1,339 @@
+"""Figures for Prometheus: counted while things happen, read when somebody asks, and bounded in how many there are.
+
+A label's values come from outside (a team's agents, the tools that models name, vendors' models), so nobody knows how
+many there will be, and a monitoring system dies of too many series. So all figures of one agency share a `Bound`: once
+it is used up, what has no series of its own yet is counted under ``other``. Sums stay right.
+
+Nothing here needs an extra: ``prometheus_client`` writes what was read, in `prometheus_text` and `push_metrics`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from .errors import MissingTelemetry
+
+OTHER: Final = "other"
+MOST_SERIES: Final = 500
+
+SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+"""The upper ends of the buckets of times, in seconds, as the conventions for generative AI have them."""
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+Key: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How many times were how long.
+
+    Args:
+        counts: of those up to each of `SECONDS`, and of those above; each is in one of them.
+        sum: of all, in seconds.
+    """
+
+    counts: tuple[int, ...]
+    sum: float
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The figures of one name.
+
+    Args:
+        name: as Prometheus has it, without ``_total``.
+        help: what is counted, in words.
+        kind: ``counter``: only grows; ``gauge``: as it is now; ``histogram``: of times.
+        labels: the names of what tells the figures apart.
+        samples: the figures by the values of these.
+    """
+
+    name: str
+    help: str
+    kind: Kind
+    labels: tuple[str, ...] = ()
+    samples: Mapping[Key, float | Times] = field(default_factory=dict)
+
+    def total(self, **labels: str) -> float:
+        """The sum of the figures that have these labels; of a histogram how many times there are.
+
+        Raises:
+            KeyError: there is no such label.
+        """
+        wanted = [(self.labels.index(name), value) for name, value in labels.items() if self._known(name)]
+        found = (sample for key, sample in self.samples.items() if all(key[at] == value for at, value in wanted))
+        return sum(sample.count if isinstance(sample, Times) else sample for sample in found)
+
+    def _known(self, label: str) -> bool:
+        if label not in self.labels:
+            raise KeyError(f"{self.name} has no label {label!r}; there are {', '.join(self.labels) or 'none'}")
+        return True
+
+
+class Bound:
+    """How many series there may be.
+
+    Args:
+        most: at most, besides those called ``other``.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, most: int = MOST_SERIES) -> None:
+        self.left = most
+
+    def take(self, number: int) -> bool:
+        """Whether so many more may be there; they are then."""
+        if number > self.left:
+            return False
+        self.left -= number
+        return True
+
+
+class Counter:
+    """Counts.
+
+    Args:
+        bound: of the series.
+        name, help, labels: see `Family`.
+    """
+
+    __slots__ = ("_bound", "_cells", "_family")
+
+    def __init__(self, bound: Bound, name: str, help: str, *labels: str) -> None:
+        self._bound = bound
+        self._family = (name, help, labels)
+        self._cells: dict[Key, list[float]] = {}
+
+    def cell(self, key: Key) -> list[float]:
+        """Where the figure with these labels' values stands: a list of one number, for who adds to it often."""
+        cell = self._cells.get(key)
+        if cell is None:
+            if not self._bound.take(1):
+                key = (OTHER,) * len(key)
+            cell = self._cells.setdefault(key, [0.0])
+        return cell
+
+    def add(self, key: Key, amount: float = 1.0) -> None:
+        """Add to the figure with these labels' values."""
+        self.cell(key)[0] += amount
+
+    def read(self) -> Family:
+        """What was counted by now."""
+        name, help, labels = self._family
+        return Family(name, help, "counter", labels, {key: cell[0] for key, cell in self._cells.items()})
+
+
+class Histogram:
+    """Counts times.
+
+    Args:
+        bound: of the series; each of its label values takes 17.
+        name, help, labels: see `Family`.
+    """
+
+    __slots__ = ("_bound", "_cells", "_family")
+
+    def __init__(self, bound: Bound, name: str, help: str, *labels: str) -> None:
+        self._bound = bound
+        self._family = (name, help, labels)
+        self._cells: dict[Key, tuple[list[int], list[float]]] = {}
+
+    def cell(self, key: Key) -> tuple[list[int], list[float]]:
+        """Where the times with these labels' values stand: how many ended in each bucket of `SECONDS`, the last for
+        those above, and their sum."""
+        cell = self._cells.get(key)
+        if cell is None:
+            if not self._bound.take(len(SECONDS) + 3):
+                key = (OTHER,) * len(key)
+            cell = self._cells.setdefault(key, ([0] * (len(SECONDS) + 1), [0.0]))
+        return cell
+
+    def add(self, key: Key, seconds: float) -> None:
+        """Add a time to the figure with these labels' values."""
+        counts, sum = self.cell(key)
+        counts[bisect_left(SECONDS, seconds)] += 1
+        sum[0] += seconds
+
+    def read(self) -> Family:
+        """What was counted by now."""
+        name, help, labels = self._family
+        samples = {key: Times(tuple(counts), sum[0]) for key, (counts, sum) in self._cells.items()}
+        return Family(name, help, "histogram", labels, samples)
+
+
+class Gauges:
+    """Bounds the figures that are read from elsewhere when somebody asks: the first keep their names, the others are
+    one.
+
+    Args:
+        bound: of the series.
+    """
+
+    __slots__ = ("_bound", "_known")
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._known: set[tuple[str, Key]] = set()
+
+    def family(
+        self,
+        name: str,
+        help: str,
+        kind: Kind,
+        labels: tuple[str, ...],
+        samples: Iterable[tuple[Key, float]],
+        *,
+        most: bool = False,
+    ) -> Family:
+        """Figures of one name.
+
+        Args:
+            name, help, kind, labels: see `Family`.
+            samples: the figures.
+            most: whether of those that are one, the greatest counts, and not their sum.
+        """
+        found: dict[Key, float] = {}
+        for key, value in samples:
+            if (name, key) not in self._known:
+                if self._bound.take(1):
+                    self._known.add((name, key))
+                else:
+                    key = (OTHER,) * len(key)
+            before = found.get(key)
+            found[key] = value if before is None else max(before, value) if most else before + value
+        return Family(name, help, kind, labels, found)
+
+
+def together(families: Iterable[Family]) -> tuple[Family, ...]:
+    """Figures from several places, those of one name together. Which place they are of their labels must tell."""
+    by_name: dict[str, Family] = {}
+    for family in families:
+        before = by_name.get(family.name)
+        samples = family.samples if before is None else {**before.samples, **family.samples}
+        by_name[family.name] = replace(family, samples=samples)
+    return tuple(by_name.values())
+
+
+def labelled(families: Iterable[Family], label: str, value: str) -> Iterator[Family]:
+    """Figures with one label more."""
+    for family in families:
+        samples = {(*key, value): sample for key, sample in family.samples.items()}
+        yield replace(family, labels=(*family.labels, label), samples=samples)
+
+
+def written(families: Iterable[Family]) -> str:
+    """Figures as JSON, for another process."""
+    return json.dumps(
+        [
+            [one.name, one.help, one.kind, one.labels, [[key, _plain(value)] for key, value in one.samples.items()]]
+            for one in families
+        ]
+    )
+
+
+def read(text: str) -> tuple[Family, ...]:
+    """Figures that another process has written.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        return tuple(
+            Family(name, help, kind, tuple(labels), {tuple(key): _sample(value) for key, value in samples})
+            for name, help, kind, labels, samples in json.loads(text)
+        )
+    except TypeError as error:
+        raise ValueError(f"these are no figures: {error}") from None
+
+
+def _plain(sample: float | Times) -> Any:
+    return [sample.counts, sample.sum] if isinstance(sample, Times) else sample
+
+
+def _sample(value: Any) -> float | Times:
+    return Times(tuple(value[0]), value[1]) if isinstance(value, list) else float(value)
+
+
+def prometheus_text(families: Iterable[Family]) -> tuple[bytes, str]:
+    """Figures as Prometheus reads them.
+
+    Returns:
+        the text, and its content type.
+
+    Raises:
+        MissingTelemetry: the extra is not installed.
+    """
+    try:
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+    except ImportError:
+        raise MissingTelemetry("figures for Prometheus") from None
+    return generate_latest(_registry(families)), CONTENT_TYPE_LATEST
+
+
+async def push_metrics(families: Sequence[Family], gateway: str, job: str, *, timeout: float = 30.0) -> None:
+    """Send figures to a push gateway: for a job that has ended before anybody comes to read them. Those of an earlier
+    job of this name are replaced.
+
+    Args:
+        families: the figures.
+        gateway: where it is, such as ``http://localhost:9091``.
+        job: the name of the job.
+        timeout: seconds.
+
+    Raises:
+        MissingTelemetry: the extra is not installed.
+        OSError: the gateway cannot be reached, or refuses.
+    """
+    try:
+        from prometheus_client import push_to_gateway
+    except ImportError:
+        raise MissingTelemetry("figures for a push gateway") from None
+    await asyncio.to_thread(push_to_gateway, gateway, job, _registry(families), timeout=timeout)
+
+
+def _registry(families: Iterable[Family]) -> Any:
+    from prometheus_client import CollectorRegistry, ProcessCollector
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    from prometheus_client.registry import Collector
+
+    read = tuple(families)
+    kinds: Mapping[Kind, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+
+    class Read(Collector):
+        def collect(self) -> Iterator[Any]:
+            for family in read:
+                if family.kind == "histogram":
+                    yield _histogram(HistogramMetricFamily, family)
+                    continue
+                made = kinds[family.kind](family.name, family.help, labels=family.labels)
+                for key, value in family.samples.items():
+                    made.add_metric(key, value)
+                yield made
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Read())
+    ProcessCollector(registry=registry)  # memory, processor time, open files
+    return registry
+
+
+def _histogram(make: Any, family: Family) -> Any:
+    made = make(family.name, family.help, labels=family.labels)
+    for key, times in family.samples.items():
+        assert isinstance(times, Times)
+        reached, buckets = 0, []
+        for end, count in zip((*map(str, SECONDS), "+Inf"), times.counts, strict=True):
+            reached += count
+            buckets.append((end, reached))
+        made.add_metric(key, buckets, times.sum)
+    return made

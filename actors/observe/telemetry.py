@@ -1,0 +1,105 @@
+"""What is wanted of telemetry, as a value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .alerts import Alerting
+from .errors import MissingTelemetry, TelemetryError
+from .metrics import MOST_SERIES
+from .spans import SpanWriter
+
+_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What an agency tells of itself.
+
+    Args:
+        spans: whether spans are written, by OpenTelemetry's conventions for generative AI.
+        tracer_provider: an `opentelemetry.sdk.trace.TracerProvider`, with processors and exporters of one's own. None
+            for the one that the process has set; where it has set none, spans go by OTLP over HTTP to ``endpoint``.
+        endpoint: where an OpenTelemetry collector listens: ``http://localhost:4318``. Empty for what
+            ``OTEL_EXPORTER_OTLP_ENDPOINT`` says.
+        metrics: whether figures are kept for Prometheus.
+        content: whether spans have what is said: questions, answers, a tool's arguments and results.
+        redact: takes out of that what nobody may read; None for what the patterns of the guardrails find: keys,
+            passwords, card numbers, bank accounts, addresses of mail.
+        series: how many series the figures may have; what comes later is counted together, as ``other``.
+        alerts: rules over the figures that are looked at all the time, and who is told; None for none.
+        service: the name of the service, where no provider says it.
+
+    Raises:
+        TelemetryError: an argument is wrong.
+    """
+
+    spans: bool = True
+    tracer_provider: Any = field(default=None, repr=False)
+    endpoint: str = ""
+    metrics: bool = True
+    content: bool = False
+    redact: Callable[[str], str] | None = field(default=None, repr=False)
+    series: int = MOST_SERIES
+    alerts: Alerting | None = None
+    service: str = "callboard"
+
+    def __post_init__(self) -> None:
+        for name in ("spans", "metrics", "content"):
+            if not isinstance(getattr(self, name), bool):
+                raise TelemetryError(f"{name} is {getattr(self, name)!r:.80}; it is True or False")
+        for name in ("endpoint", "service"):
+            if not isinstance(getattr(self, name), str):
+                raise TelemetryError(f"{name} is {getattr(self, name)!r:.80}; it is a text")
+        if isinstance(self.series, bool) or not isinstance(self.series, int) or self.series < 0:
+            raise TelemetryError(f"series is {self.series!r:.80}; it is a whole number, not below 0")
+        if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
+            raise TelemetryError(f"endpoint is {self.endpoint!r:.80}; it is an address http://… or https://…")
+        if self.endpoint and self.tracer_provider is not None:
+            raise TelemetryError("endpoint and tracer_provider: give one of them; a provider has exporters of its own")
+        if not isinstance(self.alerts, Alerting | None):
+            raise TelemetryError(f"alerts is {self.alerts!r:.80}; it is an Alerting, or None")
+        if self.alerts is not None and not self.metrics:
+            raise TelemetryError("alerts look at figures: leave metrics=True")
+        if self.redact is not None and not callable(self.redact):
+            raise TelemetryError(f"redact is {self.redact!r:.80}; it is a function that takes a text and returns one")
+
+    def writer(self) -> SpanWriter | None:
+        """What writes the spans; None where none are wanted, or nobody would take them.
+
+        Raises:
+            MissingTelemetry: the extra is not installed.
+            TelemetryError: the tracer provider is of another kind.
+        """
+        if not self.spans:
+            return None
+        if self.tracer_provider is not None:
+            return SpanWriter(self.tracer_provider)
+        try:
+            from opentelemetry import trace
+            from opentelemetry.sdk.trace import TracerProvider
+        except ImportError:
+            raise MissingTelemetry("writing spans") from None
+        found = trace.get_tracer_provider()
+        if not self.endpoint and isinstance(found, TracerProvider):
+            return SpanWriter(found)
+        if not self.endpoint and not any(map(os.environ.get, _VARIABLES)):
+            return None
+        return SpanWriter(self._exporting(), owned=True)
+
+    def _exporting(self) -> Any:
+        try:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        except ImportError:
+            raise MissingTelemetry("exporting spans") from None
+        resource = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: self.service}
+        provider = TracerProvider(resource=Resource.create(resource))
+        where = f"{self.endpoint.rstrip('/')}/v1/traces" if self.endpoint else None
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=where)))
+        return provider

@@ -1,0 +1,108 @@
+"""``python -m benchmarks observe``: what telemetry costs a turn.
+
+``calls`` counts what one turn of an agent with two completions of a pool and a tool call makes the interpreter do:
+calls of Python functions, without those of OpenTelemetry, which no other load on the machine changes. ``whole`` counts
+those of OpenTelemetry's SDK, too. ``cpu`` is the processor's time a turn, in interleaved rounds. ``off`` is an agency
+without telemetry, ``figures`` one that counts for Prometheus, ``spans`` one that writes spans to nobody, ``both`` does
+both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any, Final
+
+from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Telemetry, tool
+from callboard.actors.testing.doubles.models import FunctionModel, call
+from callboard.providers.messages import Request
+
+from .harness import Case, Sample, Suite
+
+BASELINE: Final = "off"
+REPEATS: Final = 20
+TURNS: Final = 200
+COUNTED: Final = 50
+
+
+def suite(quick: bool) -> Suite:
+    """All scenarios; ``quick`` makes a fifth of the turns."""
+    turns = TURNS // (5 if quick else 1)
+    kinds: dict[str, Callable[[], Telemetry | None]] = {
+        "off": lambda: None,
+        "figures": lambda: Telemetry(spans=False),
+        "spans": lambda: Telemetry(metrics=False, tracer_provider=_provider()),
+        "both": lambda: Telemetry(tracer_provider=_provider()),
+    }
+    cases = []
+    for kind, make in kinds.items():
+        cases += [
+            Case("calls", kind, partial(_run, make, partial(_counted, own=True))),
+            Case("whole", kind, partial(_run, make, partial(_counted, own=False))),
+            Case("cpu", kind, partial(_run, make, partial(_timed, turns))),
+        ]
+    notes = ["calls, whole: calls of Python functions a turn; cpu: µs of the processor a turn"]
+    return Suite(BASELINE, cases, repeats=REPEATS, notes=notes)
+
+
+def _provider() -> Any:
+    """One whose spans nobody takes: what an exporter costs is its own."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    return TracerProvider()
+
+
+@tool(risk="safe")
+async def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def _model(request: Request) -> Any:
+    return "5" if request.messages[-1].role == "tool" else call("add", "c1", a=2, b=3)
+
+
+def _run(make: Callable[[], Telemetry | None], measure: Callable[[Agency], Awaitable[Sample]]) -> Sample:
+    async def main() -> Sample:
+        endpoint = Endpoint("one", ChildSpec(FunctionModel, (_model,), name="one"))
+        pool = ChildSpec(Pool, ((endpoint,),), name="pool")
+        async with Agency(Agent("A", "You add.", tools=[add]), pool=pool, telemetry=make()) as agency:
+            for _ in range(20):
+                await agency.run("go")
+            return await measure(agency)
+
+    return asyncio.run(main())
+
+
+async def _counted(agency: Agency, *, own: bool) -> Sample:
+    with _counting(own) as counted:
+        for _ in range(COUNTED):
+            await agency.run("go")
+    return Sample(counted[0] / COUNTED, "calls")
+
+
+@contextmanager
+def _counting(own: bool) -> Iterator[list[int]]:
+    counted = [0]
+
+    def look(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and (not own or "opentelemetry" not in frame.f_code.co_filename):
+            counted[0] += 1
+
+    sys.setprofile(look)
+    try:
+        yield counted
+    finally:
+        sys.setprofile(None)
+
+
+async def _timed(turns: int, agency: Agency) -> Sample:
+    began = time.process_time()
+    for _ in range(turns):
+        await agency.run("go")
+    return Sample(1e6 * (time.process_time() - began) / turns, "µs")

@@ -1,0 +1,136 @@
+"""Spans of runs that crash, are gone on with, in this process or another: each is told once, and none has no parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+
+from callboard import Agency, Agent, ChildSpec
+from callboard.actors import System
+from callboard.actors.testing import Crash, Fault, Restart, Simulation, simulate
+from callboard.actors.testing.doubles.models import FunctionModel, call
+from callboard.actors.testing.doubles.strategies import fault_plans
+from callboard.providers.messages import Request
+from callboard.tools import tool
+from tests.agents.support import results
+
+from .tracing import Traces, told
+
+EXAMPLES = int(os.environ.get("CALLBOARD_EXAMPLES", "5"))
+SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
+WHOM = ["agency/A", "agency/B", "agency/A/one", "model"]
+
+
+def model(request: Request) -> Any:
+    done = results(request)
+    if request.messages[0].text == "a":
+        return f"a: {done[-1]}" if done else call("SendMessage", "h", target_agent="B", message="go")
+    return " ".join(done) if done else [call("work", "w1", part=1), call("work", "w2", part=2)]
+
+
+def team(traces: Traces, system: System, journal: str | None = None) -> Agency:
+    @tool(idempotent=True)
+    async def work(part: int) -> str:
+        await asyncio.sleep(1)
+        return f"part{part}"
+
+    a, b = Agent("A", "a"), Agent("B", "b", tools=[work])
+    answers = ChildSpec(FunctionModel, (model,), name="model")
+    options: dict[str, Any] = {"system": system, "journal": journal, "telemetry": traces.telemetry}
+    return Agency(a, b, flows=[(a, b)], model=answers, **options)
+
+
+TREE = sorted(
+    [
+        "invoke_agent A",
+        *["invoke_agent A > chat"] * 2,
+        "invoke_agent A > handoff B",
+        "invoke_agent A > handoff B > invoke_agent B",
+        *["invoke_agent A > handoff B > invoke_agent B > chat"] * 2,
+        *["invoke_agent A > handoff B > invoke_agent B > execute_tool work"] * 2,
+    ]
+)
+
+
+async def asked(sim: Simulation) -> None:
+    traces = Traces()
+    async with team(traces, sim.system) as agency:
+        await agency.run("go", conversation="one")
+    traces.check()
+    assert traces.tree() == TREE
+
+
+def test_whatever_crashes_each_span_is_told_once_under_its_parent() -> None:
+    simulate(asked, seeds=SEEDS)
+    for actor in WHOM:
+        for nth in (1, 2, 3):
+            simulate(asked, seeds=SEEDS, faults=[Crash(actor, nth=nth, optional=True)])
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(fault_plans(WHOM, size=3))
+def test_whatever_goes_wrong_each_span_is_told_once_under_its_parent(faults: tuple[Fault, ...]) -> None:
+    simulate(asked, seeds=2, faults=faults)
+
+
+async def restarted(sim: Simulation) -> None:
+    traces = Traces()  # those of all starts: what a killed process has told is with the collector
+
+    async def main(system: System) -> None:
+        agency = team(traces, system, str(sim.folder / "runs.db"))
+        async with agency:
+            await agency.run("go", conversation="c", run_id="r")
+
+    await sim.process("service", main)
+    first = [span for span in traces.spans if span.name == "invoke_agent A"]
+    assert first, "nobody has told of the run"
+    ids = {span.context.span_id for span in traces.spans if span.context is not None}
+    for span in traces.spans:
+        assert span.parent is None or span.parent.span_id in ids, f"nobody has told of the parent of {span.name}"
+        assert span.start_time is not None
+        assert first[0].start_time is not None
+        assert span.start_time >= first[0].start_time, f"{span.name} began before its run"
+    assert set(traces.tree()) == set(TREE)
+    once: dict[int, tuple[str, Any]] = {}
+    for span in traces.spans:
+        assert span.context is not None
+        what = span.name, told(span).get("gen_ai.tool.call.id")
+        assert once.setdefault(span.context.span_id, what) == what, f"{what} has the id of another span"
+
+
+def test_a_process_that_is_killed_leaves_a_whole_trace() -> None:
+    simulate(restarted, seeds=SEEDS, faults=[Restart("service")], max_steps=100_000)
+
+
+async def restarted_with_nothing_sent(sim: Simulation) -> None:
+    starts: list[Traces] = []
+
+    async def main(system: System) -> None:
+        starts.append(Traces())  # what the exporter of a killed process had is lost with it
+        async with team(starts[-1], system, str(sim.folder / "runs.db")) as agency:
+            await agency.run("go", conversation="c", run_id="r")
+
+    await sim.process("service", main)
+    traces = starts[-1]
+    if "invoke_agent A" not in traces.names:
+        assert len(starts) > 1, "nobody has told of the run"  # it had ended, and told of, before the last start
+        return
+    own = [span for span in traces.spans if told(span)["gen_ai.agent.name"] == "A"]
+    assert sorted(span.name for span in own) == ["chat", "chat", "handoff B", "invoke_agent A"]
+    traces.check()
+    first = traces.named("invoke_agent A")
+    for span in own:
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert first.start_time is not None
+        assert first.start_time <= span.start_time <= span.end_time
+
+
+def test_what_a_killed_process_had_not_sent_is_told_by_who_goes_on_with_its_run() -> None:
+    simulate(restarted_with_nothing_sent, seeds=SEEDS, faults=[Restart("service")], max_steps=100_000)
+    for nth in range(1, 12):
+        faults = [Restart("service", nth, optional=True)]
+        simulate(restarted_with_nothing_sent, seeds=1, faults=faults, max_steps=100_000)

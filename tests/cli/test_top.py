@@ -1,0 +1,91 @@
+"""``callboard top`` and ``callboard tree``, of an agency in a program of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .command import assert_refused, callboard, offline
+
+PROGRAM = """
+import asyncio
+from callboard import Agency, Agent, ChildSpec, Completion, Message, ToolCall, Usage, tool, watchable
+from callboard.actors.testing.doubles.models import FunctionModel
+
+@tool
+async def dig() -> str:
+    "Dig."
+    await asyncio.Event().wait()
+
+def model(request):
+    call = ToolCall("1", "dig", "{}")
+    return Completion(Message("assistant", "", tool_calls=(call,)), "tool_calls", Usage(10, 5), cost=0.25)
+
+async def main():
+    agents = Agent("Digger", "digs", tools=[dig]), Agent("Careful", "asks", tools=[dig], autonomy="supervised")
+    async with Agency(*agents, model=ChildSpec(FunctionModel, (model,), name="model")) as agency, watchable(agency):
+        runs = [asyncio.ensure_future(agency.run("go", agent=agent, conversation="c", user="a\\x1b[31mb"))
+                for agent in agents]
+        while {run.doing for run in agency.under_way()} != {"tools", "person"}:
+            await asyncio.sleep(0)
+        print("ready", flush=True)
+        await asyncio.to_thread(input)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    env = {**offline(), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        yield program
+        program.kill()
+
+
+def test_what_a_team_does_is_shown_from_another_terminal(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    env = {"TMPDIR": str(tmp_path), "COLUMNS": "200"}
+    done = callboard("top", cwd=tmp_path, env=env)
+    assert done.status == 0, done
+    lines = [line.split() for line in done.out.splitlines()]
+    rows = {line[0]: line[1:8] for line in lines if len(line) > 8}
+    assert rows["Digger"] == ["c", "dig", "a", "[31mb", "1", "15", "$0.2500"]
+    assert rows["Careful"] == ["c", "person:", "dig", "a", "[31mb", "1", "15"]
+    assert any(line[:3] == ["Careful", "dig", "c"] for line in lines)
+    assert "\x1b" not in done.out
+    assert f"(process {running.pid})" in done.out
+    assert "├── Digger  AgentActor" in done.out
+    tree = callboard("tree", str(running.pid), cwd=tmp_path, env=env)
+    assert tree.out.splitlines()[1:3] == ["├── model  FunctionModel", "└── agency  AgencyActor"]
+    assert "    ├── Digger  AgentActor" in tree.out
+
+
+def test_a_program_that_was_killed_or_does_not_answer_is_said_so(
+    running: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    env = {"TMPDIR": str(tmp_path)}
+    os.kill(running.pid, 19)  # SIGSTOP
+    assert_refused(callboard("top", cwd=tmp_path, env=env), "does not answer")
+    assert f"process {running.pid} does not answer" in callboard("tree", cwd=tmp_path, env=env).out
+    os.kill(running.pid, 9)
+    running.wait()
+    assert_refused(callboard("top", cwd=tmp_path, env=env), "no running team")
+    assert_refused(callboard("tree", "1", cwd=tmp_path, env=env), "no running team in process 1")
+
+
+def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+    env = {"TMPDIR": str(tmp_path)}
+    assert_refused(callboard("top", "--interval", "0", cwd=tmp_path, env=env), "--interval is a number of seconds")
+    folder = tmp_path / f"callboard-{os.getuid()}"
+    folder.chmod(0o777) if folder.exists() else folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    assert_refused(callboard("top", cwd=tmp_path, env=env), "is not this user's alone")

@@ -1,0 +1,225 @@
+"""Rules are pure: the same readings make the same alerts, and one that wavers makes one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callboard import Agency, Agent, TelemetryError
+from callboard.actors.observe.alerts import Alert, Alerting, Standing, judge, to_log, to_webhook
+from callboard.actors.observe.metrics import SECONDS, Family, Kind, Times
+from callboard.actors.observe.rules import (
+    ErrorRate,
+    JournalLag,
+    LatencyRise,
+    QueueAge,
+    Reading,
+    Rule,
+    SpendPerHour,
+    StuckRuns,
+)
+from callboard.actors.observe.telemetry import Telemetry
+from callboard.actors.testing import run_virtual, virtual_time
+from callboard.providers.messages import Request
+from tests.agents.support import function
+
+
+def one(name: str, value: float, kind: Kind = "gauge") -> dict[str, Family]:
+    return {name: Family(name, "", kind, (), {(): value})}
+
+
+def runs(at: float, good: int, bad: int, cancelled: int = 0) -> Reading:
+    counts = {"": good, "TimeLimit": bad, "RunCancelled": cancelled}
+    samples: dict[tuple[str, ...], float | Times] = {("A", error): float(count) for error, count in counts.items()}
+    return Reading(at, {"callboard_runs": Family("callboard_runs", "", "counter", ("agent", "error"), samples)})
+
+
+def took(at: float, count: int, seconds: float) -> Reading:
+    times = Times((count, *[0] * len(SECONDS)), seconds)
+    name = "gen_ai_invoke_agent_duration_seconds"
+    return Reading(at, {name: Family(name, "", "histogram", ("agent",), {("A",): times})})
+
+
+def test_a_rate_of_errors_is_of_the_runs_that_ended_lately() -> None:
+    rule = ErrorRate(over=60, least=4)
+    assert rule.measure([runs(0, 0, 0), runs(60, 100, 0)]) == 0
+    assert rule.measure([runs(0, 0, 0), runs(60, 100, 0), runs(120, 105, 5)]) == 0.5
+    assert rule.measure([runs(0, 100, 0), runs(60, 101, 1)]) is None  # too few to say
+    assert rule.measure([runs(0, 0, 0), runs(60, 2, 0, 8)]) == 0  # what callers cancel is no error
+
+
+def test_latency_is_held_against_its_own_past() -> None:
+    rule = LatencyRise(over=60, past=600, least=10)
+    assert rule.measure([took(0, 0, 0), took(600, 100, 100.0), took(660, 120, 160.0)]) == 3.0
+    assert rule.measure([took(0, 0, 0), took(600, 5, 5.0), took(660, 100, 500.0)]) is None
+
+
+def test_spending_is_told_by_the_hour() -> None:
+    readings = [Reading(at, one("callboard_cost_dollars", spent, "counter")) for at, spent in ((0, 1.0), (600, 3.0))]
+    assert SpendPerHour(above=1, over=600).measure(readings) == 12.0
+    assert SpendPerHour(above=1).measure(readings[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (StuckRuns(), "callboard_run_age_seconds"),
+        (QueueAge(), "callboard_pool_queue_age_seconds"),
+        (JournalLag(), "callboard_journal_lag_seconds"),
+    ],
+)
+def test_the_oldest_counts(rule: Rule, name: str) -> None:
+    family = Family(name, "", "gauge", ("which",), {("a",): 3.0, ("b",): 7.0})
+    assert rule.measure([Reading(0, {name: family})]) == 7.0
+
+
+def told(rule: Rule, values: Sequence[float | None], name: str = "callboard_journal_lag_seconds") -> list[str]:
+    standing, alerts = Standing(), []
+    for at, value in enumerate(values):
+        reading = Reading(10.0 * at, {} if value is None else one(name, value))
+        standing, alert = judge(rule, standing, [reading])
+        if alert is not None:
+            alerts.append(f"{at} {alert.state}")
+    return alerts
+
+
+def test_a_number_that_wavers_around_the_limit_is_told_once() -> None:
+    assert told(JournalLag(above=5, below=2), [1, 6, 4, 6, 3, 6, 1, 6]) == ["1 firing", "6 resolved", "7 firing"]
+
+
+def test_a_number_must_stay_above_the_limit_for_as_long_as_is_said() -> None:
+    assert told(JournalLag(above=5, holds=20), [6, 1, 6, 6, 6, 1]) == ["4 firing", "5 resolved"]
+
+
+def test_where_nothing_is_known_all_stays_as_it_is() -> None:
+    assert told(JournalLag(above=5), [6, None, None, 1]) == ["0 firing", "3 resolved"]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 20)), max_size=40), st.floats(0, 5), st.floats(0, 40))
+def test_firing_and_resolved_always_take_turns(values: list[float | None], below: float, holds: float) -> None:
+    states = [each.split()[1] for each in told(JournalLag(above=5, below=below, holds=holds), values)]
+    assert states == ["firing", "resolved"] * (len(states) // 2) + ["firing"] * (len(states) % 2)
+
+
+@virtual_time
+async def test_rules_are_looked_at_as_time_passes_and_everybody_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    got: list[tuple[float, str]] = []
+    start = asyncio.get_running_loop().time()
+
+    async def mine(alert: Alert) -> None:
+        got.append((asyncio.get_running_loop().time() - start, alert.state))
+
+    def broken(alert: Alert) -> None:
+        raise ValueError("cannot")
+
+    async def never(alert: Alert) -> None:
+        await asyncio.sleep(1e6)
+
+    async def read() -> Sequence[Family]:
+        now = asyncio.get_running_loop().time() - start
+        if 200 < now < 300:
+            raise OSError("not now")
+        return list(one("callboard_journal_lag_seconds", 9.0 if 60 <= now < 120 else 0.0).values())
+
+    alerting = Alerting([JournalLag()], [broken, never, mine, to_log], every=15)
+    with caplog.at_level(logging.INFO, "callboard"):
+        watching = asyncio.ensure_future(alerting.watch(read))
+        await asyncio.sleep(400)
+        watching.cancel()
+    assert [state for _, state in got] == ["firing", "resolved"]
+    assert 60 <= got[0][0] <= 90
+    assert "alert: JournalLag is firing: 9 seconds, above 5" in caplog.text
+    assert "alert could not be told" in caplog.text
+    assert "cannot be read" in caplog.text
+
+
+@virtual_time
+async def test_an_agency_looks_at_the_rules_it_was_given_until_it_stops() -> None:
+    got: list[Alert] = []
+
+    async def slow(request: Request) -> Any:
+        await asyncio.sleep(500)
+        return "done"
+
+    telemetry = Telemetry(spans=False, alerts=Alerting([StuckRuns(above=300)], [got.append], every=10))
+    async with Agency(Agent("A"), model=function(slow), telemetry=telemetry) as agency:
+        await agency.run("go")
+        await asyncio.sleep(20)
+    assert [(alert.rule, alert.state) for alert in got] == [("StuckRuns", "firing"), ("StuckRuns", "resolved")]
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "agency-alerts"]
+
+
+async def test_a_webhook_gets_an_alert_as_json() -> None:
+    got: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-l"))
+        got.append(head + await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        tell = to_webhook(f"http://127.0.0.1:{port}/alerts", headers={"x-key": "k"})
+        await tell(Alert("QueueAge", "firing", 40.0, 30.0, 1.0, "seconds"))
+    head, _, body = got[0].partition(b"\r\n\r\n")
+    assert b"x-key: k" in head
+    said = json.loads(body)
+    assert said == {
+        "rule": "QueueAge",
+        "state": "firing",
+        "value": 40.0,
+        "limit": 30.0,
+        "unit": "seconds",
+        "text": "QueueAge is firing: 40 seconds, above 30",
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ErrorRate(above=-1), "above is -1"),
+        (lambda: ErrorRate(above=0.1, below=0.2), "it would never be over"),
+        (lambda: LatencyRise(over="x"), "over is 'x'"),  # type: ignore[arg-type]
+        (lambda: Alerting(["x"]), "is none"),  # type: ignore[list-item]
+        (lambda: Alerting([QueueAge(), QueueAge(above=9)]), "more than once"),
+        (lambda: Alerting(tell=["x"]), "no function"),  # type: ignore[list-item]
+        (lambda: Alerting(every=0), "every is 0"),
+        (lambda: to_webhook("x"), "an address"),
+        (lambda: Telemetry(alerts="x"), "an Alerting"),  # type: ignore[arg-type]
+        (lambda: Telemetry(metrics=False, alerts=Alerting()), "leave metrics=True"),
+    ],
+)
+def test_what_is_wrong_with_rules_is_said_where_they_are_made(make: Any, says: str) -> None:
+    with pytest.raises(TelemetryError, match=says):
+        make()
+
+
+def test_readings_are_kept_only_as_far_back_as_a_rule_looks() -> None:
+    kept: list[int] = []
+
+    class Counting(ErrorRate):
+        def measure(self, readings: Sequence[Reading]) -> float | None:
+            kept.append(len(readings))
+            return super().measure(readings)
+
+    async def main() -> None:
+        async def read() -> Sequence[Family]:
+            return ()
+
+        watching = asyncio.ensure_future(Alerting([Counting(over=100)], every=10).watch(read))
+        await asyncio.sleep(10_000)
+        watching.cancel()
+
+    run_virtual(main())
+    assert max(kept) <= 12
