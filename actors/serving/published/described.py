@@ -44,7 +44,7 @@ _MESSAGES: Final[Schema] = {"type": "array", "minItems": 1, "items": _MESSAGE}
 _SAID: Final[Schema] = {"anyOf": [TEXT, _MESSAGES]}
 _METADATA: Final[Schema] = {"type": "object", "additionalProperties": TEXT, "maxProperties": 16}
 
-_CHAT: Final = record({"model": TEXT, "messages": _MESSAGES, "stream": FLAG}, ["model", "stream"])
+_CHAT_FIELDS: Final = {"model": TEXT, "messages": _MESSAGES, "stream": FLAG}
 _RESPONSE: Final = {
     "type": "object",
     "required": ["input"],
@@ -82,12 +82,13 @@ _ITEMS: Final[Mapping[str, Schema]] = {
 _ITEM: Final = "/v1/conversations/{conversation}/items"
 _CONVERSATION: Final = "/agency/conversations/{agent}/{conversation}"
 _APPROVAL: Final = "/agency/approvals/{approval}"
-_ASKED_FOR: Final = Described("ChatCompletion", stream=True, body=_CHAT)
 _RESPONDED: Final = Described("Response", stream=True, body=_RESPONSE)
 
 DESCRIBED: Final[Mapping[tuple[str, str], Described]] = {
-    ("post", "/v1/chat/completions"): _ASKED_FOR,
-    ("post", "/{agent}/chat/completions"): _ASKED_FOR,
+    ("post", "/v1/chat/completions"): Described("ChatCompletion", stream=True, body=record(_CHAT_FIELDS, ["stream"])),
+    ("post", "/{agent}/chat/completions"): Described(
+        "ChatCompletion", stream=True, body=record(_CHAT_FIELDS, ["model", "stream"])
+    ),
     ("get", "/v1/chat/completions/{completion}"): Described("ChatCompletion", stream=True),
     ("post", "/v1/responses"): _RESPONDED,
     ("post", "/{agent}/responses"): _RESPONDED,

@@ -65,6 +65,7 @@ _REF: Final = record(_texts("agent", "id"))
 _ANSWER: Final = record(
     {
         **_texts("text", "agent"),
+        "handoffs": several(record(_texts("sender", "target", "kind", "failed"))),
         "tool_calls": _CALLS,
         "usage": _USAGE,
         "cost": NUMBER,
