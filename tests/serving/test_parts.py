@@ -577,7 +577,7 @@ async def test_models_and_agents_are_described_word_by_word() -> None:
                 },
             }
             document = (await client.get("/openapi.json")).json()
-            assert document["components"] == {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}}
+            assert document["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
             assert document["security"] == [{"bearer": []}]
             assert document["servers"] == [{"url": "/"}]
             assert set(document["paths"]["/Clerk/orders/{number}"]) == {"get", "put"}
