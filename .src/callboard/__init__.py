@@ -329,6 +329,8 @@ if TYPE_CHECKING:
     from .actors.serving import ApiKeys as ApiKeys
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
+    from .actors.serving import PublishedAgent as PublishedAgent
+    from .actors.serving import Registry as Registry
     from .actors.serving import RequestLimit as RequestLimit
     from .actors.serving import Webhooks as Webhooks
     from .actors.serving import serve as serve
@@ -852,7 +854,17 @@ _HOMES = {
     ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
     ".actors.observe.spans": ("span_here",),
     ".actors.observe.telemetry": ("Telemetry",),
-    ".actors.serving": ("ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"),
+    ".actors.serving": (
+        "ApiKeys",
+        "Jwt",
+        "Payments",
+        "PublishedAgent",
+        "Registry",
+        "RequestLimit",
+        "Webhooks",
+        "serve",
+        "usage_records",
+    ),
     ".actors.testing": ("simulate",),
     ".providers": (
         "Audio",

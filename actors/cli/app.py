@@ -241,6 +241,7 @@ def serve(
     authenticate: str = "",
     allow_anyone: bool = False,
     webhooks: str = "",
+    registry: str = "",
 ) -> int:
     """Serve a team over HTTP until it is told to stop: SIGTERM and Ctrl-C have what is under way finished.
 
@@ -256,12 +257,12 @@ def serve(
         authenticate: module:name of what says who asks; an ASGI application says it itself.
         allow_anyone: let everybody ask who can reach the address.
         webhooks: module:name of the Webhooks that runs in the background may name, to be told of their end.
+        registry: module:name of the Registry where other agencies are told of these agents, and theirs are found.
     """
     from .serve import Wanted, serve
 
-    wanted = Wanted(
-        *(what, host, port, workers, existing(folder), import_from, reload, drain, authenticate, allow_anyone, webhooks)
-    )
+    said = (authenticate, allow_anyone, webhooks, registry)
+    wanted = Wanted(what, host, port, workers, existing(folder), import_from, reload, drain, *said)
     return serve(wanted)
 
 

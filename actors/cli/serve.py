@@ -24,7 +24,7 @@ from ..core.base.errors import CallboardError
 from .team import durable, look_in, running
 
 try:
-    from ..serving import Webhooks
+    from ..serving import Registry, Webhooks
     from ..serving import serve as as_application
     from ..serving.operations.draining import LINGER, drain
     from ..serving.operations.metrics import FOLDER
@@ -61,6 +61,7 @@ class Wanted:
         authenticate: module:name of the function that says who asks; empty for none.
         allow_anyone: whether others than this machine may ask without saying who they are.
         webhooks: module:name of the `Webhooks` that runs may name; empty for none.
+        registry: module:name of the `Registry` that is told of the agents; empty for none.
     """
 
     what: str
@@ -74,13 +75,14 @@ class Wanted:
     authenticate: str
     allow_anyone: bool
     webhooks: str
+    registry: str
 
     @property
     def words(self) -> list[str]:
         """The command line of a worker. It listens where it is told."""
         said = [self.what, "--folder", str(self.folder)]
         named = {"--import-from": self.import_from, "--drain": self.drain, "--authenticate": self.authenticate or None}
-        named["--webhooks"] = self.webhooks or None
+        named |= {"--webhooks": self.webhooks or None, "--registry": self.registry or None}
         said += [word for name, value in named.items() if value is not None for word in (name, str(value))]
         return ["serve", *said]
 
@@ -179,7 +181,9 @@ async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Drain]]:
 def _application(wanted: Wanted, agency: Agency) -> Any:
     who = function_of(wanted.authenticate) if wanted.authenticate else None
     webhooks = imported(wanted.webhooks) if wanted.webhooks else None
-    return as_application(agency, authenticate=who, drain=_seconds(wanted, None), webhooks=webhooks)
+    registry = imported(wanted.registry) if wanted.registry else None
+    drain = _seconds(wanted, None)
+    return as_application(agency, authenticate=who, drain=drain, webhooks=webhooks, registry=registry)
 
 
 def _named(wanted: Wanted) -> Any:
@@ -189,7 +193,8 @@ def _named(wanted: Wanted) -> Any:
         return _application(wanted, found)
     if not _is_application(found):
         raise CannotServe(f"{wanted.what} is {found!r:.60}; expected an Agency, or an ASGI application")
-    for option, said in (("authenticate", wanted.authenticate), ("webhooks", wanted.webhooks)):
+    given = {"authenticate": wanted.authenticate, "webhooks": wanted.webhooks, "registry": wanted.registry}
+    for option, said in given.items():
         if said:
             raise CannotServe(
                 f"--{option} is for a team file or an Agency; {wanted.what} is an application: "
@@ -256,6 +261,8 @@ def _check(wanted: Wanted) -> float:
         raise CannotServe(f"--port is a number from 0 to {MOST_PORT}, not {wanted.port}")
     if wanted.webhooks and not isinstance(imported(wanted.webhooks), Webhooks):
         raise CannotServe(f"--webhooks {wanted.webhooks} is no Webhooks(hosts, secret)")
+    if wanted.registry and not isinstance(imported(wanted.registry), Registry):
+        raise CannotServe(f"--registry {wanted.registry} is no Registry(store, url=…)")
     if wanted.file is not None:
         kept = durable(wanted.file, wanted.folder)
         known = bool(wanted.authenticate and function_of(wanted.authenticate))

@@ -5,6 +5,7 @@ try:
     from .limits.limit import RequestLimit
     from .payments.keeping import usage_records
     from .payments.payments import Payments
+    from .published.registry import PublishedAgent, Registry
     from .webhooks import Webhooks
     from .who.keys import ApiKeys
     from .who.tokens import Jwt
@@ -13,4 +14,14 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("serving needs an optional dependency: pip install 'callboard[serve]'") from error
 
-__all__ = ["ApiKeys", "Jwt", "Payments", "RequestLimit", "Webhooks", "serve", "usage_records"]
+__all__ = [
+    "ApiKeys",
+    "Jwt",
+    "Payments",
+    "PublishedAgent",
+    "Registry",
+    "RequestLimit",
+    "Webhooks",
+    "serve",
+    "usage_records",
+]

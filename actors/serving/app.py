@@ -30,7 +30,7 @@ from .limits.door import Door
 from .limits.entrance import ANSWER, entrance
 from .limits.limit import RequestLimit
 from .mcp.endpoint import McpEndpoint
-from .mcp.published import published
+from .mcp.published import published as offered
 from .openai.chat import chat_completions, get_completion
 from .openai.errors import refusal
 from .openai.models import get_model, list_models
@@ -43,8 +43,9 @@ from .payments.payments import Payments
 from .payments.till import Till
 from .problems import Problem, Refused
 from .published.functions import http_function
-from .published.info import agent_info, list_agents
+from .published.info import agent_info, list_agents, published
 from .published.openapi import openapi
+from .published.registry import Registry
 from .published.routes import own_route, routes_of
 from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
@@ -71,6 +72,7 @@ def serve(
     drain: float = 30.0,
     webhooks: Webhooks | None = None,
     mcp_tools: Iterable[Any] = (),
+    registry: Registry | None = None,
 ) -> Starlette:
     """An agency as an ASGI application: for ``uvicorn``, or to be mounted into another one.
 
@@ -93,6 +95,7 @@ def serve(
             none.
         mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
             `Agent` takes them. One that is risky needs a scope.
+        registry: where others are told of its agents, and theirs are found.
 
     Raises:
         DefinitionError: an argument is wrong, an agent's name is a path of the server's, or the function of a skill's
@@ -115,6 +118,10 @@ def serve(
             http_function(route)
     if not isinstance(webhooks, Webhooks | None):
         raise DefinitionError(f"webhooks are Webhooks(hosts, secret), or None, not {type(webhooks).__name__}")
+    if not isinstance(registry, Registry | None):
+        raise DefinitionError(f"registry is a Registry(store), or None, not {type(registry).__name__}")
+    if registry is not None:
+        registry.check(agency.agents)
     deliveries = None if webhooks is None else Deliveries(agency, webhooks)
     if till is not None:
         server.also_waited_for.append(till.over)
@@ -122,7 +129,7 @@ def serve(
     told = [one for one in (deliveries, pushes) if one is not None]
     server.also_waited_for.extend(one.over for one in told)
 
-    mcp = McpEndpoint(server, published(mcp_tools))
+    mcp = McpEndpoint(server, offered(mcp_tools))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -142,6 +149,8 @@ def serve(
                 if till is not None:
                     till.start()
                 await stack.enter_async_context(mcp.running())
+                if registry is not None:
+                    await stack.enter_async_context(registry.telling(published(server, registry)))
                 yield
         finally:
             for one in server.authenticate:
@@ -151,7 +160,7 @@ def serve(
     traced = [] if agency.telemetry is None else [Middleware(Traced, agency)]
     app = Starlette(middleware=[*traced, *entrance(cors)], exception_handlers={HTTPException: _nothing_there})
     protocols = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
-    app.router = Routes(routes(server, deliveries, protocols), lifespan=lifespan)
+    app.router = Routes(routes(server, deliveries, registry, protocols), lifespan=lifespan)
     app.state.server = server
     return app
 
@@ -182,12 +191,15 @@ def _till(agency: Agency, payments: Payments | None) -> Till | None:
     return Till(agency, payments)
 
 
-def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[BaseRoute]) -> list[BaseRoute]:
+def routes(
+    server: Server, deliveries: Deliveries | None, registry: Registry | None, protocols: Sequence[BaseRoute]
+) -> list[BaseRoute]:
     """The routes of a server, those that are asked most first.
 
     Args:
         server: whose they are.
         deliveries: of webhooks, where there are any.
+        registry: where agents of others are found, if anywhere.
         protocols: the routes of protocols that bring applications of their own.
     """
     return [
@@ -198,12 +210,12 @@ def routes(server: Server, deliveries: Deliveries | None, protocols: Sequence[Ba
         _route(server, "/v1/models", list_models, "GET"),
         _route(server, "/v1/models/{model:path}", get_model, "GET"),
         *(_route(server, *one, refusal=problem_json) for one in operations(deliveries)),
-        _route(server, "/agency/agents", list_agents, "GET", refusal=problem_json),
+        _route(server, "/agency/agents", partial(list_agents, registry=registry), "GET", refusal=problem_json),
         _route(server, "/openapi.json", openapi, "GET", refusal=problem_json),
         _route(server, "/ag-ui/{agent}", _of_agent(run_agent), "POST", refusal=ag_ui_refusal),
         *(_route(server, f"/{{agent}}{path}", _of_agent(endpoint), method) for method, path, endpoint in OF_AGENTS),
         *protocols,
-        _route(server, "/{agent}", _if_any(agent_info), "GET", refusal=problem_json),
+        _route(server, "/{agent}", _if_any(partial(agent_info, registry=registry)), "GET", refusal=problem_json),
         _route(server, "/{agent}/{rest:path}", _if_any(own_route), *METHODS, refusal=problem_json),
     ]
 

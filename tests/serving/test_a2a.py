@@ -578,7 +578,7 @@ async def test_no_page_of_another_asks_by_what_browsers_send_unasked(kind: str) 
             headers=headers,
         )
         assert [one.status_code for one in (rpc_, rest, chat)] == [415, 415, 415]
-        assert rpc_.json()["error"]["code"] == -32600
+        assert rpc_.json()["error"]["code"] == -32005
         assert rest.json()["error"]["status"] == "INVALID_ARGUMENT"
         del headers["content-type"]  # a page that may ask says nothing of a body that it does not send
         assert (await client.post("/a2a/A/tasks/none:cancel", headers=headers)).status_code == 404

@@ -53,40 +53,53 @@ async def test_a_webhook_is_told_each_state_signed_and_at_the_end_all(binding: s
 async def test_webhooks_are_named_listed_and_forgotten_by_whose_task_it_is(binding: str) -> None:
     gates = {(0, 1): asyncio.Event()}
     agency = Agency(Agent("A"), model=speaker(gates=gates), journal=MemoryJournal())
-    async with receiver() as there, served(agency, authenticate=who, webhooks=allowed(there)) as it:
-        async with connected(it, binding, user="ada", streaming=False) as client:
-            (begun,) = await sent(client, says(configuration=pb.SendMessageConfiguration(**AT_ONCE)))
-            task = begun.task.id
-            made = await client.create_task_push_notification_config(config(there.url, task_id=task, id="a"))
-            assert (made.id, made.task_id, made.url) == ("a", task, there.url)
-            await client.create_task_push_notification_config(config(there.url + "2", task_id=task, id="a"))
-            listed = await client.list_task_push_notification_configs(
-                pb.ListTaskPushNotificationConfigsRequest(task_id=task)
-            )
-            assert [one.url for one in listed.configs] == [there.url + "2"]
-            one = pb.GetTaskPushNotificationConfigRequest(task_id=task, id="a")
-            assert (await client.get_task_push_notification_config(one)).url == there.url + "2"
-            async with connected(it, binding, user="eve") as stranger:
-                with pytest.raises(TaskNotFoundError):
-                    await stranger.get_task_push_notification_config(one)
-                with pytest.raises(TaskNotFoundError):
-                    await stranger.create_task_push_notification_config(config(there.url, task_id=task))
-                with pytest.raises(TaskNotFoundError):
-                    await stranger.delete_task_push_notification_config(
-                        pb.DeleteTaskPushNotificationConfigRequest(task_id=task, id="a")
-                    )
-            await client.delete_task_push_notification_config(
-                pb.DeleteTaskPushNotificationConfigRequest(task_id=task, id="a")
-            )
+    async with (
+        receiver() as there,
+        served(agency, authenticate=who, webhooks=allowed(there)) as it,
+        connected(it, binding, user="ada", streaming=False) as client,
+    ):
+        (begun,) = await sent(client, says(configuration=pb.SendMessageConfiguration(**AT_ONCE)))
+        task = begun.task.id
+        made = await client.create_task_push_notification_config(config(there.url, task_id=task, id="a"))
+        assert (made.id, made.task_id, made.url) == ("a", task, there.url)
+        await client.create_task_push_notification_config(config(there.url + "2", task_id=task, id="a"))
+        listed = await client.list_task_push_notification_configs(
+            pb.ListTaskPushNotificationConfigsRequest(task_id=task)
+        )
+        assert [one.url for one in listed.configs] == [there.url + "2"]
+        one = pb.GetTaskPushNotificationConfigRequest(task_id=task, id="a")
+        assert (await client.get_task_push_notification_config(one)).url == there.url + "2"
+        async with connected(it, binding, user="eve") as stranger:
             with pytest.raises(TaskNotFoundError):
-                await client.get_task_push_notification_config(one)
-            heard = len(there.got)
-            gates[(0, 1)].set()
-            await (await agency.handle(task)).answer(30)
-            with pytest.raises(A2AError, match="is over"):
-                await client.create_task_push_notification_config(config(there.url, task_id=task))
+                await stranger.get_task_push_notification_config(one)
+            with pytest.raises(TaskNotFoundError):
+                await stranger.create_task_push_notification_config(config(there.url, task_id=task))
+            with pytest.raises(TaskNotFoundError):
+                await stranger.delete_task_push_notification_config(
+                    pb.DeleteTaskPushNotificationConfigRequest(task_id=task, id="a")
+                )
+        await client.delete_task_push_notification_config(
+            pb.DeleteTaskPushNotificationConfigRequest(task_id=task, id="a")
+        )
+        with pytest.raises(TaskNotFoundError):
+            await client.get_task_push_notification_config(one)
+        heard = len(there.got)
+        gates[(0, 1)].set()
+        await (await agency.handle(task)).answer(30)
         assert len(there.got) == heard
     assert not await at_hand(agency.journal.headers(prefix="serving.a2a:"))
+
+
+@both
+async def test_a_webhook_that_comes_after_the_end_is_told_it(binding: str) -> None:
+    agency = Agency(Agent("Counter"), model=speaker(), journal=MemoryJournal())
+    async with receiver() as there, served(agency, webhooks=allowed(there)) as it:
+        async with connected(it, binding, streaming=False) as client:
+            (done,) = await sent(client, says())
+            await client.create_task_push_notification_config(config(there.url, task_id=done.task.id))
+            await there.until(2)
+        told = ParseDict(json.loads(there.got[-1][1]), pb.StreamResponse()).task
+        assert told == done.task
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -569,10 +569,15 @@ async def test_models_and_agents_are_described_word_by_word() -> None:
                 "name": "Clerk",
                 "description": "Sells.",
                 "output_type": "text",
-                "endpoints": {"chat_completions": "/Clerk/chat/completions", "responses": "/Clerk/responses"},
+                "intents": [],
+                "endpoints": {
+                    "chat_completions": "/Clerk/chat/completions",
+                    "responses": "/Clerk/responses",
+                    "a2a": "/a2a/Clerk",
+                },
             }
             document = (await client.get("/openapi.json")).json()
-            assert document["components"] == {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}}
+            assert document["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
             assert document["security"] == [{"bearer": []}]
             assert document["servers"] == [{"url": "/"}]
             assert set(document["paths"]["/Clerk/orders/{number}"]) == {"get", "put"}

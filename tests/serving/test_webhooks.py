@@ -16,7 +16,9 @@ import pytest
 from callboard import Agency, Agent, DefinitionError, Webhooks, verify_webhook
 from callboard.actors.agents.caller import NOBODY
 from callboard.actors.agents.errors import UnknownRun
+from callboard.actors.agents.lifecycle import open_journal
 from callboard.actors.journal import MemoryJournal
+from callboard.actors.journal.errors import StreamOwned
 from callboard.actors.journal.store import at_hand
 from callboard.actors.serving.operations.draining import drain
 from callboard.actors.serving.runs import Asked, run_of
@@ -249,6 +251,31 @@ async def test_a_run_that_was_expected_by_a_process_that_died_and_is_begun_by_an
             assert (await start(it, {"idempotency-key": "k"}, webhook=there.url))["id"] == run
             begun.set()
             await there.until(1)
+
+
+async def test_a_run_whose_webhook_was_about_to_be_written_down_by_a_process_that_died_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = open_journal(tmp_path / "journal.db")
+    agency = Agency(Agent("A"), model=speaker(), journal=tmp_path / "journal.db")
+    run = run_of(Asked("A", NOBODY, "go", {}, "k"))
+    await at_hand(other.open(f"serving.webhook:{run}"))
+    found = asyncio.Event()
+
+    async def noticing(what: Any) -> Any:
+        try:
+            return await at_hand(what)
+        except StreamOwned:
+            found.set()
+            raise
+
+    monkeypatch.setattr("callboard.actors.serving.webhooks.at_hand", noticing)
+    async with receiver() as there, served(agency, webhooks=allowed(there)) as it:
+        asked = asyncio.create_task(start(it, {"idempotency-key": "k"}, webhook=there.url))
+        await found.wait()
+        other.close()  # as where its lease ends
+        assert (await asked)["id"] == run
+        await there.until(1)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ from .push import Pushes
 if TYPE_CHECKING:
     from starlette.routing import Router
 
+CARD_AGE: Final = 60
+"""Seconds for which a card may be kept before it is asked for again."""
+
 _STATUS: Final = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -85,7 +88,7 @@ class A2aEndpoint:
         except FAILURES as error:
             return self._refused(error, request)
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:32]
-        headers = {"etag": f'"{digest}"', "cache-control": "no-cache", "vary": "host, authorization"}
+        headers = {"etag": f'"{digest}"', "cache-control": f"max-age={CARD_AGE}", "vary": "host, authorization"}
         if f'"{digest}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return JSONResponse(body, headers=headers)
@@ -213,7 +216,7 @@ def rpc_refusal(problem: Problem, id: Any = None) -> Response:
         id: of the request.
     """
     unread = (problem.status, problem.code) == (400, "not_json")
-    code = -32700 if unread else -32603 if problem.status >= 500 else -32600
+    code = -32700 if unread else -32005 if problem.status == 415 else -32603 if problem.status >= 500 else -32600
     about = {"code": code, "message": problem.message, "data": [_info(problem)]}
     status = 200 if unread else problem.status
     return JSONResponse({"jsonrpc": "2.0", "id": id, "error": about}, status, problem.all_headers)
@@ -236,5 +239,9 @@ def _info(problem: Problem) -> dict[str, Any]:
         metadata["run"] = problem.run
     if problem.retry_after is not None:
         metadata["retryAfter"] = f"{problem.retry_after:g}"
-    about = {"reason": problem.code.upper(), "domain": "callboard", "metadata": metadata}
+    about = {
+        "reason": "CONTENT_TYPE_NOT_SUPPORTED" if problem.status == 415 else problem.code.upper(),
+        "domain": "callboard",
+        "metadata": metadata,
+    }
     return {"@type": "type.googleapis.com/google.rpc.ErrorInfo", **about}

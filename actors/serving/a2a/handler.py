@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Set
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
@@ -102,8 +102,10 @@ class Runs(RequestHandler):
     async def on_subscribe_to_task(
         self, params: pb.SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event]:
-        """A task as it is, and then what becomes of it; or what comes behind an event."""
-        handle = await self._found(params.id, caller_of(context))
+        """A task as it is, and then what becomes of it; or what comes behind an event. While it waits, until somebody
+        has decided."""
+        caller = caller_of(context)
+        handle = await self._found(params.id, caller)
         place = place_of(context)
         if place is not None and place.run != handle.id:
             raise InvalidParamsError(f"{RESUME} is of another task")
@@ -111,7 +113,9 @@ class Runs(RequestHandler):
             records = await handle.records()
             if place is None or not records or place.cursor == records[-1].cursor:
                 raise UnsupportedOperationError(f"task {handle.id} is over: get it")
-        async with aclosing(self._events(handle, context, "continue", place)) as events:
+        waiting = () if place is not None else await waiting_for(self._server.agency, handle, caller)
+        known = {one.approval for one in waiting}
+        async with aclosing(self._events(handle, context, "continue", place, known)) as events:
             async for event in events:
                 yield event
 
@@ -217,7 +221,12 @@ class Runs(RequestHandler):
         return task
 
     async def _events(
-        self, handle: RunHandle, context: ServerCallContext, when_left: OnDisconnect, place: Place | None
+        self,
+        handle: RunHandle,
+        context: ServerCallContext,
+        when_left: OnDisconnect,
+        place: Place | None,
+        known: Set[str] = frozenset(),
     ) -> AsyncGenerator[pb.Task | pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent]:
         caller = caller_of(context)
         told_of(context).run = handle.id
@@ -236,7 +245,7 @@ class Runs(RequestHandler):
             else:
                 before, sent = place.cursor, place.sent
                 await catch_up(updates.take, handle, before)
-            async with aclosing(self._items(handle, before, caller)) as items:
+            async with aclosing(self._items(handle, before, caller, known)) as items:
                 async for item in items:
                     if isinstance(item, tuple):
                         ended = True  # it waits for whoever has asked, who goes on with it
@@ -272,8 +281,8 @@ class Runs(RequestHandler):
         text = item.data["text"]
         return [updates.answer(text, typed_value(self._server, handle, text)), status]
 
-    async def _items(self, handle: RunHandle, cursor: str, caller: Caller) -> AsyncGenerator[Any]:
-        """The items of a run's stream; and, as the last, what waits for the caller."""
+    async def _items(self, handle: RunHandle, cursor: str, caller: Caller, known: Set[str]) -> AsyncGenerator[Any]:
+        """The items of a run's stream; and, as the last, what waits for the caller and is not known to."""
         agency = self._server.agency
         with noticed(agency, handle) as arrived:
             async with aclosing(handle.stream(after=cursor)) as stream:
@@ -293,7 +302,7 @@ class Runs(RequestHandler):
                         arrived.clear()
                         asking = asyncio.ensure_future(arrived.wait())
                         waiting = await waiting_for(agency, handle, caller)
-                        if waiting:
+                        if any(one.approval not in known for one in waiting):
                             yield waiting
                             return
                 finally:
@@ -307,12 +316,9 @@ class Runs(RequestHandler):
     async def on_create_task_push_notification_config(
         self, params: pb.TaskPushNotificationConfig, context: ServerCallContext
     ) -> pb.TaskPushNotificationConfig:
-        """Have a webhook told of a task that is under way."""
+        """Have a webhook told of a task: at once, where it is over."""
         self._told_by_push(params)
-        handle = await self._found(params.task_id, caller_of(context))
-        if await handle.status() in ("ended", "failed"):
-            raise UnsupportedOperationError(f"task {handle.id} is over: there is nothing to be told")
-        return await self._hooked(handle, params)
+        return await self._hooked(await self._found(params.task_id, caller_of(context)), params)
 
     @answered
     async def on_get_task_push_notification_config(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ....providers.messages import Message
 from ....providers.wire.fitting.letters import mended
 from ...agents.caller import Caller
 from ...agents.errors import AgentError
@@ -16,6 +17,7 @@ from ...agents.events import ApprovalRequested
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.cursor import RunText
 from ...agents.runs.reading.progress import RunRecord
+from ...agents.turns.records import NOBODY_DECIDED
 from ..problems import problem_of
 from ..runs import error_of_end, headers_of
 from ..server import Server
@@ -51,9 +53,10 @@ async def snapshot(server: Server, handle: RunHandle, caller: Caller) -> tuple[p
     metadata = await handle.metadata()
     status = await handle.status()
     task = pb.Task(id=handle.id, context_id=handle.conversation)
-    task.history.extend(
-        said(str(metadata.get(MESSAGE_ID, handle.id)), handle.id, handle.conversation, await handle.question())
-    )
+    begun_by = str(metadata.get(MESSAGE_ID, handle.id))
+    task.history.extend(said(begun_by, handle.id, handle.conversation, await handle.question()))
+    for message_id, text in _told(records):
+        task.history.extend(said(message_id, handle.id, handle.conversation, [Message("user", text)]))
     at = records[-1].at if records else None
     last = records[-1] if records else None
     if last is not None and last.type == "ended":
@@ -68,6 +71,21 @@ async def snapshot(server: Server, handle: RunHandle, caller: Caller) -> tuple[p
             pb.TaskStatus(state=_RUNNING.get(status, pb.TaskState.TASK_STATE_WORKING), timestamp=time_of(at))
         )
     return task, records[-1].cursor if records else ""
+
+
+def _told(records: Iterable[RunRecord]) -> Iterator[tuple[str, str]]:
+    """What people have said to a run on its way, each once: one message may deny several calls."""
+    denied = ""
+    for record in records:
+        if record.type == "steered":
+            yield f"{record.run}-{record.position}", record.data["text"]
+        if record.type == "approval_decided" and not record.data["approved"]:
+            text = record.data["reason"]
+            if text and text not in (denied, NOBODY_DECIDED):
+                yield f"{record.run}-{record.position}", text
+            denied = text
+        else:
+            denied = ""
 
 
 def waits(handle: RunHandle, asked: Sequence[ApprovalRequested], at: float | None) -> pb.TaskStatus:

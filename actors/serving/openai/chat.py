@@ -147,7 +147,9 @@ def read(server: Server, body: Mapping[str, Any], agent: str | None) -> Wanted:
         raise refuse(400, "invalid_request", str(error), where) from None
     except ValueError as error:
         raise refuse(400, "invalid_request", str(error)) from None
-    name = agent if agent is not None else server.agent(asked.model or server.agency.entry)
+    if agent is None and not asked.model:
+        raise refuse(400, "missing_field", "model is missing: name the agent, see GET /v1/models", "model")
+    name = agent if agent is not None else server.agent(asked.model)
     messages = asked.messages
     if any(not isinstance(message.get("content"), str) for message in body["messages"]):
         try:  # what the protocol's reader keeps for vendors is a mistake here

@@ -29,6 +29,10 @@ def answer(given: Answer) -> dict[str, Any]:
     return {
         "text": given.text,
         "agent": given.agent,
+        "handoffs": [
+            {"sender": one.sender, "target": one.target, "kind": one.kind, "failed": one.failed}
+            for one in given.handoffs
+        ],
         "tool_calls": calls(given.tool_calls),
         "usage": usage(given.usage),
         "cost": given.cost,

@@ -17,7 +17,6 @@ class Described:
         answer: which of `SCHEMAS` it gives; empty for none.
         status: of the answer.
         stream: whether the answer may come as server-sent events, too.
-        text: whether it is a plain text.
         body: what it takes.
         query: what may stand in its query.
         needs_body: whether there must be a body.
@@ -28,7 +27,6 @@ class Described:
     answer: str = ""
     status: int = 200
     stream: bool = False
-    text: bool = False
     body: Schema | None = None
     query: Mapping[str, Schema] = field(default_factory=dict)
     needs_body: bool = True
@@ -48,7 +46,7 @@ _MESSAGES: Final[Schema] = {"type": "array", "minItems": 1, "items": _MESSAGE}
 _SAID: Final[Schema] = {"anyOf": [TEXT, _MESSAGES]}
 _METADATA: Final[Schema] = {"type": "object", "additionalProperties": TEXT, "maxProperties": 16}
 
-_CHAT: Final = record({"model": TEXT, "messages": _MESSAGES, "stream": FLAG}, ["model", "stream"])
+_CHAT_FIELDS: Final = {"model": TEXT, "messages": _MESSAGES, "stream": FLAG}
 _RESPONSE: Final = {
     "type": "object",
     "required": ["input"],
@@ -87,12 +85,13 @@ _ITEM: Final = "/v1/conversations/{conversation}/items"
 _CONVERSATION: Final = "/agency/conversations/{agent}/{conversation}"
 _EVENTS: Final = "/agency/events/{stream}"
 _APPROVAL: Final = "/agency/approvals/{approval}"
-_ASKED_FOR: Final = Described("ChatCompletion", stream=True, body=_CHAT)
 _RESPONDED: Final = Described("Response", stream=True, body=_RESPONSE)
 
 DESCRIBED: Final[Mapping[tuple[str, str], Described]] = {
-    ("post", "/v1/chat/completions"): _ASKED_FOR,
-    ("post", "/{agent}/chat/completions"): _ASKED_FOR,
+    ("post", "/v1/chat/completions"): Described("ChatCompletion", stream=True, body=record(_CHAT_FIELDS, ["stream"])),
+    ("post", "/{agent}/chat/completions"): Described(
+        "ChatCompletion", stream=True, body=record(_CHAT_FIELDS, ["model", "stream"])
+    ),
     ("get", "/v1/chat/completions/{completion}"): Described("ChatCompletion", stream=True),
     ("post", "/v1/responses"): _RESPONDED,
     ("post", "/{agent}/responses"): _RESPONDED,

@@ -65,6 +65,7 @@ _REF: Final = record(_texts("agent", "id"))
 _ANSWER: Final = record(
     {
         **_texts("text", "agent"),
+        "handoffs": several(record(_texts("sender", "target", "kind", "failed"))),
         "tool_calls": _CALLS,
         "usage": _USAGE,
         "cost": NUMBER,
@@ -122,9 +123,6 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Appended": record({"stream": TEXT, "version": WHOLE}),
     "Document": record({"openapi": TEXT, "info": OBJECT, "paths": OBJECT}),
     "Status": record({"status": TEXT}),
-    "Health": record({"available": FLAG, "pools": OBJECT, "journal_lag": NUMBER, "resources": OBJECT}),
-    "Events": record({"stream": TEXT, "events": several(OBJECT)}),
-    "Appended": record({"stream": TEXT, "version": WHOLE}),
     "ChatCompletion": record(
         {
             **_texts("id", "model"),
@@ -175,9 +173,12 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Agent": record(
         {
             **_texts("name", "description", "output_type"),
+            "intents": several(TEXT),
             **dict.fromkeys(("tools", "handoffs", "skills", "routes"), several(_ABILITY)),
-            "endpoints": record(_texts("chat_completions", "responses")),
-        }
+            "endpoints": record(_texts("chat_completions", "responses", "a2a")),
+            "url": TEXT,
+        },
+        ["url"],
     ),
     "Agents": record({"agents": several(named("Agent"))}),
     "RunBegun": record(_texts("id", "agent", "conversation")),

@@ -16,7 +16,7 @@ from ....errors import GuardrailTripped, RunFailed, named, said
 from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ....prompts.state.cells import Cells
 from ....turns.labels import explicit
-from ....turns.records import ApprovalAsked, Decision
+from ....turns.records import NOBODY_DECIDED, ApprovalAsked, Decision
 from ....turns.steps import AskApproval, CallTool, Commands, Decided, Interrupted, Raised, ToolReturned
 from ...coordination.elsewhere import decisions_left
 from ..planning import not_offered
@@ -220,7 +220,7 @@ def _settle(
     if decision is None and left:
         approvals.posts[request.approval], decision = left[0]
     if decision is None and expired:
-        decision = Decision(request.conversation, request.approval, False, None, "nobody decided in time")
+        decision = Decision(request.conversation, request.approval, False, None, NOBODY_DECIDED)
     if decision is not None:
         _decide(session, call.id, request, decision, happened)
         post = approvals.recorded(request.approval)
