@@ -266,7 +266,7 @@ def _operations() -> Iterator[tuple[Any, ...]]:
     yield "", "GET", "/agency/runs/$run/events", None, {"last-event-id": "9" * 20}
     yield "", "HEAD", "/agency/runs/$run/events"
     yield "", "POST", "/agency/runs/$run/cancel"
-    yield "", "GET", "/agency/runs?limit=1"
+    yield "", "GET", "/agency/runs?conversation=ops"
     yield "", "GET", "/agency/runs?limit=0"
     yield "", "GET", "/agency/runs?strange=1"
     yield "", "GET", "/agency/conversations/A/ops"
