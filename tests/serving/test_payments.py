@@ -390,6 +390,8 @@ async def test_what_priced_tools_are_called_for_is_recorded() -> None:
         (record,) = await usage(agency)
         assert (record.state, record.calls, record.calls_price) == ("owed", {"draw": 2}, Decimal("0.004"))
         assert (record.input_tokens, record.output_tokens, record.price) == (14, 10, Decimal(0))
+        assert (record.agent, record.user, record.tenant, record.key) == ("Poet", "", "", "")
+        assert (record.payer, record.transaction, record.network, record.why) == ("", "", "", "")
         for _ in range(3):
             await asks(at, {})
         await eventually(lambda: not at.app.state.server.till._tasks, "the record")
