@@ -165,6 +165,10 @@ def _responses() -> Iterator[tuple[Any, ...]]:
     yield "typed_r", "POST", path, response("json", text=form)
     yield "", "GET", f"{path}/resp_$typed_r?stream=true"
     yield "", "POST", path, response("fail")
+    yield "stored", "POST", path, response("hello", store=True)
+    yield "", "GET", f"{path}/resp_$stored"
+    yield "gone", "POST", path, response("hello", store=False)
+    yield "", "GET", f"{path}/resp_$gone"
     yield "back", "POST", path, response("hello", background=True)
     yield "", "POST", f"{path}/resp_$first/cancel"
     yield "", "POST", f"{path}/resp_$back/cancel"
