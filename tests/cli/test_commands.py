@@ -9,8 +9,9 @@ import pytest
 
 from callboard import Agency, Agent, watchable
 from callboard.actors import Actor, ChildSpec, System
+from callboard.actors.agents.overview.sockets import NothingRuns
 from callboard.actors.agents.teamfile import load_team
-from callboard.actors.cli.tree import NothingRuns, read_trees
+from callboard.actors.cli.tree import read_trees
 from callboard.tools.builtin.files import file_tools
 
 from .command import assert_refused, callboard

@@ -556,7 +556,7 @@ async def test_a_media_type_is_one(media: str) -> None:
 
 async def test_what_other_protocols_bring_is_listed_as_far_as_it_goes() -> None:
     agency = Agency(Agent("A"), model=speaker(), journal=MemoryJournal())
-    pictures = [Text("half \ud800"), Image("data:image/png,no-base64"), File("data:x;base64,!", "n\ud800")]
+    pictures: list[Any] = [Text("half \ud800"), Image("data:image/png,no-base64"), File("data:x;base64,!", "n\ud800")]
     async with served(agency, authenticate=who) as it, it.client() as client:
         await (await agency.start_run((Message("user", tuple(pictures)),), caller=Caller("ada"))).answer(30)
         asked = rpc("ListTasks", {})

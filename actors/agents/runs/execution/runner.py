@@ -16,7 +16,7 @@ from .....providers.messages import Message
 from ....core.actor import Actor
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
-from ...errors import AgentError, GuardrailTripped, RunError, RunFailed, TimeLimit, said
+from ...errors import AgencyClosed, AgentError, GuardrailTripped, RunError, RunFailed, TimeLimit, said
 from ...events import Resumed as ResumedEvent
 from ...events import RunFinished, RunStarted
 from ...turns.arrivals import NEWER
@@ -469,7 +469,7 @@ class Runner:
         if session is not None:
             session.let_go()
 
-    def release(self, error: RunError) -> None:
+    def release(self, error: RunError | AgencyClosed) -> None:
         """End the run under way without a word to the journal, which will have nothing of the conversation."""
         session, self.session = self.session, None
         if session is None:
