@@ -252,8 +252,8 @@ def _conversations() -> Iterator[tuple[Any, ...]]:
     yield "", "POST", f"{path}/$conv/items", {"items": 5}
     yield "", "POST", f"{path}/$conv", {"strange": 1}
     yield "", "POST", f"{path}/$conv", {"metadata": 5}
-    yield "", "POST", path, {"strange": 1}
-    yield "", "POST", path, {"items": [{"role": "x"}]}
+    for wrong in ({"strange": 1}, {"metadata": 5}, {"metadata": {"a": 5}}, {"items": [{"role": "x"}]}):
+        yield "", "POST", path, wrong
     yield "", "GET", f"{path}/none"
     yield "", "DELETE", f"{path}/$conv"
     yield "", "GET", f"{path}/$conv"
