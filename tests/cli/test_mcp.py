@@ -121,3 +121,8 @@ def test_it_ends_quietly_where_nobody_reads_its_answers(tmp_path: Path) -> None:
         one.stdin.flush()
         assert one.wait(30) == 0
         assert one.stderr.read() == b""
+
+
+def test_where_the_input_ends_it_has_done_all_that_was_asked(tmp_path: Path) -> None:
+    (tmp_path / "team.yaml").write_text(TEAM, encoding="utf-8")
+    assert callboard("mcp", "team.yaml", cwd=tmp_path).status == 0

@@ -202,6 +202,23 @@ async def test_only_what_is_new_of_a_history_is_asked() -> None:
         assert len(seen[-1]) == 5
         await events(it, {**first, "runId": "r4", "messages": [{"id": "x", "role": "user", "content": "four"}]})
         assert len(seen[-1]) == 7
+        # A client that gives other ids than it was given.
+        other = [
+            {"id": f"o{number}", "role": role, "content": text}
+            for number, (role, text) in enumerate(
+                [
+                    ("user", "x"),
+                    ("assistant", "y"),
+                    ("user", "z"),
+                    ("assistant", "w"),
+                    ("user", "five"),
+                    ("user", "six"),
+                ]
+            )
+        ]
+        await events(it, {**first, "runId": "r6", "messages": other})
+        assert seen[-1][-2:] == [("user", "five"), ("user", "six")]
+        assert not {"x", "y", "z", "w"} & {text for _, text in seen[-1]}
         # Asked once more what was answered before.
         await events(it, {**second, "runId": "r5"})
         assert seen[-1] == [("user", "one"), ("assistant", "answer 1"), ("user", "two")]

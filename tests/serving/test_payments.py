@@ -369,6 +369,29 @@ async def test_whoever_starts_next_goes_on_with_the_payments_of_who_died(when: s
             assert record.state in ("settled", "lost")
 
 
+async def test_a_payment_for_a_route_whose_worker_died_as_it_was_settled_is_lost() -> None:
+    """Its answer is gone with that worker, and nobody can say whether it was taken."""
+    journal = MemoryJournal()
+    stream = journal.open("callboard.payments.route-x")
+    paid = {"kind": "paid", "agent": "Poet", "user": "ada", "tenant": "", "key": "", "at": 1.0, "price": "0.05"}
+    stream.append(({**paid, "offer": {}, "payer": "0xpayer"}, {"kind": "settling"}), unfinished=True)
+    stream.release()
+    async with facilitator() as bank:
+        agency = poet(journal=journal)
+        async with served(agency, payments=bank.payments()):
+
+            async def found() -> Any:
+                (record,) = await usage(agency)
+                return record
+
+            while (await found()).state == "settling":  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            record = await found()
+            assert (record.run, record.state, record.why) == ("route-x", "lost", "whoever was to settle it died")
+            assert (record.user, record.payer, record.price) == ("ada", "0xpayer", Decimal("0.05"))
+            assert not bank.settled
+
+
 async def test_two_workers_of_a_journal_take_a_payment_once(tmp_path: Path) -> None:
     async with facilitator() as bank:
         workers = [poet(journal=tmp_path / "team.db") for _ in range(2)]
@@ -434,6 +457,8 @@ async def test_what_priced_tools_are_called_for_is_recorded() -> None:
         (record,) = await usage(agency)
         assert (record.state, record.calls, record.calls_price) == ("owed", {"draw": 2}, Decimal("0.004"))
         assert (record.input_tokens, record.output_tokens, record.price) == (14, 10, Decimal(0))
+        assert (record.agent, record.user, record.tenant, record.key) == ("Poet", "", "", "")
+        assert (record.payer, record.transaction, record.network, record.why) == ("", "", "", "")
         for _ in range(3):
             await asks(at, {})
         await eventually(lambda: not at.app.state.server.till._tasks, "the record")

@@ -269,6 +269,8 @@ def test_a2a_has_its_words_for_them(status: int, word: str) -> None:
     of_id = json.loads(bytes(answer.body))
     assert (answer.status_code, of_id["id"]) == (status, "i")
     assert of_id["error"]["code"] == (-32603 if status >= 500 else -32600)
+    bare = json.loads(bytes(refusal(Problem(404, "not_there", "m")).body))["error"]
+    assert (bare["message"], bare["details"][0]["metadata"]) == ("m", {"code": "not_there"})
 
 
 def test_a2a_says_of_what_it_has_no_error_for_when_to_come_back() -> None:
@@ -278,6 +280,7 @@ def test_a2a_says_of_what_it_has_no_error_for_when_to_come_back() -> None:
     assert told.data == {"code": "quota_exceeded", "retryAfter": 2.5}
     of_run: Any = as_error(refuse(402, "payment_required", "pay"))
     assert (of_run.message, of_run.data) == ("pay", {"code": "payment_required"})
+    assert type(of_run).__name__ == type(as_error(made(agents.LabelRefused))).__name__ == "NotServed"
     wrong = as_error(refuse(422, "reused", "again"))
     assert (type(wrong).__name__, wrong.data) == ("InvalidParamsError", {"code": "reused"})
     for kind, name in (

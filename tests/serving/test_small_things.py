@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, ApiKeys, MemoryJournal, ToolContext, tool
+from callboard import Agency, Agent, ApiKeys, MemoryJournal, RequestLimit, ToolContext, tool
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.journal.store import at_hand
 from callboard.actors.serving import requests, serve
@@ -188,13 +188,29 @@ async def test_the_id_of_a_message_is_short(id: Any, fits: bool) -> None:
         await client.hear()
         await client.say("ping", id=id)
         told: Told = await client.hear()
-        assert (told["type"], told.get("id")) == (
-            "pong" if fits else "problem",
-            id if isinstance(id, str | int) else None,
-        )
+        assert (told["type"], told.get("id")) == (("pong", id) if fits else ("problem", None))
         await client.say("ping", strange=1, id=1)
         told = await client.hear()
         assert (told["code"], told["where"], told["id"]) == ("unknown_field", "strange", 1)
+
+
+async def test_a_run_that_is_told_over_a_websocket_is_answered_until_its_end() -> None:
+    gates = {(0, 1): asyncio.Event()}
+    limits = [RequestLimit("user", concurrent=1)]
+    agency = Agency(Agent("A"), model=speaker(gates=gates))
+    async with served(agency, authenticate=who, limits=limits) as it, talking(it.url, **ADA) as client:
+        await client.hear()
+        await client.say("ask", input="count")
+        await client.until(lambda told: told["type"] == "accepted")
+        await client.say("ask", input="more", id="second")
+        told = (await client.until(lambda told: told.get("id") == "second"))[-1]
+        assert (told["type"], told["code"]) == ("problem", "quota_exceeded")
+        gates[(0, 1)].set()
+        await client.until(ends)
+        await client.say("ask", input="more", id="third")
+        told = (await client.until(lambda told: told.get("id") == "third"))[-1]
+        assert told["type"] == "accepted"
+        await client.until(ends)
 
 
 # -- how far it is -----------------------------------------------------------------------------------------------------

@@ -165,6 +165,10 @@ def _responses() -> Iterator[tuple[Any, ...]]:
     yield "typed_r", "POST", path, response("json", text=form)
     yield "", "GET", f"{path}/resp_$typed_r?stream=true"
     yield "", "POST", path, response("fail")
+    yield "stored", "POST", path, response("hello", store=True)
+    yield "", "GET", f"{path}/resp_$stored"
+    yield "gone", "POST", path, response("hello", store=False)
+    yield "", "GET", f"{path}/resp_$gone"
     yield "back", "POST", path, response("hello", background=True)
     yield "", "POST", f"{path}/resp_$first/cancel"
     yield "", "POST", f"{path}/resp_$back/cancel"
@@ -248,8 +252,8 @@ def _conversations() -> Iterator[tuple[Any, ...]]:
     yield "", "POST", f"{path}/$conv/items", {"items": 5}
     yield "", "POST", f"{path}/$conv", {"strange": 1}
     yield "", "POST", f"{path}/$conv", {"metadata": 5}
-    yield "", "POST", path, {"strange": 1}
-    yield "", "POST", path, {"items": [{"role": "x"}]}
+    for wrong in ({"strange": 1}, {"metadata": 5}, {"metadata": {"a": 5}}, {"items": [{"role": "x"}]}):
+        yield "", "POST", path, wrong
     yield "", "GET", f"{path}/none"
     yield "", "DELETE", f"{path}/$conv"
     yield "", "GET", f"{path}/$conv"
@@ -266,7 +270,7 @@ def _operations() -> Iterator[tuple[Any, ...]]:
     yield "", "GET", "/agency/runs/$run/events", None, {"last-event-id": "9" * 20}
     yield "", "HEAD", "/agency/runs/$run/events"
     yield "", "POST", "/agency/runs/$run/cancel"
-    yield "", "GET", "/agency/runs?limit=1"
+    yield "", "GET", "/agency/runs?conversation=ops"
     yield "", "GET", "/agency/runs?limit=0"
     yield "", "GET", "/agency/runs?strange=1"
     yield "", "GET", "/agency/conversations/A/ops"

@@ -64,6 +64,7 @@ class Said:
             Refused: something is wrong with it.
         """
         if not isinstance(self.id, str | int | None) or isinstance(self.id, bool) or len(str(self.id)) > 100:
+            self.id = None
             raise refuse(400, "invalid_field", "id is a text or a whole number of up to 100 characters", "id")
         if not isinstance(self.type, str) or self.type not in FIELDS:
             raise refuse(400, "unknown_type", f"type is one of {', '.join(FIELDS)}, not {self.type!r:.40}", "type")
