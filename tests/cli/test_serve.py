@@ -198,6 +198,36 @@ def test_workers_that_cannot_start_end_it_with_their_status(folder: Path) -> Non
         assert "callboard: " in it.until("no journal|not a database|conversations.db").string
 
 
+KILLED = """\
+import os, pathlib, signal
+
+with pathlib.Path("imports").open("a") as imports:
+    imports.write("x")  # the first one is the supervisor's, which looks whether all is there
+if 1 < pathlib.Path("imports").stat().st_size <= {last}:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def who(request):
+    return None
+"""
+
+
+def test_workers_that_are_killed_before_any_has_served_are_started_again(folder: Path) -> None:
+    (folder / "killed.py").write_text(KILLED.format(last=3), encoding="utf-8")
+    options = ("--workers", "2", "--authenticate", "killed:who", "--import-from", ".")
+    with serving(folder, "kept.yaml", *options) as it:
+        for _ in range(2):
+            it.until(r"worker (\d+) ended by SIGKILL: another one is started")
+        assert asked(it.url).status_code == 401
+        assert it.end() == 0
+
+
+def test_workers_that_are_killed_again_and_again_end_it(folder: Path) -> None:
+    (folder / "killed.py").write_text(KILLED.format(last=100), encoding="utf-8")
+    with serving(folder, "kept.yaml", "--workers", "2", "--authenticate", "killed:who", "--import-from", ".") as it:
+        it.until("ended by SIGKILL, and none has served: it ends here")
+        assert it.process.wait(120) == 1
+
+
 def test_a_changed_file_is_served_anew(folder: Path) -> None:
     with serving(folder, "service:agency", "--reload") as it:
         assert asked(it.url).status_code == 200

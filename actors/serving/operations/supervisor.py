@@ -28,6 +28,9 @@ FIRST_WAIT: Final = 0.2
 LONGEST_WAIT: Final = 10.0
 """Seconds before a worker is started again that had not become ready, doubled each time."""
 
+MOST_KILLED: Final = 5
+"""Workers that may be killed from outside before any has served: more have something in common."""
+
 START: Final = 120.0
 """Seconds in which a worker must be ready."""
 
@@ -210,7 +213,8 @@ class Supervisor:
         elif worker.leaving or self._stopping:
             if code:
                 self._say(f"worker {worker.pid} ended by {_how(code)}")
-        elif not self._served and not self._watch.on:
+        elif not self._served and not self._watch.on and (code >= 0 or self._failed >= MOST_KILLED):
+            self._say(f"worker {worker.pid} ended by {_how(code)}, and none has served: it ends here")
             self._stop(code if code > 0 else 1)
         else:
             self._failed = 0 if worker.ready else self._failed + 1
