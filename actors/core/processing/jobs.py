@@ -106,6 +106,7 @@ def _ended(job: Any, value: Any, error: BaseException | None) -> None:
         job.then(job, value, error)
     except Exception as raised:  # the actor's own function, which was to make a message of the outcome
         crash_soon(cell, raised)
+    job.about = None  # what it held must not wait for the garbage collector, which finds the two in a circle
     if cell.phase > Phase.RUNNING:
         advance(cell)
 
