@@ -213,6 +213,18 @@ class RunHandle(Generic[V_co]):
         check_type(after, str, "the place after which to begin", "a cursor, as a text")
         return resumable(self._runtime, self._stream, self.id, after)
 
+    def so_far(self) -> str:
+        """The text that the model has said by now in the completion under way, as far as it may be shown: for those who
+        come to watch later. Empty where nothing is known of it here: in a run that is not streamed, or that another
+        process works on. On the loop's thread only."""
+        entry = self._entry()
+        session = None if entry is None else entry.session
+        if session is None or session.over or session.spoken is None:
+            return ""
+        turn = session.state.turn
+        under_way = turn.phase == "completing" and session.spoken.step == turn.steps + 1
+        return session.spoken.text("text") if under_way else ""
+
     @ends_with_agency
     async def answer(self, timeout: float | None = None) -> Answer[V_co]:
         """Wait for the answer. May be called any number of times, also when the run ended long ago.

@@ -149,7 +149,12 @@ class Editor:
             own = session.handle is not None and session.handle.id == run.id
             if run.status in ("queued", "running", "waiting") and not own and run.id not in session.followed:
                 session.followed.add(run.id)
+                try:
+                    handle = await self._agency.handle(run.id, caller=self._caller)
+                except (AgentError, JournalError):  # it has ended meanwhile, and is not kept
+                    continue
                 turn = Turn(self._agency, self._client, session_id, run.id, self._caller)
+                turn.begin(handle.so_far())
                 task = asyncio.ensure_future(self._follow(session, turn, run.id))
                 self._following.add(task)
                 task.add_done_callback(self._following.discard)

@@ -58,7 +58,16 @@ class Turn:
         self._asking: set[asyncio.Task[None]] = set()
         self._said = ""
         """What was shown of the completion under way."""
+        self._before = ""
         self._unsubscribe = agency.subscribe(self._heard, root=run)
+
+    def begin(self, said: str) -> None:
+        """Show first what was said before anybody listened.
+
+        Args:
+            said: text of the completion under way.
+        """
+        self._before = said
 
     def _heard(self, event: RunEvent) -> None:
         last = self._events[-1] if self._events else None
@@ -74,6 +83,9 @@ class Turn:
             for waits in self._agency.approvals:
                 if waits.root == self._run and waits not in self._events:
                     self._events.appendleft(waits)
+            if self._before:
+                self._said = self._before
+                await self._update(helpers.update_agent_message_text(self._before))
             while True:
                 while self._events:
                     event = self._events.popleft()
