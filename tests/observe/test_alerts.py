@@ -166,12 +166,16 @@ async def test_a_webhook_gets_an_alert_as_json() -> None:
         writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
         await writer.drain()
         writer.close()
+        await writer.wait_closed()
+        closed.set()
 
+    closed = asyncio.Event()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         tell = to_webhook(f"http://127.0.0.1:{port}/alerts", headers={"x-key": "k"})
         await tell(Alert("QueueAge", "firing", 40.0, 30.0, 1.0, "seconds"))
+        await closed.wait()
     head, _, body = got[0].partition(b"\r\n\r\n")
     assert b"x-key: k" in head
     said = json.loads(body)

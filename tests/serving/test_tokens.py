@@ -183,8 +183,22 @@ class Published:
         self.asked = 0
         self.body: bytes | None = None
         self.drips = 0
+        self.tasks: set[asyncio.Task[None]] = set()
+        """Those that answer: one whose client has gone may drip on."""
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            await self._answer(reader, writer)
+        finally:
+            self.tasks.discard(task)
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.asked += 1
         made = jwt.algorithms.RSAAlgorithm.to_jwk
@@ -198,7 +212,6 @@ class Published:
         writer.write(body)
         with suppress(ConnectionError):
             await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager
@@ -207,7 +220,12 @@ async def published() -> AsyncIterator[tuple[Published, Jwt]]:
     server = await asyncio.start_server(keys, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        yield keys, Jwt(jwks_url=f"http://127.0.0.1:{port}/keys", issuer=None, audience="callboard")
+        try:
+            yield keys, Jwt(jwks_url=f"http://127.0.0.1:{port}/keys", issuer=None, audience="callboard")
+        finally:
+            for task in tuple(keys.tasks):
+                task.cancel()
+            await asyncio.gather(*keys.tasks, return_exceptions=True)
 
 
 async def test_published_keys_are_read_once_and_again_for_a_key_nobody_knows_and_not_for_each_that_is_made_up() -> None:
