@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..agents.errors import DefinitionError
+from ..agents.evaluation.reportfile import read_report_of, write_report
 from .figures import KINDS, Measured
 
 _FORMAT: Final = "callboard bench 1"
@@ -122,10 +122,7 @@ class Report:
         Raises:
             DefinitionError: it cannot be written.
         """
-        try:
-            Path(path).write_text(json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise DefinitionError(f"the report cannot be written to {str(path)!r:.200}: {error}") from None
+        write_report(path, self.as_json())
 
 
 def read_report(path: str | Path) -> Report:
@@ -134,20 +131,7 @@ def read_report(path: str | Path) -> Report:
     Raises:
         DefinitionError: it cannot be read, or is something else.
     """
-    from pydantic import TypeAdapter
-
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or data.get("format") != _FORMAT:
-            raise ValueError(f"it does not say {_FORMAT!r}")
-        return TypeAdapter(Report).validate_python(data)
-    except FileNotFoundError:
-        raise DefinitionError(
-            f"there is no report at {str(path)!r:.200}; `callboard bench --json` writes one"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        first = str(error).splitlines()[0]
-        raise DefinitionError(f"{str(path)!r:.200} is no report of a benchmark: {first}") from None
+    return read_report_of(Report, path, _FORMAT, "a benchmark", "callboard bench")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ..agents.agency import Agency
+from ..agents.evaluation.reportfile import check_place
 from ..agents.plaindata import imported
 from ..bench.drawing import chart, new_figure, save_picture
 from ..bench.load import Ask, Closed, Load, Open
@@ -184,8 +185,8 @@ def _questions(wanted: Wanted) -> list[str]:
 def _check_places(wanted: Wanted) -> None:
     """So that a report which cannot be written is said before anything is paid for."""
     for path in (wanted.report, wanted.picture):
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise NotMeasured(f"no report can be written to {str(path)!r:.200}; name a file in a folder that exists")
+        if path is not None:
+            check_place(path)
     if wanted.picture is not None:
         if wanted.picture.suffix.lower() not in (".png", ".html"):
             raise NotMeasured(f"a picture is a .png or an .html, not {str(wanted.picture)!r:.200}")

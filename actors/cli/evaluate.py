@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..agents.errors import DefinitionError
 from ..agents.evaluation.casefile import Cases, load_cases
 from ..agents.evaluation.comparing import compare_evaluations
 from ..agents.evaluation.evaluate import evaluate as ask_cases
+from ..agents.evaluation.reportfile import check_place
 from ..agents.evaluation.results import Attempt, Evaluation, read_evaluation
 from ..core.base.errors import CallboardError
 from .flow import make_console
@@ -54,7 +54,7 @@ def evaluate(
     cases = _chosen(load_cases(case_file), only)
     before = None if earlier is None else read_evaluation(earlier)
     if report is not None:
-        _check_place(report)
+        check_place(report)
     done = asyncio.run(_asked(cases, team_file, folder, repeat, concurrency))
     say(done.table())
     if report is not None:
@@ -90,9 +90,3 @@ def _chosen(cases: Cases, only: Sequence[str]) -> Cases:
 def _within(evaluation: Evaluation, only: Sequence[str]) -> Evaluation:
     """An earlier evaluation without the cases that are not asked now."""
     return replace(evaluation, cases=tuple(case for case in evaluation.cases if not only or case.name in only))
-
-
-def _check_place(report: Path) -> None:
-    """So that a report which cannot be written is said before anything is paid for."""
-    if report.is_dir() or not report.absolute().parent.is_dir():
-        raise DefinitionError(f"no report can be written to {str(report)!r:.200}; name a file in a folder that exists")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import DefinitionError
+from .reportfile import not_that, read_report_of, write_report
 
 _FORMAT: Final = "callboard evaluation 1"
 _WIDEST: Final = 100
@@ -156,10 +155,7 @@ class Evaluation:
         Raises:
             DefinitionError: it cannot be written.
         """
-        try:
-            Path(path).write_text(json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise DefinitionError(f"the report cannot be written to {str(path)!r:.200}: {error}") from None
+        write_report(path, self.as_json())
 
 
 def read_evaluation(path: str | Path) -> Evaluation:
@@ -168,21 +164,10 @@ def read_evaluation(path: str | Path) -> Evaluation:
     Raises:
         DefinitionError: it cannot be read, or is something else.
     """
-    from pydantic import TypeAdapter
-
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or data.get("format") != _FORMAT:
-            raise ValueError(f"it does not say {_FORMAT!r}")
-        found = TypeAdapter(Evaluation).validate_python(data)
-        if not all(case.attempts for case in found.cases):
-            raise ValueError("a case has no attempts")
-        return found
-    except FileNotFoundError:
-        raise DefinitionError(f"there is no report at {str(path)!r:.200}; `callboard eval --json` writes one") from None
-    except (OSError, ValueError, RecursionError) as error:
-        first = str(error).splitlines()[0]
-        raise DefinitionError(f"{str(path)!r:.200} is no report of an evaluation: {first}") from None
+    found = read_report_of(Evaluation, path, _FORMAT, "an evaluation", "callboard eval")
+    if not all(case.attempts for case in found.cases):
+        raise not_that(path, "an evaluation", "a case has no attempts")
+    return found
 
 
 def mean(case: CaseResult, name: str) -> float:
