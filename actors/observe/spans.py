@@ -114,6 +114,7 @@ class SpanWriter:
         self.in_context = set_span_in_context
         self._made: Any = (NonRecordingSpan, SpanContext, TraceFlags)
         self._failed: Callable[[str], Any] = partial(Status, StatusCode.ERROR)
+        self._failures: set[type[BaseException]] = set()
 
     def begin(
         self,
@@ -143,8 +144,10 @@ class SpanWriter:
             with self._ids.lock:
                 self._ids.trace, self._ids.span = trace, span
                 begun: Span = self._tracer.start_span(name, context, kind, dict(attributes), None, since)
-        except Exception:  # of a sampler or a processor, which are the user's: what is told of must not suffer from it
-            logger.exception("span %s could not be begun", name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of the user's sampler or processor: what is told of must not suffer from it
+            self._failing(f"span {name} could not be begun", error)
             unknown: Span = self._made[0](self._made[1](trace, span, False, self._made[2](0)))
             return unknown
         return begun
@@ -166,8 +169,19 @@ class SpanWriter:
                     span.set_status(self._failed(error))
             ended: Any = span
             ended.end(time.time_ns() if at is None else at)
-        except Exception:
-            logger.exception("a span could not be ended")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._failing("a span could not be ended", error)
+
+    def _failing(self, what: str, error: BaseException) -> None:
+        """Log what fails at its first time: a processor that fails does so at every span."""
+        kind = type(error)
+        if kind not in self._failures:
+            self._failures.add(kind)
+            logger.error(
+                "%s; the next time that a %s stands in the way is not logged", what, kind.__name__, exc_info=error
+            )
 
     def remote(self, header: str) -> SpanContext | None:
         """The span that a ``traceparent`` names; None where it names none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ class Telemetry:
             raise TelemetryError("alerts look at figures: leave metrics=True")
         if self.redact is not None and not callable(self.redact):
             raise TelemetryError(f"redact is {self.redact!r:.80}; it is a function that takes a text and returns one")
+        if inspect.iscoroutinefunction(self.redact):
+            raise TelemetryError("redact is async; a span is written at once, so give a function that is not")
 
     def writer(self) -> SpanWriter | None:
         """What writes the spans; None where none are wanted, or nobody would take them.

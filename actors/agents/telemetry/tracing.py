@@ -19,6 +19,7 @@ from ....providers.messages import Completion, Message, Request
 from ...core.base.send_context import SendContext
 from ...journal.store import Record
 from ...observe import conventions as names
+from ...observe.errors import TelemetryError
 from ...observe.spans import PLACE, Place, SpanWriter, nanoseconds, span_id_of, trace_id_of, traceparent
 from ...observe.telemetry import Telemetry
 from ..events import (
@@ -64,7 +65,7 @@ class Tracing:
 
     def __init__(self, telemetry: Telemetry, writer: SpanWriter) -> None:
         self.writer = writer
-        self.redact = telemetry.redact or by_patterns
+        self.redact = by_patterns if telemetry.redact is None else _texts_of(telemetry.redact)
         self.content = telemetry.content
         self.resumed: Callable[[RunSpans], object] = _nobody
         """Told of a run that another process has begun: what that did is to be told with `RunSpans.tell_past`."""
@@ -276,8 +277,11 @@ class RunSpans:
     def _said(self, tell: Callable[[Redact], dict[str, Any]]) -> dict[str, Any]:
         try:
             return tell(self._tracing.redact)
-        except Exception:  # of a function of the user's; what it could not look at is not told
-            logger.exception("what is said could not be told without what nobody may read")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of a function of the user's; what it could not look at is not told
+            # Nor is what the error says: it may be the very text.
+            logger.error("redact raised %s: what it was to look at is not told", type(error).__name__)
             return {}
 
     def _text(self, name: str, text: str) -> dict[str, Any]:
@@ -449,6 +453,18 @@ class RunSpans:
                 told |= self._said(lambda redact: {names.INPUT_MESSAGES: messages(given, redact)})
                 told |= self._said(lambda redact: {names.OUTPUT_MESSAGES: messages(said, redact)})
         self._end(self.place.span, told, error)
+
+
+def _texts_of(redact: Redact) -> Redact:
+    """A function of the user's, which may give anything, as one that gives texts."""
+
+    def checked(text: str) -> str:
+        left: Any = redact(text)
+        if not isinstance(left, str):
+            raise TelemetryError(f"redact gave {type(left).__name__}, which is no text")
+        return left
+
+    return checked
 
 
 def _nobody(*told: object) -> None:

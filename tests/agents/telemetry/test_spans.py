@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
 from callboard import (
@@ -402,32 +403,86 @@ async def test_another_service_that_is_handed_work_is_told_whose_part_it_is() ->
 
 
 class Broken(SpanProcessor):
+    def __init__(self, error: type[BaseException], *where: str) -> None:
+        self.error = error
+        self.where = where
+
     def on_start(self, span: Any, parent_context: Any = None) -> None:
-        raise OSError("no disk")
+        if "start" in self.where:
+            raise self.error("no disk")
 
     def on_end(self, span: Any) -> None:
-        raise OSError("no disk")
+        if "end" in self.where:
+            raise self.error("no disk")
 
 
-async def test_a_processor_that_raises_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
+class Undecided(Sampler):
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def should_sample(self, *given: Any, **named: Any) -> Any:
+        raise self.error("cannot say")
+
+    def get_description(self) -> str:
+        return "Undecided"
+
+
+ANYTHING = (OSError, SystemExit, asyncio.CancelledError, GeneratorExit, StopIteration)
+"""What a function of the user's may raise."""
+
+
+@pytest.mark.parametrize("error", ANYTHING)
+@pytest.mark.parametrize("where", ["start", "end"])
+async def test_a_processor_that_raises_harms_no_run(
+    error: type[BaseException], where: str, caplog: pytest.LogCaptureFixture
+) -> None:
     traces = Traces()
-    traces.provider.add_span_processor(Broken())
+    traces.provider.add_span_processor(Broken(error, where))
     async with shop(traces) as agency:
         assert (await agency.run("go")).text == "all: helped"
-    assert "could not be begun" in caplog.text
+        assert (await agency.run("go")).text == "all: helped"
+    assert "could not be" in caplog.text
+    assert len(caplog.records) == 1, "one that fails at every span fills no log"
 
 
-async def test_what_a_function_cannot_look_at_is_not_told_and_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", ANYTHING)
+async def test_a_sampler_that_raises_harms_no_run(error: type[BaseException]) -> None:
+    traces = Traces(sampler=Undecided(error))
+    async with shop(traces) as agency:
+        assert (await agency.run("go")).text == "all: helped"
+    assert not traces.spans
+
+
+async def awaited(text: str) -> str:
+    return text
+
+
+def broken(error: type[BaseException]) -> Any:
     def redact(text: str) -> str:
-        raise ValueError("cannot")
+        raise error(text)
 
+    return redact
+
+
+@pytest.mark.parametrize(
+    "redact", [*map(broken, ANYTHING), len, str.encode, lambda text: None, lambda text, more: text]
+)
+async def test_what_a_function_cannot_look_at_is_not_told_and_harms_no_run(
+    redact: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     traces = Traces(content=True, redact=redact)
     async with shop(traces) as agency:
         assert (await agency.run("swordfish")).text == "all: helped"
-    assert "swordfish" not in "".join(span.to_json() for span in traces.spans)
-    assert "could not be told" in caplog.text
+    assert "messages" not in "".join(span.to_json() for span in traces.spans)
+    assert "redact raised" in caplog.text
+    assert "swordfish" not in caplog.text
     assert len(traces.spans) == 11
     traces.check()
+
+
+def test_a_function_that_has_to_be_awaited_takes_nothing_out_in_time() -> None:
+    with pytest.raises(TelemetryError, match="redact is async"):
+        Telemetry(content=True, redact=cast(Any, awaited))
 
 
 async def test_a_handoff_that_is_refused_says_so_without_its_words() -> None:

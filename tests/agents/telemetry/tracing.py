@@ -9,6 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Sampler
 
 from callboard import Telemetry
 
@@ -16,9 +17,9 @@ from callboard import Telemetry
 class Traces:
     """Keeps the spans that agencies with `telemetry` export."""
 
-    def __init__(self, **wanted: Any) -> None:
+    def __init__(self, *, sampler: Sampler | None = None, **wanted: Any) -> None:
         self._exporter = InMemorySpanExporter()
-        self.provider = TracerProvider(resource=Resource.get_empty())  # others are looked for on threads
+        self.provider = TracerProvider(sampler, Resource.get_empty())  # others are looked for on threads
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.telemetry = Telemetry(tracer_provider=self.provider, **wanted)
 
