@@ -323,7 +323,16 @@ if TYPE_CHECKING:
     from .actors.observe.errors import MissingTelemetry, TelemetryError
     from .actors.observe.logs import JsonFormatter
     from .actors.observe.metrics import prometheus_text, push_metrics
-    from .actors.observe.rules import ErrorRate, JournalLag, LatencyRise, QueueAge, SpendPerHour, StuckRuns
+    from .actors.observe.rules import (
+        ErrorRate,
+        JournalLag,
+        LatencyRise,
+        QueueAge,
+        Reading,
+        Rule,
+        SpendPerHour,
+        StuckRuns,
+    )
     from .actors.observe.spans import span_here
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
@@ -848,7 +857,16 @@ _HOMES = {
     ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
     ".actors.observe.alerts": ("Alert", "Alerting", "to_log", "to_webhook"),
-    ".actors.observe.rules": ("ErrorRate", "JournalLag", "LatencyRise", "QueueAge", "SpendPerHour", "StuckRuns"),
+    ".actors.observe.rules": (
+        "ErrorRate",
+        "JournalLag",
+        "LatencyRise",
+        "QueueAge",
+        "Reading",
+        "Rule",
+        "SpendPerHour",
+        "StuckRuns",
+    ),
     ".actors.observe.logs": ("JsonFormatter",),
     ".actors.observe.metrics": ("prometheus_text", "push_metrics"),
     ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
@@ -1227,6 +1245,7 @@ __all__ = [
     "Quota",
     "QuotaExceeded",
     "RateLimited",
+    "Reading",
     "ReasoningDelta",
     "ReasoningStep",
     "ReceiveTimeout",
@@ -1257,6 +1276,7 @@ __all__ = [
     "Routees",
     "Router",
     "Routing",
+    "Rule",
     "RunCancelled",
     "RunError",
     "RunEvent",

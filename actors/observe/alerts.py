@@ -10,10 +10,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
+from ..core.base.foreign import is_ours
+from .checks import check_address, check_headers, is_number
 from .errors import TelemetryError
 from .metrics import Family
 from .rules import ErrorRate, JournalLag, LatencyRise, QueueAge, Reading, Rule, StuckRuns
@@ -71,14 +75,17 @@ def judge(rule: Rule, standing: Standing, readings: Sequence[Reading]) -> tuple[
 
     Returns:
         how it stands, and what is to be told, if anything.
+
+    Raises:
+        Exception: what `measure` raised, or it made no number.
     """
-    value, at = rule.measure(readings), readings[-1].at
+    value, at = _number(rule.measure(readings)), readings[-1].at
     name = rule.name or type(rule).__name__
     if value is None:
         return standing, None
     if standing.firing:
         limit = rule.above if rule.below is None else rule.below
-        over = value < limit or (rule.below is None and value <= limit)
+        over = value < limit or (value == limit and (rule.below is None or not limit))  # nothing is below 0
         return (Standing(), Alert(name, "resolved", value, limit, at, rule.unit)) if over else (standing, None)
     if value <= rule.above:
         return Standing(), None
@@ -86,6 +93,16 @@ def judge(rule: Rule, standing: Standing, readings: Sequence[Reading]) -> tuple[
     if at - since < rule.holds:
         return replace(standing, since=since), None
     return Standing(True), Alert(name, "firing", value, rule.above, at, rule.unit)
+
+
+def _number(made: Any) -> float | None:
+    """What a rule has made of the readings; None where it is not known, also as NaN."""
+    if made is None:
+        return None
+    if not isinstance(made, int | float):
+        raise TelemetryError(f"measure gave {type(made).__name__}, which is no number")
+    number = float(made)
+    return None if math.isnan(number) else number
 
 
 Tell: TypeAlias = Callable[[Alert], object]
@@ -105,18 +122,25 @@ def to_webhook(url: str, *, headers: Mapping[str, str] | None = None) -> Callabl
         headers: besides the usual ones, such as a key.
 
     Raises:
-        TelemetryError: it is no address.
+        TelemetryError: it is no address, or a header cannot be sent. What is returned raises it where an alert cannot
+            be told; it names the host alone: the rest of an address may be a secret.
     """
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-        raise TelemetryError(f"url is {url!r:.80}; it is an address http://… or https://…")
+    check_address("url", url)
+    check_headers(headers)
+    host = urlsplit(url).hostname
 
     async def tell(alert: Alert) -> None:
         import httpx
 
-        said = {"rule": alert.rule, "state": alert.state, "value": alert.value, "limit": alert.limit}
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
-            answer = await client.post(url, json={**said, "unit": alert.unit, "text": str(alert)}, headers=headers)
-        answer.raise_for_status()
+        value = alert.value if math.isfinite(alert.value) else str(alert.value)
+        said = {"rule": alert.rule, "state": alert.state, "value": value, "limit": alert.limit}
+        try:
+            async with httpx.AsyncClient(timeout=PATIENCE) as client:
+                answer = await client.post(url, json={**said, "unit": alert.unit, "text": str(alert)}, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TelemetryError(f"the webhook at {host} cannot be reached: {type(error).__name__}") from None
+        if not answer.is_success:
+            raise TelemetryError(f"the webhook at {host} answered {answer.status_code}")
 
     return tell
 
@@ -144,9 +168,17 @@ class Alerting:
     every: float = field(default=15.0, kw_only=True)
 
     def __post_init__(self) -> None:
+        for name in ("rules", "tell"):
+            given = getattr(self, name)
+            if not isinstance(given, Sequence) or isinstance(given, str):
+                raise TelemetryError(f"{name} is {given!r:.80}; give them in a list")
         for rule in self.rules:
             if not isinstance(rule, Rule):
                 raise TelemetryError(f"rules: {rule!r:.80} is none; they are such as ErrorRate(above=0.1)")
+            if not is_number(rule.horizon):
+                raise TelemetryError(
+                    f"rules: horizon of {rule!r:.80} is {rule.horizon!r:.80}; it is a number of seconds"
+                )
         names = [rule.name or type(rule).__name__ for rule in self.rules]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -154,7 +186,7 @@ class Alerting:
         for tell in self.tell:
             if not callable(tell):
                 raise TelemetryError(f"tell: {tell!r:.80} is no function of an Alert")
-        if isinstance(self.every, bool) or not isinstance(self.every, int | float) or not self.every > 0:
+        if not is_number(self.every) or not self.every:
             raise TelemetryError(f"every is {self.every!r:.80}; it is a number of seconds above 0")
 
     async def watch(self, read: Callable[[], Awaitable[Sequence[Family]]]) -> None:
@@ -167,11 +199,15 @@ class Alerting:
         readings: list[Reading] = []
         standings = [Standing() for _ in self.rules]
         horizon = max((rule.horizon for rule in self.rules), default=0.0)
+        task = asyncio.current_task()
+        failing: set[int] = set()
         while True:
             try:
                 families = await read()
-            except Exception:
-                logger.exception("the figures that alerts look at cannot be read")
+            except BaseException as error:
+                if is_ours(error, task):
+                    raise
+                logger.error("the figures that alerts look at cannot be read", exc_info=error)
                 await asyncio.sleep(self.every)
                 continue
             now = loop.time()
@@ -179,17 +215,30 @@ class Alerting:
             while len(readings) > 1 and readings[1].at <= now - horizon:
                 del readings[0]
             for index, rule in enumerate(self.rules):
-                standings[index], alert = judge(rule, standings[index], readings)
+                try:
+                    standings[index], alert = judge(rule, standings[index], readings)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # of a rule of the user's: the others are looked at all the same
+                    if index not in failing:
+                        name = rule.name or type(rule).__name__
+                        logger.error("rule %s cannot be measured; it stays as it is until it can", name, exc_info=error)
+                    failing.add(index)
+                    continue
+                failing.discard(index)
                 if alert is not None:
                     await self._told(alert)
             await asyncio.sleep(self.every)
 
     async def _told(self, alert: Alert) -> None:
+        task = asyncio.current_task()
         for tell in self.tell:
             try:
                 async with asyncio.timeout(PATIENCE):
                     said: Any = tell(alert)
                     if inspect.isawaitable(said):
                         await said
-            except Exception:
-                logger.exception("an alert could not be told: %s", alert)
+            except BaseException as error:
+                if is_ours(error, task):
+                    raise
+                logger.error("an alert could not be told: %s", alert, exc_info=error)

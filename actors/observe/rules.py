@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from .checks import is_number, is_whole
 from .conventions import AGENT_DURATION
 from .errors import TelemetryError
 from .metrics import Family, Times
@@ -58,16 +59,24 @@ class Rule:
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
-        for what in self._numbers():
-            given = getattr(self, what)
-            if isinstance(given, bool) or not isinstance(given, int | float) or not given >= 0:
+        if not isinstance(self.name, str):
+            raise TelemetryError(f"{kind}: name is {self.name!r:.80}; it is a text")
+        for what in ("above", "holds", *(("below",) if self.below is not None else ())):
+            if not is_number(given := getattr(self, what)):
                 raise TelemetryError(f"{kind}: {what} is {given!r:.80}; it is a number, not below 0")
         if self.below is not None and self.below > self.above:
             raise TelemetryError(f"{kind}: below is {self.below}, and above {self.above}: it would never be over")
 
-    def _numbers(self) -> tuple[str, ...]:
-        known = ("above", "holds", "over", "least", "past")
-        return tuple(one for one in known if hasattr(self, one)) + (("below",) if self.below is not None else ())
+    def _check(self, *seconds: str) -> None:
+        """Look at what rules that look back have besides: names of fields of seconds, and ``least`` where there is
+        one."""
+        kind = type(self).__name__
+        for what in seconds:
+            if not is_number(given := getattr(self, what)) or not given:
+                raise TelemetryError(f"{kind}: {what} is {given!r:.80}; it is a number of seconds above 0")
+        least: Any = getattr(self, "least", 1)
+        if not is_whole(least) or not least:
+            raise TelemetryError(f"{kind}: least is {least!r:.80}; it is a whole number, at least 1")
 
     @property
     def horizon(self) -> float:
@@ -99,7 +108,13 @@ class ErrorRate(Rule):
     above: float = 0.2
     over: float = 300.0
     least: int = 10
-    but: tuple[str, ...] = ("RunCancelled",)
+    but: Sequence[str] = ("RunCancelled",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("over")
+        if isinstance(self.but, str) or not all(isinstance(one, str) for one in self.but):
+            raise TelemetryError(f"{type(self).__name__}: but is {self.but!r:.80}; it is a list of names of errors")
 
     @property
     def horizon(self) -> float:
@@ -130,6 +145,10 @@ class LatencyRise(Rule):
     past: float = 3600.0
     least: int = 10
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("over", "past")
+
     @property
     def horizon(self) -> float:
         """See `Rule`."""
@@ -158,6 +177,10 @@ class SpendPerHour(Rule):
 
     over: float = 600.0
     unit: ClassVar[str] = "dollars an hour"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("over")
 
     @property
     def horizon(self) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard import Agency, Agent, TelemetryError
+from callboard import Rule as PublicRule
 from callboard.actors.observe.alerts import Alert, Alerting, Standing, judge, to_log, to_webhook
 from callboard.actors.observe.metrics import SECONDS, Family, Kind, Times
 from callboard.actors.observe.rules import (
@@ -98,6 +100,38 @@ def test_a_number_must_stay_above_the_limit_for_as_long_as_is_said() -> None:
     assert told(JournalLag(above=5, holds=20), [6, 1, 6, 6, 6, 1]) == ["4 firing", "5 resolved"]
 
 
+def test_a_limit_of_nothing_is_reached_where_nothing_is_left() -> None:
+    assert told(JournalLag(above=5, below=0), [6, 1, 0]) == ["0 firing", "2 resolved"]
+
+
+def test_at_the_limit_itself_nothing_changes_where_two_are_given() -> None:
+    assert told(JournalLag(above=5, below=2), [5, 5.1, 2, 1.9]) == ["1 firing", "3 resolved"]
+    assert told(JournalLag(above=5), [5, 5.1, 5]) == ["1 firing", "2 resolved"]
+
+
+class Made(Rule):
+    """Makes what it is given, or raises it."""
+
+    makes: Any = None
+
+    def measure(self, readings: Sequence[Reading]) -> float | None:
+        if isinstance(self.makes, type):
+            raise self.makes("cannot")
+        made: float | None = self.makes
+        return made
+
+
+def made(makes: Any) -> Rule:
+    return type("Mine", (Made,), {"makes": makes})(above=5.0)  # type: ignore[no-any-return]
+
+
+def test_what_is_no_number_is_not_known() -> None:
+    reading = Reading(0, {})
+    for standing in (Standing(), Standing(firing=True)):
+        assert judge(made(float("nan")), standing, [reading]) == (standing, None)
+    assert judge(made(float("inf")), Standing(), [reading])[0].firing
+
+
 def test_where_nothing_is_known_all_stays_as_it_is() -> None:
     assert told(JournalLag(above=5), [6, None, None, 1]) == ["0 firing", "3 resolved"]
 
@@ -138,6 +172,87 @@ async def test_rules_are_looked_at_as_time_passes_and_everybody_is_told(caplog: 
     assert "alert: JournalLag is firing: 9 seconds, above 5" in caplog.text
     assert "alert could not be told" in caplog.text
     assert "cannot be read" in caplog.text
+
+
+ANYTHING = (ValueError, SystemExit, asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
+"""What a function of the user's may raise."""
+
+
+@pytest.mark.parametrize("makes", [*ANYTHING, "9", [9], 10**400])
+@virtual_time
+async def test_a_rule_that_fails_keeps_no_other_from_being_looked_at(
+    makes: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[str] = []
+    alerting = Alerting([made(makes), QueueAge(above=1)], [lambda alert: got.append(alert.rule)], every=10)
+    figures = {**one("callboard_pool_queue_age_seconds", 9.0)}
+
+    async def read() -> Sequence[Family]:
+        return list(figures.values())
+
+    watching = asyncio.ensure_future(alerting.watch(read))
+    await asyncio.sleep(100)
+    figures.update(one("callboard_pool_queue_age_seconds", 0.0))
+    await asyncio.sleep(100)
+    assert got == ["QueueAge", "QueueAge"]
+    assert len([line for line in caplog.records if "rule Mine cannot be measured" in line.message]) == 1
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetters(PublicRule):
+    """As it stands on the page."""
+
+    above: float = 0.0
+    horizon = 300.0
+
+    def measure(self, readings: Sequence[Reading]) -> float | None:
+        return readings[-1].total("callboard_dead_letters") - readings[0].total("callboard_dead_letters")
+
+
+@virtual_time
+async def test_a_rule_of_ones_own_looks_back_as_far_as_it_says() -> None:
+    got: list[str] = []
+    counted = 3.0
+
+    async def read() -> Sequence[Family]:
+        return list(one("callboard_dead_letters", counted, "counter").values())
+
+    alerting = Alerting([DeadLetters()], [lambda alert: got.append(f"{alert.rule} {alert.state}")], every=10)
+    watching = asyncio.ensure_future(alerting.watch(read))
+    await asyncio.sleep(1000)
+    counted = 4.0
+    await asyncio.sleep(280)
+    assert got == ["DeadLetters firing"]
+    await asyncio.sleep(50)
+    assert got == ["DeadLetters firing", "DeadLetters resolved"]
+    watching.cancel()
+
+
+@pytest.mark.parametrize("error", ANYTHING)
+@pytest.mark.parametrize("later", [False, True])
+@virtual_time
+async def test_whatever_somebody_raises_who_is_told_the_others_are_told(
+    error: type[BaseException], later: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[str] = []
+
+    def at_once(alert: Alert) -> None:
+        raise error("cannot")
+
+    async def awaited(alert: Alert) -> None:
+        await asyncio.sleep(1)
+        raise error("cannot")
+
+    telling = [awaited if later else at_once, lambda alert: got.append(alert.state)]
+    telemetry = Telemetry(spans=False, alerts=Alerting([made(9.0)], telling, every=10))
+    async with Agency(Agent("A"), model=function(lambda request: "done"), telemetry=telemetry) as agency:
+        await asyncio.sleep(100)
+        assert (await agency.run("go")).text == "done"
+    assert got == ["firing"]
+    assert "an alert could not be told" in caplog.text
 
 
 @virtual_time
@@ -189,10 +304,50 @@ async def test_a_webhook_gets_an_alert_as_json() -> None:
     }
 
 
+async def test_a_webhook_that_refuses_is_named_by_its_host_alone() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    closed = asyncio.Event()
+    alert = Alert("QueueAge", "firing", 40.0, 30.0, 1.0, "seconds")
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TelemetryError, match=r"^the webhook at 127\.0\.0\.1 answered 404$"):
+            await to_webhook(f"http://127.0.0.1:{port}/services/swordfish")(alert)
+        await closed.wait()
+    with pytest.raises(TelemetryError, match=r"^the webhook at 127\.0\.0\.1 cannot be reached: ConnectError$"):
+        await to_webhook(f"http://127.0.0.1:{port}/services/swordfish")(alert)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
         (lambda: ErrorRate(above=-1), "above is -1"),
+        (lambda: ErrorRate(above=float("inf")), "above is inf"),
+        (lambda: ErrorRate(least=0), "least is 0"),
+        (lambda: ErrorRate(least=1.5), "least is 1.5"),  # type: ignore[arg-type]
+        (lambda: ErrorRate(over=0), "over is 0"),
+        (lambda: ErrorRate(but="RunCancelled"), "but is 'RunCancelled'"),
+        (lambda: ErrorRate(but=[5]), "but is"),  # type: ignore[list-item]
+        (lambda: ErrorRate(name=5), "name is 5"),  # type: ignore[arg-type]
+        (lambda: LatencyRise(past=float("inf")), "past is inf"),
+        (lambda: SpendPerHour(above=1, over=0), "over is 0"),
+        (lambda: Alerting(QueueAge()), "rules is"),  # type: ignore[arg-type]
+        (lambda: Alerting(tell=to_log), "tell is"),  # type: ignore[arg-type]
+        (lambda: Alerting(every=float("inf")), "every is inf"),
+        (lambda: to_webhook("http://"), "an address"),
+        (lambda: to_webhook("http://h:99999/"), "an address"),
+        (lambda: to_webhook("http://h/a b"), "an address"),
+        (lambda: to_webhook("http://h", headers="x"), "headers are"),  # type: ignore[arg-type]
+        (lambda: to_webhook("http://h", headers={"a": 5}), "value of a"),  # type: ignore[dict-item]
+        (lambda: to_webhook("http://h", headers={"a": "b\r\nc: d"}), "value of a"),
+        (lambda: to_webhook("http://h", headers={"a b": "c"}), "no header's name"),
         (lambda: ErrorRate(above=0.1, below=0.2), "it would never be over"),
         (lambda: LatencyRise(over="x"), "over is 'x'"),  # type: ignore[arg-type]
         (lambda: Alerting(["x"]), "is none"),  # type: ignore[list-item]
