@@ -2,7 +2,8 @@
 
 A label's values come from outside (a team's agents, the tools that models name, vendors' models), so nobody knows how
 many there will be, and a monitoring system dies of too many series. So all figures of one agency share a `Bound`: once
-it is used up, what has no series of its own yet is counted under ``other``. Sums stay right.
+it is used up, what has no series of its own yet is counted under ``other``. Sums stay right. What is counted leaves
+some for what is read when somebody asks: otherwise a job that is read once, at its end, would tell of no pool.
 
 Nothing here needs an extra: ``prometheus_client`` writes what was read, in `prometheus_text` and `push_metrics`.
 """
@@ -17,15 +18,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from .errors import MissingTelemetry
+from .labels import Key, fitting_key, other
 
-OTHER: Final = "other"
 MOST_SERIES: Final = 500
+
+KEPT: Final = 5
+"""One series of so many is kept for what is read when somebody asks."""
 
 SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """The upper ends of the buckets of times, in seconds, as the conventions for generative AI have them."""
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
-Key: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +90,23 @@ class Bound:
         most: at most, besides those called ``other``.
     """
 
-    __slots__ = ("left",)
+    __slots__ = ("_kept", "left")
 
     def __init__(self, most: int = MOST_SERIES) -> None:
         self.left = most
+        self._kept = most // KEPT
 
-    def take(self, number: int) -> bool:
-        """Whether so many more may be there; they are then."""
-        if number > self.left:
+    def take(self, number: int, *, kept: bool = False) -> bool:
+        """Whether so many more may be there; they are then.
+
+        Args:
+            number: how many.
+            kept: whether they may be of those that are kept.
+        """
+        if number > (self.left if kept else self.left - self._kept):
             return False
+        if kept:
+            self._kept = max(0, self._kept - number)
         self.left -= number
         return True
 
@@ -119,8 +130,9 @@ class Counter:
         """Where the figure with these labels' values stands: a list of one number, for who adds to it often."""
         cell = self._cells.get(key)
         if cell is None:
-            if not self._bound.take(1):
-                key = (OTHER,) * len(key)
+            key = fitting_key(key)
+            if key not in self._cells and not self._bound.take(1):
+                key = other(self._family[2], key)
             cell = self._cells.setdefault(key, [0.0])
         return cell
 
@@ -154,8 +166,9 @@ class Histogram:
         those above, and their sum."""
         cell = self._cells.get(key)
         if cell is None:
-            if not self._bound.take(len(SECONDS) + 3):
-                key = (OTHER,) * len(key)
+            key = fitting_key(key)
+            if key not in self._cells and not self._bound.take(len(SECONDS) + 3):
+                key = other(self._family[2], key)
             cell = self._cells.setdefault(key, ([0] * (len(SECONDS) + 1), [0.0]))
         return cell
 
@@ -206,10 +219,12 @@ class Gauges:
         found: dict[Key, float] = {}
         for key, value in samples:
             if (name, key) not in self._known:
-                if self._bound.take(1):
-                    self._known.add((name, key))
-                else:
-                    key = (OTHER,) * len(key)
+                key = fitting_key(key)
+                if (name, key) not in self._known:
+                    if self._bound.take(1, kept=True):
+                        self._known.add((name, key))
+                    else:
+                        key = other(labels, key)
             before = found.get(key)
             found[key] = value if before is None else max(before, value) if most else before + value
         return Family(name, help, kind, labels, found)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..core.base.send_context import active
 from .errors import MissingTelemetry, TelemetryError
+from .labels import LONGEST, fitting
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -139,6 +140,8 @@ class SpanWriter:
         """
         context = self._nothing if parent is None else self.in_context(self._made[0](parent), self._nothing)
         kind = self._client if client else self._internal
+        if not name.isascii() or len(name) > LONGEST:  # a model has made it up, and an exporter would lose all it sends
+            name, attributes = fitting(name), {each: _fitting(value) for each, value in attributes.items()}
         since = time.time_ns() if at is None else at
         try:
             with self._ids.lock:
@@ -251,6 +254,10 @@ class Place:
         own = span_id_of(f"{parent.span_id:016x}", name, f"{self._children}|{start}")
         span = self.writer.begin(name, parent.trace_id, own, parent, attributes, at=start, client=client)
         self.writer.end(span, {}, error=error, at=end)
+
+
+def _fitting(value: Any) -> Any:
+    return fitting(value, None) if isinstance(value, str) else value
 
 
 def traceparent(context: SpanContext) -> str:

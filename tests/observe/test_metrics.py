@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callboard.actors.observe.labels import OTHER
 from callboard.actors.observe.metrics import (
-    OTHER,
     SECONDS,
     Bound,
     Counter,
@@ -77,6 +77,44 @@ def test_what_was_named_once_keeps_its_name() -> None:
         assert read.samples == {("A",): 1.0, (OTHER,): 7.0}
     oldest = gauges.family("age", "A", "gauge", ("class",), [(("B",), 2.0), (("C",), 5.0)], most=True)
     assert oldest.samples == {(OTHER,): 5.0}
+
+
+def test_what_comes_too_late_for_a_series_of_its_own_keeps_the_name_of_its_error() -> None:
+    runs = Counter(Bound(5), "runs", "Runs", "agent", "error")
+    for number in range(10):
+        runs.add((f"agent {number}", ""))
+        runs.add((f"agent {number}", "TimeLimit"))
+    read = runs.read()
+    assert read.total(error="") == read.total(error="TimeLimit") == 10
+    assert set(read.samples) >= {(OTHER, ""), (OTHER, "TimeLimit")}
+
+
+def test_what_is_counted_leaves_room_for_what_is_read() -> None:
+    bound = Bound(500)
+    times, gauges = Histogram(bound, "h", "H", "who"), Gauges(bound)
+    for number in range(1_000):
+        times.add((f"tool {number}",), 0.5)
+    read = gauges.family("g", "G", "gauge", ("pool",), [((f"pool {number}",), 1.0) for number in range(100)])
+    assert (OTHER,) not in read.samples
+    assert len(read.samples) == 100
+
+
+@pytest.mark.parametrize(
+    "value", ["half \ud800 a letter", "x" * 100_000, 'q"uote', "new\nline", "\x1b[31m", "\x00", "é😀", ""]
+)
+def test_whatever_a_label_is_it_is_written(value: str) -> None:
+    bound = Bound()
+    counter, times, gauges = Counter(bound, "c", "C", "w"), Histogram(bound, "h", "H", "w"), Gauges(bound)
+    for _ in range(2):
+        counter.add((value,))
+        times.add((value,), 1.0)
+        read = gauges.family("g", "G", "gauge", ("w",), [((value,), 1.0)])
+    found = written(counter.read(), times.read(), read)
+    assert list(found["c_total"].values()) == list(found["h_count"].values()) == [2.0]
+    assert list(found["g"].values()) == [1.0]
+    (label,) = next(iter(found["g"]))
+    assert len(label) <= 200
+    assert label == value or "\ud800" in value or len(value) > 200
 
 
 async def test_a_job_pushes_its_figures() -> None:

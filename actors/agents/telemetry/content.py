@@ -9,6 +9,7 @@ from typing import Any
 
 from ....providers.messages import Completion, Message, Request, shown
 from ...observe import conventions as names
+from ...observe.labels import fitting
 from ..guardrails.findings import replaced, spans
 from ..guardrails.patterns.numbers import card_numbers, email_addresses, ibans
 from ..guardrails.patterns.secrets import vendor_keys
@@ -74,4 +75,4 @@ def _text(text: str, redact: Redact) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return fitting(json.dumps(value, ensure_ascii=False), None)

@@ -20,6 +20,7 @@ from ...core.base.send_context import SendContext
 from ...journal.store import Record
 from ...observe import conventions as names
 from ...observe.errors import TelemetryError
+from ...observe.labels import fitting
 from ...observe.spans import PLACE, Place, SpanWriter, nanoseconds, span_id_of, trace_id_of, traceparent
 from ...observe.telemetry import Telemetry
 from ..events import (
@@ -287,7 +288,7 @@ class RunSpans:
     def _text(self, name: str, text: str) -> dict[str, Any]:
         if not (self._tracing.content and text):
             return {}
-        return self._said(lambda redact: {name: redact(text)})
+        return self._said(lambda redact: {name: fitting(redact(text), None)})
 
     # -- spans ---------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
@@ -483,6 +484,21 @@ async def test_what_a_function_cannot_look_at_is_not_told_and_harms_no_run(
 def test_a_function_that_has_to_be_awaited_takes_nothing_out_in_time() -> None:
     with pytest.raises(TelemetryError, match="redact is async"):
         Telemetry(content=True, redact=cast(Any, awaited))
+
+
+@pytest.mark.parametrize("name", ["half \ud800 a letter", "x" * 100_000])
+async def test_whatever_a_model_calls_a_tool_the_spans_are_sent(name: str) -> None:
+    def model(request: Request) -> Any:
+        return f"done {name}" if results(request) else call(name, "c1")
+
+    traces = Traces(content=True)
+    async with Agency(Agent("A", "x"), model=function(model), telemetry=traces.telemetry) as agency:
+        await agency.run(f"go {name}")
+    encode_spans(traces.spans).SerializeToString()
+    assert len(traces.spans) == 4
+    assert max(len(span.name) for span in traces.spans) <= len("execute_tool ") + 200
+    assert all("\ud800" not in str(value) for span in traces.spans for value in told(span).values())
+    traces.check()
 
 
 async def test_a_handoff_that_is_refused_says_so_without_its_words() -> None:
