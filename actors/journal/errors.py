@@ -96,7 +96,13 @@ class StreamOwned(StreamError):
 
 
 class EventNotReadable(StreamError):
-    """What is kept in the stream cannot be decoded."""
+    """What is kept in the stream cannot be decoded.
+
+    Attributes:
+        position: of the event, where a subscription came upon it; otherwise 0.
+    """
+
+    position = 0
 
 
 class KeyTaken(JournalError):

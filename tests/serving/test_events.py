@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +123,40 @@ async def test_whoever_follows_gets_all_events_behind_a_position_and_those_to_co
                         break
     assert [data for _, data in got] == [{"n": 1}, {"n": 2}, {"n": 3}]
     assert got[0][0] == "2"
+
+
+async def test_an_event_that_cannot_be_read_is_told_and_the_others_come_behind_it(tmp_path: Path) -> None:
+    it = agency(tmp_path / "runs.db")
+    async with served(it, authenticate=who) as there, there.client() as http:
+        http.headers.update(ADMIN)
+        for name in ("a", "b", "a"):
+            await http.post(f"/agency/events/events/{name}", json={"events": [{"of": name}]})
+        with closing(sqlite3.connect(tmp_path / "runs.db")) as damaging, damaging:
+            damaging.execute("UPDATE events SET data = '{half' WHERE stream = 'events/b'")
+        got: list[tuple[str, str]] = []
+        async with http.stream("GET", "/agency/events?prefix=events/") as answer:
+            about: dict[str, str] = {}
+            async for line in answer.aiter_lines():
+                name, _, value = line.partition(": ")
+                about[name] = value
+                if name == "data":
+                    got.append((about["id"], about["event"]))
+                    if len(got) == 3:
+                        break
+        assert (await http.get("/agency/events/events/b")).json()["code"] == "journal_damaged"
+        assert len((await http.get("/agency/events/events/a")).json()["events"]) == 2
+    (first, _), (second, _), (third, _) = got
+    assert [kind for _, kind in got] == ["json", "problem", "json"]
+    assert int(first) < int(second) < int(third)
+
+
+async def test_half_of_a_letter_comes_back_as_it_was() -> None:
+    async with agency() as it, client(it, authenticate=who) as http:
+        body = r'{"events": [{"said": "\ud800"}]}'
+        posted = await http.post("/agency/events/events/a", content=body, headers={"content-type": "application/json"})
+        assert posted.status_code == 201
+        read = await http.get("/agency/events/events/a")
+        assert read.json()["events"][0]["data"] == {"said": "\ud800"}
+        await it.run("go \ud800", conversation="c")
+        for path in ("/agency/conversations/A/c", "/agency/runs", "/agency/events/A/c"):
+            assert (await http.get(path)).status_code == 200, path

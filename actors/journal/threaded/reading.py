@@ -70,4 +70,5 @@ def record_or_error(codec: Codec, kept: Kept) -> Record | EventNotReadable:
     try:
         return record(codec, kept)
     except EventNotReadable as error:
+        error.position = kept.position
         return error

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from ..answers import Json
 from ..server import Server
 from .metrics import may_watch
 
@@ -23,4 +24,4 @@ async def agency_health(server: Server, request: Request) -> Response:
         "journal_lag": health.journal_lag,
         "resources": asdict(health.resources),
     }
-    return JSONResponse(told, headers={"cache-control": "no-store"})
+    return Json(told, headers={"cache-control": "no-store"})

@@ -9,9 +9,10 @@ import json
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ...agents.turns.rules import Limits
+from ..answers import Json
 from ..problems import refuse
 from ..server import Server
 from . import plain
@@ -23,7 +24,7 @@ async def list_approvals(server: Server, request: Request) -> Response:
     caller = await server.caller(request)
     query_of(request)
     found = await server.agency.pending_approvals(caller=caller)
-    return JSONResponse({"approvals": [plain.approval(one) for one in found]}, headers={"cache-control": "no-store"})
+    return Json({"approvals": [plain.approval(one) for one in found]}, headers={"cache-control": "no-store"})
 
 
 async def approve(server: Server, request: Request) -> Response:
@@ -39,7 +40,7 @@ async def approve(server: Server, request: Request) -> Response:
         limits=limits,
         caller=caller,
     )
-    return JSONResponse({"id": request.path_params["approval"], "approved": True})
+    return Json({"id": request.path_params["approval"], "approved": True})
 
 
 async def deny(server: Server, request: Request) -> Response:
@@ -48,7 +49,7 @@ async def deny(server: Server, request: Request) -> Response:
     query_of(request)
     fields = await body_of(server, request, "reason")
     await server.agency.deny(request.path_params["approval"], fields.text("reason", ""), caller=caller)
-    return JSONResponse({"id": request.path_params["approval"], "approved": False})
+    return Json({"id": request.path_params["approval"], "approved": False})
 
 
 def _limits(given: dict[str, Any] | None) -> Limits | None:

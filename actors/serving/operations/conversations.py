@@ -6,12 +6,13 @@ from typing import Final
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ...agents.caller import Caller
 from ...agents.conversations.view import ConversationSummary
 from ...agents.errors import UnknownConversation
 from ...agents.runs.validation import check_id
+from ..answers import Json
 from ..problems import refuse
 from ..server import Server
 from . import plain
@@ -53,7 +54,7 @@ async def list_conversations(server: Server, request: Request) -> Response:
                     after = one.name
                     break
     body = {"conversations": [plain.summary(one) for one in found], "next": after}
-    return JSONResponse(body, headers={"cache-control": "no-store"})
+    return Json(body, headers={"cache-control": "no-store"})
 
 
 def _may_see(caller: Caller, kept: ConversationSummary) -> bool:
@@ -68,7 +69,7 @@ async def get_conversation(server: Server, request: Request) -> Response:
     query_of(request)
     agent, conversation = _named(request)
     view = await server.agency.conversation(conversation, agent=agent, caller=caller)
-    return JSONResponse(plain.conversation(view), headers={"cache-control": "no-store"})
+    return Json(plain.conversation(view), headers={"cache-control": "no-store"})
 
 
 async def delete_conversation(server: Server, request: Request) -> Response:
@@ -88,7 +89,7 @@ async def fork_conversation(server: Server, request: Request) -> Response:
         conversation, at=fields.number("at"), to=fields.text("to"), agent=agent, caller=caller
     )
     where = f"{request.scope.get('root_path', '')}/agency/conversations/{quote(agent, safe='')}/{quote(new, safe='')}"
-    return JSONResponse({"agent": agent, "id": new}, 201, {"location": where})
+    return Json({"agent": agent, "id": new}, 201, {"location": where})
 
 
 async def rewind_conversation(server: Server, request: Request) -> Response:
@@ -96,7 +97,7 @@ async def rewind_conversation(server: Server, request: Request) -> Response:
     caller, agent, conversation, fields = await _changed(server, request, "to")
     to = fields.number("to", ...)
     await server.agency.rewind(conversation, to=to, agent=agent, caller=caller)
-    return JSONResponse({"agent": agent, "id": conversation, "to": to})
+    return Json({"agent": agent, "id": conversation, "to": to})
 
 
 async def steer_conversation(server: Server, request: Request) -> Response:
@@ -104,7 +105,7 @@ async def steer_conversation(server: Server, request: Request) -> Response:
     caller, agent, conversation, fields = await _changed(server, request, "input")
     said = fields.get("input", (str, list), "a text, or a list of messages", ...)
     await server.agency.steer(conversation, said, agent=agent, caller=caller)
-    return JSONResponse({"agent": agent, "id": conversation}, 202)
+    return Json({"agent": agent, "id": conversation}, 202)
 
 
 async def _changed(server: Server, request: Request, *there: str) -> tuple[Caller, str, str, Fields]:

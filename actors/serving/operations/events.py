@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ....tools.scopes import ADMIN
 from ...agents.turns.encoding.codec import RunCodec
-from ...journal.errors import EventNotWritable, JournalError, StreamConflict, StreamOwned
+from ...journal.errors import EventNotReadable, EventNotWritable, JournalError, StreamConflict, StreamOwned
 from ...journal.store import Record, at_hand
+from ..answers import Json
 from ..problems import problem_body, problem_of, refuse
 from ..server import Server
 from ..sse import Event, EventStream
@@ -53,7 +54,7 @@ async def read_events(server: Server, request: Request) -> Response:
         raise refuse(400, "invalid_field", f"limit is a number from 1 to {MOST}, not {limit}", "limit")
     stream = request.path_params["stream"]
     found = await at_hand(server.agency.journal.read(stream, after=query.number("after", 0), limit=limit))
-    return JSONResponse({"stream": stream, "events": [_plain(one) for one in found]})
+    return Json({"stream": stream, "events": [_plain(one) for one in found]})
 
 
 async def append_events(server: Server, request: Request) -> Response:
@@ -77,7 +78,7 @@ async def append_events(server: Server, request: Request) -> Response:
         raise refuse(409, "stream_owned", f"{stream} has a writer, which alone appends to it") from None
     except EventNotWritable as error:
         raise refuse(400, "invalid_field", f"events cannot be kept: {error}", "events") from None
-    return JSONResponse({"stream": stream, "version": version}, 201)
+    return Json({"stream": stream, "version": version}, 201)
 
 
 async def _check(server: Server, request: Request) -> None:
@@ -89,11 +90,16 @@ async def _check(server: Server, request: Request) -> None:
 
 
 async def _follow(server: Server, after: int, prefix: str) -> AsyncGenerator[Event]:
-    try:
-        async for record in server.agency.journal.subscribe(after=after, prefix=prefix):
+    records = server.agency.journal.subscribe(after=after, prefix=prefix)
+    while True:
+        try:
+            record = await anext(records)
             yield Event(_plain(record), str(record.position), record.type)
-    except JournalError as error:
-        yield Event(problem_body(problem_of(error)), name="problem")
+        except EventNotReadable as error:  # harms its own stream: what comes behind it comes
+            yield Event(problem_body(problem_of(error)), str(error.position), "problem")
+        except JournalError as error:
+            yield Event(problem_body(problem_of(error)), name="problem")
+            return
 
 
 def _plain(record: Record) -> dict[str, Any]:

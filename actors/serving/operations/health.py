@@ -6,10 +6,11 @@ import asyncio
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ...journal.errors import JournalError
 from ...journal.store import at_hand
+from ..answers import Json
 from ..server import Server
 
 PATIENCE: Final = 2.0
@@ -18,13 +19,13 @@ PATIENCE: Final = 2.0
 
 async def healthz(server: Server, request: Request) -> Response:
     """200 as long as the event loop turns: whoever gets no answer starts the process again."""
-    return JSONResponse({"status": "ok"})
+    return Json({"status": "ok"})
 
 
 async def readyz(server: Server, request: Request) -> Response:
     """200 where requests are to come, 503 with the reason where they are not."""
     status = await _status(server)
-    return JSONResponse({"status": status}, 200 if status == "ready" else 503, {"cache-control": "no-store"})
+    return Json({"status": status}, 200 if status == "ready" else 503, {"cache-control": "no-store"})
 
 
 async def _status(server: Server) -> str:

@@ -9,11 +9,12 @@ from typing import Any, Final, get_args
 from uuid import uuid4
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ...agents.errors import AgencyClosed, AgentError, UnknownRun
 from ...agents.runs.handle import RunHandle, Status
 from ...journal.errors import JournalError
+from ..answers import Json
 from ..problems import Refused, problem_body, problem_of, refuse
 from ..requests import header
 from ..runs import Asked, begin, headers_of, key_of, run_of
@@ -44,7 +45,7 @@ async def start_run(server: Server, request: Request, deliveries: Deliveries | N
         handle = await _begin_telling(server, asked, webhook, deliveries)
     about = {"id": handle.id, "agent": handle.agent, "conversation": handle.conversation}
     root = request.scope.get("root_path", "")
-    return JSONResponse(about, 202, {"location": f"{root}/agency/runs/{handle.id}", "callboard-run": handle.id})
+    return Json(about, 202, {"location": f"{root}/agency/runs/{handle.id}", "callboard-run": handle.id})
 
 
 async def _begin_telling(server: Server, asked: Asked, webhook: str, deliveries: Deliveries | None) -> RunHandle:
@@ -86,12 +87,12 @@ async def list_runs(server: Server, request: Request) -> Response:
         limit=page_size(query),
     )
     body = {"runs": [plain.run(one) for one in page.runs], "next": page.next}
-    return JSONResponse(body, headers={"cache-control": "no-store"})
+    return Json(body, headers={"cache-control": "no-store"})
 
 
 async def get_run(server: Server, request: Request) -> Response:
     """How far a run is, and its answer or error."""
-    return JSONResponse(await told(server, await _found(server, request)), headers={"cache-control": "no-store"})
+    return Json(await told(server, await _found(server, request)), headers={"cache-control": "no-store"})
 
 
 async def cancel_run(server: Server, request: Request) -> Response:
@@ -99,7 +100,7 @@ async def cancel_run(server: Server, request: Request) -> Response:
     handle = await _found(server, request)
     fields = await body_of(server, request, "reason")
     await handle.cancel(fields.text("reason", "cancelled by the caller"))
-    return JSONResponse(await told(server, handle))
+    return Json(await told(server, handle))
 
 
 async def run_events(server: Server, request: Request) -> Response:

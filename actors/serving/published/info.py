@@ -7,12 +7,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ....tools.scopes import as_scopes, may_use
 from ...agents.agent import Agent
 from ...agents.caller import NOBODY, Caller
 from ...agents.errors import DefinitionError
+from ..answers import Json
 from ..problems import refuse
 from ..server import Server
 from .registry import Registry
@@ -27,7 +28,7 @@ async def agent_info(server: Server, request: Request, agent: str, registry: Reg
     caller = await server.caller(request)
     if agent not in server.agency.open_to(caller):
         raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
-    return JSONResponse(about(server, agent, caller, request.scope.get("root_path", ""), intents_of(registry, agent)))
+    return Json(about(server, agent, caller, request.scope.get("root_path", ""), intents_of(registry, agent)))
 
 
 async def list_agents(server: Server, request: Request, registry: Registry | None = None) -> Response:
@@ -43,7 +44,7 @@ async def list_agents(server: Server, request: Request, registry: Registry | Non
     words = request.query_params.get("q")
     if words is not None:
         found = ranked(found, words)
-    return JSONResponse({"agents": found[:MOST]})
+    return Json({"agents": found[:MOST]})
 
 
 def published(server: Server, registry: Registry) -> list[dict[str, Any]]:
