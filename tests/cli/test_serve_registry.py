@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,23 @@ def test_the_command_takes_a_registry_and_nothing_else(tmp_path: Path) -> None:
     (place / "other.py").write_text("number = 5\n", encoding="utf-8")
     refused = callboard("serve", "team.yaml", "--registry", "other:number", "--import-from", ".", cwd=place)
     assert_refused(refused, "is no Registry")
+
+
+@pytest.mark.parametrize(
+    "kept", ["{half", "[]", '{"url": 5}', '{"url": "http://x", "agents": [{"about": {}, "scopes": []}]}']
+)
+async def test_what_one_process_tells_in_another_form_hides_nobody_elses_agents(
+    kept: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "agents.db"
+    about = {"description": "", "intents": [], "tools": [], "skills": [], "routes": []}
+    first, second, reading = Registry(store, url="http://a"), Registry(store, url="http://b"), Registry(store)
+    agents = [{"about": {**about, "name": "A"}, "scopes": ["all"]}]
+    async with first.telling(agents), second.telling(agents):
+        with closing(sqlite3.connect(store)) as damaging, damaging:
+            damaging.execute("UPDATE events SET data = ? WHERE data LIKE '%http://a%'", (kept,))
+        for _ in range(2):
+            assert [found.url for found in await reading.search()] == ["http://b"]
+            assert await reading.search("nonsense") == ()
+    reading.close()
+    assert len([line for line in caplog.records if "is left out" in line.message]) == 1

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
 from ....tools.scopes import may_use
 from ...agents.caller import NOBODY, Caller
 from ...agents.errors import DefinitionError
 from ...agents.lifecycle import open_journal
-from ...journal.errors import JournalError, StreamOwned
+from ...journal.errors import EventNotReadable, JournalError, StreamOwned
 from ...journal.store import Journal, Stream, at_hand
 from .search import ranked
 
@@ -31,6 +34,35 @@ LOOK: Final = 20.0
 """Seconds between two looks whether what was published is still there."""
 
 logger = logging.getLogger("callboard")
+
+
+class _Ability(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    name: str
+    description: str
+
+
+class _About(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    name: str
+    description: str
+    intents: list[str]
+    tools: list[_Ability]
+    skills: list[_Ability]
+    routes: list[_Ability]
+
+
+class _Told(TypedDict):
+    about: _About
+    scopes: list[str]
+
+
+class _Telling(TypedDict):
+    url: str
+    agents: list[_Told]
+
+
+_Published: Final = TypeAdapter(_Telling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +109,14 @@ class Registry:
         self._store = store
         self.url = _address(url)
         given: Any = {} if intents is None else intents
-        if not isinstance(given, Mapping) or not all(map(_are_words, given.values())):
+        fits = isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
+        if not fits or not all(map(_are_words, given.values())):
             raise DefinitionError("intents are lists of texts, by the agent's name")
-        self.intents = {str(name): tuple(said) for name, said in given.items()}
+        self.intents = {name: tuple(said) for name, said in given.items()}
         self._journal: Journal | None = None
         self._process = 0
         self._stream: Stream | None = None
+        self._unread: set[str] = set()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(url={self.url!r})"  # the store's address may have a password
@@ -124,13 +158,24 @@ class Registry:
         for header in await at_hand(journal.headers(prefix=STREAMS)):
             if not header.owner or header.damaged or header.name == STREAMS + journal.worker:
                 continue
-            for record in await at_hand(journal.read(header.name, limit=1)):
-                url = record.event["url"]
-                for told in record.event["agents"]:
-                    about, scopes = told["about"], frozenset(told["scopes"])
-                    if url != self.url and may_use(caller.holds(None), scopes):
-                        found[url, about["name"]] = {**about, "url": url}
+            for url, about, scopes in await self._told_in(header.name):
+                if url != self.url and may_use(caller.holds(None), scopes):
+                    found[url, about["name"]] = {**about, "url": url}
         return list(found.values())
+
+    async def _told_in(self, stream: str) -> list[tuple[str, Mapping[str, Any], frozenset[str]]]:
+        """What a process tells: where it is, of which agents, for which scopes. What cannot be read, or is of another
+        form, is logged once, and hides nobody else's."""
+        try:
+            records = await at_hand(self._open().read(stream, limit=1))
+            told = [_Published.validate_python(record.event) for record in records]
+        except (EventNotReadable, ValidationError) as error:
+            if stream not in self._unread:
+                self._unread.add(stream)
+                why = error.errors()[0]["type"] if isinstance(error, ValidationError) else error
+                logger.warning("what %s tells in the registry is left out: %s", stream, why)
+            return []
+        return [(each["url"], one["about"], frozenset(one["scopes"])) for each in told for one in each["agents"]]
 
     @asynccontextmanager
     async def telling(self, agents: Sequence[Mapping[str, Any]]) -> AsyncIterator[None]:
@@ -217,6 +262,12 @@ def _address(url: object) -> str:
         raise DefinitionError(f"url is where the agency is served, {wanted}")
     if parts.query or parts.fragment:
         raise DefinitionError("url is where the agency is served, without a query and a fragment")
+    try:
+        reachable = parts.port != 0
+    except ValueError:
+        reachable = False
+    if not reachable:
+        raise DefinitionError("url is where the agency is served; its port is none")
     return str(url).rstrip("/")
 
 
