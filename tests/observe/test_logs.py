@@ -55,3 +55,32 @@ def test_an_error_has_its_traceback_in_the_same_line(lines: io.StringIO) -> None
     assert line["odd"] == "{1, 2}"
     assert line["error"].endswith("ValueError: wrong\nin two lines")
     assert line["time"].endswith("+00:00")
+
+
+class Unsayable:
+    def __str__(self) -> str:
+        raise ValueError("cannot")
+
+
+LOOP: list[Any] = []
+LOOP.append(LOOP)
+
+
+@pytest.mark.parametrize(
+    "value", [{(1, 2): 3}, LOOP, Unsayable(), float("nan"), float("inf"), b"x", "half \ud800 a letter", "new\nline"]
+)
+def test_whatever_stands_beside_a_record_its_line_is_json(value: Any, lines: io.StringIO) -> None:
+    logging.getLogger("callboard").warning("half \ud800 a letter", extra={"beside": value, "run": "r1"})
+    lines.getvalue().encode()
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    (told,) = (json.loads(line, parse_constant=refuse) for line in lines.getvalue().splitlines())
+    assert (told["message"], told["run"]) == ("half \ud800 a letter", "r1")
+    assert "beside" in told
+
+
+def test_the_stack_is_there_where_it_was_asked_for(lines: io.StringIO) -> None:
+    logging.getLogger("callboard").warning("here", stack_info=True)
+    assert "test_the_stack_is_there" in read(lines)[0]["stack"]
