@@ -12,8 +12,8 @@ _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctim
 
 class JsonFormatter(logging.Formatter):
     """Writes a record as one line of JSON: ``time`` (UTC), ``level``, ``logger``, ``message``, ``error`` with a
-    traceback, ``stack`` where it was asked for, and whatever the record was given as ``extra``; what JSON does not know of
-    that is there in words.
+    traceback, ``stack`` where it was asked for, and whatever the record was given as ``extra``; of that, what JSON does
+    not know is there in words.
 
     What Callboard logs of a run has ``event``, ``run``, ``root``, ``agent`` and ``conversation``.
     """

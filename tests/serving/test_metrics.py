@@ -110,6 +110,9 @@ async def test_whichever_worker_is_asked_tells_the_figures_of_all(
         f'callboard_runs_total{{error="",gen_ai_agent_name="A",worker="{os.getpid()}"}} 1.0',
         'callboard_runs_total{error="",gen_ai_agent_name="A",worker="1"} 7.0',
     ]
+    used = [line for line in text.splitlines() if line.startswith("process_")]
+    assert used, "each worker tells what it uses"
+    assert all(f'{{worker="{os.getpid()}"}}' in line for line in used)
 
 
 def test_figures_are_the_same_when_another_process_has_read_them() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -164,7 +165,10 @@ class Figures:
         one = partial(self.gauges.family, labels=(), kind="gauge")
         yield one("callboard_journal_lag_seconds", "Seconds that what is being written waits", samples=[((), lag)])
         if self.file is not None and self.file.exists():
-            size = sum(each.stat().st_size for each in (self.file, *self.file.parent.glob(f"{self.file.name}-*")))
+            size = 0
+            for each in (self.file, *(self.file.with_name(self.file.name + end) for end in ("-wal", "-shm"))):
+                with suppress(OSError):  # there is none, or none any more
+                    size += each.stat().st_size
             yield one("callboard_journal_bytes", "Size of the journal's files", samples=[((), float(size))])
             free = float(shutil.disk_usage(self.file.parent).free)
             yield one("callboard_journal_free_bytes", "Room left on its disk", samples=[((), free)])

@@ -16,8 +16,7 @@ from starlette.responses import Response
 
 from ....tools.scopes import ADMIN
 from ...agents.agency import Agency
-from ...observe.errors import TelemetryError
-from ...observe.metrics import Family, labelled, prometheus_text, read, together, written
+from ...observe.metrics import Family, labelled, process_figures, prometheus_text, read, together, written
 from ..problems import refuse
 from ..server import Server
 
@@ -44,8 +43,9 @@ async def metrics(server: Server, request: Request) -> Response:
         raise refuse(404, "no_metrics", "no figures are kept: give the Agency telemetry=Telemetry()")
     own = await server.agency.metrics()
     folder = _folder()
-    families = own if folder is None else together([*labelled(own, "worker", _name()), *_of_others(folder)])
-    text, content_type = prometheus_text(families)
+    if folder is not None:
+        own = together([*labelled((*own, *process_figures()), "worker", _name()), *_of_others(folder)])
+    text, content_type = prometheus_text(own)
     return Response(text, media_type=content_type)
 
 
@@ -81,11 +81,11 @@ async def shared(agency: Agency) -> AsyncIterator[None]:
 async def _leave(agency: Agency, file: Path) -> None:
     while True:
         try:
-            text = written(await agency.metrics())
+            text = written((*await agency.metrics(), *process_figures()))
             half = file.with_suffix(".half")
             half.write_text(text)
             half.replace(file)  # nobody reads half of it
-        except (OSError, TelemetryError):
+        except Exception:  # the next time it may work
             logger.exception("figures cannot be left for other workers in %s", file.parent)
         await asyncio.sleep(EVERY)
 
