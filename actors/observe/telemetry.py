@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .alerts import Alerting
+from .checks import check_address
 from .errors import MissingTelemetry, TelemetryError
 from .metrics import MOST_SERIES
 from .spans import SpanWriter
@@ -40,7 +41,7 @@ class Telemetry:
 
     spans: bool = True
     tracer_provider: Any = field(default=None, repr=False)
-    endpoint: str = ""
+    endpoint: str = field(default="", repr=False)  # a password may stand in it
     metrics: bool = True
     content: bool = False
     redact: Callable[[str], str] | None = field(default=None, repr=False)
@@ -57,10 +58,17 @@ class Telemetry:
                 raise TelemetryError(f"{name} is {getattr(self, name)!r:.80}; it is a text")
         if isinstance(self.series, bool) or not isinstance(self.series, int) or self.series < 0:
             raise TelemetryError(f"series is {self.series!r:.80}; it is a whole number, not below 0")
-        if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
-            raise TelemetryError(f"endpoint is {self.endpoint!r:.80}; it is an address http://… or https://…")
+        if self.endpoint:
+            check_address("endpoint", self.endpoint)
+            if "?" in self.endpoint or "#" in self.endpoint:
+                raise TelemetryError("endpoint is an address without a query or a fragment: /v1/traces is added to it")
         if self.endpoint and self.tracer_provider is not None:
             raise TelemetryError("endpoint and tracer_provider: give one of them; a provider has exporters of its own")
+        provider = self.tracer_provider
+        if provider is not None and (isinstance(provider, type) or not hasattr(provider, "get_tracer")):
+            raise TelemetryError(
+                f"tracer_provider is {provider!r:.80}; it is an opentelemetry.sdk.trace.TracerProvider, as it was made"
+            )
         if not isinstance(self.alerts, Alerting | None):
             raise TelemetryError(f"alerts is {self.alerts!r:.80}; it is an Alerting, or None")
         if self.alerts is not None and not self.metrics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 from ...observe.metrics import Family
+from ..errors import DefinitionError
 from ..runs.runtime.figures import read_figures
 from ..runs.runtime.health import AgencyHealth, health_of
 from .part import Part
@@ -20,7 +21,12 @@ class Observed(Part):
 
         Args:
             traceparent: W3C's header of this name; a text that is none names no span.
+
+        Raises:
+            DefinitionError: it is no text.
         """
+        if not isinstance(traceparent, str):
+            raise DefinitionError(f"part_of: traceparent is a text, not {type(traceparent).__name__}")
         tracing = self._runtime.tracing
         return nullcontext() if tracing is None else tracing.part_of(traceparent)
 

@@ -33,7 +33,7 @@ from callboard import (
     tool,
 )
 from callboard.actors import Actor, ActorRef
-from callboard.actors.agents.errors import AgentError
+from callboard.actors.agents.errors import AgentError, DefinitionError
 from callboard.actors.agents.guardrails.patterns.numbers import email_addresses
 from callboard.actors.observe.spans import SpanWriter
 from callboard.actors.testing.doubles.models import FunctionModel, call
@@ -199,6 +199,12 @@ async def test_a_run_is_part_of_the_span_in_force_where_it_is_asked_for() -> Non
     traces.check()
 
 
+async def test_a_parent_that_is_no_text_is_refused() -> None:
+    agency = Agency(Agent("A"), model=function(lambda request: "done"))
+    with pytest.raises(DefinitionError, match="traceparent is a text, not int"):
+        agency.part_of(cast(Any, 5))
+
+
 async def test_what_a_tool_traces_itself_is_part_of_its_call() -> None:
     traces = Traces()
 
@@ -358,11 +364,22 @@ async def test_without_a_provider_or_an_address_nothing_is_written(monkeypatch: 
         ({"endpoint": "localhost:4318"}, "an address http"),
         ({"endpoint": "http://x", "tracer_provider": TracerProvider()}, "give one of them"),
         ({"redact": "mail"}, "a function"),
+        ({"endpoint": "http://"}, "an address http"),
+        ({"endpoint": "http://x y"}, "an address http"),
+        ({"endpoint": "http://x:99999"}, "an address http"),
+        ({"endpoint": "http://[::1"}, "an address http"),
+        ({"endpoint": "http://x?y=1"}, "without a query"),
+        ({"tracer_provider": 5}, "tracer_provider is 5"),
+        ({"tracer_provider": TracerProvider}, "as it was made"),
     ],
 )
 def test_what_is_wrong_with_telemetry_is_said_where_it_is_made(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(TelemetryError, match=says):
         Telemetry(**wrong)
+
+
+def test_a_password_of_a_collector_is_not_shown() -> None:
+    assert "swordfish" not in repr(Telemetry(endpoint="http://ann:swordfish@collector:4318"))
 
 
 def test_a_provider_of_another_kind_is_refused_by_name() -> None:
