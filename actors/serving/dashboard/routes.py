@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .acting.routes import ACTING
 from .board import Endpoint
 from .files import page, static_file
 from .me import me
@@ -12,5 +13,6 @@ ROUTES: Final[list[tuple[str, Endpoint, str]]] = [
     ("/", page, "GET"),
     ("/static/{file:path}", static_file, "GET"),
     ("/api/me", me, "GET"),
+    *ACTING,
 ]
 """Each path, what answers there, and the method."""
