@@ -8,11 +8,13 @@ from .acting.routes import ACTING
 from .board import Endpoint
 from .files import page, static_file
 from .me import me
+from .reading.routes import READING
 
 ROUTES: Final[list[tuple[str, Endpoint, str]]] = [
     ("/", page, "GET"),
     ("/static/{file:path}", static_file, "GET"),
     ("/api/me", me, "GET"),
     *ACTING,
+    *READING,
 ]
 """Each path, what answers there, and the method."""
