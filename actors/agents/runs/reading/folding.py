@@ -40,7 +40,7 @@ APPENDED: Final = "events/"
 
 
 def is_conversation(header: Header) -> bool:
-    """Whether a stream is an agent's: those of a pool, of actors of one's own, or of other programs, may lie in the same
+    """Whether a stream is an agent's: those of a pool, of actors of one's own, or of programs may lie in the same
     journal."""
     return "/" in header.name and (not header.name.startswith(APPENDED) or "agent" in header.labels)
 
