@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { count, inWords, readDiff } from "../../actors/serving/dashboard/static/talk/diff.js";
-import { Events, Latest, inWords as kind, pageOf } from "../../actors/serving/dashboard/static/talk/journal.js";
-import { Misplaced, pathOf, placeOf, readObject, refusals } from "../../actors/serving/dashboard/static/talk/json.js";
-import { layout, inWords as sentence } from "../../actors/serving/dashboard/static/talk/sequence.js";
-import { cut, line, visible } from "../../actors/serving/dashboard/static/text.js";
+import { count, inWords, readDiff } from "../../actors/serving/dashboard/static/logic/diff.js";
+import { Events, Latest, inWords as kind, pageOf } from "../../actors/serving/dashboard/static/logic/journal.js";
+import { Misplaced, pathOf, placeOf, readObject, refusals } from "../../actors/serving/dashboard/static/logic/json.js";
+import { layout, inWords as sentence } from "../../actors/serving/dashboard/static/logic/sequence.js";
+import { cut, line, visible } from "../../actors/serving/dashboard/static/logic/text.js";
 
 test("an escape sequence of a terminal is seen and does nothing", () => {
   assert.equal(visible("\u001b[31mred\u001b[0m\u0007"), "␛[31mred␛[0m␇");
