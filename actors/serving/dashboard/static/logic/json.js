@@ -139,14 +139,46 @@ class Reader {
   }
 }
 
+function read(text) {
+  const reader = new Reader(text);
+  reader.all();
+  return reader;
+}
+
+const LONGEST = 200_000;
+
+/** JSON with a line for each value, every number and text as it was written; what is no JSON, or long, as it is. */
+export function indented(text) {
+  if (text.length > LONGEST) return text;
+  try {
+    read(text);
+  } catch {
+    return text;
+  }
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g);
+  let written = "";
+  let depth = 0;
+  const next = () => `\n${"  ".repeat(depth)}`;
+  tokens.forEach((token, place) => {
+    if (token === "}" || token === "]") {
+      depth--;
+      written += "{[".includes(tokens[place - 1]) ? token : next() + token;
+      return;
+    }
+    if (place > 0 && "{[,".includes(tokens[place - 1])) written += next();
+    written += token === ":" ? ": " : token;
+    if (token === "{" || token === "[") depth++;
+  });
+  return written;
+}
+
 /**
  * Read a JSON object that a person wrote. It is only checked, never made anew, so that numbers stay as written.
  * @returns {Map<string, [number, number]>} where each value stands, by its path as a JSON list of names.
  * @throws {Misplaced} it is none.
  */
 export function readObject(text) {
-  const reader = new Reader(text);
-  reader.all();
+  const reader = read(text);
   if (text.trimStart()[0] !== "{") throw new Misplaced("arguments are an object: { … }", text, text.search(/\S/));
   return reader.spans;
 }
