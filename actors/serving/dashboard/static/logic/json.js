@@ -146,8 +146,9 @@ function read(text) {
 }
 
 const LONGEST = 200_000;
+const ROOM = 60; // characters within which what belongs together stays on one line
 
-/** JSON with a line for each value, every number and text as it was written; what is no JSON, or long, as it is. */
+/** JSON with a line for each of its values that is not short; every number and text as it was written; what is no JSON, or long, as it is. */
 export function indented(text) {
   if (text.length > LONGEST) return text;
   try {
@@ -156,20 +157,25 @@ export function indented(text) {
     return text;
   }
   const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g);
-  let written = "";
-  let depth = 0;
-  const next = () => `\n${"  ".repeat(depth)}`;
-  tokens.forEach((token, place) => {
-    if (token === "}" || token === "]") {
-      depth--;
-      written += "{[".includes(tokens[place - 1]) ? token : next() + token;
-      return;
+  let at = 0;
+  return laid(0);
+
+  function laid(depth) {
+    const open = tokens[at++];
+    if (open !== "{" && open !== "[") return open;
+    const items = [];
+    while (tokens[at] !== "}" && tokens[at] !== "]") {
+      if (tokens[at] === ",") at++;
+      const name = tokens[at + 1] === ":" ? `${tokens[at]}: ` : "";
+      if (name) at += 2;
+      items.push(name + laid(depth + 1));
     }
-    if (place > 0 && "{[,".includes(tokens[place - 1])) written += next();
-    written += token === ":" ? ": " : token;
-    if (token === "{" || token === "[") depth++;
-  });
-  return written;
+    const close = tokens[at++];
+    const short = `${open}${items.join(", ")}${close}`;
+    if (depth > 0 && short.length <= ROOM && !items.some((item) => item.includes("\n"))) return short;
+    const line = `\n${"  ".repeat(depth + 1)}`;
+    return items.length ? `${open}${line}${items.join(`,${line}`)}\n${"  ".repeat(depth)}${close}` : short;
+  }
 }
 
 /**

@@ -21,14 +21,14 @@ export function editor(text, { readonly = false, onchange = () => {} } = {}) {
   });
   area.readOnly = readonly;
   area.value = text;
-  const wrong = h("ul", { class: "editor-wrong", id: `${id}-wrong`, role: "status", "aria-label": "What is wrong with the arguments" });
+  const wrong = h("ul", { class: "editor-wrong" });
   const hint = h("p", { class: "hint", id: `${id}-hint` });
   const element = h(
     "div",
     { class: "editor" },
     h("label", { for: id }, "Arguments, as JSON"),
     h("div", { class: "editor-box" }, gutter, area),
-    wrong,
+    h("div", { id: `${id}-wrong`, role: "status" }, wrong),
     hint,
   );
 

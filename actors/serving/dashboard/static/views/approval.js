@@ -39,24 +39,19 @@ function open(root, { me, api, go, announce }, id) {
   let form = null; // of arguments, or of limits
 
   async function load() {
-    try {
-      const came = await api.get(at);
-      if (closed) return;
-      asked = came;
-      draw();
-    } catch (error) {
+    const came = await api.get(at).catch((error) => {
       if (closed) return;
       if (error.status === 404) fill(body, empty("This does not wait any more.", "It was decided, or its time is over."));
       else fill(body, failure(error, load));
-    }
+    });
+    if (came === undefined || closed) return;
+    asked = came;
+    draw();
   }
 
   function draw() {
     const forLimits = asked.limits !== null && asked.limits !== undefined && !asked.tool;
     const may = me.may.act && asked.may_decide !== false;
-    form = forLimits
-      ? limits(asked.limits)
-      : editor(written(asked.arguments), { readonly: !may, onchange: (changed) => told(changed) });
     const title = document.getElementById("title");
     if (title) fill(title, forLimits ? "More for a run of " : [named(asked.tool, 60), " of "], named(asked.agent, 40));
     const approve = button("Approve", "approve", yes, { class: "button primary" });
@@ -64,6 +59,8 @@ function open(root, { me, api, go, announce }, id) {
     const undo = forLimits ? null : button("Undo changes", "arguments-undo", () => form.reset(), { class: "button quiet", disabled: true });
     decide = may ? [approve, deny] : [];
     const note = h("p", { class: "hint", hidden: true }, "The changes above are those of the arguments as they were asked for, not of yours.");
+    form = forLimits ? limits(asked.limits) : editor(written(asked.arguments), { readonly: !may, onchange: told });
+
     function told(changed) {
       if (undo) undo.disabled = !changed;
       setText(approve, changed ? "Approve with these arguments" : "Approve");

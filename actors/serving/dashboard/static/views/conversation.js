@@ -102,16 +102,15 @@ function open(root, { me, api, go, act, announce }, agent, id) {
   }
 
   async function load() {
-    try {
-      const came = await (version === null ? latest.of(api.get(at)) : api.get(at));
-      if (came === undefined || closed) return;
-      now = came;
-      journal.grown(now.version);
-      fill(trouble);
-      if (version === null) draw(now);
-    } catch (error) {
+    const asked = version === null ? latest.of(api.get(at)) : api.get(at);
+    const came = await asked.catch((error) => {
       if (!closed) fill(trouble, failure(error, error.status === 404 ? null : load));
-    }
+    });
+    if (came === undefined || closed) return;
+    now = came;
+    journal.grown(now.version);
+    fill(trouble);
+    if (version === null) draw(now);
   }
 
   async function look(wanted) {
@@ -121,16 +120,13 @@ function open(root, { me, api, go, act, announce }, agent, id) {
       return;
     }
     whole.setAttribute("aria-busy", "true");
-    try {
-      const came = await latest.of(api.get(`${at}/at/${wanted}`));
-      if (came === undefined || closed) return;
-      fill(trouble);
-      draw(came);
-    } catch (error) {
+    const came = await latest.of(api.get(`${at}/at/${wanted}`)).catch((error) => {
       if (!closed) fill(trouble, failure(error, () => look(wanted)));
-    } finally {
-      whole.removeAttribute("aria-busy");
-    }
+    });
+    whole.removeAttribute("aria-busy");
+    if (came === undefined || closed) return;
+    fill(trouble);
+    draw(came);
   }
 
   async function fork(step) {
