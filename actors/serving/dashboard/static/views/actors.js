@@ -17,9 +17,9 @@ const PHASES = ["running", "new", "starting", "failing", "suspending", "restarti
 
 /** `[action, word, what it means, whether it is dangerous]` */
 const ACTIONS = [
-  ["restart", "Restart", "It ends what it does at once, and is started anew by its supervisor. What waits in its mailbox stays.", false],
-  ["stop", "Stop", "It ends what it does, then it and all actors below it stop. It is not started again.", true],
-  ["kill", "Kill", "It and all actors below it end at once. What it was doing is lost, unless it is durable.", true],
+  ["restart", "Restart", "It finishes the message at work and is started again in its place. What waits in its mailbox stays; no failure is counted.", false],
+  ["stop", "Stop", "It stops once it has processed what was sent to it before, and those below it stop with it. It is not started again.", true],
+  ["kill", "Kill", "It crashes now, in the middle of whatever it does. Its supervisor restarts it as after any crash.", true],
 ];
 
 function open(root, context) {
