@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 from weakref import WeakSet
 
 T = TypeVar("T")
@@ -64,6 +64,22 @@ class Outcome(Generic[T]):
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]
+
+
+class ActorState(NamedTuple):
+    """An actor as `System.survey` shows it.
+
+    Args:
+        path: the names from the top-level actor down.
+        kind, phase, waiting, age, restarts: as in `Node`.
+    """
+
+    path: str
+    kind: str
+    phase: str
+    waiting: int
+    age: float
+    restarts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,8 +265,13 @@ class Observer:
     def _watch_waiting(self) -> None:
         """Watch the mailboxes in which messages wait, so that the next reading knows how long they do at least."""
         for cell in living(self._runtime.root):
-            if cell.queue and not _in_turn(cell):
-                self._watch(cell)
+            if cell.queue:
+                self.watch_waiting(cell)
+
+    def watch_waiting(self, cell: Cell) -> None:
+        """Watch a mailbox in which messages wait, while anybody measures."""
+        if self._meters and cell.queue.__class__ is not WatchedQueue and not _in_turn(cell):
+            self._watch(cell)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
