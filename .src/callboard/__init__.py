@@ -327,6 +327,9 @@ if TYPE_CHECKING:
     from .actors.observe.spans import span_here
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
+    from .actors.serving import AuditEntry as AuditEntry
+    from .actors.serving import AuditLog as AuditLog
+    from .actors.serving import AuditPage as AuditPage
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
     from .actors.serving import PublishedAgent as PublishedAgent
@@ -376,6 +379,7 @@ if TYPE_CHECKING:
         CallRecord,
         Cheapest,
         CheckBudgets,
+        DrainEndpoint,
         Endpoint,
         FanOut,
         GetHealth,
@@ -390,8 +394,10 @@ if TYPE_CHECKING:
         Priority,
         Probe,
         Quota,
+        RaiseBudget,
         RemoveEndpoint,
         Requester,
+        ResumeEndpoint,
         RetryPolicy,
         RotateKey,
         Routing,
@@ -408,6 +414,7 @@ if TYPE_CHECKING:
     from .providers.windows import context_window
     from .tools import (
         BaseTool,
+        Change,
         FunctionTool,
         InvalidArguments,
         OutsideFolder,
@@ -856,6 +863,9 @@ _HOMES = {
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": (
         "ApiKeys",
+        "AuditEntry",
+        "AuditLog",
+        "AuditPage",
         "Jwt",
         "Payments",
         "PublishedAgent",
@@ -901,6 +911,7 @@ _HOMES = {
         "CallRecord",
         "Cheapest",
         "CheckBudgets",
+        "DrainEndpoint",
         "Endpoint",
         "FanOut",
         "GetHealth",
@@ -914,8 +925,10 @@ _HOMES = {
         "Price",
         "Priority",
         "Probe",
+        "RaiseBudget",
         "Quota",
         "RemoveEndpoint",
+        "ResumeEndpoint",
         "Requester",
         "RetryPolicy",
         "RotateKey",
@@ -938,6 +951,7 @@ _HOMES = {
     ".tools.pricing": ("pricing",),
     ".tools": (
         "BaseTool",
+        "Change",
         "FunctionTool",
         "InvalidArguments",
         "OutsideFolder",
@@ -1029,6 +1043,7 @@ __all__ = [
     "CallboardError",
     "Caller",
     "Case",
+    "Change",
     "Cheapest",
     "CheckBudgets",
     "CheckpointConflict",
@@ -1066,6 +1081,7 @@ __all__ = [
     "DocumentNotFound",
     "DocumentTooLarge",
     "Documents",
+    "DrainEndpoint",
     "DropToolOutput",
     "DynamicSupervisor",
     "EffectContext",
@@ -1226,6 +1242,7 @@ __all__ = [
     "QueueAge",
     "Quota",
     "QuotaExceeded",
+    "RaiseBudget",
     "RateLimited",
     "ReasoningDelta",
     "ReasoningStep",
@@ -1247,6 +1264,7 @@ __all__ = [
     "Responder",
     "Restart",
     "RestartLimit",
+    "ResumeEndpoint",
     "Resumed",
     "Retention",
     "Retried",
