@@ -37,9 +37,11 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   if (me.may.act) {
     const drain = () =>
       act("Drain", `process ${me.process}`, ({ reason }) => api.post("drain", { reason }), {
-        text: "No new run is taken from now on; those under way are let finish, and then the process stops.",
+        text:
+          "It takes nothing more, waits for what is under way, and stops its agency. The process itself stays, not " +
+          "ready, until whoever runs it ends it.",
         danger: true,
-        done: `Process ${me.process} takes no new runs and will stop`,
+        done: `Process ${me.process} takes nothing more, and stops its agency`,
       });
     buttons.append(
       h("button", { type: "button", class: "button", "data-testid": "drain", onclick: drain }, "Drain process"),
