@@ -17,6 +17,7 @@ const FIGURES = [
   ["rss", "Memory", bytes],
   ["lag", "Loop lag", duration, (value) => (value > 0.25 ? "warn" : "")],
 ];
+const SLOW = 1.5; // seconds between two readings, from which on it is said
 const LONG = 6; // attempts after which a server counts as stopped, not as cut off
 
 /**
@@ -69,6 +70,7 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   );
 
   let last = 0;
+  let pace = "live";
   let cutSince = 0;
   let said = "";
   function write(kind, words, aloud = words) {
@@ -82,6 +84,8 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   return {
     tell(data) {
       last = data.at;
+      pace = data.every > SLOW ? `live, every ${duration(data.every)}` : "live";
+      if (said === "live") write("live", pace);
       for (const [name, , words, tone] of FIGURES) {
         const value = data.summary[name];
         const place = values.get(name);
@@ -92,7 +96,7 @@ export function createHeader(root, { me, act, api, leave, choose }) {
     state(kind, more) {
       if (kind === "live") {
         cutSince = 0;
-        write("live", "live", "up to date again");
+        write("live", pace, "up to date again");
       } else if (kind === "connecting") {
         if (cutSince === 0) write("connecting", "connecting", "");
       } else if (kind === "resting") {
