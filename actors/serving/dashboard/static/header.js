@@ -107,9 +107,11 @@ export function createHeader(root, { me, act, api, leave, choose }) {
       } else {
         cutSince ||= Date.now() / 1000;
         const since = last > 0 ? `, as of ${clock(last)}` : "";
-        if (more.error?.code === "stopping") write("stopped", `the agency stops${since}`);
+        const again = `trying again in ${duration(more.seconds)}${since}`;
+        if (more.error?.code === "no_answer") write("cut", `process ${me.process} does not answer, ${again}`, `process ${me.process} does not answer`);
+        else if (more.error?.code === "stopping") write("stopped", `the agency stops${since}`);
         else if (more.failed > LONG) write("stopped", `stopped or out of reach since ${clock(cutSince)}`);
-        else write("cut", `cut off, trying again in ${duration(more.seconds)}${since}`, "cut off, trying again");
+        else write("cut", `cut off, ${again}`, "cut off, trying again");
       }
     },
   };
