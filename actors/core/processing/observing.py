@@ -268,10 +268,12 @@ class Observer:
             if cell.queue:
                 self.watch_waiting(cell)
 
-    def watch_waiting(self, cell: Cell) -> None:
-        """Watch a mailbox in which messages wait, while anybody measures."""
-        if self._meters and cell.queue.__class__ is not WatchedQueue and not _in_turn(cell):
-            self._watch(cell)
+    def watch_waiting(self, cell: Cell) -> bool:
+        """Watch a mailbox in which messages wait, while anybody measures. Returns whether it was not watched yet."""
+        if not self._meters or cell.queue.__class__ is WatchedQueue or _in_turn(cell):
+            return False
+        self._watch(cell)
+        return True
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

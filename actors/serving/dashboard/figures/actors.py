@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from ....agents.overview.happened import Fact
 from ....core.base.events import ActorState
 from .reading import MOST_ACTORS, Reading
 
-Row = list[Any]
+Row: TypeAlias = tuple[str, str, str, int, float, int, str]
 
 
 class Actors:
@@ -36,7 +36,7 @@ class Actors:
             was = before.get(path)
             if was == state:
                 continue
-            if was is not None and was[:4] == state[:4] and was[5] == state[5] and _is_near(was.age, state.age):
+            if was is not None and was[:4] == state[:4] and was[5] == state[5] and _is_near(was[4], state[4]):
                 now[path] = was  # so that small steps add up
                 continue
             changed.pop(path, None)
@@ -74,7 +74,7 @@ class Actors:
     def _row(self, state: ActorState) -> Row:
         path, kind, phase, waiting, age, restarts = state
         crash = self._crashes.get(path)
-        return [path, kind, phase, waiting, round(age, 1), restarts, "" if crash is None else crash.detail]
+        return path, kind, phase, waiting, round(age, 1), restarts, "" if crash is None else crash.detail
 
 
 def _is_near(before: float, now: float) -> bool:

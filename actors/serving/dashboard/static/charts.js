@@ -21,11 +21,12 @@ function style() {
  * @param {string} how.id its data-testid.
  * @param {string} how.colour the name of a custom property.
  * @param {(value: number) => string} how.words writes a value.
+ * @param {(value: number) => string} [how.ticked] writes one beside the axis, where that is done in another way.
  * @param {number} [how.height] pixels.
  * @param {string} [how.together] charts of the same name show the same moment under the pointer.
  * @returns {{element: HTMLElement, update: (times: number[], values: number[]) => void, close: () => void}}
  */
-export function createChart({ title, id, colour, words, height = 150, together }) {
+export function createChart({ title, id, colour, words, ticked, height = 150, together }) {
   style();
   const now = h("strong", { class: "chart-now" });
   const room = h("div", { class: "chart-room", "aria-hidden": "true" });
@@ -57,13 +58,13 @@ export function createChart({ title, id, colour, words, height = 150, together }
       {
         width: Math.max(120, room.clientWidth),
         height,
-        padding: [8, 8, 0, 0],
+        padding: [8, 26, 0, 0],
         cursor: { y: false, sync: together ? { key: together } : undefined, drag: { x: false, y: false } },
         legend: { show: false },
         scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] } },
         axes: [
           { ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map((at) => clock(at, at).slice(0, 8)) },
-          { ...axis, size: 58, space: 34, values: (_, ticks) => ticks.map(words) },
+          { ...axis, size: 58, space: 34, values: (_, ticks) => ticks.map(ticked ?? words) },
         ],
         series: [{}, { stroke: line, width: 1.5, fill: faint(line), points: { show: false } }],
         hooks: { setCursor: [point] },

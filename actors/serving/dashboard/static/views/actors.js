@@ -17,9 +17,9 @@ const PHASES = ["running", "new", "starting", "failing", "suspending", "restarti
 
 /** `[action, word, what it means, whether it is dangerous]` */
 const ACTIONS = [
-  ["restart", "Restart", "It ends what it does at once, and is started anew by its supervisor. What waits in its mailbox stays.", false],
-  ["stop", "Stop", "It ends what it does, then it and all actors below it stop. It is not started again.", true],
-  ["kill", "Kill", "It and all actors below it end at once. What it was doing is lost, unless it is durable.", true],
+  ["restart", "Restart", "It finishes the message at work and is started again in its place. What waits in its mailbox stays; no failure is counted.", false],
+  ["stop", "Stop", "It stops once it has processed what was sent to it before, and those below it stop with it. It is not started again.", true],
+  ["kill", "Kill", "It crashes now, in the middle of whatever it does. Its supervisor restarts it as after any crash.", true],
 ];
 
 function open(root, context) {
@@ -185,7 +185,7 @@ function createDetail({ me, api, act }) {
     values[name] = h("dd");
     return h("div", null, h("dt", null, label), values[name]);
   };
-  const facts = h("dl", { class: "facts" }, fact("kind", "Kind"), fact("phase", "State"), fact("mailbox", "Mailbox"), fact("restarts", "Restarts"), fact("below", "Below it"));
+  const facts = h("dl", { class: "actor-facts" }, fact("kind", "Kind"), fact("phase", "State"), fact("mailbox", "Mailbox"), fact("restarts", "Restarts"), fact("below", "Below it"));
   const crash = h("pre", { class: "crash", tabindex: "0", role: "group", "aria-label": "Why it crashed last", hidden: true });
   let node = null;
   const buttons = me.may.act
@@ -196,7 +196,7 @@ function createDetail({ me, api, act }) {
           () => {
             const path = node.path;
             const call = ({ reason }) => api.post(`actors/${action}`, { path, reason });
-            act(word, path, call, { text: node.below > 0 && danger ? `${text} There are ${count(node.below)} below it.` : text, danger });
+            act(word, path, call, { text: node.below > 0 ? `${text} It has ${plural(node.below, "actor")} below it.` : text, danger });
           },
           danger ? { class: "button danger-line" } : {},
         ),

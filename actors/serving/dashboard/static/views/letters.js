@@ -2,6 +2,7 @@
 
 import { empty, fill, h, setAttribute, setText } from "../dom.js";
 import { clock, count, duration, shortId } from "../logic/format.js";
+import { path } from "../logic/text.js";
 import { createTable } from "../table.js";
 
 const EVERY = 5; // seconds between two looks at the stuck runs
@@ -47,7 +48,7 @@ function open(root, { api }) {
           build: () => h("a", { class: "mono" }),
           update(element, row) {
             setText(element, row.conversation);
-            setAttribute(element, "href", `#/conversations/${encodeURIComponent(row.agent)}/${encodeURIComponent(row.conversation)}`);
+            setAttribute(element, "href", `#/${path("conversations", row.agent, row.conversation)}`);
           },
         },
         { name: "run", title: "Run", text: (row) => shortId(row.run, 14) },
@@ -55,7 +56,7 @@ function open(root, { api }) {
         { name: "seconds", title: "For", numeric: true, text: (row) => duration(row.seconds) },
       ],
     }),
-    ["No run is stuck.", "A run is stuck that has not begun a step for long, while it does not wait for a person."],
+    ["No run is stuck.", "A run is stuck that gives no sign of work for long, and waits neither for a person nor for another run."],
     h("a", { href: "#/runs?show=stuck", class: "panel-more", "data-testid": "show-stuck" }, "Show among the runs"),
   );
   const crashes = section(

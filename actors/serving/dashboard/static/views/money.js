@@ -2,16 +2,17 @@
 
 import { createChart } from "../charts.js";
 import { button, empty, fill, h, setAttribute, setText } from "../dom.js";
-import { dollars, duration, share, short } from "../logic/format.js";
+import { count, dollars, duration, share, short } from "../logic/format.js";
 import { columns, joined } from "../logic/rows.js";
 import { createBar, createTable, setBar } from "../table.js";
 
 const MOST = 600; // points
+const UNITS = { dollars: "US dollars", tokens: "tokens", requests: "requests" };
 
 function open(root, { me, api, act }) {
   let points = [];
   const charts = [
-    createChart({ title: "Money a minute", id: "chart-money", colour: "--accent", words: dollars, height: 210, together: "money" }),
+    createChart({ title: "Money a minute", id: "chart-money", colour: "--accent", words: dollars, ticked: (value) => `$${Number(value.toPrecision(3))}`, height: 210, together: "money" }),
     createChart({ title: "Tokens a minute", id: "chart-tokens", colour: "--ok", words: short, together: "money" }),
     createChart({ title: "Requests a minute", id: "chart-requests", colour: "--warn", words: short, together: "money" }),
     createChart({ title: "Latency", id: "chart-latency", colour: "--map-moving", words: duration, together: "money" }),
@@ -24,8 +25,9 @@ function open(root, { me, api, act }) {
       sort: (row) => row.name,
       build: () => h("div", { class: "endpoint-name" }, h("strong"), h("span", { class: "muted" })),
       update(element, row) {
-        setText(element.children[0], row.name);
-        setText(element.children[1], row.window ? `each ${row.window}` : "for ever");
+        setText(element.children[0], row.name || "all");
+        const each = row.window ? `each ${row.window}` : "for ever";
+        setText(element.children[1], row.pool ? `${each}, ${row.pool}` : each);
       },
     },
     {
@@ -38,9 +40,9 @@ function open(root, { me, api, act }) {
         setBar(element, part(row), share(part(row)), part(row) >= 1 ? "bad" : part(row) >= 0.8 ? "warn" : "");
       },
     },
-    { name: "spent", title: "Spent", numeric: true, sort: (row) => row.spent, text: (row) => dollars(row.spent) },
-    { name: "limit", title: "Limit", numeric: true, sort: (row) => row.limit, text: (row) => dollars(row.limit) },
-    { name: "left", title: "Left", numeric: true, sort: (row) => row.limit - row.spent, text: (row) => dollars(Math.max(0, row.limit - row.spent)), tone: (row) => (part(row) >= 1 ? "bad" : "") },
+    { name: "spent", title: "Spent", numeric: true, sort: (row) => row.spent, text: (row) => measured(row, row.spent) },
+    { name: "limit", title: "Limit", numeric: true, sort: (row) => row.limit, text: (row) => measured(row, row.limit) },
+    { name: "left", title: "Left", numeric: true, sort: (row) => row.limit - row.spent, text: (row) => measured(row, Math.max(0, row.limit - row.spent)), tone: (row) => (part(row) >= 1 ? "bad" : "") },
   ];
   if (me.may.act) {
     budgetColumns.push({
@@ -60,7 +62,7 @@ function open(root, { me, api, act }) {
     columns: [
       { name: "who", title: "Who", wide: true, sort: (row) => row.agent ?? row.model, text: (row) => row.agent ?? row.model },
       { name: "what", title: "Is", sort: (row) => (row.agent === undefined ? "model" : "agent"), text: (row) => (row.agent === undefined ? "model" : "agent") },
-      { name: "tokens", title: "Tokens", numeric: true, sort: (row) => row.tokens, text: (row) => short(row.tokens) },
+      { name: "tokens", title: "Tokens", numeric: true, sort: (row) => row.tokens ?? 0, text: (row) => short(row.tokens) },
       { name: "cost", title: "Cost", numeric: true, sort: (row) => row.cost, text: (row) => dollars(row.cost) },
     ],
   });
@@ -81,13 +83,13 @@ function open(root, { me, api, act }) {
     const fields = [
       {
         name: "limit",
-        label: "New limit, US dollars",
+        label: `New limit, ${UNITS[row.measure ?? "dollars"] ?? row.measure}`,
         type: "number",
         min: "0",
         step: "any",
         required: true,
         value: String(row.limit),
-        hint: `${dollars(row.spent)} of ${dollars(row.limit)} are spent.`,
+        hint: `${measured(row, row.spent)} of ${measured(row, row.limit)} are spent.`,
       },
     ];
     act("Raise budget", row.name, ({ limit }) => api.post(`budgets/${encodeURIComponent(row.id)}`, { limit }), {
@@ -113,6 +115,11 @@ function open(root, { me, api, act }) {
       for (const chart of charts) chart.close();
     },
   };
+}
+
+/** An amount of what a budget limits. */
+function measured(row, amount) {
+  return (row.measure ?? "dollars") === "dollars" ? dollars(amount) : count(amount);
 }
 
 /** How much of a budget is used, from 0. */

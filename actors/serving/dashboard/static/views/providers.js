@@ -4,11 +4,13 @@ import { button, empty, fill, h, setAttribute, setText } from "../dom.js";
 import { count, dollars, duration, plural, share, short } from "../logic/format.js";
 import { createBar, createTable, setBar } from "../table.js";
 
-const STATES = { closed: "ok", half_open: "warn", "half-open": "warn", open: "bad", disabled: "bad", stopped: "bad", draining: "warn", drained: "warn" };
+const STATES = { closed: "ok", ramping: "warn", "half-open": "warn", open: "bad", disabled: "bad", stopped: "bad" };
 /** `[action, word, what it means, whether it is dangerous]` */
 const ACTIONS = [
   ["drain", "Drain", "No new request is sent to it; those in flight are let finish.", false],
   ["resume", "Resume", "Requests are sent to it again.", false],
+  ["probe", "Probe", "A tiny request is sent to it, and what comes of it counts for its breaker.", false],
+  ["remove", "Remove", "Nothing more is sent to it, and it is gone from the pool once its requests in flight have ended.", true],
 ];
 
 function open(root, { me, api, act }) {
@@ -41,7 +43,7 @@ function open(root, { me, api, act }) {
         build: () => h("div", { class: "endpoint-state" }, h("span", { class: "badge" }), h("span", { class: "muted reason" })),
         update(element, row) {
           const [state, reason] = element.children;
-          setText(state, row.state.replace("_", " "));
+          setText(state, row.state);
           setAttribute(state, "class", `badge ${STATES[row.state] ?? "quiet"}`);
           setText(reason, row.reason || (row.available ? "" : "takes no requests now"));
         },
@@ -60,15 +62,25 @@ function open(root, { me, api, act }) {
           }
           limits.forEach((one, at) => {
             const part = one.limit > 0 ? one.used / one.limit : 0;
-            setBar(element.children[at], part, `${short(one.used)} / ${short(one.limit)}`, part >= 1 ? "bad" : part >= 0.8 ? "warn" : "");
+            const words = one.limit === null ? `${short(one.used)}, no limit` : `${short(one.used)} / ${short(one.limit)}`;
+            setBar(element.children[at], part, words, part >= 1 ? "bad" : part >= 0.8 ? "warn" : "");
           });
         },
       },
       { name: "flight", title: "In flight", numeric: true, sort: (row) => row.in_flight, text: (row) => count(row.in_flight) },
       { name: "latency", title: "Latency", numeric: true, sort: (row) => row.latency, text: (row) => (row.answered > 0 ? duration(row.latency) : "–") },
       { name: "errors", title: "Errors", numeric: true, sort: (row) => row.error_rate, text: (row) => share(row.error_rate), tone: (row) => (row.error_rate >= 0.2 ? "bad" : row.error_rate >= 0.05 ? "warn" : "") },
-      { name: "answered", title: "Answered", numeric: true, sort: (row) => row.answered, text: (row) => count(row.answered) },
-      { name: "failed", title: "Failed", numeric: true, sort: (row) => row.failed, text: (row) => count(row.failed) },
+      {
+        name: "answered",
+        title: "Answered",
+        numeric: true,
+        sort: (row) => row.answered,
+        build: () => h("div", null, h("div"), h("div", { class: "muted" })),
+        update(element, row) {
+          setText(element.children[0], count(row.answered));
+          setText(element.children[1], row.failed > 0 ? `${count(row.failed)} failed` : "");
+        },
+      },
       { name: "tokens", title: "Tokens", numeric: true, sort: (row) => row.tokens, text: (row) => short(row.tokens) },
       { name: "cost", title: "Cost", numeric: true, sort: (row) => row.cost, text: (row) => dollars(row.cost) },
     ];

@@ -3,6 +3,7 @@
 import { badge, button, empty, fill, h, setAttribute, setText } from "../dom.js";
 import { count, dollars, duration, plural, shortId } from "../logic/format.js";
 import { nested } from "../logic/rows.js";
+import { path } from "../logic/text.js";
 import { createTable } from "../table.js";
 
 const DOING = {
@@ -55,14 +56,20 @@ function open(root, { me, api, act, route }) {
       title: "Agent",
       wide: true,
       sort: (row) => row.agent,
-      build: (get) =>
-        h("div", { class: "run-name" }, h("strong"), h("a", { class: "mono", "data-testid": "run-conversation" }), h("span", { class: "mono muted" })),
+      build: () =>
+        h(
+          "div",
+          { class: "run-name" },
+          h("strong"),
+          h("span", { class: "run-ids" }, h("a", { class: "mono", "data-testid": "run-conversation" }), h("span", { class: "mono muted" })),
+        ),
       update(element, row) {
-        const [agent, conversation, run] = element.children;
+        const [agent, ids] = element.children;
+        const [conversation, run] = ids.children;
         element.style.setProperty("--depth", Math.min(row.depth, 6));
         setText(agent, row.agent);
         setText(conversation, shortId(row.conversation, 18));
-        setAttribute(conversation, "href", `#/conversations/${encodeURIComponent(row.agent)}/${encodeURIComponent(row.conversation)}`);
+        setAttribute(conversation, "href", `#/${path("conversations", row.agent, row.conversation)}`);
         setAttribute(conversation, "title", row.conversation);
         setText(run, shortId(row.run, 14));
         setAttribute(run, "title", row.run);
@@ -82,7 +89,8 @@ function open(root, { me, api, act, route }) {
         fill(element, row.stuck ? badge("stuck", "bad") : null, badge(words, tone), calls ? h("span", { class: "mono run-calls" }, calls) : null);
       },
     },
-    { name: "seconds", title: "For", numeric: true, sort: (row) => row.seconds, text: (row) => duration(row.seconds), tone: (row) => (row.stuck ? "bad" : "") },
+    { name: "seconds", title: "For", numeric: true, sort: (row) => row.seconds, text: (row) => duration(row.seconds) },
+    { name: "idle", title: "Idle", numeric: true, sort: (row) => row.idle ?? 0, text: (row) => duration(row.idle), tone: (row) => (row.stuck ? "bad" : "") },
     { name: "steps", title: "Steps", numeric: true, sort: (row) => row.steps, text: (row) => count(row.steps) },
     { name: "input", title: "Tokens in", numeric: true, sort: (row) => row.input_tokens, text: (row) => count(row.input_tokens) },
     { name: "output", title: "Tokens out", numeric: true, sort: (row) => row.output_tokens, text: (row) => count(row.output_tokens) },
@@ -99,8 +107,8 @@ function open(root, { me, api, act, route }) {
           "cancel",
           () => {
             const { run, agent } = get();
-            act("Cancel run", `of ${agent}`, ({ reason }) => api.post(`runs/${encodeURIComponent(run)}/cancel`, { reason }), {
-              text: `Run ${run} ends with an error at its next step, and with it what it has handed to other agents.`,
+            act("Cancel run", `of ${agent}`, ({ reason }) => api.post(path("runs", run, "cancel"), { reason }), {
+              text: `Run ${run} ends as cancelled, and what it has asked of other agents with it.`,
               danger: true,
               done: `Run ${shortId(run, 14)} of ${agent} is cancelled`,
             });
@@ -139,9 +147,10 @@ function open(root, { me, api, act, route }) {
     setAttribute(stuck, "aria-pressed", String(only));
     setText(stuckCount, count(number));
     warning.hidden = number === 0;
-    if (number > 0) setText(warning, `${plural(number, "run")} stuck: no step for ${duration(view.stuck_after)} or more.`);
+    if (number > 0) setText(warning, `${plural(number, "run")} stuck: no sign of work for ${duration(view.stuck_after)} or more.`);
     const filtered = only || text.trim() !== "";
-    setText(found, filtered ? `${count(rows.length)} of ${plural(all.length, "run")}` : plural(all.length, "run"));
+    const more = (view.all ?? all.length) > all.length ? `, the first of ${count(view.all)}` : "";
+    setText(found, `${filtered ? `${count(rows.length)} of ` : ""}${plural(all.length, "run")}${more}`);
     panel.hidden = rows.length === 0;
     none.hidden = rows.length > 0;
     if (rows.length === 0) {
