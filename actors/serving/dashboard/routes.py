@@ -1,0 +1,16 @@
+"""The paths of a dashboard, below where it is mounted."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .board import Endpoint
+from .files import page, static_file
+from .me import me
+
+ROUTES: Final[list[tuple[str, Endpoint, str]]] = [
+    ("/", page, "GET"),
+    ("/static/{file:path}", static_file, "GET"),
+    ("/api/me", me, "GET"),
+]
+"""Each path, what answers there, and the method."""
