@@ -127,8 +127,7 @@ async function show() {
   const to = route();
   open?.close();
   open = null;
-  const known = VIEWS.find(([name]) => name === to.name);
-  if (!known) {
+  if (!VIEWS.some(([name]) => name === to.name)) {
     go("#/actors");
     return;
   }
@@ -136,8 +135,9 @@ async function show() {
     setAttribute(link, "aria-current", link.dataset.view === to.name ? "page" : null);
   }
   nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  const { default: view } = await import(`./views/${to.name}.js`);
+  const { default: known } = await import(`./views/${to.name}.js`);
   if (mine !== turn) return;
+  const view = known.at?.(to) ?? known; // what is deeper than a view's own page is one of its own
   document.title = `${view.title} · ${me.name} · Callboard`;
   const root = h("div", { class: `view view-${view.name}`, "data-testid": `view-${view.name}` });
   fill(main, h("h1", { id: "title" }, view.title), root);

@@ -1,6 +1,6 @@
 // Elements from plain values. Texts become text nodes and nothing else: nothing that an agent says is ever markup.
 
-import { visible } from "./logic/format.js";
+import { visible } from "./logic/text.js";
 
 /**
  * An element.
@@ -12,7 +12,15 @@ import { visible } from "./logic/format.js";
  * @returns {HTMLElement}
  */
 export function h(tag, attributes, ...children) {
-  const element = document.createElement(tag);
+  return dressed(document.createElement(tag), tag, attributes, children);
+}
+
+/** An element of a drawing, as `h` makes those of the page. */
+export function svg(tag, attributes, ...children) {
+  return dressed(document.createElementNS("http://www.w3.org/2000/svg", tag), tag, attributes, children);
+}
+
+function dressed(element, tag, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (value === null || value === undefined || value === false) continue;
     if (typeof value === "function") {

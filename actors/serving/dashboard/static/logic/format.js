@@ -1,20 +1,5 @@
 // How figures and texts are written. No DOM here: tested with node.
 
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
-
-/**
- * A text with its control characters made visible, so that it can neither hide nor reorder anything: an escape
- * character is ␛. Line ends and tabs stay.
- */
-export function visible(text) {
-  return String(text).replace(HIDDEN, (found) => {
-    const code = found.charCodeAt(0);
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    if (code === 0x7f) return "\u2421";
-    return `[U+${code.toString(16).toUpperCase().padStart(4, "0")}]`;
-  });
-}
-
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 /** A count: 12,345. What is no number is a dash. */
