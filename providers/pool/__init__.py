@@ -3,7 +3,16 @@
 from .accounts.cost import FREE, Price
 from .accounts.ledger import Bought
 from .accounts.limits import Budget, Exhausted
-from .accounts.stats import BudgetStats, EndpointCounts, EndpointHealth, Health, ModelHealth, PoolCounts, PoolStats
+from .accounts.stats import (
+    BudgetStats,
+    EndpointCounts,
+    EndpointHealth,
+    Health,
+    LimitUse,
+    ModelHealth,
+    PoolCounts,
+    PoolStats,
+)
 from .admission.breaker import BreakerPolicy
 from .admission.hedge import Hedge
 from .admission.limiter import Quota
@@ -54,6 +63,7 @@ __all__ = [
     "Health",
     "Hedge",
     "LeastLoaded",
+    "LimitUse",
     "MemoryCache",
     "ModelHealth",
     "Pool",

@@ -20,6 +20,7 @@ from ..operations.metrics import METRICS
 from ..problems import refuse
 from ..server import Authenticate, Server
 from ..who.keys import bearer
+from .feed import Feeds
 
 KEY: Final = "CALLBOARD_DASHBOARD_KEY"
 """The variable with the key of dashboards for which nobody says who asks."""
@@ -50,6 +51,11 @@ class Board:
     server: Server
     asked: Server
     key: str = field(default="", repr=False)
+    feeds: Feeds = field(init=False, repr=False)
+    """What is read for those who look now."""
+
+    def __post_init__(self) -> None:
+        self.feeds = Feeds(self.agency, lambda: self.server.draining)
 
     @property
     def agency(self) -> Agency:

@@ -6,11 +6,13 @@ from typing import Final
 
 from .board import Endpoint
 from .files import page, static_file
+from .live import live
 from .me import me
 
 ROUTES: Final[list[tuple[str, Endpoint, str]]] = [
     ("/", page, "GET"),
     ("/static/{file:path}", static_file, "GET"),
     ("/api/me", me, "GET"),
+    ("/api/live", live, "GET"),
 ]
 """Each path, what answers there, and the method."""

@@ -122,6 +122,21 @@ class PoolCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitUse:
+    """How much of a limit is used.
+
+    Args:
+        kind: as in `Quota`: ``requests_per_minute``, ``concurrency``.
+        used: of it, now.
+        limit: as it is configured, or as the vendor says.
+    """
+
+    kind: str
+    used: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelHealth:
     """How one model does at one endpoint.
 
@@ -132,6 +147,7 @@ class ModelHealth:
         error_rate: share of failures among the latest hundred calls, 0 to 1.
         latency, latency_p95: seconds.
         reason: why it is not available, where that is known.
+        limits: its own.
     """
 
     model: str
@@ -142,6 +158,7 @@ class ModelHealth:
     latency_p95: float
     in_flight: int
     reason: str = ""
+    limits: tuple[LimitUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +174,7 @@ class EndpointHealth:
         latency_p95: seconds, of the slowest model.
         reason: why it is not available, where that is known.
         models: the same for each model that was asked for.
+        limits: that its models share.
     """
 
     name: str
@@ -168,6 +186,7 @@ class EndpointHealth:
     in_flight: int
     reason: str = ""
     models: tuple[ModelHealth, ...] = ()
+    limits: tuple[LimitUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
