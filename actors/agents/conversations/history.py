@@ -183,14 +183,20 @@ class StreamHistory:
 
     # -- as others see it ----------------------------------------------------------------------------------------------
 
-    def shown_steps(self, first: int, names: dict[str, str]) -> list[Step]:
+    def shown_steps(
+        self, first: int, names: dict[str, str], end: int | None = None, most: int | None = None
+    ) -> list[Step]:
         """The steps.
 
         Args:
-            first: the number of the first.
+            first: the number of the first of all.
             names: the ids under which callers know runs, where those are others.
+            end: only so many of the first; None for all.
+            most: of those the last; None for all.
         """
-        return [self._shown_step(number, step, names) for number, step in enumerate(self.steps, first)]
+        steps = self.steps[:end]
+        start = 0 if most is None else max(0, len(steps) - most)
+        return [self._shown_step(number, step, names) for number, step in enumerate(steps[start:], first + start)]
 
     def _shown_step(self, number: int, step: Place, names: dict[str, str]) -> Step:
         history, turn = self.state.turn.history, self.state.turn

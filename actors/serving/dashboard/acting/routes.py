@@ -1,0 +1,18 @@
+"""The paths of what can be done."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..board import Endpoint
+from .actors import act_on_actor
+from .log import audit
+from .runs import cancel_run, drain_process
+
+ACTING: Final[list[tuple[str, Endpoint, str]]] = [
+    ("/api/audit", audit, "GET"),
+    ("/api/actors/{action}", act_on_actor, "POST"),
+    ("/api/runs/{run}/cancel", cancel_run, "POST"),
+    ("/api/drain", drain_process, "POST"),
+]
+"""Each path, what answers there, and the method."""
