@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from ...providers.checks import COUNT, SECONDS, one_of
+from ...providers.checks import COUNT, FLAG, SECONDS, one_of
 from ..agents.agency import Agency
 from ..agents.errors import AgencyClosed, DefinitionError
 from ..agents.skills.route import METHODS
@@ -111,6 +111,7 @@ def serve(
     define(
         "serve",
         drain=(drain, WAIT),
+        dashboard=(dashboard, FLAG),
         ping=(ping, SECONDS),
         body_limit=(body_limit, COUNT),
         on_disconnect=(on_disconnect, one_of(*get_args(OnDisconnect))),
@@ -165,10 +166,11 @@ def serve(
     traced = [] if agency.telemetry is None else [Middleware(Traced, agency)]
     app = Starlette(middleware=[*traced, *entrance(cors)], exception_handlers={HTTPException: _nothing_there})
     protocols: list[BaseRoute] = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
-    if dashboard:
-        protocols.extend(mounted(board_of(agency, server, server.authenticate)))
+    board = board_of(agency, server, server.authenticate) if dashboard else None
+    if board is not None:
+        protocols.extend(mounted(board))
     app.router = Routes(routes(server, deliveries, registry, protocols), lifespan=lifespan)
-    app.state.server = server
+    app.state.server, app.state.board = server, board
     return app
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import MutableMapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,9 +19,10 @@ from ...agents.agency import Agency
 from ...agents.errors import DefinitionError
 from ..failing import FAILURES, problem_at
 from ..operations.problem_json import problem_json
-from ..problems import Problem
+from ..problems import Problem, refuse
 from ..server import Authenticate, in_turn
 from .board import Board, Endpoint, board_of
+from .forward import FOR, forwarded, said_for
 from .routes import ROUTES
 
 PATH: Final = "dashboard"
@@ -33,6 +36,7 @@ _HEADERS: Final = [
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
 ]
 
 
@@ -60,12 +64,15 @@ def application(board: Board) -> Starlette:
         board: it.
     """
     routes = [Route(path, _Answered(board, endpoint), methods=[method]) for path, endpoint, method in ROUTES]
-    app = Starlette(
-        routes=routes, middleware=[Middleware(_Guarded)], exception_handlers={HTTPException: _nothing_there}
-    )
+    app = Starlette(routes=routes, middleware=guarded(), exception_handlers={HTTPException: _nothing_there})
     app.router.redirect_slashes = False
     app.state.board = board
     return app
+
+
+def guarded() -> list[Middleware]:
+    """What stands around the page, so that browsers run nothing on it that is not of it."""
+    return [Middleware(_Guarded)]
 
 
 def mounted(board: Board) -> list[BaseRoute]:
@@ -95,16 +102,40 @@ class _Answered:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        request = Request(scope, receive, send)
         server = self._board.server
+        process = _without_process(scope)
+        request = Request(scope, receive, send)
         try:
             server.check_loop()
-            response = await self._endpoint(self._board, request)
+            if process and process != str(os.getpid()):
+                response = await _elsewhere(self._board, request, process)
+            else:
+                response = await self._endpoint(self._board, request)
         except FAILURES as error:
             response = problem_json(problem_at(server, request, error))
         if server.draining:
             response.headers["connection"] = "close"
         await response(scope, receive, send)
+
+
+def _without_process(scope: Scope) -> str:
+    """Take out of a query for which process it is, and return that; empty where nothing is said."""
+    pairs = scope["query_string"].split(b"&")
+    found: list[bytes] = [pair.partition(b"=")[2] for pair in pairs if pair.startswith(b"process=")]
+    if found:
+        scope["query_string"] = b"&".join(pair for pair in pairs if not pair.startswith(b"process="))
+    return found[-1].decode("latin-1") if found else ""
+
+
+async def _elsewhere(board: Board, request: Request, process: str) -> Response:
+    """Have another process answer, for whoever asks."""
+    caller = await board.who(request, "look")
+    found = {str(number): socket for number, socket in board.elsewhere().items()}
+    if process not in found:
+        raise refuse(404, "unknown_process", f"there is no process {process!r:.20} here; see api/me", "process")
+    query = request.scope["query_string"].decode("latin-1")
+    path = quote(request.scope["path"].removeprefix(request.scope.get("root_path", "")))
+    return await forwarded(request, f"{path}?{query}", found[process], {FOR: said_for(caller)})
 
 
 class _Guarded:
@@ -122,10 +153,9 @@ class _Guarded:
 
         async def guarded(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append((b"cache-control", b"no-store"))
-                message["headers"] = [*headers, *_HEADERS]
+                there = list(message.get("headers", ()))
+                names = {name for name, _ in there}
+                message["headers"] = [*there, *(one for one in _HEADERS if one[0] not in names)]
             await send(message)
 
         await self.app(scope, receive, guarded)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from secrets import token_urlsafe
 from typing import Final, Literal, TypeAlias
 
@@ -37,6 +39,11 @@ May: TypeAlias = Literal["look", "read", "act"]
 _made: list[str] = []
 """The key of this process, once there is one."""
 
+_told: set[str] = set()
+"""The keys of which whoever started the process knows."""
+
+logger = logging.getLogger("callboard")
+
 
 @dataclass(slots=True)
 class Board:
@@ -46,11 +53,13 @@ class Board:
         server: the agency that is shown, and how much is taken of one request.
         asked: whose callers may look: the same server, or one that knows the key alone.
         key: of the dashboard's own; empty where the server says who asks.
+        elsewhere: finds the sockets of processes that are shown besides, by their numbers.
     """
 
     server: Server
     asked: Server
     key: str = field(default="", repr=False)
+    elsewhere: Callable[[], Mapping[int, Path]] = dict
     feeds: Feeds = field(init=False, repr=False)
     """What is read for those who look now."""
 
@@ -105,7 +114,10 @@ def board_of(agency: Agency, server: Server | None, authenticate: tuple[Authenti
         asked.check()
         return Board(server or asked, asked)
     key = own_key()
-    asked = Server(agency, (_Own(key),))
+    if key not in _told:
+        _told.add(key)
+        logger.warning("nobody says who may see the dashboard: open it with the key of this process, …/#key=%s", key)
+    asked = Server(agency, (OwnKey(key),))
     return Board(server or asked, asked, key)
 
 
@@ -120,12 +132,21 @@ def own_key() -> str:
     given = os.environ.pop(KEY, "")
     if given and len(given) < SHORTEST_KEY:
         raise DefinitionError(f"{KEY} has {len(given)} characters: give at least {SHORTEST_KEY}, or none")
+    if given:
+        _told.add(given)
     if given or not _made:
         _made[:] = [given or token_urlsafe(32)]
     return _made[0]
 
 
-class _Own:
+def key_is_told() -> str:
+    """`own_key`, for who tells it where it can be seen: it is not logged then."""
+    key = own_key()
+    _told.add(key)
+    return key
+
+
+class OwnKey:
     """Knows one key.
 
     Args:

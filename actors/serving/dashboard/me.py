@@ -18,10 +18,10 @@ async def me(board: Board, request: Request) -> Response:
     """Which program it is, and what whoever asks may do."""
     caller = await board.who(request, "look")
     query_of(request)
-    agency = board.agency
+    agency, here = board.agency, os.getpid()
     told = {
         "name": "" if agency.system is None else agency.system.name,
-        "process": os.getpid(),
+        "process": here,
         "version": version("callboard"),
         "python": platform.python_version(),
         "may": {
@@ -30,7 +30,7 @@ async def me(board: Board, request: Request) -> Response:
             "act": allowed(caller, "act"),
         },
         "agents": sorted(agency.agents),
-        "processes": [{"process": os.getpid(), "here": True}],
+        "processes": [{"process": one, "here": one == here} for one in sorted({here, *board.elsewhere()})],
         "durable": agency.durable,
     }
     return Json(told)
