@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { count, inWords, readDiff } from "../../actors/serving/dashboard/static/logic/diff.js";
 import { Events, Latest, inWords as kind, pageOf } from "../../actors/serving/dashboard/static/logic/journal.js";
-import { Misplaced, pathOf, placeOf, readObject, refusals } from "../../actors/serving/dashboard/static/logic/json.js";
+import { Misplaced, indented, pathOf, placeOf, readObject, refusals } from "../../actors/serving/dashboard/static/logic/json.js";
 import { layout, inWords as sentence } from "../../actors/serving/dashboard/static/logic/sequence.js";
 import { cut, line, visible } from "../../actors/serving/dashboard/static/logic/text.js";
 
@@ -206,4 +206,24 @@ test("of many answers only that to the last question counts", async () => {
 test("an event has words, also one that nobody has written any for", () => {
   assert.equal(kind("Completed"), "Model answered");
   assert.equal(kind("SomethingElse"), "Something else");
+});
+
+test("JSON is laid out with every number and text as it was written", () => {
+  const text = '{"id":12345678901234567890,"list":[1,2,3],"e":{},"t":"a {b: c}, \\"d\\"","deep":{"a":"' + "x".repeat(60) + '"}}';
+  const laid = `{
+  "id": 12345678901234567890,
+  "list": [1, 2, 3],
+  "e": {},
+  "t": "a {b: c}, \\"d\\"",
+  "deep": {
+    "a": "${"x".repeat(60)}"
+  }
+}`;
+  assert.equal(indented(text), laid);
+  assert.equal(indented(laid), laid);
+  assert.equal(indented("{}"), "{}");
+  assert.equal(indented("[]"), "[]");
+  assert.equal(indented("no such file"), "no such file");
+  assert.equal(indented('"a"'), '"a"');
+  assert.equal(indented(""), "");
 });

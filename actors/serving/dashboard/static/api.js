@@ -62,8 +62,8 @@ export function createApi(key, base = new URL("./", document.baseURI.split("#")[
    * @param {string|null} view its name; null: the summary alone.
    * @param {number} every seconds between two readings.
    * @param {{data: (event: string, data: object) => void, state?: (state: string, more: object) => void}} on `state`
-   *   is told `connecting`, `live`, `cut` with `{seconds}` until the next attempt and `{failed}` attempts so far,
-   *   `resting` while the page is hidden, `refused` with `{error}`, after which it ends.
+   *   is told `connecting`, `live`, `cut` with `{seconds}` until the next attempt, `{failed}` attempts so far and
+   *   the `{error}`, where there is one; `resting` while the page is hidden, `refused` with `{error}`, after which it ends.
    * @returns {() => void} stops it.
    */
   function live(view, every, on) {
@@ -78,6 +78,7 @@ export function createApi(key, base = new URL("./", document.baseURI.split("#")[
       control = mine;
       say("connecting", { failed });
       let alarm = 0;
+      let failure = null;
       const wake = () => {
         clearTimeout(alarm);
         alarm = setTimeout(() => mine.abort(), PATIENCE + every * 2000);
@@ -102,6 +103,7 @@ export function createApi(key, base = new URL("./", document.baseURI.split("#")[
           feed(value);
         }
       } catch (error) {
+        failure = error;
         if (control === mine && error instanceof Refused && error.status >= 400 && error.status < 500) {
           if (error.status !== 429 && error.status !== 408) {
             control = null;
@@ -120,7 +122,7 @@ export function createApi(key, base = new URL("./", document.baseURI.split("#")[
       if (stopped || document.hidden) return;
       const seconds = backoff(failed);
       failed += 1;
-      say("cut", { seconds, failed });
+      say("cut", { seconds, failed, error: failure });
       timer = setTimeout(once, seconds * 1000);
     }
 

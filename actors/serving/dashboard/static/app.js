@@ -227,11 +227,15 @@ function signIn(why = "") {
 
 async function start() {
   const key = takeKey();
+  if (key === "") {
+    signIn();
+    return;
+  }
   api = createApi(key);
   try {
     me = await api.get("me");
   } catch (error) {
-    if (error.status === 401) signIn(key ? "This key is not known here." : "");
+    if (error.status === 401) signIn("This key is not known here.");
     else if (error.status === 403) signIn("This key gives no right to look: it needs the scope metrics or admin.");
     else {
       const again = h("button", { type: "button", class: "button", "data-testid": "again", onclick: start }, "Try again");

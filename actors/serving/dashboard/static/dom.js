@@ -89,6 +89,29 @@ export function empty(words, more) {
   return h("div", { class: "empty" }, h("p", { class: "empty-title" }, words), more ? h("p", null, more) : null);
 }
 
+/**
+ * Has an element's children be these, in this order. The one that has the focus is never moved (it would lose it): the
+ * others are, around it.
+ */
+export function arrange(parent, wanted) {
+  const keep = new Set(wanted);
+  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
+  if (wanted.length === 0) return;
+  const focused = document.activeElement;
+  let pivot = parent.contains(focused) ? wanted.findIndex((one) => one.contains(focused)) : -1;
+  if (pivot < 0) {
+    pivot = 0;
+    if (parent.firstElementChild !== wanted[0]) parent.prepend(wanted[0]);
+  }
+  for (let at = pivot - 1; at >= 0; at -= 1) {
+    if (wanted[at].nextElementSibling !== wanted[at + 1]) parent.insertBefore(wanted[at], wanted[at + 1]);
+  }
+  for (let at = pivot + 1; at < wanted.length; at += 1) {
+    const next = wanted[at - 1].nextElementSibling;
+    if (next !== wanted[at]) parent.insertBefore(wanted[at], next);
+  }
+}
+
 /** At most one call a frame, however often it is asked for; none while the page is hidden. */
 export function onFrame(draw) {
   let asked = 0;

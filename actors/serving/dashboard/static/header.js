@@ -60,7 +60,11 @@ export function createHeader(root, { me, act, api, leave }) {
       spoken,
       buttons,
     ),
-    h("dl", { class: "summary", "data-testid": "summary", tabindex: "0", "aria-label": "Summary", role: "group" }, figures),
+    h(
+      "div",
+      { class: "summary-box", role: "group", tabindex: "0", "aria-label": "Summary" },
+      h("dl", { class: "summary", "data-testid": "summary" }, figures),
+    ),
   );
 
   let last = 0;
@@ -98,7 +102,8 @@ export function createHeader(root, { me, act, api, leave }) {
       } else {
         cutSince ||= Date.now() / 1000;
         const since = last > 0 ? `, as of ${clock(last)}` : "";
-        if (more.failed > LONG) write("stopped", `stopped or out of reach since ${clock(cutSince)}${since}`);
+        if (more.error?.code === "stopping") write("stopped", `the agency stops${since}`);
+        else if (more.failed > LONG) write("stopped", `stopped or out of reach since ${clock(cutSince)}${since}`);
         else write("cut", `cut off, trying again in ${duration(more.seconds)}${since}`, "cut off, trying again");
       }
     },

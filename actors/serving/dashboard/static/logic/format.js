@@ -39,7 +39,7 @@ export function dollars(value) {
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
   const time = Math.max(0, seconds);
-  if (time < 0.01) return "0 s";
+  if (time < 0.0005) return "0 s";
   if (time < 1) return `${Math.round(time * 1000)} ms`;
   if (time < 9.95) return `${time.toFixed(1)} s`;
   const whole = Math.round(time);

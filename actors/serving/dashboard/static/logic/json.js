@@ -139,14 +139,52 @@ class Reader {
   }
 }
 
+function read(text) {
+  const reader = new Reader(text);
+  reader.all();
+  return reader;
+}
+
+const LONGEST = 200_000;
+const ROOM = 60; // characters within which what belongs together stays on one line
+
+/** JSON with a line for each of its values that is not short; every number and text as it was written; what is no JSON, or long, as it is. */
+export function indented(text) {
+  if (text.length > LONGEST) return text;
+  try {
+    read(text);
+  } catch {
+    return text;
+  }
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g);
+  let at = 0;
+  return laid(0);
+
+  function laid(depth) {
+    const open = tokens[at++];
+    if (open !== "{" && open !== "[") return open;
+    const items = [];
+    while (tokens[at] !== "}" && tokens[at] !== "]") {
+      if (tokens[at] === ",") at++;
+      const name = tokens[at + 1] === ":" ? `${tokens[at]}: ` : "";
+      if (name) at += 2;
+      items.push(name + laid(depth + 1));
+    }
+    const close = tokens[at++];
+    const short = `${open}${items.join(", ")}${close}`;
+    if (depth > 0 && short.length <= ROOM && !items.some((item) => item.includes("\n"))) return short;
+    const line = `\n${"  ".repeat(depth + 1)}`;
+    return items.length ? `${open}${line}${items.join(`,${line}`)}\n${"  ".repeat(depth)}${close}` : short;
+  }
+}
+
 /**
  * Read a JSON object that a person wrote. It is only checked, never made anew, so that numbers stay as written.
  * @returns {Map<string, [number, number]>} where each value stands, by its path as a JSON list of names.
  * @throws {Misplaced} it is none.
  */
 export function readObject(text) {
-  const reader = new Reader(text);
-  reader.all();
+  const reader = read(text);
   if (text.trimStart()[0] !== "{") throw new Misplaced("arguments are an object: { … }", text, text.search(/\S/));
   return reader.spans;
 }

@@ -1,9 +1,9 @@
 // Where everything of a sequence diagram lies; drawing is somebody else's.
 
-export const LANE = 168;
+export const LANE = 236;
 export const ROW = 44;
 export const HEAD = 44;
-const MARGIN = 84;
+const MARGIN = 88;
 
 /**
  * @param {{lanes: string[], arrows: object[]}} sequence as the server tells it.

@@ -54,3 +54,8 @@ export function written(value) {
   if (value === undefined || value === null) return "";
   return JSON.stringify(value, null, 2);
 }
+
+/** A path below `api/`, or behind `#/`, of parts that others have named. */
+export function path(...parts) {
+  return parts.map((part) => encodeURIComponent(String(part).toWellFormed())).join("/");
+}
