@@ -8,7 +8,7 @@ import { layout, inWords as sentence } from "../../actors/serving/dashboard/stat
 import { cut, line, visible } from "../../actors/serving/dashboard/static/logic/text.js";
 
 test("an escape sequence of a terminal is seen and does nothing", () => {
-  assert.equal(visible("\u001b[31mred\u001b[0m\u0007"), "␛[31mred␛[0m␇");
+  assert.equal(visible("\u001b[31mred\u001b[0m\u0007"), "⟨ESC⟩[31mred⟨ESC⟩[0m⟨BEL⟩");
 });
 
 test("what turns the direction of a line around is written out", () => {
@@ -19,7 +19,7 @@ test("letters that hide are written out, and those of emoji, Persian and lines a
   assert.equal(visible("a\u200bb\u{e0041}\ufeff"), "a⟨U+200B⟩b⟨U+E0041⟩⟨U+FEFF⟩");
   const kept = "👩‍👩‍👧 می‌خواهم é\tline\nline ❤️";
   assert.equal(visible(kept), kept);
-  assert.equal(visible("one\r\ntwo\rthree"), "one\ntwo␍three");
+  assert.equal(visible("one\r\ntwo\rthree"), "one\ntwo⟨CR⟩three");
 });
 
 test("half of a surrogate pair is named, a whole one is left", () => {
@@ -49,7 +49,7 @@ test("marks without end are cut all the same, and a long text costs no more than
 });
 
 test("a label is one line", () => {
-  assert.equal(line("a\n  b\u0000\tc"), "a b␀ c");
+  assert.equal(line("a\n  b\u0000\tc"), "a b⟨NUL⟩ c");
 });
 
 const DIFF = `--- a/notes.txt

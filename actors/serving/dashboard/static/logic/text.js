@@ -4,13 +4,12 @@
 const HIDDEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e0fff}]|[\ud800-\udfff]/gu;
 
-const PICTURES = 0x2400;
+const NAMES = { 0x00: "NUL", 0x07: "BEL", 0x08: "BS", 0x0c: "FF", 0x0d: "CR", 0x1b: "ESC", 0x7f: "DEL" };
 
+// Not the pictures that Unicode has for some of them: few fonts have those.
 function picture(found) {
   const code = found.codePointAt(0);
-  if (code < 0x20) return String.fromCodePoint(PICTURES + code);
-  if (code === 0x7f) return "\u2421";
-  return `\u27e8U+${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
+  return `\u27e8${NAMES[code] ?? `U+${code.toString(16).toUpperCase().padStart(4, "0")}`}\u27e9`;
 }
 
 /** The text with each character that is not seen, or changes what is around it, written out. Lines and tabs stay. */

@@ -36,7 +36,7 @@ export function scrubber(events, moved) {
   const element = h(
     "section",
     { class: "panel scrubber", "aria-label": "Journal" },
-    h("div", { class: "scrubber-bar" }, h("h2", null, "Journal"), back, range, on, number, of, now),
+    h("div", { class: "scrubber-bar" }, h("h2", null, "Journal"), h("div", { class: "scrubber-slide" }, back, range, on), number, of, now),
     told,
   );
 
@@ -60,6 +60,7 @@ export function scrubber(events, moved) {
     setText(of, `of ${count(newest)}`);
     back.disabled = position <= 1;
     on.disabled = now.disabled = position >= newest;
+    if (document.activeElement?.disabled && element.contains(document.activeElement)) range.focus();
     element.dataset.past = String(position < newest);
     range.setAttribute("aria-valuetext", `event ${position} of ${newest}`);
     try {
