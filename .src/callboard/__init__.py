@@ -327,6 +327,9 @@ if TYPE_CHECKING:
     from .actors.observe.spans import span_here
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
+    from .actors.serving import AuditEntry as AuditEntry
+    from .actors.serving import AuditLog as AuditLog
+    from .actors.serving import AuditPage as AuditPage
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
     from .actors.serving import PublishedAgent as PublishedAgent
@@ -408,6 +411,7 @@ if TYPE_CHECKING:
     from .providers.windows import context_window
     from .tools import (
         BaseTool,
+        Change,
         FunctionTool,
         InvalidArguments,
         OutsideFolder,
@@ -856,6 +860,9 @@ _HOMES = {
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": (
         "ApiKeys",
+        "AuditEntry",
+        "AuditLog",
+        "AuditPage",
         "Jwt",
         "Payments",
         "PublishedAgent",
@@ -938,6 +945,7 @@ _HOMES = {
     ".tools.pricing": ("pricing",),
     ".tools": (
         "BaseTool",
+        "Change",
         "FunctionTool",
         "InvalidArguments",
         "OutsideFolder",
@@ -1029,6 +1037,7 @@ __all__ = [
     "CallboardError",
     "Caller",
     "Case",
+    "Change",
     "Cheapest",
     "CheckBudgets",
     "CheckpointConflict",
