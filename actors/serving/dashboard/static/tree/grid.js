@@ -109,8 +109,8 @@ export function createGrid(on) {
     row.style.transform = `translateY(${index * rowHeight}px)`;
     row.style.setProperty("--level", parents ? Math.min(node.level - 1, 12) : 0);
     setAttribute(cells.twisty, "data-state", folder ? (hidden ? "closed" : "open") : "none");
-    setText(cells.name, parents ? node.name : node.path);
-    setText(cells.kind, node.kind === node.name ? "" : node.kind);
+    setText(cells.name, node.name);
+    setText(cells.kind, parents ? (node.kind === node.name ? "" : node.kind) : (node.parent?.path ?? ""));
     setText(cells.below, hidden ? `${count(node.below)} below` : "");
     setText(cells.phase, node.phase);
     const tone = node.phase === "failing" ? "bad" : "info";

@@ -52,13 +52,30 @@ export function createMap(choose) {
 
   function lay() {
     timer = 0;
+    const before = root === null || part[1] - part[0] >= 1 ? null : anchor();
     laid = performance.now();
     shape = tree.shape;
     root = hierarchy(null, (node) => (node === null ? [...tree.roots] : node.children.size > 0 ? [...node.children] : null));
     root.sum((node) => (node !== null && node.children.size === 0 ? 1 : 0));
     partition()(root);
     levels = Math.max(1, root.height);
+    const now = before === null ? null : place(before.data.path);
+    if (now) {
+      const shift = (now.x0 + now.x1 - before.x0 - before.x1) / 2;
+      part = clamp([part[0] + shift, part[1] + shift]);
+    }
     later();
+  }
+
+  /** What stays where it is in sight while others come and go: the chosen actor, or what is in the middle. */
+  function anchor() {
+    const here = chosen === "" ? null : place(chosen);
+    if (here && here.x0 < part[1] && here.x1 > part[0]) return here;
+    for (let level = levels; level > 0; level -= 1) {
+      const found = find(root, part, 1, level, 0.5);
+      if (found) return found;
+    }
+    return null;
   }
 
   function place(path) {
@@ -117,7 +134,9 @@ export function createMap(choose) {
         draw.rect(left, top, column - 4, seen);
         draw.clip();
         draw.fillStyle = colours.on[rank];
-        draw.fillText(node.name, left + 5, top + Math.min(4, (seen - 12) / 2));
+        const letters = Math.max(3, Math.floor((column - 9) / 6.8)); // of long names the end tells them apart
+        const name = node.name.length > letters ? `…${node.name.slice(1 - letters)}` : node.name;
+        draw.fillText(name, left + 5, top + Math.min(4, (seen - 12) / 2));
         if (seen >= 32 && node.below > 0) {
           draw.globalAlpha = 0.8;
           draw.fillText(`${count(node.below)} below`, left + 5, top + 19);

@@ -185,7 +185,7 @@ function createDetail({ me, api, act }) {
     values[name] = h("dd");
     return h("div", null, h("dt", null, label), values[name]);
   };
-  const facts = h("dl", { class: "facts" }, fact("kind", "Kind"), fact("phase", "State"), fact("mailbox", "Mailbox"), fact("restarts", "Restarts"), fact("below", "Below it"));
+  const facts = h("dl", { class: "actor-facts" }, fact("kind", "Kind"), fact("phase", "State"), fact("mailbox", "Mailbox"), fact("restarts", "Restarts"), fact("below", "Below it"));
   const crash = h("pre", { class: "crash", tabindex: "0", role: "group", "aria-label": "Why it crashed last", hidden: true });
   let node = null;
   const buttons = me.may.act
@@ -196,7 +196,7 @@ function createDetail({ me, api, act }) {
           () => {
             const path = node.path;
             const call = ({ reason }) => api.post(`actors/${action}`, { path, reason });
-            act(word, path, call, { text: node.below > 0 && danger ? `${text} There are ${count(node.below)} below it.` : text, danger });
+            act(word, path, call, { text: node.below > 0 ? `${text} It has ${plural(node.below, "actor")} below it.` : text, danger });
           },
           danger ? { class: "button danger-line" } : {},
         ),
