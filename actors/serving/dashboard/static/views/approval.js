@@ -2,7 +2,7 @@
 
 import { confirm } from "../dialog.js";
 import { badge, button, empty, fill, h, setText } from "../dom.js";
-import { duration, plural } from "../logic/format.js";
+import { clock, duration, plural } from "../logic/format.js";
 import { refusals } from "../logic/json.js";
 import { line, path, written } from "../logic/text.js";
 import { difference } from "../talk/difference.js";
@@ -50,7 +50,7 @@ function open(root, { me, api, go, announce }, id) {
   }
 
   function draw() {
-    const forLimits = asked.limits !== null && asked.limits !== undefined && !asked.tool;
+    const forLimits = !asked.tool;
     const may = me.may.act && asked.may_decide !== false;
     const title = document.getElementById("title");
     if (title) fill(title, forLimits ? "More for a run of " : [named(asked.tool, 60), " of "], named(asked.agent, 40));
@@ -58,14 +58,40 @@ function open(root, { me, api, go, announce }, id) {
     const deny = button("Deny …", "deny", no, { class: "button" });
     const undo = forLimits ? null : button("Undo changes", "arguments-undo", () => form.reset(), { class: "button quiet", disabled: true });
     decide = may ? [approve, deny] : [];
-    const note = h("p", { class: "hint", hidden: true }, "The changes above are those of the arguments as they were asked for, not of yours.");
-    form = forLimits ? limits(asked.limits) : editor(written(asked.arguments), { readonly: !may, onchange: told });
-
+    const note = h("p", { class: "hint", hidden: true }, "The changes above are those of other arguments than yours.");
+    const preview = button("Show what these would change", "preview", look, { class: "button", hidden: true });
+    const changes = h("div", null, changed(asked));
+    const tells = (asked.changes ?? []).length > 0 || Boolean(asked.changes_unknown);
+    let previewed = written(asked.arguments); // those of which the changes are shown
+    form = forLimits ? limits(asked.limits) : editor(previewed, { readonly: !may, onchange: told });
     function told(changed) {
       if (undo) undo.disabled = !changed;
       setText(approve, changed ? "Approve with these arguments" : "Approve");
-      note.hidden = !changed || (asked.changes ?? []).length === 0;
+      note.hidden = preview.hidden = !tells || form.text() === previewed;
     }
+
+    async function look() {
+      fill(wrong);
+      const given = form.value();
+      if (given === null) {
+        form.focus();
+        return;
+      }
+      preview.disabled = true;
+      try {
+        const came = await api.post(`${at}/preview`, { arguments: given });
+        if (closed) return;
+        previewed = given;
+        fill(changes, changed(came));
+        told(form.changed());
+        announce("Shown above: what your arguments would change");
+      } catch (error) {
+        if (!closed && !form.refuse(refusals(error))) fill(wrong, failure(error, null));
+      } finally {
+        preview.disabled = false;
+      }
+    }
+
     fill(
       body,
       gone,
@@ -74,22 +100,34 @@ function open(root, { me, api, go, announce }, id) {
         { class: "facts" },
         fact("Agent", named(asked.agent, 60)),
         fact("Conversation", h("a", { href: `#/conversations/${path(asked.agent, asked.conversation)}`, "data-testid": "approval-conversation" }, named(asked.conversation, 60))),
+        asked.user ? fact("Asked by", named(asked.user, 60)) : null,
         fact("Run", h("span", { class: "mono" }, named(asked.run, 40))),
         h("div", null, h("dt", null, "Waits for"), waits),
+        asked.expires_at ? fact("Counts as denied from", clock(asked.expires_at)) : null,
       ),
       asked.why ? h("div", { class: "why" }, h("h2", null, "Why it is asked"), passage(asked.why, { label: "reason" })) : null,
-      (asked.changes ?? []).length > 0
-        ? h("section", { class: "changes", "aria-label": "What it would change" }, h("h2", null, `What it would change: ${plural(asked.changes.length, "file")}`), asked.changes.map(difference))
-        : null,
+      changes,
       h("section", { class: "panel decide", "aria-label": "Decision" },
         h("div", { class: "panel-body" },
           form.element,
           note,
           wrong,
-          may ? h("div", { class: "toolbar decide-buttons" }, approve, deny, undo)
+          may ? h("div", { class: "toolbar decide-buttons" }, approve, deny, preview, undo)
           : h("p", null, badge("for somebody else", "quiet"), " This key may not decide it."),
         ),
       ),
+    );
+  }
+
+  /** What would change, as the server tells it. */
+  function changed({ changes = [], changes_unknown: unknown = "" }) {
+    if (changes.length === 0 && !unknown) return null;
+    return h(
+      "section",
+      { class: "changes", "aria-label": "What it would change" },
+      h("h2", null, changes.length > 0 ? `What it would change: ${plural(changes.length, "file")}` : "What it would change"),
+      unknown ? h("p", { class: "hint" }, named(unknown, 400)) : null,
+      changes.map(difference),
     );
   }
 
