@@ -16,7 +16,7 @@ OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit bench bench-peers soak kills serve-kills schedules conformance clean
+.PHONY: demo test lint types layers unit browser bench bench-peers soak kills serve-kills schedules conformance clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -34,10 +34,15 @@ layers: $(DEV)
 	$(BIN)/lint-imports
 
 # Compiled first: tests start many programs, and where no bytecode is written each would compile the library again.
-# A file's tests stay in one process, one for each core: what a module has set up is set up once.
+# A file's tests stay in one process, one for each core: what a module has set up is set up once. None takes a minute;
+# one that waits for ever is told by its name and where it waits, instead of all being ended without a word.
 unit: $(DEV)
 	$(BIN)/python -m compileall -q .src actors providers tools tests benchmarks
-	$(BIN)/python -m pytest -q -n logical --dist loadfile
+	$(BIN)/python -m pytest -q -n logical --dist loadfile --timeout 600
+
+# For tests that look at the dashboard as its users do; without one they are skipped, and `make test` brings none.
+browser:
+	@bash tests/dashboard/browser/bring.sh
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core
