@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { count, inWords, readDiff } from "../../actors/serving/dashboard/static/logic/diff.js";
 import { Events, Latest, inWords as kind, pageOf } from "../../actors/serving/dashboard/static/logic/journal.js";
 import { Misplaced, indented, pathOf, placeOf, readObject, refusals } from "../../actors/serving/dashboard/static/logic/json.js";
+import { Known, byStep } from "../../actors/serving/dashboard/static/logic/known.js";
 import { layout, inWords as sentence } from "../../actors/serving/dashboard/static/logic/sequence.js";
 import { cut, line, visible } from "../../actors/serving/dashboard/static/logic/text.js";
 
@@ -226,4 +227,29 @@ test("JSON is laid out with every number and text as it was written", () => {
   assert.equal(indented("no such file"), "no such file");
   assert.equal(indented('"a"'), '"a"');
   assert.equal(indented(""), "");
+});
+
+test("of a long list the end is known first, and what is before as it comes", () => {
+  const known = new Known().newest(4, ["e", "f"]);
+  assert.equal(known.total, 6);
+  assert.ok(known.has(4, 6) && !known.has(3, 5));
+  known.put(2, ["c", "d"]);
+  assert.ok(known.has(2, 6));
+  assert.deepEqual(known.part(0, 4), ["c", "d"]);
+  known.newest(6, ["g"]);
+  assert.deepEqual([known.total, known.part(2, 7)], [7, ["c", "d", "e", "f", "g"]]);
+  known.newest(0, ["a"]);
+  assert.deepEqual([known.total, known.part(0, 7)], [1, ["a"]]);
+});
+
+test("rows of one step stand together", () => {
+  const rows = [{ step: 1 }, { step: 1, kind: "tool" }, { step: 2 }];
+  assert.deepEqual(byStep(rows), [{ step: 1, rows: rows.slice(0, 2) }, { step: 2, rows: rows.slice(2) }]);
+  assert.deepEqual(byStep([]), []);
+});
+
+test("an event behind a page that ended early is fetched by itself", async () => {
+  const events = new Events(async (after, limit) => Array.from({ length: Math.min(limit, 2) }, (_, place) => ({ version: after + place + 1 })));
+  assert.deepEqual(await events.at(2), { version: 2 });
+  assert.deepEqual(await events.at(50), { version: 50 });
 });

@@ -37,7 +37,9 @@ export class Events {
   /** The event that made this version, or null where there is none. */
   async at(version) {
     if (version < 1) return null;
-    return (await this.page(pageOf(version))).find((event) => event.version === version) ?? null;
+    const found = (events) => events.find((event) => event.version === version) ?? null;
+    // A page ends early where its events are large.
+    return found(await this.page(pageOf(version))) ?? found(await this.fetch(version - 1, 1));
   }
 
   /** The journal has grown: its last page is to be fetched again. */

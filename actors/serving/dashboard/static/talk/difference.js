@@ -3,6 +3,7 @@
 import { badge, empty, h } from "../dom.js";
 import { count as linesOf, inWords, readDiff } from "../logic/diff.js";
 import { count } from "../logic/format.js";
+import { all } from "../logic/known.js";
 import { line } from "../logic/text.js";
 import { keyed, pages } from "./pages.js";
 import { named } from "./passage.js";
@@ -11,11 +12,12 @@ const SIGNS = { added: "+", removed: "−", same: "", note: "", hunk: "" };
 const WORDS = { added: "added", removed: "removed" };
 const LONGEST = 2_000; // characters of a line
 
-/** @param {{path: string, before: ?string, after: ?string, diff: string, cut?: number}} change */
+/** @param {{path: string, before: ?string, after: ?string, note?: string, diff: string, cut?: number}} change */
 export function difference(change) {
   const rows = readDiff(change.diff ?? "");
   const numbers = linesOf(rows);
-  const fate = change.before === null ? badge("new", "ok") : change.after === null ? badge("deleted", "bad") : badge("changed", "info");
+  const fate =
+    change.before === null ? badge("new", "ok") : change.after === null ? badge("deleted", "bad") : badge("changed", "info");
   return h(
     "section",
     { class: "panel change", "aria-label": `Changes of ${line(change.path)}`, "data-testid": "change" },
@@ -26,7 +28,8 @@ export function difference(change) {
       fate,
       h("span", { class: "muted" }, inWords(numbers)),
     ),
-    rows.length === 0 ? empty("No line of it changes.") : table(change, rows, numbers),
+    change.note ? h("p", { class: "hint" }, named(change.note, 300)) : null,
+    rows.length === 0 ? (change.note ? null : empty("No line of it changes.")) : table(change, rows, numbers),
     change.cut > 0 ? h("p", { class: "hint" }, `… and ${count(change.cut)} characters more, which are too many for this page.`) : null,
   );
 }
@@ -49,7 +52,7 @@ function table(change, rows, numbers) {
     ),
   );
   const paged = pages({ what: "lines", size: 500, draw: keyed(body, row), body: box });
-  paged.show(rows);
+  paged.show(all(rows));
   paged.reveal(0);
   return paged.element;
 }

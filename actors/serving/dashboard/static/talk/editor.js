@@ -10,7 +10,7 @@ let serial = 0;
  * @param {string} text what the arguments are now.
  * @param {{readonly?: boolean, onchange?: (changed: boolean) => void}} [more]
  * @returns {{element: HTMLElement, value: () => ?string, changed: () => boolean, reset: () => void,
- *   focus: () => void, refuse: (refused: {path: string[], message: string}[]) => boolean}} `value` is null while it is no JSON object.
+ *   text: () => string, focus: () => void, refuse: (refused: {path: string[], message: string}[]) => boolean}} `value` is null while it is no JSON object.
  */
 export function editor(text, { readonly = false, onchange = () => {} } = {}) {
   const id = `editor-${++serial}`;
@@ -78,17 +78,22 @@ export function editor(text, { readonly = false, onchange = () => {} } = {}) {
   }
 
   function look() {
+    check();
+    onchange(area.value !== text);
+  }
+
+  function check() {
     const error = readonly ? null : mistake();
     mark(error === null ? [] : [{ ...position(area.value, error.offset), message: error.message, from: error.offset, to: error.offset + 1 }]);
     const hidden = visible(area.value) !== area.value;
     setText(hint, hidden ? "There are characters in it that are not seen, or change the direction of what is: copy it to a place where you can look at them." : "");
     hint.hidden = !hidden;
-    onchange(area.value !== text);
   }
 
-  look();
+  check();
   return {
     element,
+    text: () => area.value,
     value: () => (mistake() === null ? area.value : null),
     changed: () => area.value !== text,
     reset() {

@@ -6,16 +6,19 @@ import { named, passage } from "./passage.js";
 
 const SPEAKERS = { user: "User", assistant: "Agent", tool: "Result", system: "Instructions" };
 
-/** @returns {{element: HTMLElement, show: (messages: object[]) => void}} */
-export function messages() {
+/**
+ * @param {(end: number) => Promise<{before: number, items: object[]}>} older asks for those that end at a place.
+ * @returns {{element: HTMLElement, show: (messages: import("../logic/known.js").Known) => void}}
+ */
+export function messages(older) {
   const list = h("ol", { class: "messages" });
   const none = h("div", null, empty("Nothing has been said yet."));
   const draw = keyed(list, message);
-  const paged = pages({ what: "messages", size: 50, draw, body: list });
+  const paged = pages({ what: "messages", size: 50, draw, body: list, older });
   return {
     element: h("div", null, paged.element, none),
     show(given) {
-      none.hidden = given.length > 0;
+      none.hidden = given.total > 0;
       paged.show(given);
     },
   };

@@ -1,56 +1,69 @@
 // Lists that may be long: one page of them at a time, and elements that stay while what they show stays the same.
 
-import { button, h, setText } from "../dom.js";
+import { arrange, button, fill, h, setAttribute, setText } from "../dom.js";
 import { count } from "../logic/format.js";
+import { Known } from "../logic/known.js";
+import { failure } from "./passage.js";
 
 /**
  * A list of which one page is in the document. On the last page it follows what is added.
  *
- * @param {{what: string, size: number, draw: (items: any[], from: number) => void, body: HTMLElement}} list
- *   `what`: what they are, as in "messages 1 to 50 of 70"; `draw` shows the items of a page in `body`.
+ * @param {{what: string, size: number, body: HTMLElement, draw: (items: any[], from: number) => void,
+ *   older?: (end: number) => Promise<{before: number, items: any[]}>}} list `what`: what they are, as in "messages 1 to
+ *   50 of 70"; `draw` shows the items of a page in `body`; `older` asks the server for those that end at a place.
  */
-export function pages({ what, size, draw, body }) {
-  let items = [];
+export function pages({ what, size, draw, body, older }) {
+  let known = new Known();
   let from = null; // null: the last page
+  let turn = 0;
+  const trouble = h("div", null);
   const where = h("span", { class: "muted", role: "status" });
-  const turn = (words, id, place) => button(words, `${id}-${what}`, () => to(place()), { class: "button small" });
-  const last = () => Math.max(0, Math.floor((items.length - 1) / size) * size);
+  const step = (words, id, place) => button(words, `${id}-${what}`, () => to(place()), { class: "button small" });
+  const last = () => Math.max(0, Math.floor((known.total - 1) / size) * size);
   const begin = () => from ?? last();
-  const back = [turn("First", "first", () => 0), turn("Earlier", "earlier", () => Math.max(0, begin() - size))];
-  const on = [turn("Later", "later", () => begin() + size), turn("Last", "last", () => last())];
-  const bar = h(
-    "div",
-    { class: "pager", role: "group", "aria-label": `Pages of ${what}` },
-    back, where, on,
-  );
+  const back = [step("First", "first", () => 0), step("Earlier", "earlier", () => Math.max(0, begin() - size))];
+  const on = [step("Later", "later", () => begin() + size), step("Last", "last", () => last())];
+  const bar = h("div", { class: "pager", role: "group", "aria-label": `Pages of ${what}` }, back, where, on);
 
   function to(place) {
     from = place >= last() ? null : place;
-    render();
-    if (document.activeElement?.disabled) (begin() === 0 ? on : back)[1].focus();
+    return render();
   }
 
-  function render() {
+  async function render() {
+    const mine = ++turn;
     const first = begin();
-    bar.hidden = items.length <= size;
+    const end = Math.min(known.total, first + size);
+    bar.hidden = known.total <= size;
     for (const one of back) one.disabled = first === 0;
     for (const one of on) one.disabled = first >= last();
-    const end = Math.min(items.length, first + size);
-    setText(where, `${what} ${count(first + 1)} to ${count(end)} of ${count(items.length)}`);
-    draw(items.slice(first, end), first);
+    if (document.activeElement?.disabled && bar.contains(document.activeElement)) (first === 0 ? on : back)[1].focus();
+    setText(where, `${what} ${count(first + 1)} to ${count(end)} of ${count(known.total)}`);
+    if (older && !known.has(first, end)) {
+      const asked = known;
+      setAttribute(body, "aria-busy", true);
+      const block = await older(end).catch((error) => {
+        if (mine === turn) fill(trouble, failure(error, render));
+      });
+      if (mine !== turn) return;
+      setAttribute(body, "aria-busy", null);
+      if (block === undefined) return;
+      asked.put(block.before, block.items);
+    }
+    fill(trouble);
+    draw(known.part(first, end), first);
   }
 
   return {
-    element: h("div", { class: "paged" }, bar, body),
+    element: h("div", { class: "paged" }, bar, trouble, body),
+    /** @param {Known} given what there is now. */
     show(given) {
-      items = given;
+      known = given;
       if (from !== null && from >= last()) from = null;
-      render();
+      return render();
     },
     /** Turns to the page on which an item is. */
-    reveal(index) {
-      to(Math.floor(index / size) * size);
-    },
+    reveal: (index) => to(Math.floor(index / size) * size),
   };
 }
 
@@ -62,21 +75,16 @@ export function pages({ what, size, draw, body }) {
  * @returns {(items: any[], from?: number) => void} shows items; `from` is the index of the first.
  */
 export function keyed(parent, make) {
-  let known = new Map();
+  let kept = new Map();
   return (items, from = 0) => {
     const now = new Map();
     items.forEach((item, place) => {
       const sign = JSON.stringify(item);
-      const before = known.get(from + place);
+      const before = kept.get(from + place);
       now.set(from + place, before?.sign === sign ? before : { sign, element: make(item, from + place) });
     });
-    for (const [index, { element }] of known) if (now.get(index)?.element !== element) element.remove();
-    known = now;
-    let at = parent.firstChild;
-    for (const { element } of now.values()) {
-      if (element === at) at = at.nextSibling;
-      else parent.insertBefore(element, at);
-    }
+    kept = now;
+    arrange(parent, [...now.values()].map(({ element }) => element));
   };
 }
 

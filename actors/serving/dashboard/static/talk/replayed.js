@@ -1,27 +1,38 @@
 // What going through a conversation again has shown.
 
-import { badge, button, h } from "../dom.js";
-import { plural } from "../logic/format.js";
-import { keyed, pages } from "./pages.js";
-import { named, passage } from "./passage.js";
+import { badge, button, h, setText } from "../dom.js";
+import { count, plural } from "../logic/format.js";
+import { createTable } from "../table.js";
+import { line } from "../logic/text.js";
+import { passage } from "./passage.js";
 
 /**
- * @param {{same: boolean, differences: {step: number, what: string, recorded: any, replayed: any}[]}} report
- * @param {() => void} close
- * @param {(step: number) => void} look shows a step.
+ * @param {{same: boolean, steps: number, differences: {step: number, agent: string, what: string, text: string}[],
+ *   differences_left_out?: number}} report
+ * @param {{close: () => void, look: (step: number) => void}} how `look` shows a step.
  */
-export function replayed({ same, differences }, close, look) {
-  const body = h("tbody", null);
-  const table = h(
-    "table",
-    { class: "list cards" },
-    h("caption", { class: "unseen" }, "What is different now"),
-    h("thead", null, h("tr", null, ["Step", "What", "Recorded", "Now"].map((title) => h("th", { scope: "col" }, title)))),
-    body,
-  );
-  const paged = pages({ what: "differences", size: 50, body: table, draw: keyed(body, (one) => row(one, look)) });
-  paged.show(differences);
-  if (differences.length > 0) paged.reveal(0);
+export function replayed({ same, steps, differences, differences_left_out: left = 0 }, { close, look }) {
+  const table = createTable({
+    caption: "What is different now",
+    id: "differences",
+    key: (one) => String(one.place),
+    columns: [
+      {
+        name: "step",
+        title: "Step",
+        build: (get) => button("", "difference-step", () => look(get().step), { class: "button small" }),
+        update(element, { step }) {
+          element.disabled = !step;
+          setText(element, step ? `Step ${step}` : "–");
+        },
+      },
+      { name: "agent", title: "Agent", text: (one) => line(one.agent ?? "", 40) },
+      { name: "what", title: "What", text: (one) => line(one.what, 60) },
+      { name: "text", title: "How the agents of today differ", wide: true, build: (get) => passage(get().text, { left: get().cut ?? 0, label: "difference" }) },
+    ],
+  });
+  table.update(differences.map((one, place) => ({ ...one, place })));
+  const all = differences.length + left;
   return h(
     "section",
     { class: "panel replayed", "data-testid": "replayed", "aria-labelledby": "replayed-title" },
@@ -29,22 +40,11 @@ export function replayed({ same, differences }, close, look) {
       "div",
       { class: "panel-head" },
       h("h2", { id: "replayed-title", tabindex: "-1" }, "Replay"),
-      same ? badge("same", "ok") : badge(plural(differences.length, "difference"), "warn"),
+      same ? badge("same", "ok") : badge(plural(all, "difference"), "warn"),
+      h("span", { class: "muted" }, `${plural(steps, "step")} gone through`),
       button("Close", "replayed-close", close, { class: "button small push" }),
     ),
-    same
-      ? h("p", { class: "panel-body" }, "The agents as they are now would go the way that is recorded.")
-      : paged.element,
-  );
-}
-
-function row({ step, what, recorded, replayed: now }, look) {
-  return h(
-    "tr",
-    { "data-testid": "difference" },
-    h("td", { "data-label": "Step" }, button(`Step ${step}`, "difference-step", () => look(step), { class: "button small" })),
-    h("td", { "data-label": "What" }, named(what, 60)),
-    h("td", { "data-label": "Recorded", class: "wide" }, passage(recorded, { code: true })),
-    h("td", { "data-label": "Now", class: "wide" }, passage(now, { code: true })),
+    same ? h("p", { class: "panel-body" }, "The agents as they are now go the way that is recorded.") : table.element,
+    left > 0 ? h("p", { class: "panel-body muted" }, `${count(left)} more are not shown.`) : null,
   );
 }

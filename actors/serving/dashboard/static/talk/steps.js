@@ -2,34 +2,34 @@
 
 import { badge, button, empty, h } from "../dom.js";
 import { clock, count, dollars, duration } from "../logic/format.js";
+import { path } from "../logic/text.js";
 import { keyed, pages } from "./pages.js";
 import { named, passage } from "./passage.js";
 
 const KINDS = { model: "Model", tool: "Tool", handoff: "Handoff", approval: "Approval", guardrail: "Guardrail" };
-const TONES = { done: "ok", approved: "ok", failed: "bad", denied: "bad", refused: "bad", blocked: "bad", waiting: "warn", running: "info" };
+const TONES = { done: "ok", approved: "ok", failed: "bad", denied: "bad", refused: "bad", waiting: "warn", running: "info" };
+const SIZE = 50;
 
 /**
- * @param {?(step: object) => void} fork asked to fork behind a step; null where nobody may.
- * @returns {{element: HTMLElement, show: (steps: object[]) => void, reveal: (step: number) => void}}
+ * @param {{fork: ?(step: number) => void, older: Function}} how `fork` is asked to fork behind a step, null where nobody
+ *   may; `older` asks for the steps that end at a place.
+ * @returns {{element: HTMLElement, show: (steps: import("../logic/known.js").Known) => void,
+ *   reveal: (step: number) => void}} `show` takes steps as `byStep` makes them.
  */
-export function steps(fork) {
-  let shown = [];
+export function steps({ fork, older }) {
   const list = h("ol", { class: "steps" });
   const none = h("div", null, empty("No step has been made yet."));
-  const draw = keyed(list, (one) => step(one, fork));
-  const paged = pages({ what: "steps", size: 100, draw, body: list });
+  const draw = keyed(list, ({ rows }) => h("li", { "data-step": rows[0].step }, rows.map((one) => row(one, fork))));
+  const paged = pages({ what: "steps", size: SIZE, draw, body: list, older });
   return {
     element: h("div", null, paged.element, none),
     show(given) {
-      shown = given;
-      none.hidden = given.length > 0;
+      none.hidden = given.total > 0;
       paged.show(given);
     },
-    reveal(number) {
-      const index = shown.findIndex((one) => one.step === number);
-      if (index < 0) return;
-      paged.reveal(index);
-      const place = list.querySelector(`[data-step="${Number(number)}"] > details`);
+    async reveal(number) {
+      await paged.reveal(number - 1);
+      const place = list.querySelector(`[data-step="${Number(number)}"] details`);
       if (!place) return;
       place.open = true;
       place.querySelector("summary").focus();
@@ -38,32 +38,33 @@ export function steps(fork) {
   };
 }
 
-function step(one, fork) {
+function row(one, fork) {
   const figures = [
     one.tokens > 0 ? `${count(one.tokens)} tokens` : "",
     one.cost > 0 ? dollars(one.cost) : "",
     one.seconds > 0 ? duration(one.seconds) : "",
   ].filter(Boolean);
   const inside = [
-    ["Said", one.text, false],
+    ["Thought", one.reasoning, false],
+    [one.kind === "handoff" ? "Task" : "Said", one.text, false],
     ["Arguments", one.arguments, true],
-    ["Result", one.result, true],
+    ["Result", one.error ? null : one.result, true],
     ["Error", one.error, false],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const mayFork = fork !== null && one.kind === "model" && one.step > 0;
-  return h(
-    "li",
-    { class: "step", "data-kind": one.kind, "data-step": one.step, "data-testid": "step" },
+  const own = !one.depth; // deeper: of an agent that worked for this one
+  const element = h(
+    "div",
+    { class: "step", "data-kind": one.kind, "data-testid": "step" },
     h(
       "details",
       null,
       h(
         "summary",
         { "data-testid": "step-summary" },
-        h("span", { class: "step-number" }, one.step || "–"),
+        h("span", { class: "step-number" }, own && one.kind === "model" ? one.step : ""),
         h("span", { class: "step-kind" }, KINDS[one.kind] ?? named(one.kind)),
         h("span", { class: "step-name" }, named(one.name || one.agent, 60), h("span", { class: "muted" }, " by ", named(one.agent, 40))),
-        badge(one.status || "–", TONES[one.status] ?? "quiet"),
+        badge(named(one.status || "–", 20), TONES[one.status] ?? "quiet"),
         h("span", { class: "step-figures muted" }, figures.join(" · ")),
       ),
       h(
@@ -72,8 +73,13 @@ function step(one, fork) {
         one.at > 0 ? h("p", { class: "muted" }, `Recorded ${clock(one.at)}`) : null,
         inside.map(([title, value, code]) => [h("h3", null, title), passage(value, { code, left: one.cut ?? 0 })]),
         inside.length === 0 ? h("p", { class: "muted" }, "Nothing more is kept of it.") : null,
-        mayFork ? button(`Fork behind step ${one.step}`, "fork-step", () => fork(one), { class: "button small" }) : null,
+        one.approval ? h("a", { href: `#/approvals/${path(one.approval)}`, "data-testid": "step-approval" }, "Decide it") : null,
+        fork !== null && own && one.kind === "model" && one.step > 0
+          ? button(`Fork behind step ${one.step}`, "fork-step", () => fork(one.step), { class: "button small" })
+          : null,
       ),
     ),
   );
+  element.style.setProperty("--depth", Math.min(6, (one.depth ?? 0) + (one.kind === "model" ? 0 : 1)));
+  return element;
 }

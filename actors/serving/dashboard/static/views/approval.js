@@ -2,11 +2,9 @@
 
 import { confirm } from "../dialog.js";
 import { badge, button, empty, fill, h, setText } from "../dom.js";
-import { duration, plural } from "../logic/format.js";
-import { refusals } from "../logic/json.js";
-import { line, path, written } from "../logic/text.js";
-import { difference } from "../talk/difference.js";
-import { editor } from "../talk/editor.js";
+import { clock, duration } from "../logic/format.js";
+import { line, path } from "../logic/text.js";
+import { call } from "../talk/call.js";
 import { limits } from "../talk/limits.js";
 import { failure, named, passage } from "../talk/passage.js";
 
@@ -50,43 +48,40 @@ function open(root, { me, api, go, announce }, id) {
   }
 
   function draw() {
-    const forLimits = asked.limits !== null && asked.limits !== undefined && !asked.tool;
+    const forLimits = !asked.tool;
     const may = me.may.act && asked.may_decide !== false;
     const title = document.getElementById("title");
     if (title) fill(title, forLimits ? "More for a run of " : [named(asked.tool, 60), " of "], named(asked.agent, 40));
     const approve = button("Approve", "approve", yes, { class: "button primary" });
     const deny = button("Deny …", "deny", no, { class: "button" });
-    const undo = forLimits ? null : button("Undo changes", "arguments-undo", () => form.reset(), { class: "button quiet", disabled: true });
     decide = may ? [approve, deny] : [];
-    const note = h("p", { class: "hint", hidden: true }, "The changes above are those of the arguments as they were asked for, not of yours.");
-    form = forLimits ? limits(asked.limits) : editor(written(asked.arguments), { readonly: !may, onchange: told });
-
-    function told(changed) {
-      if (undo) undo.disabled = !changed;
-      setText(approve, changed ? "Approve with these arguments" : "Approve");
-      note.hidden = !changed || (asked.changes ?? []).length === 0;
-    }
+    form = forLimits
+      ? limits(asked.limits)
+      : call(asked, {
+          may,
+          preview: (text) => api.post(`${at}/preview`, { arguments: text }),
+          told: (changed) => setText(approve, changed ? "Approve with these arguments" : "Approve"),
+        });
     fill(
       body,
       gone,
       h(
         "dl",
-        { class: "facts" },
+        { class: "particulars" },
         fact("Agent", named(asked.agent, 60)),
         fact("Conversation", h("a", { href: `#/conversations/${path(asked.agent, asked.conversation)}`, "data-testid": "approval-conversation" }, named(asked.conversation, 60))),
+        asked.user ? fact("Asked by", named(asked.user, 60)) : null,
         fact("Run", h("span", { class: "mono" }, named(asked.run, 40))),
         h("div", null, h("dt", null, "Waits for"), waits),
+        asked.expires_at ? fact("Counts as denied from", clock(asked.expires_at)) : null,
       ),
       asked.why ? h("div", { class: "why" }, h("h2", null, "Why it is asked"), passage(asked.why, { label: "reason" })) : null,
-      (asked.changes ?? []).length > 0
-        ? h("section", { class: "changes", "aria-label": "What it would change" }, h("h2", null, `What it would change: ${plural(asked.changes.length, "file")}`), asked.changes.map(difference))
-        : null,
+      form.changes ?? null,
       h("section", { class: "panel decide", "aria-label": "Decision" },
         h("div", { class: "panel-body" },
           form.element,
-          note,
           wrong,
-          may ? h("div", { class: "toolbar decide-buttons" }, approve, deny, undo)
+          may ? h("div", { class: "toolbar decide-buttons" }, approve, deny, form.buttons ?? null)
           : h("p", null, badge("for somebody else", "quiet"), " This key may not decide it."),
         ),
       ),
@@ -145,7 +140,7 @@ function open(root, { me, api, go, announce }, id) {
         return;
       }
       for (const one of decide) one.disabled = false;
-      const placed = verb === "approve" ? form.refuse(asked.tool ? refusals(error) : error) : false;
+      const placed = verb === "approve" && form.refuse(error);
       if (!placed) {
         fill(wrong, failure(error, null));
         decide[0]?.focus();

@@ -1,8 +1,9 @@
 // Who did what with this dashboard, and what came of it.
 
-import { badge, button, empty, fill, h } from "../dom.js";
-import { clock, count } from "../logic/format.js";
-import { written } from "../logic/text.js";
+import { badge, button, empty, fill, h, setAttribute, setText } from "../dom.js";
+import { clock } from "../logic/format.js";
+import { line, written } from "../logic/text.js";
+import { createTable } from "../table.js";
 import { cursors } from "../talk/pages.js";
 import { failure, named } from "../talk/passage.js";
 
@@ -18,12 +19,42 @@ export default {
       fill(root, empty("This key looks at figures only.", "The audit log is read with the scope admin."));
       return {};
     }
+    const table = createTable({
+      caption: "Audit log, the newest first",
+      id: "audit",
+      key: (one) => String(one.position),
+      columns: [
+        { name: "at", title: "Time", text: (one) => clock(one.at) },
+        { name: "who", title: "Who", text: (one) => line(one.who || "–", 48) },
+        { name: "action", title: "Action", text: (one) => line(String(one.action).replaceAll("_", " "), 40) },
+        {
+          name: "outcome",
+          title: "Outcome",
+          build: () => badge(""),
+          update(element, { outcome }) {
+            setText(element, line(outcome, 20));
+            setAttribute(element, "class", `badge ${OUTCOMES[outcome] ?? "quiet"}`);
+          },
+        },
+        { name: "target", title: "Target", wide: true, build: () => h("bdi", { class: "mono" }), update: (element, one) => setText(element, line(one.target, 120)) },
+        {
+          name: "details",
+          title: "Details",
+          wide: true,
+          build: () => h("div", null),
+          update: (element, { details, error }) => fill(element, said(details), error ? h("p", { class: "bad" }, named(error, 400)) : null),
+        },
+      ],
+    });
     const list = h("div", { "data-testid": "audit-list" }, h("p", { class: "empty" }, "Looking …"));
     const paged = cursors({
       id: "audit",
       words: ["Newer", "Older"],
       fetch: (after) => api.get(`audit?${new URLSearchParams({ limit: PAGE, ...(after === null ? {} : { after }) })}`),
-      draw: ({ entries }) => fill(list, entries.length === 0 ? nothing() : table(entries)),
+      draw({ entries }) {
+        table.update(entries);
+        fill(list, entries.length === 0 ? nothing() : table.element);
+      },
       fail: (error) => fill(list, failure(error, paged.again)),
     });
     fill(
@@ -31,7 +62,7 @@ export default {
       h(
         "div",
         { class: "toolbar" },
-        h("p", { class: "muted" }, "Every action is written down before it is done, and again with what came of it; the newest first."),
+        h("p", { class: "muted" }, "Every action is written down before it is done, and then what came of it. “Asked” is one of which nothing more is known."),
         button("Refresh", "audit-refresh", () => paged.first(), { class: "button push" }),
       ),
       h("div", { class: "panel" }, list),
@@ -44,30 +75,6 @@ export default {
 
 function nothing() {
   return empty("Nobody has done anything yet.", "Killing, restarting, approving, raising a budget: all of it is written here.");
-}
-
-function table(entries) {
-  const titles = ["Time", "Who", "Action", "Target", "Outcome", "Details"];
-  return h(
-    "table",
-    { class: "list cards" },
-    h("caption", { class: "unseen" }, "Audit log"),
-    h("thead", null, h("tr", null, titles.map((title) => h("th", { scope: "col" }, title)))),
-    h("tbody", null, entries.map(row)),
-  );
-}
-
-function row({ position, at, who, action, target, details, outcome, error }) {
-  return h(
-    "tr",
-    { "data-testid": "audit-row", "data-position": position, "data-outcome": outcome },
-    h("td", { "data-label": "Time", title: `Entry ${count(position)}` }, clock(at)),
-    h("td", { "data-label": "Who" }, named(who || "–", 48)),
-    h("td", { "data-label": "Action" }, named(String(action).replaceAll("_", " "), 40)),
-    h("td", { "data-label": "Target", class: "mono wide" }, named(target, 120)),
-    h("td", { "data-label": "Outcome" }, badge(named(outcome, 20), OUTCOMES[outcome] ?? "quiet")),
-    h("td", { "data-label": "Details", class: "wide" }, said(details), error ? h("p", { class: "bad" }, named(error, 400)) : null),
-  );
 }
 
 function said(details) {

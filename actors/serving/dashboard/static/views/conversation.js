@@ -4,6 +4,7 @@ import { confirm } from "../dialog.js";
 import { badge, button, empty, fill, h, setText } from "../dom.js";
 import { count, dollars, plural } from "../logic/format.js";
 import { Events, Latest } from "../logic/journal.js";
+import { Known, byStep } from "../logic/known.js";
 import { line, path } from "../logic/text.js";
 import { messages } from "../talk/messages.js";
 import { failure, named } from "../talk/passage.js";
@@ -40,15 +41,30 @@ function open(root, { me, api, go, act, announce }, agent, id) {
   let timer = 0;
   let closed = false;
 
-  const facts = h("dl", { class: "facts" });
+  let listed = { version: undefined, messages: null, steps: null }; // what is known of the version looked at
+
+  const facts = h("dl", { class: "particulars" });
   const was = h("p", { class: "past", role: "status" });
+  const broken = h("p", { class: "broken", hidden: true });
   const trouble = h("div", null);
   const result = h("div", null);
-  const said = messages();
-  const made = steps(me.may.act ? (step) => fork(step.step) : null);
-  const drawn = sequence((step) => {
-    parts.open("steps");
-    made.reveal(step);
+  const said = messages(async (end) => {
+    const came = await api.get(`${source()}?messages_before=${end}`);
+    return { before: came.messages_before ?? 0, items: came.messages };
+  });
+  const made = steps({
+    fork: me.may.act ? fork : null,
+    async older(end) {
+      const came = await api.get(`${source()}?steps_before=${end}`);
+      return { before: came.steps_before ?? 0, items: byStep(came.steps) };
+    },
+  });
+  const drawn = sequence({
+    look: lookAt,
+    async older(before) {
+      const came = await api.get(`${source()}?steps_before=${before}`);
+      return { sequence: came.sequence, before: came.steps_before ?? 0 };
+    },
   });
   const parts = tabs("Parts of the conversation", [
     { id: "messages", title: "Messages", panel: said.element },
@@ -67,6 +83,7 @@ function open(root, { me, api, go, act, announce }, agent, id) {
     h("div", { class: "conversation-head" }, facts, me.may.act ? h("div", { class: "toolbar" }, forkIt, replayIt) : null),
     journal.element,
     was,
+    broken,
     result,
     parts.element,
   );
@@ -75,7 +92,8 @@ function open(root, { me, api, go, act, announce }, agent, id) {
   function draw(conversation) {
     shown = conversation;
     whole.hidden = false;
-    const status = conversation.running ? badge("running", "info") : badge("idle");
+    const failed = conversation.running ? "" : conversation.runs?.at(-1)?.error;
+    const status = conversation.running ? badge("running", "info") : failed ? badge("failed", "bad") : badge("idle");
     const words = [
       ["Agent", named(conversation.agent, 60)],
       conversation.user ? ["User", named(conversation.user, 60)] : null,
@@ -83,22 +101,40 @@ function open(root, { me, api, go, act, announce }, agent, id) {
       ["Tokens", count(conversation.tokens)],
       ["Cost", dollars(conversation.cost)],
       ["Events", count(conversation.version)],
+      conversation.owner
+        ? ["Handed over to", h("a", { href: `#/conversations/${path(conversation.owner.agent, conversation.owner.conversation)}` }, named(conversation.owner.agent, 60))]
+        : null,
     ];
     fill(facts, words.filter(Boolean).map(([title, value]) => h("div", null, h("dt", null, title), h("dd", null, value))));
-    said.show(conversation.messages);
-    made.show(conversation.steps);
-    drawn.show(conversation.sequence);
-    parts.tell("messages", count(conversation.messages.length));
-    parts.tell("steps", count(conversation.steps.length));
-    parts.tell("sequence", count(conversation.sequence.arrows.length));
+    const again = listed.version === version;
+    if (!again) listed = { version, messages: new Known(), steps: new Known() };
+    const before = conversation.steps_before ?? 0;
+    said.show(listed.messages.newest(conversation.messages_before ?? 0, conversation.messages));
+    made.show(listed.steps.newest(before, byStep(conversation.steps)));
+    drawn.show(conversation.sequence, before, { again });
+    parts.tell("messages", count(listed.messages.total));
+    parts.tell("steps", count(listed.steps.total));
+    parts.tell("sequence", drawn.count());
     forkIt.disabled = lastStep() === 0;
     replayIt.disabled = now !== null && now.version === 0;
+    broken.hidden = !failed;
+    setText(broken, failed ? `The last run failed: ${line(failed, 400)}` : "");
     was.hidden = version === null;
     setText(was, version === null ? "" : `This is how it was at event ${count(version)} of ${count(now.version)}.`);
   }
 
   function lastStep() {
-    return shown.steps.reduce((most, step) => Math.max(most, step.kind === "model" ? step.step : 0), 0);
+    return shown.steps.reduce((most, step) => Math.max(most, step.kind === "model" && !step.depth ? step.step : 0), 0);
+  }
+
+  function lookAt(step) {
+    parts.open("steps");
+    made.reveal(step);
+  }
+
+  /** Where what is looked at is read. */
+  function source() {
+    return version === null ? at : `${at}/at/${version}`;
   }
 
   async function load() {
@@ -120,7 +156,7 @@ function open(root, { me, api, go, act, announce }, agent, id) {
       return;
     }
     whole.setAttribute("aria-busy", "true");
-    const came = await latest.of(api.get(`${at}/at/${wanted}`)).catch((error) => {
+    const came = await latest.of(api.get(source())).catch((error) => {
       if (!closed) fill(trouble, failure(error, () => look(wanted)));
     });
     whole.removeAttribute("aria-busy");
@@ -158,7 +194,7 @@ function open(root, { me, api, go, act, announce }, agent, id) {
     if (values === null || closed) return;
     const { same, differences } = values.result;
     announce(same ? "Replayed: nothing is different" : `Replayed: ${plural(differences.length, "difference")}`);
-    fill(result, replayed(values.result, () => fill(result), (step) => { parts.open("steps"); made.reveal(step); }));
+    fill(result, replayed(values.result, { close: () => fill(result), look: lookAt }));
     result.querySelector("h2").focus();
   }
 

@@ -1,8 +1,9 @@
 // The conversations that are kept: found, and paged.
 
-import { badge, button, empty, fill, h } from "../dom.js";
+import { badge, button, empty, fill, h, setAttribute, setText } from "../dom.js";
 import { clock, count } from "../logic/format.js";
-import { path } from "../logic/text.js";
+import { line, path } from "../logic/text.js";
+import { createTable } from "../table.js";
 import { cursors } from "../talk/pages.js";
 import { failure, named } from "../talk/passage.js";
 import { conversation } from "./conversation.js";
@@ -22,16 +23,48 @@ export default {
     }
     let timer = 0;
     const search = h("input", {
-      type: "search", id: "q", value: route.query.get("q") ?? "", placeholder: "Conversation or user", autocomplete: "off",
+      type: "search", value: route.query.get("q") ?? "", placeholder: "Conversation or user", autocomplete: "off",
       "data-testid": "conversations-search", oninput: later,
     });
     const agents = h(
       "select",
-      { id: "agent", "data-testid": "conversations-agent", onchange: find },
+      { "data-testid": "conversations-agent", onchange: find },
       h("option", { value: "" }, "all agents"),
       me.agents.map((name) => h("option", { value: name }, named(name, 60))),
     );
     agents.value = route.query.get("agent") ?? "";
+    const table = createTable({
+      caption: "Conversations",
+      id: "conversations",
+      key: (one) => `${one.agent}/${one.conversation}`,
+      columns: [
+        {
+          name: "conversation",
+          title: "Conversation",
+          wide: true,
+          build: () => h("a", { dir: "auto", "data-testid": "conversation-link" }),
+          update(element, one) {
+            setText(element, line(one.conversation, 80));
+            setAttribute(element, "href", `#/conversations/${path(one.agent, one.conversation)}`);
+          },
+        },
+        { name: "agent", title: "Agent", text: (one) => line(one.agent, 40) },
+        { name: "user", title: "User", text: (one) => [one.user, one.tenant].filter(Boolean).map((name) => line(name, 40)).join(" of ") || "–" },
+        { name: "events", title: "Events", numeric: true, text: (one) => count(one.events) },
+        { name: "updated", title: "Changed", text: (one) => clock(one.updated) },
+        {
+          name: "state",
+          title: "State",
+          build: () => badge(""),
+          update(element, one) {
+            const [words, tone] = one.damaged ? ["damaged", "bad"] : one.running ? ["running", "info"] : ["idle", "quiet"];
+            setText(element, words);
+            setAttribute(element, "class", `badge ${tone}`);
+            setAttribute(element, "title", one.damaged ? line(one.damaged, 200) : null);
+          },
+        },
+      ],
+    });
     const list = h("div", { "data-testid": "conversations-list" }, h("p", { class: "empty" }, "Looking …"));
     const paged = cursors({ id: "conversations", fetch, draw, fail: (error) => fill(list, failure(error, paged.again)) });
     fill(
@@ -39,8 +72,8 @@ export default {
       h(
         "form",
         { class: "toolbar", role: "search", onsubmit: (event) => { event.preventDefault(); find(); } },
-        h("label", { for: "q" }, "Search"), search,
-        h("label", { for: "agent" }, "Agent"), agents,
+        h("label", { class: "pair" }, "Search ", search),
+        h("label", { class: "pair" }, "Agent ", agents),
         button("Refresh", "conversations-refresh", () => paged.again()),
       ),
       h("div", { class: "panel" }, list),
@@ -84,29 +117,8 @@ export default {
         );
         return;
       }
-      fill(
-        list,
-        h(
-          "table",
-          { class: "list cards" },
-          h("caption", { class: "unseen" }, "Conversations"),
-          h(
-            "thead",
-            null,
-            h(
-              "tr",
-              null,
-              h("th", { scope: "col" }, "Conversation"),
-              h("th", { scope: "col" }, "Agent"),
-              h("th", { scope: "col" }, "User"),
-              h("th", { scope: "col", class: "number" }, "Steps"),
-              h("th", { scope: "col" }, "Changed"),
-              h("th", { scope: "col" }, "State"),
-            ),
-          ),
-          h("tbody", null, conversations.map(row)),
-        ),
-      );
+      table.update(conversations);
+      fill(list, table.element);
     }
 
     paged.first();
@@ -118,21 +130,3 @@ export default {
     };
   },
 };
-
-function row({ agent, conversation: id, user, steps, updated, running, damaged }) {
-  const state = damaged ? badge("damaged", "bad") : running ? badge("running", "info") : badge("idle");
-  return h(
-    "tr",
-    { "data-testid": "conversation-row" },
-    h(
-      "th",
-      { scope: "row", class: "wide" },
-      h("a", { href: `#/conversations/${path(agent, id)}`, "data-testid": "conversation-link" }, named(id, 80)),
-    ),
-    h("td", { "data-label": "Agent" }, named(agent, 40)),
-    h("td", { "data-label": "User" }, user ? named(user, 40) : h("span", { class: "muted" }, "nobody named")),
-    h("td", { "data-label": "Steps", class: "number" }, count(steps)),
-    h("td", { "data-label": "Changed" }, clock(updated)),
-    h("td", { "data-label": "State" }, state),
-  );
-}
