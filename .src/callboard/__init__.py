@@ -338,6 +338,7 @@ if TYPE_CHECKING:
     from .actors.serving import Webhooks as Webhooks
     from .actors.serving import serve as serve
     from .actors.serving import usage_records as usage_records
+    from .actors.serving.dashboard.app import dashboard as dashboard
     from .actors.testing import simulate
     from .providers import (
         Audio,
@@ -872,6 +873,7 @@ _HOMES = {
         "serve",
         "usage_records",
     ),
+    ".actors.serving.dashboard.app": ("dashboard",),
     ".actors.testing": ("simulate",),
     ".providers": (
         "Audio",

@@ -95,6 +95,7 @@ def test_no_public_name_is_left_out_of_the_list(module: str) -> None:
         "Registry",
         "RequestLimit",
         "Webhooks",
+        "dashboard",
         "serve",
         "usage_records",
     }

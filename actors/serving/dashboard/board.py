@@ -64,7 +64,7 @@ class Board:
     """What is read for those who look now."""
 
     def __post_init__(self) -> None:
-        self.feeds = Feeds(self.agency, lambda: self.server.draining)
+        self.feeds = Feeds(self.agency, lambda: self.server.draining or self.agency.stopping)
 
     @property
     def agency(self) -> Agency:

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Final
 
@@ -20,6 +20,7 @@ from ...agents.errors import AgencyClosed
 from ...agents.overview.happened import Happened, Rates
 from ...agents.overview.watch import PoolState, Watch
 from ..answers import written
+from ..operations.draining import on_signals
 from ..problems import refuse
 from .figures import plain
 from .figures.actors import Actors
@@ -67,6 +68,8 @@ class Feeds:
         self._feeds: dict[tuple[str, bool], Feed] = {}
         self._watch: Watch | None = None
         self._looking = 0
+        self._opened = ExitStack()
+        """What is undone when nobody looks any more."""
 
     def check(self) -> None:
         """See whether one more may look.
@@ -77,7 +80,7 @@ class Feeds:
         """
         if self._looking >= MOST_LOOKING:
             raise refuse(503, "overloaded", f"{MOST_LOOKING} look already: close a page that is not needed")
-        if self.agency.system is None or self.agency.stopping or self.leaving():
+        if self.agency.system is None or self.leaving():
             raise AgencyClosed("the agency does not run: there is nothing to look at")
 
     @contextmanager
@@ -93,7 +96,10 @@ class Feeds:
             AgencyClosed: the agency does not run.
         """
         if self._watch is None:
-            self._watch = Watch(self.agency, self._happened)
+            self._watch = self._opened.enter_context(Watch(self.agency, self._happened))
+            # Whoever serves this may wait for streams to end before it ends itself.
+            loop = asyncio.get_running_loop()
+            self._opened.enter_context(on_signals(lambda: loop.call_soon_threadsafe(self._end)))
         key = view, acts and view == "approvals"  # the others are the same for all
         feed = self._feeds.get(key)
         if feed is None:
@@ -107,8 +113,12 @@ class Feeds:
             if feed.leave(every) and self._feeds.get(key) is feed:
                 del self._feeds[key]
             if not self._looking:
-                self._watch.close()
                 self._watch = None
+                self._opened.close()
+
+    def _end(self) -> None:
+        for feed in self._feeds.values():
+            feed.end()
 
     async def pools(self) -> list[PoolState]:
         """What the pools say of themselves."""
@@ -194,8 +204,12 @@ class Feed:
         """Somebody looks no more. Returns whether nobody does."""
         self._wanted.remove(every)
         if not self._wanted:
-            self._task.cancel()
+            self.end()
         return not self._wanted
+
+    def end(self) -> None:
+        """Read no more: for those who still look it is over."""
+        self._task.cancel()
 
     @property
     def interval(self) -> float:
