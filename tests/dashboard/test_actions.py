@@ -17,8 +17,8 @@ from callboard.actors.journal.errors import JournalClosed
 from callboard.actors.serving import AuditLog, AuditPage
 from callboard.actors.testing import Restart, Simulation, simulate
 from tests.agents.support import function
-from tests.dashboard.boards import as_, board_of, eventually, get, log_of, post, refused
-from tests.serving.support import speaker
+from tests.dashboard.boards import as_, board_of, eventually, get, log_of, post, refused, who
+from tests.serving.support import served, speaker
 
 
 class Counter(Actor):
@@ -175,6 +175,26 @@ async def test_the_process_is_drained(tmp_path: Path) -> None:
         gate.set()
         assert (await run).text == "done"
         await eventually(lambda: agency.stopping)
+
+
+async def test_a_served_agency_is_acted_on_below_its_own_paths_and_is_not_ready_once_it_drains(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    agency = Agency(Agent("A"), model=held(gate), journal=tmp_path / "j.db")
+    async with served(agency, authenticate=who, dashboard=True) as it, it.client(headers=as_("root+admin")) as client:
+        handle = await agency.start_run("go", conversation="c")
+        client.base_url = f"{it.url}/dashboard"
+        await post(client, "actors/restart", path="agency/A/c")
+        assert (await client.get(f"{it.url}/readyz")).status_code == 200
+        await post(client, "drain")
+        ready = await client.get(f"{it.url}/readyz")
+        assert (ready.status_code, ready.json()) == (503, {"status": "draining"})
+        log = await log_of(client)
+        assert [(action, outcome) for _, action, _, outcome in log] == [("restart", "done"), ("drain", "done")]
+        answer = asyncio.ensure_future(handle.answer())
+        gate.set()
+        assert (await answer).text == "done"
+        await eventually(lambda: agency.stopping)
+        assert (await client.post("api/drain", json={})).status_code == 503
 
 
 async def entry_of(client: Any) -> Any:

@@ -101,8 +101,8 @@ async def test_a_call_that_would_fail_says_so_and_one_whose_tool_cannot_say_has_
             ({"arguments": '{"x": "no"}'}, "arguments.x"),
             ({"arguments": {"y": 1}}, "arguments.x"),
             ({"arguments": 5}, "arguments"),
-            ({"arguments": "no json"}, ""),
-            ({"limits": {"steps": 5}}, ""),
+            ({"arguments": "no json"}, "arguments"),
+            ({"limits": {"steps": 5}}, "arguments"),
             ({"limits": {"hours": 5}}, "hours"),
             ({"sudo": True}, "sudo"),
         ):
@@ -125,8 +125,10 @@ async def test_a_run_that_waits_for_more_is_given_more() -> None:
         run, approval = await waits(agency)
         told = await get(client, f"approvals/{approval}")
         assert (told["wants"], told["tool"], told["arguments"], told["changes"]) == ("limits", "", "", [])
-        assert told["limits"]["limit"] == "steps"
-        assert (await refused(client, "POST", f"approvals/{approval}/approve", {}))[0] == 400
+        assert told["limits"] == {"steps": {"limit": 1, "used": 1}, "tokens": None, "cost": None}
+        for body in ({}, {"limits": {"steps": 1}}, {"limits": {"tokens": 5}}):
+            refusal = await refused(client, "POST", f"approvals/{approval}/approve", body)
+            assert refusal == (400, "invalid_request", "limits.steps")
         await post(client, f"approvals/{approval}/approve", limits={"steps": 5})
         assert (await run).text == "done: more"
         entry = (await get(client, "audit"))["entries"][0]

@@ -254,9 +254,9 @@ def test_a_conversation_at_a_version_is_what_a_journal_with_only_so_many_events_
                 copy = MemoryJournal()
                 handles: dict[str, Any] = {}
                 for record in every.records[:version]:
-                    handle = handles.get(record.stream) or await at_hand(copy.open(record.stream))
-                    handles[record.stream] = handle
-                    handle.append((record.event,), unfinished=False)
+                    if record.stream not in handles:
+                        handles[record.stream] = await at_hand(copy.open(record.stream))
+                    handles[record.stream].append((record.event,), unfinished=False)
                 past = told_of(await read_past(journal, "Front", "c", version), "Front", "c", nothing)
                 fresh = told_of(await read_lineage(copy, "Front", "c"), "Front", "c", nothing)
                 assert without_times(past) == without_times(fresh)
@@ -281,7 +281,7 @@ async def filled(runs: int, text: str) -> MemoryJournal:
         run = accepted.run._replace(id=f"r{number}")
         mine = completed._replace(completion=answer)
         stream.append((accepted._replace(run=run), begin, mine, ended._replace(run=run.id)), unfinished=False)
-    await at_hand(stream.release())
+    stream.release()
     return big
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from ....providers.messages import Completion, Message, ToolCall
@@ -236,9 +236,13 @@ class StreamHistory:
             shown = with_spent(shown, spent)
         return returned(shown, came[0]) if came is not None and type(came[0]) is HandoffReturned else shown
 
-    def shown_runs(self) -> list[ConversationRun]:
-        """The runs."""
-        return [self._shown_run(run) for run in self.runs.values()]
+    def shown_runs(self, of: Collection[str] | None = None) -> list[ConversationRun]:
+        """The runs.
+
+        Args:
+            of: only those of these ids; None for all.
+        """
+        return [self._shown_run(run) for id, run in self.runs.items() if of is None or id in of]
 
     def _shown_run(self, run: Run) -> ConversationRun:
         request, answer = run.request, run.answer

@@ -12,7 +12,7 @@ from .periods import Period
 Measure = Literal["dollars", "tokens", "requests"]
 """What a budget limits."""
 
-State = Literal["closed", "open", "half-open", "ramping", "disabled", "stopped"]
+State = Literal["closed", "open", "half-open", "ramping", "disabled", "stopped", "drained"]
 
 
 class Latencies:
@@ -167,7 +167,8 @@ class EndpointHealth:
 
     Args:
         state: of the endpoint as a whole; where that is well, of the model that does best. ``disabled`` while its key
-            is refused, ``stopped`` while its actor waits to be started again, or once that is dead for good.
+            is refused, ``stopped`` while its actor waits to be started again, or once that is dead for good;
+            ``drained`` until it is resumed.
         available: whether a request could be sent to it now, for any of its models.
         error_rate: share of failures among the latest calls of each model, 0 to 1.
         latency: seconds, on average over the calls of all models.

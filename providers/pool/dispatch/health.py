@@ -8,6 +8,8 @@ from ..admission.gate import Gate
 from ..admission.limiter import ONE_REQUEST, Limiter
 from .endpoint import Member
 
+DRAINED = "drained: nothing is sent there until it is resumed"
+
 _BEST_FIRST: tuple[State, ...] = ("closed", "ramping", "half-open", "open", "disabled")
 
 
@@ -18,8 +20,10 @@ def health_of(member: Member, now: float) -> EndpointHealth:
     state, reason = _state(member.gate.breaker), ""
     if not (member.gate.present and member.gate.up):
         state = "stopped"
+    elif member.gate.drained:
+        state = "drained"
     if state != "closed":
-        reason = member.gate.breaker.disabled or _text(member.last_error)
+        reason = DRAINED if state == "drained" else member.gate.breaker.disabled or _text(member.last_error)
     elif models:
         best = min(models, key=lambda each: _BEST_FIRST.index(each.state))
         state, reason = best.state, best.reason

@@ -67,7 +67,7 @@ def _endpoints(pool: PoolState) -> list[dict[str, Any]]:
                     "name": endpoint.name,
                     "model": model,
                     # An endpoint that is stopped has models whose breakers are closed.
-                    "state": endpoint.state if endpoint.state == "stopped" else one.state,
+                    "state": endpoint.state if endpoint.state in ("stopped", "drained") else one.state,
                     "available": one.available and endpoint.state != "stopped",
                     "reason": one.reason or endpoint.reason,
                     "in_flight": one.in_flight,

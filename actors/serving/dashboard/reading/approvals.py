@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .....tools.errors import ToolError
-from ....agents.errors import UnfitArguments
+from ....agents.errors import DefinitionError, UnfitArguments
 from ....agents.events import ApprovalRequested
 from ...answers import Json
 from ...operations.approvals import limits_of
@@ -44,7 +44,8 @@ async def get_approval(board: Board, request: Request) -> Response:
         "user": asked.caller.user,
         "expires_at": asked.expires_at,
         "arguments": room.text(indented(asked.arguments)) if asked.tool else "",
-        "limits": None if asked.tool else json.loads(asked.arguments),
+        "limits": None if asked.tool else _spent(asked),
+        "may_decide": True,
     }
     told = room.told(told)
     return Json({**told, **await _changes(board, asked, None, room)})
@@ -83,6 +84,9 @@ async def approve(board: Board, request: Request) -> Response:
             await board.agency.approve(asked.approval, arguments=arguments, limits=limits)
         except UnfitArguments as error:
             raise refuse(400, "invalid_arguments", str(error), _where(error)) from None
+        except DefinitionError as error:
+            where = "arguments" if asked.tool else f"limits.{json.loads(asked.arguments)['limit']}"
+            raise refuse(400, "invalid_request", str(error), where) from None
     return Json({"approval": asked.approval, "approved": True})
 
 
@@ -95,6 +99,13 @@ async def deny(board: Board, request: Request) -> Response:
     async with acting(board, caller, "deny", _target(asked)):
         await board.agency.deny(asked.approval, reason)
     return Json({"approval": asked.approval, "approved": False})
+
+
+def _spent(asked: ApprovalRequested) -> dict[str, Any]:
+    """Which limit a run has reached, and what it has used; the others are not known."""
+    told = json.loads(asked.arguments)
+    nothing: dict[str, Any] = dict.fromkeys(_LIMITS)
+    return {**nothing, told["limit"]: {"limit": told["allowed"], "used": told["used"]}}
 
 
 def _target(asked: ApprovalRequested) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .....providers.messages import Usage
 from ....agents.conversations.reading import Lineage, read_lineage, read_past
 from ....agents.conversations.view import ConversationSummary
 from ....journal.store import at_hand
@@ -18,7 +18,7 @@ from ..acting.log import acting
 from ..board import Board
 from .cutting import Room
 from .sequence import sequence_of
-from .told import messages_of, rows_of, runs_of, steps_of
+from .told import MOST_RUNS, messages_of, rows_of, runs_of, steps_of
 
 _LOOKED_AT: Final = 10_000
 """Conversations that one request may pass over; the next one goes on behind them."""
@@ -98,26 +98,23 @@ def told_of(
         handed: agents to whom work was handed that is still under way.
     """
     first, last = lineage.streams[0], lineage.streams[-1]
-    every = first.shown_runs()
-    under_way = [stream.state.turn for stream in lineage.streams[1:] if stream.state.queue and stream.state.begun]
-    usage = sum((turn.usage for turn in under_way), sum((run.usage for run in every), Usage()))
-    cost = sum(run.cost for run in every) + sum(turn.cost for turn in under_way)
     room = Room()
     steps, steps_before = steps_of(lineage, query.number("steps_before"))
     messages, messages_before = messages_of(room, last.messages, query.number("messages_before"))
-    rows, left_out = rows_of(room, steps, every)
-    runs, runs_before = runs_of(room, every)
-    of_steps = {step.run for step in steps}
+    latest = [*islice(reversed(first.runs), MOST_RUNS)]
+    known = {run.id: run for run in first.shown_runs({*latest, *(step.run for step in steps)})}
+    rows, left_out = rows_of(room, steps, known.values())
+    runs = runs_of(room, [known[id] for id in reversed(latest)])
     owner = {"agent": last.state.agent, "conversation": last.state.conversation}
-    shown = [run for run in every if run.id in of_steps or run.steps == 0]
+    tokens, cost = _spent(lineage)
     return {
         "agent": agent,
         "conversation": conversation,
         "version": lineage.version,
-        "user": next((run.caller.user for run in every), ""),
+        "user": next((run.request.caller.user for run in first.runs.values()), ""),
         "owner": None if first is last else owner,
         "cost": cost,
-        "tokens": usage.input_tokens + usage.output_tokens,
+        "tokens": tokens,
         "running": bool(first.state.queue),
         "messages": messages,
         "messages_before": messages_before,
@@ -125,9 +122,23 @@ def told_of(
         "steps_before": steps_before,
         "rows_left_out": left_out,
         "runs": runs,
-        "runs_before": runs_before,
-        "sequence": sequence_of(room, agent, steps, shown[-len(runs) :], handed),
+        "runs_before": len(first.runs) - len(latest),
+        "sequence": sequence_of(room, agent, steps, known.values(), handed),
     }
+
+
+def _spent(lineage: Lineage) -> tuple[int, float]:
+    """Tokens and US dollars of all runs, as far as they are known."""
+    tokens, cost = 0, 0.0
+    for run in lineage.streams[0].runs.values():
+        if run.answer is not None:
+            tokens += run.answer.usage.total_tokens
+            cost += run.answer.cost
+    for stream in lineage.streams:
+        if stream.state.queue and stream.state.begun:
+            tokens += stream.state.turn.usage.total_tokens
+            cost += stream.state.turn.cost
+    return tokens, cost
 
 
 async def fork_conversation(board: Board, request: Request) -> Response:

@@ -164,28 +164,26 @@ def _of_guardrail(room: Room, step: Step, run: ConversationRun) -> dict[str, Any
     return {**told, **nothing, "error": room.text(named(run.error))}
 
 
-def runs_of(room: Room, runs: Sequence[ConversationRun]) -> tuple[list[dict[str, Any]], int]:
-    """The latest runs, and how many older ones there are."""
-    start = max(0, len(runs) - MOST_RUNS)
-    return [
-        room.told(
-            {
-                "run": run.id,
-                "status": run.status,
-                "agent": run.agent,
-                "user": run.caller.user,
-                "question": room.text(run.question),
-                "answer": room.text(run.answer),
-                "error": "" if run.error is None else room.text(named(run.error)),
-                "steps": run.steps,
-                "cost": run.cost,
-                "at": run.at,
-                "seconds": run.seconds,
-                "rewound": run.rewound,
-            }
-        )
-        for run in runs[start:]
-    ], start
+def runs_of(room: Room, runs: Iterable[ConversationRun]) -> list[dict[str, Any]]:
+    """Runs."""
+    return [room.told(_run(room, run)) for run in runs]
+
+
+def _run(room: Room, run: ConversationRun) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "status": run.status,
+        "agent": run.agent,
+        "user": run.caller.user,
+        "question": room.text(run.question),
+        "answer": room.text(run.answer),
+        "error": "" if run.error is None else room.text(named(run.error)),
+        "steps": run.steps,
+        "cost": run.cost,
+        "at": run.at,
+        "seconds": run.seconds,
+        "rewound": run.rewound,
+    }
 
 
 def indented(arguments: str) -> str:
