@@ -18,15 +18,19 @@ const PATIENCE = 20_000; // milliseconds without a sign of life until a stream c
 
 /**
  * @param {string} key sent as a bearer; empty: none.
+ * @param {() => void} lost called where the process that was chosen is there no more.
  * @param {URL} base where the page is; the interface is below its `api/`.
  */
-export function createApi(key, base = new URL("./", document.baseURI.split("#")[0])) {
+export function createApi(key, lost = () => {}, base = new URL("./", document.baseURI.split("#")[0])) {
   const headers = key ? { authorization: `Bearer ${key}` } : {};
+  let process = null;
 
   async function ask(path, options) {
+    const url = new URL(`api/${path}`, base);
+    if (process !== null) url.searchParams.set("process", process);
     let answer;
     try {
-      answer = await fetch(new URL(`api/${path}`, base), {
+      answer = await fetch(url, {
         credentials: "omit",
         cache: "no-store",
         ...options,
@@ -37,7 +41,9 @@ export function createApi(key, base = new URL("./", document.baseURI.split("#")[
       throw new Refused(0, { code: "unreachable", detail: "The server cannot be reached." });
     }
     if (answer.ok) return answer;
-    throw new Refused(answer.status, await answer.json().catch(() => ({})));
+    const refused = new Refused(answer.status, await answer.json().catch(() => ({})));
+    if (refused.code === "unknown_process" && process !== null) lost();
+    throw refused;
   }
 
   /** What is at a path below `api/`. Raises `Refused`. */
@@ -149,5 +155,10 @@ export function createApi(key, base = new URL("./", document.baseURI.split("#")[
     };
   }
 
-  return { get, post, live };
+  /** Has all that is asked from now on be answered by one process of several; null: by any. */
+  function choose(number) {
+    process = number;
+  }
+
+  return { get, post, live, choose };
 }

@@ -29,6 +29,8 @@ let api = null;
 let header = null;
 let open = null; // {name, view, close}
 let turn = 0;
+let session = 0;
+let chosen = null; // the process that is looked at
 
 /** The key, taken out of the address, where it would be left in the history. */
 function takeKey() {
@@ -181,6 +183,8 @@ async function show() {
 
 function signIn(why = "") {
   turn += 1;
+  session = 0;
+  chosen = null;
   open?.close();
   open = null;
   sessionStorage.removeItem(KEY);
@@ -225,19 +229,40 @@ function signIn(why = "") {
   key.focus();
 }
 
+function choose(process) {
+  chosen = process;
+  start();
+}
+
 async function start() {
   const key = takeKey();
   if (key === "") {
     signIn();
     return;
   }
-  api = createApi(key);
+  const mine = ++turn;
+  api = createApi(key, () => {
+    if (mine === session) setTimeout(start, 1000); // another one answers then
+    session = 0;
+  });
+  session = mine;
   try {
     me = await api.get("me");
+    if (chosen !== null && me.processes.some((one) => one.process === chosen)) {
+      api.choose(chosen);
+      me = await api.get("me");
+    }
+    if (mine !== session) return;
+    api.choose(me.process);
+    if (chosen !== null && chosen !== me.process) announce(`Process ${chosen} has ended. This is process ${me.process}.`, "bad");
+    chosen = me.process;
   } catch (error) {
+    if (mine !== session) return;
     if (error.status === 401) signIn("This key is not known here.");
     else if (error.status === 403) signIn("This key gives no right to look: it needs the scope metrics or admin.");
     else {
+      open?.close();
+      open = null;
       const again = h("button", { type: "button", class: "button", "data-testid": "again", onclick: start }, "Try again");
       fill(main, empty("There is no answer from the server.", error.detail ?? error.message), h("p", { class: "centred" }, again));
     }
@@ -248,7 +273,7 @@ async function start() {
     return;
   }
   document.body.dataset.session = "open";
-  header = createHeader(document.getElementById("header"), { me, act, api, leave: () => signIn() });
+  header = createHeader(document.getElementById("header"), { me, act, api, leave: () => signIn(), choose });
   drawNav();
   await show();
 }

@@ -86,7 +86,7 @@ export function createChart({ title, id, colour, words, ticked, height = 150, to
   }
 
   const resized = new ResizeObserver(() => {
-    if (room.clientWidth === 0) return;
+    if (room.clientWidth === 0 || data[0].length === 0) return;
     if (plot === null) make();
     else if (Math.abs(plot.width - room.clientWidth) > 1) plot.setSize({ width: Math.max(120, room.clientWidth), height });
   });
@@ -102,7 +102,8 @@ export function createChart({ title, id, colour, words, ticked, height = 150, to
     element,
     update(times, values) {
       data = [times, values];
-      plot?.setData(data);
+      if (plot !== null) plot.setData(data);
+      else if (times.length > 0 && room.clientWidth > 0) make();
       if (plot === null || plot.cursor.idx === null || plot.cursor.idx === undefined) tell();
       if (performance.now() - told > 5000 && values.length > 0) {
         told = performance.now();

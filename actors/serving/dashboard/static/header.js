@@ -21,10 +21,10 @@ const LONG = 6; // attempts after which a server counts as stopped, not as cut o
 
 /**
  * @param {HTMLElement} root
- * @param {{me: object, act: Function, api: object, leave: () => void}} with_
+ * @param {{me: object, act: Function, api: object, leave: () => void, choose: (process: number) => void}} page
  * @returns {{tell: (data: object) => void, state: (state: string, more: object) => void}}
  */
-export function createHeader(root, { me, act, api, leave }) {
+export function createHeader(root, { me, act, api, leave, choose }) {
   const state = h("span", { class: "state", "data-testid": "state", "data-state": "connecting" }, "connecting");
   const spoken = h("span", { class: "unseen", role: "status" });
   const values = new Map();
@@ -48,14 +48,13 @@ export function createHeader(root, { me, act, api, leave }) {
   buttons.append(
     h("button", { type: "button", class: "button quiet", "data-testid": "leave", onclick: leave }, "Forget key"),
   );
-  const others = (me.processes ?? []).length;
-  const about = `process ${me.process}${others > 1 ? ` of ${others}` : ""} · ${me.version} · Python ${me.python}`;
+  const about = `${me.processes.length > 1 ? "" : `process ${me.process} · `}${me.version} · Python ${me.python}`;
   fill(
     root,
     h(
       "div",
       { class: "header-top" },
-      h("p", { class: "name" }, h("strong", { "data-testid": "name" }, me.name), h("span", { class: "about" }, about)),
+      h("p", { class: "name" }, h("strong", { "data-testid": "name" }, me.name), which(me, choose), h("span", { class: "about" }, about)),
       state,
       spoken,
       buttons,
@@ -103,11 +102,20 @@ export function createHeader(root, { me, act, api, leave }) {
         cutSince ||= Date.now() / 1000;
         const since = last > 0 ? `, as of ${clock(last)}` : "";
         if (more.error?.code === "stopping") write("stopped", `the agency stops${since}`);
-        else if (more.failed > LONG) write("stopped", `stopped or out of reach since ${clock(cutSince)}${since}`);
+        else if (more.failed > LONG) write("stopped", `stopped or out of reach since ${clock(cutSince)}`);
         else write("cut", `cut off, trying again in ${duration(more.seconds)}${since}`, "cut off, trying again");
       }
     },
   };
+}
+
+/** Which of several processes is looked at. */
+function which(me, choose) {
+  if (me.processes.length < 2) return null;
+  const options = me.processes.map(({ process }) => h("option", { value: String(process) }, `process ${process}`));
+  const select = h("select", { "aria-label": "Process", "data-testid": "process", onchange: () => choose(Number(select.value)) }, options);
+  select.value = String(me.process);
+  return select;
 }
 
 function theme() {

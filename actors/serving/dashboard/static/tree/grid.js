@@ -130,7 +130,7 @@ export function createGrid(on) {
   /** What is not as it should be among those that are not shown below one. */
   function below(node) {
     const said = [];
-    if (node.belowWaiting > 0) said.push(`${count(node.belowWaiting)} with messages for ${duration(node.belowOldest)}`);
+    if (node.belowWaiting > 0) said.push(`${count(node.belowWaiting)} waiting, ${duration(node.belowOldest)}`);
     if (node.belowOff > 0) said.push(`${count(node.belowOff)} not running`);
     return said.join(", ");
   }

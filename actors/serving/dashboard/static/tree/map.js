@@ -56,7 +56,7 @@ export function createMap(choose) {
     laid = performance.now();
     shape = tree.shape;
     root = hierarchy(null, (node) => (node === null ? [...tree.roots] : node.children.size > 0 ? [...node.children] : null));
-    root.sum((node) => (node !== null && node.children.size === 0 ? 1 : 0));
+    share(root);
     partition()(root);
     levels = Math.max(1, root.height);
     const now = before === null ? null : place(before.data.path);
@@ -285,9 +285,25 @@ export function createMap(choose) {
   };
 }
 
+/**
+ * Gives each actor a part of its parent's room that grows with the square root of how many are below it: a pool with
+ * three endpoints is still to be seen beside a crew of thousands.
+ */
+function share(root) {
+  root.value = 1;
+  root.eachBefore((place) => {
+    const weights = (place.children ?? []).map((child) => Math.sqrt(1 + child.data.below));
+    const all = weights.reduce((one, other) => one + other, 0);
+    weights.forEach((weight, at) => {
+      place.children[at].value = (place.value * weight) / all;
+    });
+  });
+}
+
 /** What the map shows, in words. */
 function describe(tree) {
   const { all, waiting, off, crashed } = tree.counts;
+  if (all === 0) return "No actors.";
   const said = [plural(all, "actor")];
   said.push(off > 0 ? `${count(off)} not running` : "all running");
   if (waiting > 0) said.push(`${count(waiting)} with messages waiting, the oldest for ${duration(tree.oldest)}`);

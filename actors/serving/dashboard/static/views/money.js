@@ -25,7 +25,7 @@ function open(root, { me, api, act }) {
       sort: (row) => row.name,
       build: () => h("div", { class: "endpoint-name" }, h("strong"), h("span", { class: "muted" })),
       update(element, row) {
-        setText(element.children[0], row.name || "all");
+        setText(element.children[0], row.name.replace(/:$/, "") || "all");
         const each = row.window ? `each ${row.window}` : "for ever";
         setText(element.children[1], row.pool ? `${each}, ${row.pool}` : each);
       },

@@ -58,7 +58,7 @@ function open(root, { me, api, act }) {
           const kinds = limits.map((one) => one.kind).join("|");
           if (element.dataset.kinds !== kinds) {
             element.dataset.kinds = kinds;
-            fill(element, limits.length > 0 ? limits.map((one) => createBar(one.kind)) : h("span", { class: "muted" }, "none"));
+            fill(element, limits.length > 0 ? limits.map((one) => createBar(one.kind.replaceAll("_", " "))) : h("span", { class: "muted" }, "none"));
           }
           limits.forEach((one, at) => {
             const part = one.limit > 0 ? one.used / one.limit : 0;
