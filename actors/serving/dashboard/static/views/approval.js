@@ -2,11 +2,9 @@
 
 import { confirm } from "../dialog.js";
 import { badge, button, empty, fill, h, setText } from "../dom.js";
-import { clock, duration, plural } from "../logic/format.js";
-import { refusals } from "../logic/json.js";
-import { line, path, written } from "../logic/text.js";
-import { difference } from "../talk/difference.js";
-import { editor } from "../talk/editor.js";
+import { clock, duration } from "../logic/format.js";
+import { line, path } from "../logic/text.js";
+import { call } from "../talk/call.js";
 import { limits } from "../talk/limits.js";
 import { failure, named, passage } from "../talk/passage.js";
 
@@ -56,48 +54,20 @@ function open(root, { me, api, go, announce }, id) {
     if (title) fill(title, forLimits ? "More for a run of " : [named(asked.tool, 60), " of "], named(asked.agent, 40));
     const approve = button("Approve", "approve", yes, { class: "button primary" });
     const deny = button("Deny …", "deny", no, { class: "button" });
-    const undo = forLimits ? null : button("Undo changes", "arguments-undo", () => form.reset(), { class: "button quiet", disabled: true });
     decide = may ? [approve, deny] : [];
-    const note = h("p", { class: "hint", hidden: true }, "The changes above are those of other arguments than yours.");
-    const preview = button("Show what these would change", "preview", look, { class: "button", hidden: true });
-    const changes = h("div", null, changed(asked));
-    const tells = (asked.changes ?? []).length > 0 || Boolean(asked.changes_unknown);
-    let previewed = written(asked.arguments); // those of which the changes are shown
-    form = forLimits ? limits(asked.limits) : editor(previewed, { readonly: !may, onchange: told });
-    function told(changed) {
-      if (undo) undo.disabled = !changed;
-      setText(approve, changed ? "Approve with these arguments" : "Approve");
-      note.hidden = preview.hidden = !tells || form.text() === previewed;
-    }
-
-    async function look() {
-      fill(wrong);
-      const given = form.value();
-      if (given === null) {
-        form.focus();
-        return;
-      }
-      preview.disabled = true;
-      try {
-        const came = await api.post(`${at}/preview`, { arguments: given });
-        if (closed) return;
-        previewed = given;
-        fill(changes, changed(came));
-        told(form.changed());
-        announce("Shown above: what your arguments would change");
-      } catch (error) {
-        if (!closed && !form.refuse(refusals(error))) fill(wrong, failure(error, null));
-      } finally {
-        preview.disabled = false;
-      }
-    }
-
+    form = forLimits
+      ? limits(asked.limits)
+      : call(asked, {
+          may,
+          preview: (text) => api.post(`${at}/preview`, { arguments: text }),
+          told: (changed) => setText(approve, changed ? "Approve with these arguments" : "Approve"),
+        });
     fill(
       body,
       gone,
       h(
         "dl",
-        { class: "facts" },
+        { class: "particulars" },
         fact("Agent", named(asked.agent, 60)),
         fact("Conversation", h("a", { href: `#/conversations/${path(asked.agent, asked.conversation)}`, "data-testid": "approval-conversation" }, named(asked.conversation, 60))),
         asked.user ? fact("Asked by", named(asked.user, 60)) : null,
@@ -106,28 +76,15 @@ function open(root, { me, api, go, announce }, id) {
         asked.expires_at ? fact("Counts as denied from", clock(asked.expires_at)) : null,
       ),
       asked.why ? h("div", { class: "why" }, h("h2", null, "Why it is asked"), passage(asked.why, { label: "reason" })) : null,
-      changes,
+      form.changes ?? null,
       h("section", { class: "panel decide", "aria-label": "Decision" },
         h("div", { class: "panel-body" },
           form.element,
-          note,
           wrong,
-          may ? h("div", { class: "toolbar decide-buttons" }, approve, deny, preview, undo)
+          may ? h("div", { class: "toolbar decide-buttons" }, approve, deny, form.buttons ?? null)
           : h("p", null, badge("for somebody else", "quiet"), " This key may not decide it."),
         ),
       ),
-    );
-  }
-
-  /** What would change, as the server tells it. */
-  function changed({ changes = [], changes_unknown: unknown = "" }) {
-    if (changes.length === 0 && !unknown) return null;
-    return h(
-      "section",
-      { class: "changes", "aria-label": "What it would change" },
-      h("h2", null, changes.length > 0 ? `What it would change: ${plural(changes.length, "file")}` : "What it would change"),
-      unknown ? h("p", { class: "hint" }, named(unknown, 400)) : null,
-      changes.map(difference),
     );
   }
 
@@ -183,7 +140,7 @@ function open(root, { me, api, go, announce }, id) {
         return;
       }
       for (const one of decide) one.disabled = false;
-      const placed = verb === "approve" ? form.refuse(asked.tool ? refusals(error) : error) : false;
+      const placed = verb === "approve" && form.refuse(error);
       if (!placed) {
         fill(wrong, failure(error, null));
         decide[0]?.focus();

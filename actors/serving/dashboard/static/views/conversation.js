@@ -43,7 +43,7 @@ function open(root, { me, api, go, act, announce }, agent, id) {
 
   let listed = { version: undefined, messages: null, steps: null }; // what is known of the version looked at
 
-  const facts = h("dl", { class: "facts" });
+  const facts = h("dl", { class: "particulars" });
   const was = h("p", { class: "past", role: "status" });
   const broken = h("p", { class: "broken", hidden: true });
   const trouble = h("div", null);
