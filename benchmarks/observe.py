@@ -1,28 +1,32 @@
-"""``python -m benchmarks observe``: what telemetry costs a turn.
+"""``python -m benchmarks observe``: what telemetry costs a turn, and what a dashboard costs.
 
 ``calls`` counts what one turn of an agent with two completions of a pool and a tool call makes the interpreter do:
 calls of Python functions, without those of OpenTelemetry, which no other load on the machine changes. ``whole`` counts
 those of OpenTelemetry's SDK, too. ``cpu`` is the processor's time a turn, in interleaved rounds. ``off`` is an agency
 without telemetry, ``figures`` one that counts for Prometheus, ``spans`` one that writes spans to nobody, ``both`` does
 both.
+
+``closed`` is what a message costs a served agency at whose dashboard nobody looks, in calls: ``off`` has none.
+``tree`` is the share of a core that 10,000 actors with messages flowing take more while a real browser shows their
+tree, ``paint`` the time from the request of a page to what is first painted, as the browser tells it, ``events`` by how
+much memory grows, of the server and of the page, while ten million events happen.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
-from types import FrameType
 from typing import Any, Final
 
 from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Telemetry, tool
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
 
+from . import dashboard
 from .harness import Case, Sample, Suite
+from .harness.counting import counting
 
 BASELINE: Final = "off"
 REPEATS: Final = 20
@@ -46,7 +50,8 @@ def suite(quick: bool) -> Suite:
             Case("whole", kind, partial(_run, make, partial(_counted, own=False))),
             Case("cpu", kind, partial(_run, make, partial(_timed, turns))),
         ]
-    notes = ["calls, whole: calls of Python functions a turn; cpu: µs of the processor a turn"]
+    cases += dashboard.cases(quick)
+    notes = ["calls, whole: calls of Python functions a turn; cpu: µs of the processor a turn; closed: calls a message"]
     return Suite(BASELINE, cases, repeats=REPEATS, notes=notes)
 
 
@@ -80,25 +85,10 @@ def _run(make: Callable[[], Telemetry | None], measure: Callable[[Agency], Await
 
 
 async def _counted(agency: Agency, *, own: bool) -> Sample:
-    with _counting(own) as counted:
+    with counting("opentelemetry" if own else "") as counted:
         for _ in range(COUNTED):
             await agency.run("go")
     return Sample(counted[0] / COUNTED, "calls")
-
-
-@contextmanager
-def _counting(own: bool) -> Iterator[list[int]]:
-    counted = [0]
-
-    def look(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and (not own or "opentelemetry" not in frame.f_code.co_filename):
-            counted[0] += 1
-
-    sys.setprofile(look)
-    try:
-        yield counted
-    finally:
-        sys.setprofile(None)
 
 
 async def _timed(turns: int, agency: Agency) -> Sample:

@@ -336,6 +336,9 @@ if TYPE_CHECKING:
     from .actors.observe.spans import span_here
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
+    from .actors.serving import AuditEntry as AuditEntry
+    from .actors.serving import AuditLog as AuditLog
+    from .actors.serving import AuditPage as AuditPage
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
     from .actors.serving import PublishedAgent as PublishedAgent
@@ -344,6 +347,7 @@ if TYPE_CHECKING:
     from .actors.serving import Webhooks as Webhooks
     from .actors.serving import serve as serve
     from .actors.serving import usage_records as usage_records
+    from .actors.serving.dashboard.app import dashboard as dashboard
     from .actors.testing import simulate
     from .providers import (
         Audio,
@@ -385,6 +389,7 @@ if TYPE_CHECKING:
         CallRecord,
         Cheapest,
         CheckBudgets,
+        DrainEndpoint,
         Endpoint,
         FanOut,
         GetHealth,
@@ -399,8 +404,10 @@ if TYPE_CHECKING:
         Priority,
         Probe,
         Quota,
+        RaiseBudget,
         RemoveEndpoint,
         Requester,
+        ResumeEndpoint,
         RetryPolicy,
         RotateKey,
         Routing,
@@ -417,6 +424,7 @@ if TYPE_CHECKING:
     from .providers.windows import context_window
     from .tools import (
         BaseTool,
+        Change,
         FunctionTool,
         InvalidArguments,
         OutsideFolder,
@@ -874,6 +882,9 @@ _HOMES = {
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": (
         "ApiKeys",
+        "AuditEntry",
+        "AuditLog",
+        "AuditPage",
         "Jwt",
         "Payments",
         "PublishedAgent",
@@ -883,6 +894,7 @@ _HOMES = {
         "serve",
         "usage_records",
     ),
+    ".actors.serving.dashboard.app": ("dashboard",),
     ".actors.testing": ("simulate",),
     ".providers": (
         "Audio",
@@ -919,6 +931,7 @@ _HOMES = {
         "CallRecord",
         "Cheapest",
         "CheckBudgets",
+        "DrainEndpoint",
         "Endpoint",
         "FanOut",
         "GetHealth",
@@ -932,8 +945,10 @@ _HOMES = {
         "Price",
         "Priority",
         "Probe",
+        "RaiseBudget",
         "Quota",
         "RemoveEndpoint",
+        "ResumeEndpoint",
         "Requester",
         "RetryPolicy",
         "RotateKey",
@@ -956,6 +971,7 @@ _HOMES = {
     ".tools.pricing": ("pricing",),
     ".tools": (
         "BaseTool",
+        "Change",
         "FunctionTool",
         "InvalidArguments",
         "OutsideFolder",
@@ -1047,6 +1063,7 @@ __all__ = [
     "CallboardError",
     "Caller",
     "Case",
+    "Change",
     "Cheapest",
     "CheckBudgets",
     "CheckpointConflict",
@@ -1084,6 +1101,7 @@ __all__ = [
     "DocumentNotFound",
     "DocumentTooLarge",
     "Documents",
+    "DrainEndpoint",
     "DropToolOutput",
     "DynamicSupervisor",
     "EffectContext",
@@ -1244,6 +1262,7 @@ __all__ = [
     "QueueAge",
     "Quota",
     "QuotaExceeded",
+    "RaiseBudget",
     "RateLimited",
     "Reading",
     "ReasoningDelta",
@@ -1266,6 +1285,7 @@ __all__ = [
     "Responder",
     "Restart",
     "RestartLimit",
+    "ResumeEndpoint",
     "Resumed",
     "Retention",
     "Retried",
