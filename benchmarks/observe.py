@@ -1,10 +1,11 @@
 """``python -m benchmarks observe``: what telemetry costs a turn.
 
 ``calls`` counts what one turn of an agent with two completions of a pool and a tool call makes the interpreter do:
-calls of Python functions, without those of OpenTelemetry, which no other load on the machine changes. ``whole`` counts
-those of OpenTelemetry's SDK, too. ``cpu`` is the processor's time a turn, in interleaved rounds. ``off`` is an agency
-without telemetry, ``figures`` one that counts for Prometheus, ``spans`` one that writes spans to nobody, ``both`` does
-both.
+calls of Python functions, which no other load on the machine changes; without those that OpenTelemetry's functions
+make, which its SDK does for each span whoever writes it. ``whole`` counts these, too. ``cpu`` is the processor's time a
+turn, in interleaved rounds, with all of it. ``off`` is an agency without telemetry, ``figures`` one that counts for
+Prometheus, ``spans`` one that writes spans to nobody, ``unsampled`` one whose sampler wants none of them, which leaves
+of the SDK's work the least; ``both`` is figures and spans.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def suite(quick: bool) -> Suite:
         "off": lambda: None,
         "figures": lambda: Telemetry(spans=False),
         "spans": lambda: Telemetry(metrics=False, tracer_provider=_provider()),
+        "unsampled": lambda: Telemetry(metrics=False, tracer_provider=_provider(0.0)),
         "both": lambda: Telemetry(tracer_provider=_provider()),
     }
     cases = []
@@ -50,11 +52,12 @@ def suite(quick: bool) -> Suite:
     return Suite(BASELINE, cases, repeats=REPEATS, notes=notes)
 
 
-def _provider() -> Any:
+def _provider(share: float = 1.0) -> Any:
     """One whose spans nobody takes: what an exporter costs is its own."""
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-    return TracerProvider()
+    return TracerProvider(sampler=ParentBasedTraceIdRatio(share))
 
 
 @tool(risk="safe")
@@ -89,10 +92,18 @@ async def _counted(agency: Agency, *, own: bool) -> Sample:
 @contextmanager
 def _counting(own: bool) -> Iterator[list[int]]:
     counted = [0]
+    theirs = 0  # calls under way that are OpenTelemetry's, or that these have made
 
     def look(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and (not own or "opentelemetry" not in frame.f_code.co_filename):
-            counted[0] += 1
+        nonlocal theirs
+        if event == "return" and theirs:
+            theirs -= 1
+        elif event == "call":
+            name = frame.f_code.co_filename
+            if own and (theirs or "opentelemetry" in name):
+                theirs += 1
+            if not theirs or "callboard" in name:
+                counted[0] += 1
 
     sys.setprofile(look)
     try:

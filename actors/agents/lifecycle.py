@@ -30,7 +30,8 @@ from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
 from .telemetry.figures import Figures
-from .telemetry.tracing import RunSpans, Tracing
+from .telemetry.run_spans import tell_over
+from .telemetry.tracing import TellPast, Tracing
 from .turns.outcome import STOPS
 from .turns.records import RunRequest
 from .wishes import WAIT, define
@@ -148,7 +149,7 @@ class Lifecycle:
         if writer is not None:
             runtime.tracing = Tracing(telemetry, writer)
             runtime.tracing.resumed, runtime.tracing.over = self._tell_past, self._tell_over
-            self._deaf.append(runtime.bus.listen(runtime.tracing.handlers))
+            runtime.bus.trace(True)
         if telemetry.metrics:
             assert self.system is not None
             figures = runtime.figures = Figures(telemetry.series, self.system.measure(), runtime.journal_file)
@@ -157,16 +158,15 @@ class Lifecycle:
             watching = telemetry.alerts.watch(partial(read_figures, runtime))
             self._alerts = asyncio.get_running_loop().create_task(watching, name=f"{self.name}-alerts")
 
-    def _tell_past(self, spans: RunSpans) -> None:
+    def _tell_past(self, run: RunRequest, tell: TellPast) -> None:
         """Have told what an earlier process did of a run."""
-        run = spans.run
-        self._tell(run.stream_name, lambda records: spans.tell_past(records, self._asked(run.agent)))
+        self._tell(run.stream_name, lambda records: tell(records, self._asked(run.agent)))
 
-    def _tell_over(self, run: RunRequest, seconds: float) -> None:
-        """Have told the whole of a run that an earlier process brought to its end."""
+    def _tell_over(self, run: RunRequest, seconds: float, error: str) -> None:
+        """Have told the whole of a run of whose end nobody has told."""
         tracing, model = self._runtime.tracing, self._asked(run.agent)
         assert tracing is not None
-        self._tell(run.stream_name, lambda records: tracing.tell_over(run, seconds, records, model))
+        self._tell(run.stream_name, lambda records: tell_over(tracing, run, seconds, error, records, model))
 
     def _asked(self, agent: str) -> str:
         """The name of the model that an agent asks; empty where that is the provider's affair."""
@@ -202,6 +202,7 @@ class Lifecycle:
             with suppress(asyncio.CancelledError):
                 await self._alerts
         self._runtime.figures = None
+        self._runtime.bus.trace(False)
         tracing, self._runtime.tracing = self._runtime.tracing, None
         if tracing is not None and tracing.writer.owned:
             await asyncio.to_thread(tracing.writer.close)  # an exporter may have to be waited for

@@ -22,7 +22,7 @@ class Observed(Part):
             traceparent: W3C's header of this name; a text that is none names no span.
         """
         tracing = self._runtime.tracing
-        return nullcontext() if tracing is None else tracing.part_of(traceparent)
+        return nullcontext() if tracing is None else tracing.writer.part_of(traceparent)
 
     async def metrics(self) -> tuple[Family, ...]:
         """The figures of its runs, pools, actors and journal, as they are now.
