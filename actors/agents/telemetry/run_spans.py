@@ -260,7 +260,7 @@ class RunSpans:
             made.pop(0).end({}, error=error_of(failed))
 
     def _guardrail_found(
-        self, *, guardrail: str, where: str, kind: str, count: int, action: str, call_id: str, **_: Any
+        self, *, guardrail: str, where: str, kind: str, count: int, action: str, call_id: str, seconds: float
     ) -> None:
         self._found += 1
         told = {
@@ -271,17 +271,21 @@ class RunSpans:
             names.GUARDRAIL_ACTION: action,
         }
         parent = self._open.get((names.EXECUTE_TOOL, call_id)) or self._chat
-        self._begin(names.GUARDRAIL, guardrail, f"{self._step}|{call_id}|{self._found}", told, parent).end({})
+        now, number = time.time_ns(), f"{self._step}|{call_id}|{self._found}"
+        began = now - nanoseconds(seconds)
+        self._begin(names.GUARDRAIL, guardrail, number, told, parent, at=began).end({}, at=now)
 
-    def approval_requested(self, call_id: str, tool: str) -> None:
-        """A person is asked.
+    def approval_requested(self, call_id: str, tool: str, asked_at: float) -> None:
+        """A person is asked, or an earlier incarnation has asked one who has not decided.
 
         Args:
             call_id, tool: about which call; empty where it is about the run's limits.
+            asked_at: when, in seconds since 1970; 0 where the journal does not know.
         """
         told: dict[str, Any] = {names.TOOL_NAME: tool, names.TOOL_CALL_ID: call_id} if call_id else {}
         number = f"{self._step}|{call_id}"
-        self._open[names.APPROVAL, call_id] = self._begin(names.APPROVAL, tool or "limits", number, told)
+        at = nanoseconds(asked_at) if asked_at else None
+        self._open[names.APPROVAL, call_id] = self._begin(names.APPROVAL, tool or "limits", number, told, at=at)
 
     def _approval_decided(self, *, call_id: str, approved: bool, **_: Any) -> None:
         place = self._open.pop((names.APPROVAL, call_id), None)

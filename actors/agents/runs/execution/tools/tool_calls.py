@@ -170,7 +170,7 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
         session.send(decision)
         return
     if session.spans is not None:
-        session.spans.approval_requested(call.id, call.name)
+        session.spans.approval_requested(call.id, call.name, known.asked_at)
     if runtime.bus.everything or ApprovalRequested in runtime.bus.kinds:
         runtime.bus.emit(request)
     if session.state.resumed and runtime.shared:  # it may have been decided while nobody worked on this
