@@ -180,6 +180,7 @@ class Place:
     ) -> None:
         self.writer = writer
         self.id = own = int.from_bytes(sha256(of.encode(errors="surrogatepass")).digest()[:8], "big") or 1
+        self.trace: int
         self.sent: SendContext | None = None
         self._children = 0
         self._context: Context | None = None
