@@ -16,7 +16,7 @@ OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit bench bench-peers soak kills serve-kills schedules conformance clean
+.PHONY: demo test lint types layers unit browser bench bench-peers soak kills serve-kills schedules conformance clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -39,6 +39,10 @@ layers: $(DEV)
 unit: $(DEV)
 	$(BIN)/python -m compileall -q .src actors providers tools tests benchmarks
 	$(BIN)/python -m pytest -q -n logical --dist loadfile --timeout 600
+
+# For tests that look at the dashboard as its users do; without one they are skipped, and `make test` brings none.
+browser:
+	@bash tests/dashboard/browser/bring.sh
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core

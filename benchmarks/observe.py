@@ -1,4 +1,4 @@
-"""``python -m benchmarks observe``: what telemetry costs a turn.
+"""``python -m benchmarks observe``: what telemetry costs a turn, and what a dashboard costs.
 
 ``calls`` counts what one turn of an agent with two completions of a pool and a tool call makes the interpreter do:
 calls of Python functions, which no other load on the machine changes; without those that OpenTelemetry's functions
@@ -6,24 +6,28 @@ make, which its SDK does for each span whoever writes it. ``whole`` counts these
 turn, in interleaved rounds, with all of it. ``off`` is an agency without telemetry, ``figures`` one that counts for
 Prometheus, ``spans`` one that writes spans to nobody, ``unsampled`` one whose sampler wants none of them, which leaves
 of the SDK's work the least; ``both`` is figures and spans.
+
+``closed`` is what a message costs a served agency at whose dashboard nobody looks, in calls: ``off`` has none.
+``tree`` is the share of a core that 10,000 actors with messages flowing take more while a real browser shows their
+tree, ``paint`` the time from the request of a page to what is first painted, as the browser tells it, ``events`` by how
+much memory grows, of the server and of the page, while ten million events happen.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
-from types import FrameType
 from typing import Any, Final
 
 from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Telemetry, tool
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
 
+from . import dashboard
 from .harness import Case, Sample, Suite
+from .harness.counting import counting
 
 BASELINE: Final = "off"
 REPEATS: Final = 20
@@ -48,7 +52,8 @@ def suite(quick: bool) -> Suite:
             Case("whole", kind, partial(_run, make, partial(_counted, own=False))),
             Case("cpu", kind, partial(_run, make, partial(_timed, turns))),
         ]
-    notes = ["calls, whole: calls of Python functions a turn; cpu: µs of the processor a turn"]
+    cases += dashboard.cases(quick)
+    notes = ["calls, whole: calls of Python functions a turn; cpu: µs of the processor a turn; closed: calls a message"]
     return Suite(BASELINE, cases, repeats=REPEATS, notes=notes)
 
 
@@ -83,33 +88,10 @@ def _run(make: Callable[[], Telemetry | None], measure: Callable[[Agency], Await
 
 
 async def _counted(agency: Agency, *, own: bool) -> Sample:
-    with _counting(own) as counted:
+    with counting("opentelemetry" if own else "") as counted:
         for _ in range(COUNTED):
             await agency.run("go")
     return Sample(counted[0] / COUNTED, "calls")
-
-
-@contextmanager
-def _counting(own: bool) -> Iterator[list[int]]:
-    counted = [0]
-    theirs = 0  # calls under way that are OpenTelemetry's, or that these have made
-
-    def look(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal theirs
-        if event == "return" and theirs:
-            theirs -= 1
-        elif event == "call":
-            name = frame.f_code.co_filename
-            if own and (theirs or "opentelemetry" in name):
-                theirs += 1
-            if not theirs or "callboard" in name:
-                counted[0] += 1
-
-    sys.setprofile(look)
-    try:
-        yield counted
-    finally:
-        sys.setprofile(None)
 
 
 async def _timed(turns: int, agency: Agency) -> Sample:

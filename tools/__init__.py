@@ -20,6 +20,7 @@ from .errors import (
 )
 from .from_schema import tool_from_schema
 from .function_tool import FunctionTool, as_tool, tool
+from .preview import Change
 from .registry import ToolRegistry
 from .result import ToolResult
 from .runner import run_calls, tool_message
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseTool",
+    "Change",
     "FunctionTool",
     "InvalidArguments",
     "OutsideFolder",

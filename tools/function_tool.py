@@ -20,7 +20,7 @@ from .signatures.schema import Bound, Signature, body_of, hints_of, yields
 from .tool import Tool, ToolOptions, check_options
 
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
-_HOOKS: Final = frozenset(name.removeprefix("_") for name in _NO_HOOKS)
+_HOOKS: Final = frozenset(("preview", *(name.removeprefix("_") for name in _NO_HOOKS)))
 
 _NONE: Final[Mapping[str, Any]] = {}
 
@@ -83,6 +83,7 @@ class FunctionTool(Tool):
         """A tool like this one that holds nothing of the function, to make others of."""
         made = FunctionTool.__new__(FunctionTool)
         made.__dict__ = {**self.__dict__, "function": None, "_signature": None, **_NO_HOOKS}
+        made.__dict__.pop("_preview", None)
         return made
 
     def made_again(
@@ -161,6 +162,7 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Three hooks stand around each call: ``before_call(arguments)``, ``on_success(arguments, result)`` and
     ``on_error(arguments, error)``, with the arguments as a dictionary; plain functions or ``async``. Each may return a
     `ToolResult` that stands for the call's, ``before_call`` also other arguments; None leaves all as it is.
+    ``preview(arguments)`` says what a call would change, for whoever is to approve it.
 
     Raises:
         ToolDefinitionError: the name or an option is wrong, or a parameter cannot be passed by name.

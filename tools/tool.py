@@ -17,7 +17,8 @@ from ..providers.messages import Labels, ToolSpec, labels_of_tool
 from .calls.invocation import Invocation
 from .calls.slots import Slots
 from .context import CallContext
-from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
+from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError, ToolTimeout
+from .preview import Change, Preview, as_changes
 from .result import ToolResult, parts_of
 from .scopes import Scopes, as_scopes
 from .signatures.returned import ANYTHING, Returned
@@ -49,6 +50,7 @@ _RISKS = one_of(*get_args(Risk))
 _TIMEOUT = SOME_SECONDS.or_none("for no limit")
 _CONCURRENCY = COUNT.or_none("for any number")
 _DEFER = FLAG.or_none("for what the agent says")
+_PREVIEW = 10.0
 _ERROR_SHOWN = 4_000  # an error must stay readable where results are kept short
 
 
@@ -80,6 +82,8 @@ class Tool:
             that stands for the call; raising refuses the call.
         on_success: called with the arguments and the result, which it may replace by returning another.
         on_error: called with the arguments (empty if they did not fit) and the error; it may return a result instead.
+        preview: says what a call with these arguments would change, for whoever is to approve it: a `Change`, or
+            several, or None. It changes nothing. A plain function is called in a thread.
         defer: whether an agent's model is shown the tool only once it has looked for it; by default as its agent says.
         trusted: nobody outside has a say in what it returns, nor in how it is described; see `LabelPolicy`.
         confidential: as what its results are confidential: one or several texts, or True for ``confidential``.
@@ -93,6 +97,8 @@ class Tool:
 
     price: Decimal | None = None
     """US dollars of a call; see `pricing`."""
+
+    _preview: Preview | None = None
 
     def __init__(
         self,
@@ -113,6 +119,7 @@ class Tool:
         before_call: BeforeCall | None = None,
         on_success: OnSuccess | None = None,
         on_error: OnError | None = None,
+        preview: Preview | None = None,
         defer: bool | None = None,
         trusted: bool = False,
         confidential: bool | str | Iterable[str] = (),
@@ -135,6 +142,7 @@ class Tool:
             before_call=(before_call, MAYBE_FUNCTION),
             on_success=(on_success, MAYBE_FUNCTION),
             on_error=(on_error, MAYBE_FUNCTION),
+            preview=(preview, MAYBE_FUNCTION),
             defer=(defer, _DEFER),
             trusted=(trusted, FLAG),
             sends=(sends, FLAG),
@@ -163,6 +171,8 @@ class Tool:
         self._before_call = before_call
         self._on_success = on_success
         self._on_error = on_error
+        if preview is not None:  # few have one, and each attribute makes all of them larger
+            self._preview = preview
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} ({self.risk})>"
@@ -245,6 +255,36 @@ class Tool:
             InvalidArguments: they do not fit the schema.
         """
         return self._signature.bind(self.name, arguments).values
+
+    async def preview(self, arguments: str | Mapping[str, Any]) -> tuple[Change, ...] | None:
+        """What a call would change, as things are now. It is not made, and its hooks are not called.
+
+        Args:
+            arguments: JSON text or a mapping.
+
+        Returns:
+            the changes; None where the tool has no ``preview`` that could say.
+
+        Raises:
+            InvalidArguments: they do not fit the schema.
+            ToolError: what the call would probably end in; or the preview failed, or took longer than 10 seconds.
+        """
+        preview = self._preview
+        if preview is None:
+            return None
+        values = dict(self.check(arguments))
+        try:
+            async with asyncio.timeout(_PREVIEW):
+                plain = not inspect.iscoroutinefunction(preview)
+                given = await in_thread(partial(preview, values)) if plain else preview(values)
+                return as_changes(await settled(given))
+        except TimeoutError:
+            raise ToolTimeout(f"the preview of {self.name!r} did not end within {_PREVIEW:g} seconds") from None
+        except ToolError:
+            raise
+        except Exception as error:
+            logger.warning("the preview of tool %s raised %s", self.name, type(error).__name__, exc_info=error)
+            raise ToolCrashed(f"the preview of {self.name!r} failed: {named(error)}") from error
 
     async def run(self, arguments: str | Mapping[str, Any] = "{}", *, context: CallContext | None = None) -> ToolResult:
         """Call the tool.
@@ -439,6 +479,7 @@ class ToolSettings(TypedDict, total=False):
     before_call: BeforeCall | None
     on_success: OnSuccess | None
     on_error: OnError | None
+    preview: Preview | None
     defer: bool | None
     trusted: bool
     confidential: bool | str | Iterable[str]

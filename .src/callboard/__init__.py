@@ -327,6 +327,9 @@ if TYPE_CHECKING:
     from .actors.observe.spans import span_here
     from .actors.observe.telemetry import Telemetry
     from .actors.serving import ApiKeys as ApiKeys
+    from .actors.serving import AuditEntry as AuditEntry
+    from .actors.serving import AuditLog as AuditLog
+    from .actors.serving import AuditPage as AuditPage
     from .actors.serving import Jwt as Jwt
     from .actors.serving import Payments as Payments
     from .actors.serving import PublishedAgent as PublishedAgent
@@ -335,6 +338,7 @@ if TYPE_CHECKING:
     from .actors.serving import Webhooks as Webhooks
     from .actors.serving import serve as serve
     from .actors.serving import usage_records as usage_records
+    from .actors.serving.dashboard.app import dashboard as dashboard
     from .actors.testing import simulate
     from .providers import (
         Audio,
@@ -376,6 +380,7 @@ if TYPE_CHECKING:
         CallRecord,
         Cheapest,
         CheckBudgets,
+        DrainEndpoint,
         Endpoint,
         FanOut,
         GetHealth,
@@ -390,8 +395,10 @@ if TYPE_CHECKING:
         Priority,
         Probe,
         Quota,
+        RaiseBudget,
         RemoveEndpoint,
         Requester,
+        ResumeEndpoint,
         RetryPolicy,
         RotateKey,
         Routing,
@@ -408,6 +415,7 @@ if TYPE_CHECKING:
     from .providers.windows import context_window
     from .tools import (
         BaseTool,
+        Change,
         FunctionTool,
         InvalidArguments,
         OutsideFolder,
@@ -856,6 +864,9 @@ _HOMES = {
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": (
         "ApiKeys",
+        "AuditEntry",
+        "AuditLog",
+        "AuditPage",
         "Jwt",
         "Payments",
         "PublishedAgent",
@@ -865,6 +876,7 @@ _HOMES = {
         "serve",
         "usage_records",
     ),
+    ".actors.serving.dashboard.app": ("dashboard",),
     ".actors.testing": ("simulate",),
     ".providers": (
         "Audio",
@@ -901,6 +913,7 @@ _HOMES = {
         "CallRecord",
         "Cheapest",
         "CheckBudgets",
+        "DrainEndpoint",
         "Endpoint",
         "FanOut",
         "GetHealth",
@@ -914,8 +927,10 @@ _HOMES = {
         "Price",
         "Priority",
         "Probe",
+        "RaiseBudget",
         "Quota",
         "RemoveEndpoint",
+        "ResumeEndpoint",
         "Requester",
         "RetryPolicy",
         "RotateKey",
@@ -938,6 +953,7 @@ _HOMES = {
     ".tools.pricing": ("pricing",),
     ".tools": (
         "BaseTool",
+        "Change",
         "FunctionTool",
         "InvalidArguments",
         "OutsideFolder",
@@ -1029,6 +1045,7 @@ __all__ = [
     "CallboardError",
     "Caller",
     "Case",
+    "Change",
     "Cheapest",
     "CheckBudgets",
     "CheckpointConflict",
@@ -1066,6 +1083,7 @@ __all__ = [
     "DocumentNotFound",
     "DocumentTooLarge",
     "Documents",
+    "DrainEndpoint",
     "DropToolOutput",
     "DynamicSupervisor",
     "EffectContext",
@@ -1226,6 +1244,7 @@ __all__ = [
     "QueueAge",
     "Quota",
     "QuotaExceeded",
+    "RaiseBudget",
     "RateLimited",
     "ReasoningDelta",
     "ReasoningStep",
@@ -1247,6 +1266,7 @@ __all__ = [
     "Responder",
     "Restart",
     "RestartLimit",
+    "ResumeEndpoint",
     "Resumed",
     "Retention",
     "Retried",

@@ -242,6 +242,7 @@ def serve(
     allow_anyone: bool = False,
     webhooks: str = "",
     registry: str = "",
+    dashboard: bool = False,
 ) -> int:
     """Serve a team over HTTP until it is told to stop: SIGTERM and Ctrl-C have what is under way finished.
 
@@ -258,10 +259,11 @@ def serve(
         allow_anyone: let everybody ask who can reach the address.
         webhooks: module:name of the Webhooks that runs in the background may name, to be told of their end.
         registry: module:name of the Registry where other agencies are told of these agents, and theirs are found.
+        dashboard: show what the team does on a page, at /dashboard; an ASGI application says it itself.
     """
     from .serve import Wanted, serve
 
-    said = (authenticate, allow_anyone, webhooks, registry)
+    said = (authenticate, allow_anyone, webhooks, registry, dashboard)
     wanted = Wanted(what, host, port, workers, existing(folder), import_from, reload, drain, *said)
     return serve(wanted)
 
@@ -334,6 +336,20 @@ def top(process: int | None = None, /, *, interval: float = 1.0, once: bool = Fa
     from .tree import top
 
     return top(process, interval, once, say)
+
+
+@app.command
+def dashboard(process: int | None = None, /, *, port: int = 0) -> int:
+    """Show what a running agency does in a browser on this machine, and stop it, help it on and answer it there. It is
+    one in a block of ``watchable(agency, dashboard=True)``, or one served with ``callboard serve --dashboard``.
+
+    Args:
+        process: the number of its process; not needed where there is only one.
+        port: where to listen, on this machine only; 0 for any that is free.
+    """
+    from .dashboard import dashboard
+
+    return dashboard(process, port, say)
 
 
 @app.command

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from ...tools.errors import MissingExtra
 from ..agents.agency import Agency
+from ..agents.overview.sockets import NothingRuns
 from ..agents.plaindata import function_of, imported
 from ..core.base.errors import CallboardError
 from ..observe.logs import JsonFormatter
@@ -27,6 +28,9 @@ from .team import durable, logs_of, look_in, running
 try:
     from ..serving import Registry, Webhooks
     from ..serving import serve as as_application
+    from ..serving.dashboard.app import PATH
+    from ..serving.dashboard.beside import beside, programs
+    from ..serving.dashboard.board import KEY, Board, key_is_told
     from ..serving.operations.draining import LINGER, drain
     from ..serving.operations.metrics import FOLDER
     from ..serving.operations.supervisor import Supervisor
@@ -39,6 +43,9 @@ DRAIN: Final = 30.0
 """Seconds for which runs under way are waited for where nothing is said of it."""
 
 MOST_PORT: Final = 65_535
+
+GROUP: Final = "CALLBOARD_DASHBOARD_GROUP"
+"""The variable by which workers find each other: each shows the dashboards of all."""
 
 _MAIN: Final = "import sys; from callboard.actors.cli import main; sys.exit(main())"
 
@@ -63,6 +70,7 @@ class Wanted:
         allow_anyone: whether others than this machine may ask without saying who they are.
         webhooks: module:name of the `Webhooks` that runs may name; empty for none.
         registry: module:name of the `Registry` that is told of the agents; empty for none.
+        dashboard: whether a page shows what they do.
     """
 
     what: str
@@ -77,6 +85,7 @@ class Wanted:
     allow_anyone: bool
     webhooks: str
     registry: str
+    dashboard: bool
 
     @property
     def words(self) -> list[str]:
@@ -85,7 +94,7 @@ class Wanted:
         named = {"--import-from": self.import_from, "--drain": self.drain, "--authenticate": self.authenticate or None}
         named |= {"--webhooks": self.webhooks or None, "--registry": self.registry or None}
         said += [word for name, value in named.items() if value is not None for word in (name, str(value))]
-        return ["serve", *said]
+        return ["serve", *said, *(["--dashboard"] if self.dashboard else [])]
 
     @property
     def file(self) -> Path | None:
@@ -110,16 +119,31 @@ def serve(wanted: Wanted) -> int:
     mine = assigned()
     if mine is not None:
         return _work(wanted, *mine)
+    given = KEY in os.environ
+    key_is_told()
     drain = _check(wanted)
     try:
         listening = listening_on(wanted.host, wanted.port)
     except OSError as error:
         where = f"{wanted.host}:{wanted.port}"
         raise CannotServe(f"cannot listen on {where}: {error.strerror}; give another --port or --host") from None
+    board = _board_of(_named(wanted)) if wanted.file is None else None
+    shows = wanted.dashboard or board is not None
+    of_callers = bool(wanted.authenticate) or (board is not None and not board.key)
     if wanted.workers > 1 or wanted.reload:
-        return _supervise(wanted, listening, drain)
+        return _supervise(wanted, listening, drain, _where(listening, of_callers, given) if shows else "")
     _say(f"serving {wanted.what} at {_url(listening)}; Ctrl-C ends it")
+    if shows:
+        _say(_where(listening, of_callers, given))
     return _work(wanted, listening)
+
+
+def _where(listening: socket.socket, of_callers: bool, given: bool) -> str:
+    """Where the dashboard is, and with which key."""
+    url = f"its dashboard is at {_url(listening)}/{PATH}/"
+    if of_callers:
+        return f"{url}, for keys with the scope metrics or admin"
+    return f"{url}, with the key that {KEY} has" if given else f"{url}#key={key_is_told()}"
 
 
 def _work(wanted: Wanted, listening: socket.socket, link: socket.socket | None = None) -> int:
@@ -139,12 +163,15 @@ def _show_errors(*, as_json: bool) -> None:
     logging.getLogger("callboard").addHandler(shown)
 
 
-def _supervise(wanted: Wanted, listening: socket.socket, drain: float) -> int:
+def _supervise(wanted: Wanted, listening: socket.socket, drain: float, dashboard: str) -> int:
     watch: list[Path] = []
     if wanted.reload:
         watch = [wanted.import_from or Path(), Path() if wanted.file is None else wanted.file.parent]
     many = f"{wanted.workers} workers" if wanted.workers > 1 else "one worker"
     _say(f"serving {wanted.what} at {_url(listening)} by {many}; Ctrl-C ends them, SIGHUP replaces them one by one")
+    if dashboard:
+        _say(dashboard)
+        os.environ.update({KEY: key_is_told(), GROUP: str(os.getpid())})  # all workers have the same
     command = [sys.executable, "-c", _MAIN, *wanted.words]
     supervisor = Supervisor(command, listening, wanted.workers, drain, _say, watch)
     if FOLDER in os.environ:
@@ -158,11 +185,24 @@ def _supervise(wanted: Wanted, listening: socket.socket, drain: float) -> int:
 
 
 async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket | None, *, as_json: bool) -> None:
-    async with _opened(wanted) as (app, drained):
+    async with _opened(wanted) as (app, drained), _shown(_board_of(app)):
         config = config_of(app, drain=_seconds(wanted, _server_of(app)))
         for handler in logging.getLogger("uvicorn").handlers if as_json else ():  # which has made them with its config
             handler.setFormatter(JsonFormatter())
         await UvicornWorker(config, drained, link).serve(sockets=[listening])
+
+
+@asynccontextmanager
+async def _shown(board: Board | None) -> AsyncIterator[None]:
+    """Let other workers, and ``callboard dashboard``, see what a dashboard shows, where there is one."""
+    group = os.environ.pop(GROUP, "")
+    async with AsyncExitStack() as stack:
+        if board is not None:
+            if group:
+                board.elsewhere = partial(programs, group)
+            with suppress(OSError, NothingRuns):  # not being seen is no reason not to serve
+                await stack.enter_async_context(beside(board.agency, group))
+        yield
 
 
 @asynccontextmanager
@@ -187,7 +227,9 @@ def _application(wanted: Wanted, agency: Agency) -> Any:
     webhooks = imported(wanted.webhooks) if wanted.webhooks else None
     registry = imported(wanted.registry) if wanted.registry else None
     drain = _seconds(wanted, None)
-    return as_application(agency, authenticate=who, drain=drain, webhooks=webhooks, registry=registry)
+    return as_application(
+        agency, authenticate=who, drain=drain, webhooks=webhooks, registry=registry, dashboard=wanted.dashboard
+    )
 
 
 def _named(wanted: Wanted) -> Any:
@@ -198,6 +240,7 @@ def _named(wanted: Wanted) -> Any:
     if not _is_application(found):
         raise CannotServe(f"{wanted.what} is {found!r:.60}; expected an Agency, or an ASGI application")
     given = {"authenticate": wanted.authenticate, "webhooks": wanted.webhooks, "registry": wanted.registry}
+    given["dashboard"] = "True" if wanted.dashboard else ""
     for option, said in given.items():
         if said:
             raise CannotServe(
@@ -234,6 +277,12 @@ def _server_of(app: Any) -> Server | None:
     """What is behind an application that `serve` has made."""
     server = getattr(getattr(app, "state", None), "server", None)
     return server if isinstance(server, Server) else None
+
+
+def _board_of(app: Any) -> Board | None:
+    """The dashboard of an application that `serve` has made, where it has one."""
+    board = getattr(getattr(app, "state", None), "board", None)
+    return board if isinstance(board, Board) else None
 
 
 def _servers_in(app: Any) -> list[Server]:

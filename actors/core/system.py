@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from .base.behaviour import check_seconds
 from .base.errors import BlockingCall, CoreError, SpecError, SystemClosed, brief
-from .base.events import Event, Node
+from .base.events import ActorState, Event, Node
 from .base.lifecycle import NAMES, move
 from .base.log import logger_of
 from .base.restart import ONE_FOR_ONE, Supervision
@@ -33,6 +33,7 @@ from .processing.intercepting import Interceptor
 from .processing.metering import Meter
 from .processing.observing import Observer, oldest
 from .processing.simulated import SimulatedDispatcher
+from .processing.surveying import survey
 from .refs.ref import ActorRef
 from .runtime.deadletters import DeadLetters
 from .runtime.runtime import KILL_GRACE, Runtime
@@ -513,6 +514,16 @@ class System(Spawns):
             waiting, age = len(cell.queue or ()), oldest(cell, now)
             made[cell] = Node(cell.name, kind.__name__, NAMES[cell.phase], waiting, restarts, children, age)
         return tuple(made[child] for child in below(self.runtime.root))
+
+    def survey(self, most: int) -> tuple[dict[str, ActorState], int]:
+        """Return how the actors that run are, by their paths, level by level, and how many there are: `tree`, flat and
+        cheap. On the loop's thread only.
+
+        Args:
+            most: of more actors those nearest to the top are told.
+        """
+        self.runtime.viewed()
+        return survey(self.runtime.root, self._observer, self.runtime.clock(), most)
 
     def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
         """Have lifecycle events told to a function, on the loop's thread. Return a function that ends that."""

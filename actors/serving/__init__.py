@@ -2,6 +2,7 @@
 
 try:
     from .app import serve
+    from .dashboard.acting.audit import AuditEntry, AuditLog, AuditPage
     from .limits.limit import RequestLimit
     from .payments.keeping import usage_records
     from .payments.payments import Payments
@@ -16,6 +17,9 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "ApiKeys",
+    "AuditEntry",
+    "AuditLog",
+    "AuditPage",
     "Jwt",
     "Payments",
     "PublishedAgent",

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from ...providers.checks import COUNT, SECONDS, one_of
+from ...providers.checks import COUNT, FLAG, SECONDS, one_of
 from ..agents.agency import Agency
 from ..agents.errors import AgencyClosed, DefinitionError
 from ..agents.skills.route import METHODS
@@ -25,6 +25,8 @@ from .a2a.endpoint import a2a
 from .a2a.push import Pushes
 from .ag_ui.endpoint import refusal as ag_ui_refusal
 from .ag_ui.endpoint import run_agent
+from .dashboard.app import mounted
+from .dashboard.board import board_of
 from .failing import FAILURES, problem_at
 from .limits.door import Door
 from .limits.entrance import ANSWER, entrance
@@ -50,7 +52,7 @@ from .published.routes import own_route, routes_of
 from .realtime.endpoint import realtime
 from .requests import BODY_LIMIT
 from .routing import Routes
-from .server import RESERVED, Authenticate, OnDisconnect, Server
+from .server import RESERVED, Authenticate, OnDisconnect, Server, in_turn
 from .tracing import Traced
 from .webhooks import Deliveries, Webhooks
 from .who.keys import ApiKeys
@@ -73,6 +75,7 @@ def serve(
     webhooks: Webhooks | None = None,
     mcp_tools: Iterable[Any] = (),
     registry: Registry | None = None,
+    dashboard: bool = False,
 ) -> Starlette:
     """An agency as an ASGI application: for ``uvicorn``, or to be mounted into another one.
 
@@ -96,6 +99,8 @@ def serve(
         mcp_tools: tools that clients of the Model Context Protocol may call by themselves, beside asking agents: as
             `Agent` takes them. One that is risky needs a scope.
         registry: where others are told of its agents, and theirs are found.
+        dashboard: whether a page at ``/dashboard`` shows what it does. Where everybody may ask, the page has a key of
+            its own: what the variable ``CALLBOARD_DASHBOARD_KEY`` has, or one that is made and logged.
 
     Raises:
         DefinitionError: an argument is wrong, an agent's name is a path of the server's, or the function of a skill's
@@ -106,11 +111,12 @@ def serve(
     define(
         "serve",
         drain=(drain, WAIT),
+        dashboard=(dashboard, FLAG),
         ping=(ping, SECONDS),
         body_limit=(body_limit, COUNT),
         on_disconnect=(on_disconnect, one_of(*get_args(OnDisconnect))),
     )
-    asked, door, till = _in_turn(authenticate), _door(limits), _till(agency, payments)
+    asked, door, till = in_turn(authenticate), _door(limits), _till(agency, payments)
     server = Server(agency, asked, door, till, body_limit, on_disconnect, ping, drain)
     server.check()
     for agent in agency.agents.values():
@@ -159,19 +165,13 @@ def serve(
 
     traced = [] if agency.telemetry is None else [Middleware(Traced, agency)]
     app = Starlette(middleware=[*traced, *entrance(cors)], exception_handlers={HTTPException: _nothing_there})
-    protocols = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
+    protocols: list[BaseRoute] = [Route("/mcp", mcp), *a2a(server, pushes), *realtime(server, cors)]
+    board = board_of(agency, server, server.authenticate) if dashboard else None
+    if board is not None:
+        protocols.extend(mounted(board))
     app.router = Routes(routes(server, deliveries, registry, protocols), lifespan=lifespan)
-    app.state.server = server
+    app.state.server, app.state.board = server, board
     return app
-
-
-def _in_turn(given: object) -> tuple[Authenticate, ...]:
-    if given is None:
-        return ()
-    several = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if not several:
-        raise DefinitionError("authenticate: nobody is there to say who asks; None lets everybody ask")
-    return several
 
 
 def _door(limits: object) -> Door | None:

@@ -31,8 +31,8 @@ OnDisconnect: TypeAlias = Literal["continue", "cancel"]
 
 RESERVED = frozenset(
     {
-        *("v1", "a2a", "ag-ui", "agency", "docs", "healthz", "mcp", "metrics", "openapi.json", "readyz", "realtime"),
-        ".well-known",
+        *("v1", "a2a", "ag-ui", "agency", "dashboard", "docs", "healthz", "mcp", "metrics", "openapi.json", "readyz"),
+        *("realtime", ".well-known"),
     }
 )
 """First steps of paths that are not an agent's."""
@@ -152,6 +152,20 @@ class Server:
         for name in self.agency.agents:
             if name in RESERVED:
                 raise DefinitionError(f"an agent that is served cannot be called {name!r}: that path is the server's")
+
+
+def in_turn(given: object) -> tuple[Authenticate, ...]:
+    """Those who say who asks, as they are given: one, or several; None for nobody.
+
+    Raises:
+        DefinitionError: they are several, and there are none.
+    """
+    if given is None:
+        return ()
+    several = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if not several:
+        raise DefinitionError("authenticate: nobody is there to say who asks; None asks nobody")
+    return several
 
 
 def unauthorized() -> Refused:

@@ -78,6 +78,7 @@ class EventStream(Response):
     """
 
     status_code = 200
+    media_type = "text/event-stream"
     background = None
 
     def __init__(self, server: Server, events: AsyncGenerator[Event], headers: Mapping[str, str] = _NO_HEADERS) -> None:

@@ -26,13 +26,15 @@ class Case:
     """One subject in one scenario. ``run`` does the work once and returns what it measured.
 
     It may raise: the case is then left out of the table, and the reason is printed; :class:`Unsupported` is no failure.
-    ``beside`` names subjects that it is compared with besides the suite's baseline.
+    ``beside`` names subjects that it is compared with besides the suite's baseline, ``repeats`` how often it is run
+    where that is not as often as the suite's others.
     """
 
     scenario: str
     subject: str
     run: Callable[[], Sample | Sequence[Sample]]
     beside: Sequence[str] = ()
+    repeats: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,9 @@ def measure(suite: Suite, only: Sequence[str] = (), progress: Callable[[str], No
 def _interleave(cases: list[Case], suite: Suite, results: Results) -> None:
     samples: dict[str, dict[tuple[str, str], list[float]]] = {case.subject: {} for case in cases}
     broken: set[str] = set()
-    for _round in range(suite.repeats):
+    for round_ in range(suite.repeats):
         for case in cases:
-            if case.subject in broken:
+            if case.subject in broken or (case.repeats is not None and round_ >= case.repeats):
                 continue
             try:
                 outcome = case.run()

@@ -3,7 +3,16 @@
 from .accounts.cost import FREE, Price
 from .accounts.ledger import Bought
 from .accounts.limits import Budget, Exhausted
-from .accounts.stats import BudgetStats, EndpointCounts, EndpointHealth, Health, ModelHealth, PoolCounts, PoolStats
+from .accounts.stats import (
+    BudgetStats,
+    EndpointCounts,
+    EndpointHealth,
+    Health,
+    LimitUse,
+    ModelHealth,
+    PoolCounts,
+    PoolStats,
+)
 from .admission.breaker import BreakerPolicy
 from .admission.hedge import Hedge
 from .admission.limiter import Quota
@@ -13,11 +22,14 @@ from .control import (
     REQUESTER,
     AddEndpoint,
     CheckBudgets,
+    DrainEndpoint,
     FanOut,
     GetHealth,
     GetStats,
     Probe,
+    RaiseBudget,
     RemoveEndpoint,
+    ResumeEndpoint,
     RotateKey,
     SetBudget,
     Submit,
@@ -44,6 +56,7 @@ __all__ = [
     "CallRecord",
     "Cheapest",
     "CheckBudgets",
+    "DrainEndpoint",
     "Endpoint",
     "EndpointCounts",
     "EndpointHealth",
@@ -54,6 +67,7 @@ __all__ = [
     "Health",
     "Hedge",
     "LeastLoaded",
+    "LimitUse",
     "MemoryCache",
     "ModelHealth",
     "Pool",
@@ -63,8 +77,10 @@ __all__ = [
     "Priority",
     "Probe",
     "Quota",
+    "RaiseBudget",
     "RemoveEndpoint",
     "Requester",
+    "ResumeEndpoint",
     "RetryPolicy",
     "RotateKey",
     "Routing",

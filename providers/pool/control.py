@@ -13,7 +13,8 @@ from .. import checks
 from ..embeddings import Asked
 from ..messages import Completion, Request
 from .accounts.limits import Budget, Exhausted
-from .accounts.stats import Health, PoolStats
+from .accounts.periods import Period
+from .accounts.stats import Health, Measure, PoolStats
 from .dispatch.endpoint import Endpoint
 from .dispatch.job import ANYONE, Requester
 
@@ -122,6 +123,26 @@ class RemoveEndpoint(Returns[bool]):
 
 
 @dataclass(frozen=True, slots=True)
+class DrainEndpoint(Returns[None]):
+    """Send nothing more to an endpoint until it is resumed; its requests in flight end as they would, and it stays as
+    it is. Requests that only it could serve wait, as long as they would for another one. It holds over restarts of the
+    pool, and of the endpoint's actor, and where the endpoint is replaced.
+
+    Args:
+        name: the endpoint's; one that is not there is a `SpecError`.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeEndpoint(Returns[None]):
+    """Send requests to an endpoint again that was drained; otherwise as `DrainEndpoint`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RotateKey(Returns[str]):
     """Give an endpoint a new key without a restart: requests in flight end with the old one. As in `AddEndpoint`, what
     fails changes nothing.
@@ -187,3 +208,21 @@ class SetBudget(Returns[float]):
     dollars."""
 
     budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseBudget(Returns[float]):
+    """Raise a limit of a budget, until the process ends. Where it is one for each of many (``*``), it is raised for one
+    of them. Answered with what was spent of it so far.
+
+    Args:
+        account: whose, as in `BudgetStats`.
+        period: which of theirs, likewise.
+        measure: what is raised, likewise.
+        limit: to how much: more than it is now; infinite for no limit of dollars.
+    """
+
+    account: str
+    period: Period | None
+    measure: Measure
+    limit: float

@@ -135,9 +135,22 @@ class Members:
         was there."""
         member = self._planner.members.pop(name, None)
         if member is not None:
+            self._memory.drained.discard(name)
             self._retire(member)
             self._remember()
         return member is not None
+
+    def drain(self, name: str, drained: bool) -> None:
+        """Send an endpoint nothing more, or again. What is in flight there ends as it would.
+
+        Raises:
+            SpecError: there is none of that name.
+        """
+        member = self._planner.members.get(name)
+        if member is None:
+            raise SpecError(self._planner.unknown(name))
+        member.gate.drained = drained
+        (self._memory.drained.add if drained else self._memory.drained.discard)(name)
 
     def stop_idle(self, message: Idle) -> None:
         """Stop the actor of a retired endpoint. Nobody waits for it: `ended` is told."""
@@ -244,6 +257,7 @@ class Members:
             weight=endpoint.weight,
             cache_reads_count=cache_reads_count,
         )
+        gate.drained = name in self._memory.drained
         if rule == "window" and endpoint.limits.requests_per_minute is not None:
             gate.pacer = Pacer(endpoint.limits.requests_per_minute)
         return Member(endpoint, gate, self._make_gate, self._forget)

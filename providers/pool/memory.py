@@ -26,6 +26,8 @@ class Memory:
 
     endpoints: tuple[Endpoint, ...] | None = None
     """Those that there are, with what was changed since the pool began; None before."""
+    drained: set[str] = field(default_factory=set)
+    """The endpoints to which nothing is sent until they are resumed."""
     accounts: dict[str, tuple[object, ...]] = field(default_factory=dict, repr=False)  # it may hold keys
     """The account with its vendor that an endpoint's calls go to."""
     limiters: dict[str, Limiter] = field(default_factory=dict)

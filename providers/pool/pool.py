@@ -42,11 +42,14 @@ from .control import (
     REQUESTER,
     AddEndpoint,
     CheckBudgets,
+    DrainEndpoint,
     FanOut,
     GetHealth,
     GetStats,
     Probe,
+    RaiseBudget,
     RemoveEndpoint,
+    ResumeEndpoint,
     RotateKey,
     SetBudget,
     Submit,
@@ -339,6 +342,10 @@ class Pool(Actor):
         self._dispatcher.queue.changed()
         return found
 
+    def _drain(self, message: DrainEndpoint | ResumeEndpoint) -> None:
+        self._members.drain(message.name, isinstance(message, DrainEndpoint))
+        self._dispatcher.queue.changed()
+
     def _rotate_key(self, message: RotateKey) -> Any:
         member = self._dispatcher.planner.members.get(message.endpoint)
         if member is None:
@@ -372,6 +379,9 @@ class Pool(Actor):
         budget = by_served_model(message.budget, [member.endpoint for member in members])
         check_budgets((budget,), (account for member in members for account in member.accounts))
         return self._budgets.set(budget)
+
+    def _raise_budget(self, message: RaiseBudget) -> float:
+        return self._budgets.raised(message.account, message.period, message.measure, message.limit)
 
     def _check_budgets(self, message: CheckBudgets) -> Exhausted | None:
         return self._budgets.exhausted(message.requester.accounts())
@@ -452,9 +462,12 @@ _HANDLERS: dict[type, Any] = {
     Probe: Pool._probe,
     AddEndpoint: Pool._add_endpoint,
     RemoveEndpoint: Pool._remove_endpoint,
+    DrainEndpoint: Pool._drain,
+    ResumeEndpoint: Pool._drain,
     RotateKey: Pool._rotate_key,
     SwitchProvider: Pool._switch,
     SetBudget: Pool._set_budget,
+    RaiseBudget: Pool._raise_budget,
     CheckBudgets: Pool._check_budgets,
     Terminated: Pool._terminated,
     Idle: Pool._stop_idle,

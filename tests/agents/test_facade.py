@@ -68,7 +68,16 @@ def test_what_a_program_needs_is_imported_from_one_place(name: str) -> None:
 
 
 def test_what_the_pool_and_the_providers_export_is_exported_here() -> None:
-    inner = {"Bought", "BudgetStats", "EndpointCounts", "EndpointHealth", "Exhausted", "ModelHealth", "PoolCounts"}
+    inner = {
+        "Bought",
+        "BudgetStats",
+        "EndpointCounts",
+        "EndpointHealth",
+        "Exhausted",
+        "LimitUse",
+        "ModelHealth",
+        "PoolCounts",
+    }
     inner.add("REQUESTER")
     offered = set(providers.__all__) | set(pool.__all__)
     assert offered - set(callboard.__all__) == inner, (

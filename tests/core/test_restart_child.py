@@ -96,7 +96,7 @@ def restarts(system: System) -> list[int]:
 # -- what it does ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["by name", "by ref", "through a proxy", "called", "in a handler"])
+@pytest.mark.parametrize("how", ["by name", "by ref", "through a proxy", "called", "in a handler", "its ref"])
 @on_each_loop
 async def test_a_child_is_started_again_in_its_place(how: str) -> None:
     log = Log()
@@ -116,6 +116,8 @@ async def test_a_child_is_started_again_in_its_place(how: str) -> None:
                 await top.call(Supervisor.restart_child, "child")
             case "in a handler":
                 assert await top.ask(lambda parent: parent.restart_child(child)) is None
+            case "its ref":
+                child.restart()
         assert await child.ask(2) == 2
         assert system.find("top/child") is child
         assert child.actor_urn == urn
@@ -687,3 +689,42 @@ def test_whatever_happens_meanwhile_no_message_is_lost_and_every_child_is_up_in_
         assert top.is_alive()
 
     simulate(scenario, seeds=6, faults=faults)
+
+
+@on_each_loop
+async def test_a_ref_refuses_to_start_again_what_is_dead_or_has_no_child_spec() -> None:
+    log = Log()
+    async with System() as system:
+        _, (child,) = await family(system, spec(log))
+        below = system.find("top/child/below")
+        assert below is not None
+        with pytest.raises(SpecError, match=r"below.* was not started from a ChildSpec"):
+            below.restart()
+        await child.stop()
+        await child.terminated()
+        with pytest.raises(ActorDead, match="not found"):
+            child.restart()
+        assert log.lines[-1] == ("stopped", "child", [])
+
+
+@on_each_loop
+async def test_a_stop_beats_a_restart_that_its_ref_was_asked_for() -> None:
+    log, hold = Log(), Hold()
+    async with System() as system:
+        _, (child,) = await family(system, spec(log))
+        child.tell(hold)
+        await hold.begun.wait()
+        child.stop()
+        child.restart()
+        hold.go.set()
+        await child.terminated()
+        assert restarts(system) == []
+
+
+async def test_a_ref_is_started_again_from_another_thread() -> None:
+    log = Log()
+    async with System() as system:
+        _, (child,) = await family(system, spec(log))
+        await asyncio.to_thread(child.restart)
+        assert await child.ask(1) == 1
+        assert log.lines.count(("started", "child")) == 2

@@ -49,6 +49,17 @@ def test_the_sdist_holds_the_tests_and_what_a_reader_needs(built: Built) -> None
     assert "tests/packaging/test_distributions.py" in names
 
 
+def test_the_page_of_the_dashboard_is_in_both(built: Built) -> None:
+    folder = ROOT / "actors" / "serving" / "dashboard" / "static"
+    files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert "actors/serving/dashboard/static/index.html" in files
+    wheel = packaged(built.wheel)
+    assert {name: wheel[f"callboard/{name}"] for name in files} == files
+    with tarfile.open(built.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert set(files) <= names
+
+
 def test_a_wheel_puts_nothing_but_callboard_in_site_packages(from_wheel: Installed) -> None:
     names = {path.name for path in from_wheel.site_packages.iterdir()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"callboard"}

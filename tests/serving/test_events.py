@@ -47,6 +47,20 @@ async def test_events_are_appended_where_the_version_is_the_one_that_is_expected
     assert [(one["version"], one["data"]) for one in read["events"]] == [(2, {"id": 2})]
 
 
+async def test_what_others_append_is_no_conversation() -> None:
+    async with agency() as it, client(it, authenticate=who) as http:
+        await http.post("/agency/events/events/orders", json={"events": [{"id": 1}]})
+        await it.run("hi", conversation="c")
+        assert [one.name for one in await it.conversations()] == ["A/c"]
+        assert [one.conversation for one in (await it.runs()).runs] == ["c"]
+
+
+async def test_conversations_of_an_agent_that_is_called_events_are_some() -> None:
+    async with Agency(Agent("events"), model=function(lambda request: "hi")) as it:
+        await it.run("hi", conversation="c")
+        assert [one.name for one in await it.conversations()] == ["events/c"]
+
+
 async def test_a_conversations_events_are_read_and_have_one_writer(tmp_path: Path) -> None:
     async with agency(tmp_path / "runs.db") as it, client(it, authenticate=who) as http:
         await it.run("go", conversation="c")

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import FileError, ToolError, UnsuitableFile
+from ..errors import FileError, NoSuchPath, ToolError, UnsuitableFile
 from ..function_tool import tool
+from ..preview import Change
 from ..signatures.docs import read_docstring
 from ..threads import gave_up
 from ..tool import Tool
-from .folder import Entry, Folder, Place, read_at_most
+from .folder import Entry, Folder, Place, read_at_most, refuse_git
 from .patterns import glob_matcher, matcher
 
 _LINE_SHOWN = 2_000  # characters of one line that Read shows
@@ -43,9 +44,9 @@ def file_tools(root: str | os.PathLike[str], *more: str | os.PathLike[str], max_
         files.tool("Glob", files.glob, **reading),
         files.tool("Grep", files.grep, **reading),
         files.tool("Read", files.read, **reading),
-        files.tool("Write", files.write, risk="risky", idempotent=True),
-        files.tool("Edit", files.edit, risk="risky"),
-        files.tool("MultiEdit", files.multi_edit, risk="risky"),
+        files.tool("Write", files.write, risk="risky", idempotent=True, preview=files.preview_write),
+        files.tool("Edit", files.edit, risk="risky", preview=files.preview_edit),
+        files.tool("MultiEdit", files.multi_edit, risk="risky", preview=files.preview_multi_edit),
     ]
 
 
@@ -212,9 +213,7 @@ class _Files:
             path: the file, relative to the root.
             content: the whole new content.
         """
-        data = _encoded(content)
-        if len(data) > self.max_file:
-            raise UnsuitableFile(f"the content has {len(data):,} bytes; at most {self.max_file:,} are allowed")
+        data = self._content(content)
         place = self.folder(path).write(path, data)
         done = "wrote" if place.status is None else "replaced"
         return f"{done} {place.path} ({len(data):,} bytes)"
@@ -235,7 +234,7 @@ class _Files:
             text, replaced = _replaced(text, old_string, new_string, replace_all, path)
             return text
 
-        place = self._change(path, change)
+        place = self.folder(path).change(path, self.max_file, self._changed(path, change))
         return f"replaced {replaced} occurrence{'s' if replaced > 1 else ''} in {place.path}"
 
     def multi_edit(self, path: str, edits: list[Replacement]) -> str:
@@ -247,17 +246,65 @@ class _Files:
         """
         if not edits:
             raise ToolError("edits is empty: there is nothing to replace")
-
-        def change(text: str) -> str:
-            for number, one in enumerate(edits, 1):
-                where = f"edit {number} of {len(edits)}, {path}" if len(edits) > 1 else path
-                text, _ = _replaced(text, one.old_string, one.new_string, False, where)
-            return text
-
-        place = self._change(path, change)
+        change = self._changed(path, lambda text: _with_edits(text, edits, path))
+        place = self.folder(path).change(path, self.max_file, change)
         return f"made {len(edits)} replacement{'s' if len(edits) > 1 else ''} in {place.path}"
 
-    def _change(self, path: str, change: Callable[[str], str]) -> Place:
+    # -- what they would change ----------------------------------------------------------------------------------------
+
+    def preview_write(self, arguments: dict[str, Any]) -> Change:
+        """What is in a file, and what would be."""
+        path, after = arguments["path"], arguments["content"]
+        self._content(after)
+        folder = self.folder(path)
+        try:
+            with folder.locate(path) as place:
+                folder.check_writable(place)
+                if place.status is None:
+                    return Change(place.path, None, after)
+                try:
+                    text = self._text_of(folder, place)
+                except UnsuitableFile:  # too large
+                    return Change(place.path, None, after, f"a file of {place.status.st_size:,} bytes is there")
+                if text is None:
+                    return Change(place.path, None, after, f"a binary file of {place.status.st_size:,} bytes is there")
+                return Change(place.path, text, after)
+        except NoSuchPath:
+            if ".." in (parts := path.split("/")):
+                raise
+            for part in parts:  # the folders on the way are made
+                refuse_git(part, path)
+            return Change(path, None, after)
+
+    def preview_edit(self, arguments: dict[str, Any]) -> Change:
+        """What is in a file, and what would be."""
+        path, old, new = arguments["path"], arguments["old_string"], arguments["new_string"]
+        return self._preview(path, lambda text: _replaced(text, old, new, arguments.get("replace_all", False), path)[0])
+
+    def preview_multi_edit(self, arguments: dict[str, Any]) -> Change:
+        """What is in a file, and what would be."""
+        path, edits = arguments["path"], arguments["edits"]
+        return self._preview(path, lambda text: _with_edits(text, edits, path))
+
+    def _preview(self, path: str, change: Callable[[str], str]) -> Change:
+        folder = self.folder(path)
+        with folder.locate(path) as place, os.fdopen(folder.open_file(place), "rb") as file:
+            folder.check_writable(place)
+            before = read_at_most(file.fileno(), place.path, self.max_file)
+            after = self._changed(path, change)(before)
+            return Change(place.path, before.decode(), after.decode())
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _content(self, content: str) -> bytes:
+        data = _encoded(content)
+        if len(data) > self.max_file:
+            raise UnsuitableFile(f"the content has {len(data):,} bytes; at most {self.max_file:,} are allowed")
+        return data
+
+    def _changed(self, path: str, change: Callable[[str], str]) -> Callable[[bytes], bytes]:
+        """What makes a file's new content of its old one."""
+
         def changed(data: bytes) -> bytes:
             try:
                 text = data.decode("utf-8")
@@ -270,7 +317,14 @@ class _Files:
                 )
             return result
 
-        return self.folder(path).change(path, self.max_file, changed)
+        return changed
+
+
+def _with_edits(text: str, edits: list[Replacement], path: str) -> str:
+    for number, one in enumerate(edits, 1):
+        where = f"edit {number} of {len(edits)}, {path}" if len(edits) > 1 else path
+        text, _ = _replaced(text, one.old_string, one.new_string, False, where)
+    return text
 
 
 def _replaced(text: str, old: str, new: str, everywhere: bool, where: str) -> tuple[str, int]:

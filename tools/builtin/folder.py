@@ -149,7 +149,7 @@ class Folder:
                     return Place(held[-1], name, "/".join([*self._shown, *names, name]), None)
                 if not create_parents or ".." in rest:
                     raise NoSuchPath(f"{path!r}: the folder {'/'.join([*names, name])!r} does not exist") from None
-                _refuse_git(name, path)
+                refuse_git(name, path)
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=held[-1])
                 todo.appendleft(name)
@@ -240,13 +240,18 @@ class Folder:
             self._replace(place, change(before))
             return place
 
-    def _replace(self, place: Place, data: bytes) -> None:
+    def check_writable(self, place: Place) -> None:
+        """Raises `UnsuitableFile` where nothing can be written: a folder or a special file is there, or it is git's
+        own data."""
         if place.is_folder:
             raise UnsuitableFile(f"{place.path!r} is a folder")
         if place.status is not None and not stat.S_ISREG(place.status.st_mode):
             raise UnsuitableFile(f"{place.path!r} is not a regular file")
         for part in place.path.split("/"):
-            _refuse_git(part, place.path)
+            refuse_git(part, place.path)
+
+    def _replace(self, place: Place, data: bytes) -> None:
+        self.check_writable(place)
         temporary = f".{os.getpid()}.{next(_serial)}.tmp"
         with _explained(place.path):
             descriptor = os.open(temporary, _WRITE_FLAGS, 0o666, dir_fd=place.holder)
@@ -333,7 +338,8 @@ def _holds(folder: int, name: str) -> bool:
     return True
 
 
-def _refuse_git(name: str, path: str) -> None:
+def refuse_git(name: str, path: str) -> None:
+    """Raises `UnsuitableFile` for a name on a path that is of git's own data."""
     # A hook or a setting put there would be run by the next git command, whoever gives it.
     if name.lower() == ".git":
         raise UnsuitableFile(f"{path!r} is git's own data; it is changed by git only")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from ....providers.messages import Completion, Message, ToolCall
@@ -183,14 +183,20 @@ class StreamHistory:
 
     # -- as others see it ----------------------------------------------------------------------------------------------
 
-    def shown_steps(self, first: int, names: dict[str, str]) -> list[Step]:
+    def shown_steps(
+        self, first: int, names: dict[str, str], end: int | None = None, most: int | None = None
+    ) -> list[Step]:
         """The steps.
 
         Args:
-            first: the number of the first.
+            first: the number of the first of all.
             names: the ids under which callers know runs, where those are others.
+            end: only so many of the first; None for all.
+            most: of those the last; None for all.
         """
-        return [self._shown_step(number, step, names) for number, step in enumerate(self.steps, first)]
+        steps = self.steps[:end]
+        start = 0 if most is None else max(0, len(steps) - most)
+        return [self._shown_step(number, step, names) for number, step in enumerate(steps[start:], first + start)]
 
     def _shown_step(self, number: int, step: Place, names: dict[str, str]) -> Step:
         history, turn = self.state.turn.history, self.state.turn
@@ -230,9 +236,13 @@ class StreamHistory:
             shown = with_spent(shown, spent)
         return returned(shown, came[0]) if came is not None and type(came[0]) is HandoffReturned else shown
 
-    def shown_runs(self) -> list[ConversationRun]:
-        """The runs."""
-        return [self._shown_run(run) for run in self.runs.values()]
+    def shown_runs(self, of: Collection[str] | None = None) -> list[ConversationRun]:
+        """The runs.
+
+        Args:
+            of: only those of these ids; None for all.
+        """
+        return [self._shown_run(run) for id, run in self.runs.items() if of is None or id in of]
 
     def _shown_run(self, run: Run) -> ConversationRun:
         request, answer = run.request, run.answer

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from ....providers.messages import Usage
 from ...journal.errors import EventNotReadable
@@ -20,6 +22,12 @@ from .view import ConversationSummary, ConversationView
 
 PAGE: Final = 500
 """Headers that are asked for at once."""
+
+AT_ONCE: Final = 300
+"""Events that are gone through at once: 30 µs each."""
+
+MOST_READ: Final = 5_000
+"""Events that are read at once: 2 µs each in memory."""
 
 METADATA: Final = "metadata"
 """The label that has a conversation's metadata, as JSON."""
@@ -41,6 +49,11 @@ class Lineage:
         self.header = header
         self.streams = streams
         self.records = records
+
+    @property
+    def version(self) -> int:
+        """How many events there are."""
+        return sum(map(len, self.records))
 
     @property
     def steps(self) -> int:
@@ -89,20 +102,103 @@ async def read_lineage(journal: Journal, agent: str, conversation: str) -> Linea
         UnknownConversation: there is none.
         EventNotReadable: it is damaged.
     """
-    records = await at_hand(journal.read(f"{agent}/{conversation}"))
+    records = await _all(journal, f"{agent}/{conversation}")
     if not records:
         raise UnknownConversation(f"{agent:.80} has no conversation {conversation!r:.200}")
     header = await header_of(journal, f"{agent}/{conversation}")
-    streams = [_history(agent, conversation, records)]
-    kept = [records]
-    seen = {(agent, conversation)}
-    owner = streams[0].state.owner
-    while owner is not None and owner not in seen:
-        seen.add(owner)
-        records = await at_hand(journal.read("/".join(owner)))
+    return await _lineage(header, agent, conversation, {f"{agent}/{conversation}": records}, journal)
+
+
+class Events(NamedTuple):
+    """Some of a conversation's events.
+
+    Args:
+        records: they, in the order in which they were recorded.
+        version: how many there are in all.
+    """
+
+    records: Sequence[Record]
+    version: int
+
+
+async def read_past(journal: Journal, agent: str, conversation: str, version: int) -> Lineage:
+    """A conversation as it was after so many of its events; see `read_events`.
+
+    Raises:
+        UnknownConversation: there is none.
+        DefinitionError: it has not so many events, or 0 is asked for.
+        EventNotReadable: it is damaged.
+    """
+    name = f"{agent}/{conversation}"
+    events = (await read_events(journal, agent, conversation, limit=version)).records
+    if not 0 < version == len(events):
+        raise DefinitionError(f"conversation {conversation!r:.100} of {agent:.80} has no version {version}")
+    streams: dict[str, list[Record]] = {}
+    for record in events:
+        streams.setdefault(record.stream, []).append(record)
+    return await _lineage(await header_of(journal, name), agent, conversation, dict(streams), None)
+
+
+async def read_events(
+    journal: Journal, agent: str, conversation: str, *, after: int = 0, limit: int | None = None
+) -> Events:
+    """The events of a conversation, and of those it was transferred to, in the order in which they were recorded.
+
+    Args:
+        journal: where it is kept.
+        agent, conversation: which.
+        after: how many of them are left out at the beginning.
+        limit: how many are returned at most; None for all.
+
+    Raises:
+        UnknownConversation: there is none.
+        EventNotReadable: it is damaged.
+    """
+    name = f"{agent}/{conversation}"
+    header = await header_of(journal, name)
+    if header is None or not header.version:
+        raise UnknownConversation(f"{agent:.80} has no conversation {conversation!r:.200}")
+    if not await at_hand(journal.headers(labels={"parent": name}, limit=1)):  # it was transferred to nobody
+        records = await _all(journal, name, after, limit)
+        return Events(records, max(header.version, records[-1].version if records else 0))
+    lineage = await read_lineage(journal, agent, conversation)
+    every = sorted((record for records in lineage.records for record in records), key=attrgetter("position"))
+    return Events(every[after : None if limit is None else after + limit], len(every))
+
+
+async def _all(journal: Journal, name: str, after: int = 0, limit: int | None = None) -> Sequence[Record]:
+    """The events of a stream; of many, others have their turn meanwhile."""
+    found: list[Record] = []
+    while limit is None or len(found) < limit:
+        most = MOST_READ if limit is None else min(MOST_READ, limit - len(found))
+        page = await at_hand(journal.read(name, after=after + len(found), limit=most))
+        found += page
+        if len(page) < most:
+            break
+        await asyncio.sleep(0)
+    return found
+
+
+async def _lineage(
+    header: Header | None, agent: str, conversation: str, known: dict[str, Sequence[Record]], journal: Journal | None
+) -> Lineage:
+    """A conversation, and those it was transferred to.
+
+    Args:
+        known: what was read of their streams.
+        journal: where the rest is; None where there is no more.
+    """
+    streams: list[StreamHistory] = []
+    kept: list[Sequence[Record]] = []
+    owner: tuple[str, str] | None = (agent, conversation)
+    while owner is not None and not any((one.state.agent, one.state.conversation) == owner for one in streams):
+        name = "/".join(owner)
+        records = known.get(name, ())
+        if name not in known and journal is not None:
+            records = await _all(journal, name)
         if not records:
             break
-        streams.append(_history(*owner, records))
+        streams.append(await _history(*owner, records))
         kept.append(records)
         owner = streams[-1].state.owner
     return Lineage(header, streams, kept)
@@ -234,15 +330,21 @@ async def _any_waits(journal: Journal, children: Sequence[ConversationSummary]) 
     return False
 
 
-def _history(agent: str, conversation: str, records: Sequence[Record]) -> StreamHistory:
+async def _history(agent: str, conversation: str, records: Sequence[Record]) -> StreamHistory:
     for before, record in pairwise(records):
         if record.version != before.version + 1:
             name = f"{agent}/{conversation}"
             raise EventNotReadable(f"event {before.version + 1} of {name} is missing", name)
-    try:
-        return StreamHistory(agent, conversation, records)
-    except Exception as error:
-        raise unfit(f"{agent}/{conversation}", error) from error
+    history = StreamHistory(agent, conversation, ())
+    for first in range(0, len(records), AT_ONCE):
+        if first:  # of a long conversation: others have their turn meanwhile
+            await asyncio.sleep(0)
+        try:
+            for record in records[first : first + AT_ONCE]:
+                history.apply(record)
+        except Exception as error:
+            raise unfit(f"{agent}/{conversation}", error) from error
+    return history
 
 
 def _caller(first: StreamHistory, header: Header | None) -> Caller:

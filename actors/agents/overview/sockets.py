@@ -13,8 +13,9 @@ import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -37,17 +38,22 @@ class NothingRuns(CallboardError):
     """No program of this user lets itself be seen, or not the one that was asked for."""
 
 
-def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"callboard-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.stat()
+def folder() -> Path:
+    """Where the sockets are: nobody else can enter it.
+
+    Raises:
+        NothingRuns: somebody else can.
+    """
+    path = Path(tempfile.gettempdir()) / f"callboard-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise NothingRuns(f"{folder} is not this user's alone; remove it")
-    return folder
+        raise NothingRuns(f"{path} is not this user's alone; remove it")
+    return path
 
 
 @asynccontextmanager
-async def watchable(agency: Agency) -> AsyncIterator[None]:
+async def watchable(agency: Agency, *, dashboard: bool = False) -> AsyncIterator[None]:
     """Let ``callboard tree`` and ``callboard top`` see an agency that runs, while the block does. As long as nobody
     looks it costs nothing.
 
@@ -55,7 +61,23 @@ async def watchable(agency: Agency) -> AsyncIterator[None]:
 
     Args:
         agency: it.
+        dashboard: whether ``callboard dashboard`` shows it in a browser, too; there it can be stopped and helped on.
+
+    Raises:
+        ImportError: the extra ``serve`` is not installed, which the dashboard needs.
     """
+    # By its name: what serves stands above what it serves, and is an extra.
+    beside = import_module("...serving.dashboard.beside", __package__).beside if dashboard else None
+    async with AsyncExitStack() as stack:
+        with contextlib.suppress(OSError, NothingRuns):  # not being seen is no reason not to run
+            await stack.enter_async_context(_seen(agency))
+            if beside is not None:
+                await stack.enter_async_context(beside(agency))
+        yield
+
+
+@asynccontextmanager
+async def _seen(agency: Agency) -> AsyncIterator[None]:
     watchers: set[asyncio.Task[Any]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,13 +90,9 @@ async def watchable(agency: Agency) -> AsyncIterator[None]:
             watchers.discard(task)
             writer.close()
 
-    try:
-        path = _folder() / f"{os.getpid()}.sock"
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(answer, path)
-    except (OSError, NothingRuns):  # not being seen is no reason not to run
-        yield
-        return
+    path = folder() / f"{os.getpid()}.sock"
+    path.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(answer, path)
     try:
         yield
     finally:
@@ -156,13 +174,20 @@ def programs(process: int | None = None) -> list[Path]:
     Raises:
         NothingRuns: there is none.
     """
-    found = [path for path in sorted(_folder().glob("*.sock")) if process is None or path.stem == str(process)]
+    found = [path for path in sorted(folder().glob("*.sock")) if process is None or path.stem == str(process)]
     if not found:
         raise nothing_runs(process)
     return found
 
 
-def nothing_runs(process: int | None) -> NothingRuns:
-    """What to raise where nothing is found."""
+def nothing_runs(process: int | None, shows: str = "") -> NothingRuns:
+    """What to raise where nothing is found.
+
+    Args:
+        process: the number of the process that was looked for; None for any.
+        shows: what it must show; empty for anything.
+    """
     what = "no running team" if process is None else f"no running team in process {process}"
+    if shows:
+        return NothingRuns(f"{what} shows {shows}; one does in `async with watchable(agency, dashboard=True)`")
     return NothingRuns(f"{what}; start one with: callboard chat TEAM.yaml")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ....tools.preview import Change
 from ...core.mail.future import Future
 from ..caller import Caller
 from ..events import ApprovalRequested
-from ..runs.coordination.elsewhere import decide_anywhere, waiting_anywhere
-from ..runs.runtime.approvals import may_decide
+from ..runs.coordination.elsewhere import decide_anywhere, waiting_anywhere, waits_anywhere
+from ..runs.runtime.approvals import check_may_decide, may_decide
 from ..runs.runtime.closing import ends_with_agency
 from ..runs.validation import check_type
 from ..turns.rules import Limits
@@ -38,6 +39,50 @@ class Approvals(Part):
         if caller is None:
             return found
         return tuple(one for one in found if may_decide(caller, one.caller, one.approvers, one.owner))
+
+    @ends_with_agency
+    async def pending_approval(self, approval: str, *, caller: Caller | None = None) -> ApprovalRequested:
+        """The call that waits under an id; otherwise as `pending_approvals`.
+
+        Args:
+            approval: the id.
+            caller: who wants to know; None for the application itself.
+
+        Raises:
+            UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
+            NotAllowed: the caller may not decide it.
+            AgencyClosed, JournalError: as `pending_approvals`.
+        """
+        check_type(caller, Caller | None, "caller", "a Caller, or None for the application itself")
+        check_type(approval, str, "approval", "the id of an approval")
+        self._runtime.following.check()
+        return await waits_anywhere(self._runtime, approval, caller)
+
+    @ends_with_agency
+    async def preview(
+        self, approval: ApprovalRequested | str, *, arguments: str | None = None, caller: Caller | None = None
+    ) -> tuple[Change, ...] | None:
+        """What a call that waits for a person would change, as things are now; nothing of it is done.
+
+        Args:
+            approval: the event, or its ``approval`` id.
+            arguments: JSON text in place of what the model wrote.
+            caller: who wants to know; None for the application itself.
+
+        Returns:
+            the changes; None where the tool cannot say (see the ``preview`` of `Tool`), is not here, or it is no call
+            that waits.
+
+        Raises:
+            UnknownApproval, NotAllowed, AgencyClosed, JournalError: as `pending_approval`.
+            ToolError: the call would fail so, the arguments do not fit, or the preview itself fails.
+        """
+        asked = await self.pending_approval(approval, caller=caller) if isinstance(approval, str) else approval
+        check_type(asked, ApprovalRequested, "approval", "an ApprovalRequested, or its id")
+        check_may_decide(caller, asked.caller, asked)
+        check_type(arguments, str | None, "arguments", "the text of a JSON object, or None")
+        tool = self._runtime.approvals.tool_of(asked.agent, asked.tool)
+        return None if tool is None else await tool.preview(asked.arguments if arguments is None else arguments)
 
     def approve(
         self,

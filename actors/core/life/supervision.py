@@ -75,11 +75,21 @@ def restart_child(parent: Cell, child: Any) -> None:
     cell = parent.children.find(child) if isinstance(child, str) else getattr(child, "_cell", None)
     if cell is None or cell.parent is not parent or cell.phase == Phase.DEAD:
         raise SpecError(f"{parent.place or parent.runtime.name} has no child {brief(child)} to start again")
-    details = cell.details
-    if details is None or details.spec is None:
+    check_restartable(cell)
+    restart_in_place(cell)
+
+
+def check_restartable(cell: Cell) -> None:
+    """Raises `SpecError` where an actor was started without a child spec, so that nobody knows how it is made."""
+    if cell.details is None or cell.details.spec is None:
         raise SpecError(f"{describe(cell)} was not started from a ChildSpec: it cannot be started again")
+
+
+def restart_in_place(cell: Cell) -> None:
+    """Start a healthy actor that has a child spec again in its place."""
     if not allows(cell.phase, "suspend"):
-        return  # it is being started again already, or is stopping
+        return  # it is being started again already, is stopping, or dead
+    details = cell.more()
 
     def again() -> None:
         if cell.phase == Phase.RESTARTING:

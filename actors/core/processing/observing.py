@@ -265,8 +265,15 @@ class Observer:
     def _watch_waiting(self) -> None:
         """Watch the mailboxes in which messages wait, so that the next reading knows how long they do at least."""
         for cell in living(self._runtime.root):
-            if cell.queue and not _in_turn(cell):
-                self._watch(cell)
+            if cell.queue:
+                self.watch_waiting(cell)
+
+    def watch_waiting(self, cell: Cell) -> bool:
+        """Watch a mailbox in which messages wait, while anybody measures. Returns whether it was not watched yet."""
+        if not self._meters or cell.queue.__class__ is WatchedQueue or _in_turn(cell):
+            return False
+        self._watch(cell)
+        return True
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

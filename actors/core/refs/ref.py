@@ -18,6 +18,7 @@ from ..base.send_context import active
 from ..base.typed import Asked, M, R, Receives
 from ..life.crash import kill
 from ..life.ending import ask_to_stop
+from ..life.supervision import check_restartable, restart_in_place
 from ..mail.ask import Admission, Ask, ProbedAsk, StreamAsk
 from ..mail.cell import DEAD, READY, SUSPENDED, Cell, describe
 from ..mail.channel import Channel
@@ -479,6 +480,22 @@ class ActorRef(_Base[A_co]):
         cell = self._cell
         cell.runtime.check_reachable()
         cell.runtime.post(kill, cell)
+
+    def restart(self) -> None:
+        """Start the actor again in its place, as `Actor.restart_child` does for its parent: the message at work is
+        finished first, the mailbox is kept, and no failure is counted. One that is being started again already, or
+        stops meanwhile, is let be.
+
+        Raises:
+            ActorDead: the actor has stopped.
+            SpecError: it was started without a child spec, so that nobody knows how it is made.
+        """
+        cell = self._cell
+        cell.runtime.check_reachable()
+        if cell.phase == Phase.DEAD:
+            raise ActorDead(f"{self} not found")
+        check_restartable(cell)
+        cell.runtime.post(restart_in_place, cell)
 
 
 def _check_may_block(runtime: Runtime) -> None:

@@ -32,7 +32,7 @@ async def approve(server: Server, request: Request) -> Response:
     query_of(request)
     fields = await body_of(server, request, "arguments", "limits")
     arguments = fields.get("arguments", dict, "a JSON object")
-    limits = _limits(fields.get("limits", dict, "an object of steps, tokens or cost"))
+    limits = limits_of(fields)
     await server.agency.approve(
         request.path_params["approval"],
         arguments=None if arguments is None else json.dumps(arguments),
@@ -51,7 +51,13 @@ async def deny(server: Server, request: Request) -> Response:
     return JSONResponse({"id": request.path_params["approval"], "approved": False})
 
 
-def _limits(given: dict[str, Any] | None) -> Limits | None:
+def limits_of(body: Fields) -> Limits | None:
+    """The ``limits`` that a run is given, if any are.
+
+    Raises:
+        Refused: they are none.
+    """
+    given: dict[str, Any] | None = body.get("limits", dict, "an object of steps, tokens or cost")
     if given is None:
         return None
     fields = Fields(given, ("steps", "tokens", "cost"))

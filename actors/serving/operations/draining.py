@@ -98,16 +98,12 @@ def _sse_starlette() -> Any:
 
 @contextmanager
 def drained_on_signals(server: Server) -> Iterator[None]:
-    """Have a server drained as soon as its process is told to end, whichever program serves it: that one does what it
-    always does besides, and ends once the answers are sent. Nothing happens beside the main thread, or where nobody
-    handles the signals."""
+    """Have a server drained as soon as its process is told to end, whichever program serves it; see `on_signals`."""
     loop = asyncio.get_running_loop()
-    found: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
 
-    def told(number: int, frame: FrameType | None) -> None:
+    def told() -> None:
         hold_streams()
         loop.call_soon_threadsafe(begin)
-        found[signal.Signals(number)](number, frame)
 
     def begin() -> None:
         started = loop.create_task(drained(), name="drain on a signal")
@@ -117,6 +113,27 @@ def drained_on_signals(server: Server) -> Iterator[None]:
     async def drained() -> None:
         await drain(server)
         let_streams_go(now=True)
+
+    with on_signals(told):
+        try:
+            yield
+        finally:
+            let_streams_go()
+
+
+@contextmanager
+def on_signals(do: Callable[[], object]) -> Iterator[None]:
+    """Have something done as soon as the process is told to end: whoever handles that does what it always does besides.
+    Nothing happens beside the main thread, or where nobody handles the signals.
+
+    Args:
+        do: is called in the signal's handler.
+    """
+    found: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
+
+    def told(number: int, frame: FrameType | None) -> None:
+        do()
+        found[signal.Signals(number)](number, frame)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         handler = signal.getsignal(number)
@@ -132,7 +149,6 @@ def drained_on_signals(server: Server) -> Iterator[None]:
         for number, handler in found.items():
             if signal.getsignal(number) is told:
                 signal.signal(number, handler)
-        let_streams_go()
 
 
 _DRAINS: Final[set[asyncio.Task[None]]] = set()

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ....tools.scopes import ADMIN
+from ...agents.runs.reading.folding import APPENDED
 from ...agents.turns.encoding.codec import RunCodec
 from ...journal.errors import EventNotWritable, JournalError, StreamConflict, StreamOwned
 from ...journal.store import Record, at_hand
@@ -18,9 +19,6 @@ from ..server import Server
 from ..sse import Event, EventStream
 from ..streams import RESUME
 from .problem_json import body_of, query_of
-
-OWN: Final = "events/"
-"""How the names of streams begin that are appended to over HTTP: those of conversations have one writer."""
 
 PAGE: Final = 100
 MOST: Final = 1_000
@@ -62,9 +60,9 @@ async def append_events(server: Server, request: Request) -> Response:
     query_of(request)
     fields = await body_of(server, request, "events", "expected")
     stream = request.path_params["stream"]
-    if not stream.startswith(OWN) or OWN[:-1] in server.agency.agents:
-        raise refuse(403, "not_allowed", f"{OWN}… is appended to: other streams have a writer")
-    if stream == OWN or len(stream) > MOST_NAME:
+    if not stream.startswith(APPENDED) or APPENDED[:-1] in server.agency.agents:
+        raise refuse(403, "not_allowed", f"{APPENDED}… is appended to: other streams have a writer")
+    if stream == APPENDED or len(stream) > MOST_NAME:
         raise refuse(400, "invalid_field", f"a stream's name is a text of up to {MOST_NAME} characters", "stream")
     events = fields.get("events", list, "a list of objects", ...)
     if not events or not all(isinstance(one, dict) for one in events):

@@ -6,9 +6,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ....actors.core.base.errors import SpecError
 from ...errors import BudgetSpent, UnpricedModel
 from ...messages import Usage
 from .limits import COUNTED, Budget, Exhausted, account_of, counted_as, is_count, named_budget, refused, spent_up
@@ -90,6 +91,32 @@ class Budgets:
         self.counting |= any(getattr(budget, measure) is not None for measure in COUNTED)
         self.version += 1
         return self.spending.within(budget.account, budget.period, self.clock())
+
+    def raised(self, account: str, period: Period | None, measure: Measure, limit: float) -> float:
+        """Raise a limit of an account's budget. Return what was spent of it so far.
+
+        Raises:
+            SpecError: the account has no such budget, or the limit is no more than it was.
+        """
+        there = self._on(account)
+        budget = there.get(period)
+        now = None if budget is None else budget.limits.get(measure)
+        if budget is None or now is None:
+            known = ", ".join(f"{one.account} ({one.period or 'for ever'}, {one.measure})" for one in self.stats())
+            raise SpecError(
+                f"there is no budget of {measure} of {account!r:.80} for {period}; there are: {known or 'none'}"
+            )
+        if not limit > now:
+            raise SpecError(f"{named_budget(account, budget)} is {now:g} {measure}: it is raised to more than that")
+        if measure != "dollars" and limit != int(limit):
+            raise SpecError(f"{named_budget(account, budget)} is of whole {measure}, not of {limit:g}")
+        name = account.partition(":")[2]
+        for own in list(there.values()):  # also where it is one for each: this account has its own from now on
+            more: dict[str, Any] = {}
+            if own is budget:
+                more[measure] = limit if measure == "dollars" else int(limit)
+            self.set(replace(own, name=name, **more))
+        return self.spending.within(counted_as(measure, account), period, self.clock())
 
     @property
     def limited(self) -> bool:

@@ -12,7 +12,7 @@ from .periods import Period
 Measure = Literal["dollars", "tokens", "requests"]
 """What a budget limits."""
 
-State = Literal["closed", "open", "half-open", "ramping", "disabled", "stopped"]
+State = Literal["closed", "open", "half-open", "ramping", "disabled", "stopped", "drained"]
 
 
 class Latencies:
@@ -122,6 +122,21 @@ class PoolCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitUse:
+    """How much of a limit is used.
+
+    Args:
+        kind: as in `Quota`: ``requests_per_minute``, ``concurrency``.
+        used: of it, now.
+        limit: as it is configured, or as the vendor says.
+    """
+
+    kind: str
+    used: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelHealth:
     """How one model does at one endpoint.
 
@@ -132,6 +147,7 @@ class ModelHealth:
         error_rate: share of failures among the latest hundred calls, 0 to 1.
         latency, latency_p95: seconds.
         reason: why it is not available, where that is known.
+        limits: its own.
     """
 
     model: str
@@ -142,6 +158,7 @@ class ModelHealth:
     latency_p95: float
     in_flight: int
     reason: str = ""
+    limits: tuple[LimitUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +167,15 @@ class EndpointHealth:
 
     Args:
         state: of the endpoint as a whole; where that is well, of the model that does best. ``disabled`` while its key
-            is refused, ``stopped`` while its actor waits to be started again, or once that is dead for good.
+            is refused, ``stopped`` while its actor waits to be started again, or once that is dead for good;
+            ``drained`` until it is resumed.
         available: whether a request could be sent to it now, for any of its models.
         error_rate: share of failures among the latest calls of each model, 0 to 1.
         latency: seconds, on average over the calls of all models.
         latency_p95: seconds, of the slowest model.
         reason: why it is not available, where that is known.
         models: the same for each model that was asked for.
+        limits: that its models share.
     """
 
     name: str
@@ -168,6 +187,7 @@ class EndpointHealth:
     in_flight: int
     reason: str = ""
     models: tuple[ModelHealth, ...] = ()
+    limits: tuple[LimitUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class EndpointGate:
         "active",
         "breaker",
         "cache_reads_count",
+        "drained",
         "limiter",
         "name",
         "on_idle",
@@ -77,10 +78,17 @@ class EndpointGate:
         """Whether it is there: False once it was removed, replaced, or its actor was stopped."""
         self.up = True
         """Whether it has an actor: False while that is waiting to be started again."""
+        self.drained = False
+        """Whether somebody wants nothing to be sent there, until it is resumed."""
         self.active = 0
         """Grants that have not ended."""
         self.on_idle: Callable[[], None] | None = None
         """Called when the last grant has ended; set once the endpoint gets no more."""
+
+    @property
+    def open(self) -> bool:
+        """Whether requests may go there at all."""
+        return self.present and self.up and not self.drained
 
     def used(self, usage: Usage) -> Need:
         """Return what an answered request has taken of the limits."""
@@ -247,7 +255,7 @@ class Gate:
     def down(self, now: float) -> bool:
         """Return whether it cannot serve anyone now, however small."""
         endpoint = self.endpoint
-        return not (endpoint.present and endpoint.up) or self.breaker.down(now) or endpoint.breaker.down(now)
+        return not endpoint.open or self.breaker.down(now) or endpoint.breaker.down(now)
 
     def free(self, need: Need, now: float) -> bool:
         """Return whether the model itself may be sent a request now, whatever the endpoint says."""
@@ -259,6 +267,7 @@ class Gate:
         return (
             endpoint.present
             and endpoint.up
+            and not endpoint.drained
             and self.breaker.allows(now)
             and endpoint.breaker.allows(now)
             and self.limiter.fits(need, now)
@@ -269,7 +278,7 @@ class Gate:
     def next_time(self, need: Need, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""
         endpoint = self.endpoint
-        if not (endpoint.present and endpoint.up) or self.limiter.full or endpoint.limiter.full:
+        if not endpoint.open or self.limiter.full or endpoint.limiter.full:
             return None
         at = max(
             self.limiter.next_fit(need, now),

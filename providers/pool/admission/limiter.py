@@ -236,6 +236,13 @@ class Limiter:
         """Return what is left of each limit, by its name in `Quota`."""
         return {name: meter.left(now) for name, meter in self._meters.items()}
 
+    def used(self, now: float) -> list[tuple[str, float, float]]:
+        """Return each limit by its name in `Quota`: what of it is used, and the limit."""
+        found = [(name, meter.limit - meter.left(now), meter.limit) for name, meter in self._meters.items()]
+        if self.limits.concurrency is not None:
+            found.append(("concurrency", self.in_flight, self.limits.concurrency))
+        return found
+
 
 def _meter(name: str, rule: Rule, limit: float, configured: bool) -> Meter:
     return (SlidingWindow if rule == "window" else Bucket)(limit, _KINDS[name][1], configured)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ..accounts.stats import EndpointHealth, ModelHealth, State
+from ..accounts.stats import EndpointHealth, LimitUse, ModelHealth, State
 from ..admission.breaker import Breaker
 from ..admission.gate import Gate
-from ..admission.limiter import ONE_REQUEST
+from ..admission.limiter import ONE_REQUEST, Limiter
 from .endpoint import Member
+
+DRAINED = "drained: nothing is sent there until it is resumed"
 
 _BEST_FIRST: tuple[State, ...] = ("closed", "ramping", "half-open", "open", "disabled")
 
@@ -18,8 +20,10 @@ def health_of(member: Member, now: float) -> EndpointHealth:
     state, reason = _state(member.gate.breaker), ""
     if not (member.gate.present and member.gate.up):
         state = "stopped"
+    elif member.gate.drained:
+        state = "drained"
     if state != "closed":
-        reason = member.gate.breaker.disabled or _text(member.last_error)
+        reason = DRAINED if state == "drained" else member.gate.breaker.disabled or _text(member.last_error)
     elif models:
         best = min(models, key=lambda each: _BEST_FIRST.index(each.state))
         state, reason = best.state, best.reason
@@ -35,6 +39,7 @@ def health_of(member: Member, now: float) -> EndpointHealth:
         in_flight=sum(each.in_flight for each in models),
         reason=reason,
         models=models,
+        limits=_limits(member.gate.limiter, now),
     )
 
 
@@ -49,7 +54,12 @@ def _of_model(gate: Gate, now: float) -> ModelHealth:
         latency_p95=gate.latencies.quantile(0.95),
         in_flight=gate.in_flight,
         reason="" if state == "closed" else gate.breaker.disabled or _text(gate.last_error),
+        limits=_limits(gate.limiter, now),
     )
+
+
+def _limits(limiter: Limiter, now: float) -> tuple[LimitUse, ...]:
+    return tuple(LimitUse(kind, used, limit) for kind, used, limit in limiter.used(now))
 
 
 def _state(breaker: Breaker) -> State:

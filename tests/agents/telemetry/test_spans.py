@@ -310,7 +310,7 @@ async def test_a_guardrails_span_is_as_long_as_it_looked() -> None:
 
     async def slow(text: str) -> list[Finding]:
         await asyncio.sleep(3)
-        return email_addresses()(text)
+        return list(email_addresses()(text))
 
     guard = Guardrail(slow, on={"output"}, action="redact", name="mail")
     model = function(lambda request: "ann@example.com")
@@ -330,7 +330,7 @@ async def test_a_guardrails_span_in_a_stream_is_as_long_as_it_looked() -> None:
 
     async def slow(text: str) -> list[Finding]:
         await asyncio.sleep(3)
-        return email_addresses()(text)
+        return list(email_addresses()(text))
 
     guard = Guardrail(slow, on={"output"}, action="block", name="mail")
     model = function(lambda request: "ann@example.com")

@@ -126,6 +126,18 @@ async def decide(
         JournalError: the conversation cannot be read.
     """
     check_decision(arguments, reason)
+    waits = await _waits(journal, approval, by)
+    stream = waits.stream
+    decision = decision_about(waits.request, approved, arguments, reason, by, limits, tool_of)
+    await _refuse_second(journal, stream, decision, mine=False)
+    await at_hand(journal.post(stream, decision))
+    await _refuse_second(journal, stream, decision, mine=True)
+    header = await header_of(journal, stream)
+    return waits._replace(owner=header.owner if header is not None else "")
+
+
+async def _waits(journal: Journal, approval: str, by: Caller | None) -> Waiting:
+    """The call that waits under an id, as the journal has it; its owner is not looked for."""
     stream = await at_hand(journal.find(approval))
     kept = await read(journal, stream) if stream is not None else None
     found = _find(kept, approval) if kept is not None else None
@@ -135,12 +147,7 @@ async def decide(
     request = _request(kept.state, found.asked)
     if found.outcome or request is None:
         raise UnknownApproval(f"the approval {approval!r:.80} {found.outcome or 'belongs to no call'}")
-    decision = decision_about(request, approved, arguments, reason, by, limits, tool_of)
-    await _refuse_second(journal, stream, decision, mine=False)
-    await at_hand(journal.post(stream, decision))
-    await _refuse_second(journal, stream, decision, mine=True)
-    header = await header_of(journal, stream)
-    return Waiting(stream, header.owner if header is not None else "", request, len(kept.records))
+    return Waiting(stream, "", request, len(kept.records))
 
 
 async def taken(journal: Journal, decided: Waiting, approved: bool, seconds: float) -> bool:
@@ -240,6 +247,31 @@ async def waiting_anywhere(runtime: AgencyRuntime) -> tuple[ApprovalRequested, .
         logger.warning("approvals are passed over: %s", error)
     here = runtime.approvals.waiting
     return (*here, *(one.request for one in found if one.request.approval not in runtime.approvals))
+
+
+async def waits_anywhere(runtime: AgencyRuntime, approval: str, by: Caller | None) -> ApprovalRequested:
+    """The call that waits under an id, here or in another process with the same journal.
+
+    Args:
+        runtime: of the agency.
+        approval: the id.
+        by: who wants to know; None for the application itself.
+
+    Raises:
+        UnknownApproval: nothing waits under that id.
+        NotAllowed: it belongs to somebody else.
+        JournalError: the conversation cannot be read.
+    """
+    here = next((one for one in runtime.approvals.waiting if one.approval == approval), None)
+    if here is not None:
+        check_may_decide(by, here.caller, here)
+        return here
+    if not runtime.shared or approval in runtime.approvals:
+        raise UnknownApproval(f"the approval {approval!r:.80} does not wait: decided, expired, or never asked")
+    found = await _waits(runtime.journal, approval, by)
+    if has_expired(found.request.expires_at) or await decisions_left(runtime.journal, found.stream, approval):
+        raise UnknownApproval(f"the approval {approval!r:.80} does not wait any more")
+    return found.request
 
 
 async def _unfinished(journal: Journal) -> AsyncIterator[Header]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ....journal.errors import EventNotReadable
 from ....journal.store import Header, Journal, Record, at_hand
@@ -35,9 +35,14 @@ def unfit(stream: str, error: Exception) -> EventNotReadable:
     return EventNotReadable(f"the events of {stream} do not fit together: {type(error).__name__}: {error}", stream)
 
 
+APPENDED: Final = "events/"
+"""How the names of streams begin that programs of one's own append to by way of a server."""
+
+
 def is_conversation(header: Header) -> bool:
-    """Whether a stream is an agent's: those of a pool, or of actors of one's own, may lie in the same journal."""
-    return "/" in header.name
+    """Whether a stream is an agent's: those of a pool, of actors of one's own, or of programs may lie in the same
+    journal."""
+    return "/" in header.name and (not header.name.startswith(APPENDED) or "agent" in header.labels)
 
 
 async def header_of(journal: Journal, stream: str) -> Header | None:

@@ -154,7 +154,11 @@ class AgencyRuntime:
 
     def _tool_of(self, agent: str, name: str) -> Tool | None:
         member = self.directory.members.get(agent)
-        return next((tool for tool in member.all_tools if tool.name == name), None) if member is not None else None
+        if member is None:
+            return None
+        own = member.all_tools
+        callees = (callee for tool in own for callee in tool.callees)  # of what makes other calls
+        return next((tool for tool in (*own, *callees) if tool.name == name), None)
 
     def _skill_context(self, required: Mapping[str, Skill]) -> SkillContext:
         assert self.system is not None

@@ -24,7 +24,8 @@ class RunUnderWay:
         user, tenant: who asked; empty for nobody named.
         doing: what it waits for.
         calls: the names of tools and handoffs that have no result yet.
-        steps, tokens, cost: so far, with what agents that it had handed work to have come back with; US dollars.
+        steps, input_tokens, output_tokens, cost: so far, with what agents that it had handed work to have come back
+            with; US dollars.
         seconds: since it was asked for.
         idle: seconds since it has last asked a model, or begun a call.
     """
@@ -39,10 +40,16 @@ class RunUnderWay:
     doing: Doing
     calls: tuple[str, ...]
     steps: int
-    tokens: int
+    input_tokens: int
+    output_tokens: int
     cost: float
     seconds: float
     idle: float
+
+    @property
+    def tokens(self) -> int:
+        """So far, in and out."""
+        return self.input_tokens + self.output_tokens
 
 
 def under_way(register: RunRegister, now: float) -> tuple[RunUnderWay, ...]:
@@ -60,7 +67,7 @@ def _view(entry: Entry, now: float) -> RunUnderWay:
     asked = max(0.0, now - entry.submitted)
     at = (run.id, run.root, run.parent, run.agent, run.conversation, run.caller.user, run.caller.tenant)
     if session is None or session.over or not session.state.begun:
-        return RunUnderWay(*at, "queued", (), 0, 0, 0.0, asked, asked)
+        return RunUnderWay(*at, "queued", (), 0, 0, 0, 0.0, asked, asked)
     turn = session.state.turn
     calls = tuple(_open_calls(turn))
     doing: Doing
@@ -70,9 +77,9 @@ def _view(entry: Entry, now: float) -> RunUnderWay:
         doing = "tools"
     else:
         doing = "model" if turn.phase == "completing" else "ending"
-    tokens = turn.usage.input_tokens + turn.usage.output_tokens
+    taken = turn.usage.input_tokens, turn.usage.output_tokens
     idle = max(0.0, now - max(session.step_started, *session.since.values(), session.started))
-    return RunUnderWay(*at, doing, calls, turn.steps, tokens, turn.cost, asked, min(idle, asked))
+    return RunUnderWay(*at, doing, calls, turn.steps, *taken, turn.cost, asked, min(idle, asked))
 
 
 def _open_calls(turn: Any) -> Iterator[str]:

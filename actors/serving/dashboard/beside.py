@@ -1,0 +1,115 @@
+"""A dashboard beside an agency, for other programs of the same user: over a Unix socket in the folder that nobody else
+can enter. Who asks there is trusted, and may say for whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from ...agents.agency import Agency
+from ...agents.overview.sockets import NothingRuns, folder, nothing_runs
+from ..server import Server
+from .app import application
+from .board import Board
+from .forward import who_is_said
+
+_SUFFIX: Final = ".dashboard"
+
+
+@asynccontextmanager
+async def beside(agency: Agency, group: str = "") -> AsyncIterator[None]:
+    """Let this user's programs see an agency's dashboard while the block does. Until they ask it costs nothing: no task
+    and no timer waits for them.
+
+    Args:
+        agency: it runs.
+        group: of the processes that serve the same; empty for one that stands alone.
+
+    Raises:
+        OSError, NothingRuns: there can be no socket.
+    """
+    server = Server(agency, (who_is_said,))
+    board = Board(server, server, elsewhere=programs if not group else lambda: programs(group))
+    config = uvicorn.Config(
+        application(board), log_config=None, access_log=False, lifespan="off", ws="none", server_header=False
+    )
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    path = folder() / f"{os.getpid()}{f'-{group}' if group else ''}{_SUFFIX}"
+    path.unlink(missing_ok=True)
+
+    def connected() -> asyncio.Protocol:
+        made: Any = config.http_protocol_class
+        protocol: asyncio.Protocol = made(config=config, server_state=state, app_state={}, _loop=loop)
+        return protocol
+
+    listening = await loop.create_unix_server(connected, path)
+    try:
+        yield
+    finally:
+        listening.close()
+        path.unlink(missing_ok=True)
+        server.draining = True
+        for connection in list(state.connections):
+            transport: Any = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+def programs(group: str = "") -> dict[int, Path]:
+    """The sockets of this user's programs that show a dashboard, by the numbers of their processes.
+
+    Args:
+        group: only those that serve the same; empty for all.
+    """
+    try:
+        found = folder().glob(f"*{_SUFFIX}")
+    except NothingRuns:
+        return {}
+    named = ((path, *path.stem.partition("-")[::2]) for path in found)
+    return {int(pid): path for path, pid, of in sorted(named) if pid.isdigit() and group in ("", of)}
+
+
+def program(process: int | None) -> tuple[int, Path]:
+    """The program to look at: the one of a number, or the only one.
+
+    Args:
+        process: the number; None where there is only one, or several that serve the same.
+
+    Raises:
+        NothingRuns: there is none, or several.
+    """
+    found = {pid: path for pid, path in programs().items() if _answers(path)}
+    if process is not None:
+        found = {pid: path for pid, path in found.items() if pid == process}
+    if not found:
+        raise nothing_runs(process, "a dashboard")
+    groups = {path.stem.partition("-")[2] or str(pid) for pid, path in found.items()}
+    if len(groups) > 1:
+        raise NothingRuns(f"several run; name one: callboard dashboard {' | '.join(map(str, found))}")
+    return next(iter(found.items()))
+
+
+def _answers(path: Path) -> bool:
+    """Whether a program listens; the socket of one that was killed is removed."""
+    with socket.socket(socket.AF_UNIX) as trying:
+        trying.settimeout(1.0)
+        try:
+            trying.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return False
+        except OSError:
+            return False
+    return True

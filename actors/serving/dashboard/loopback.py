@@ -1,0 +1,47 @@
+"""``callboard dashboard``: the dashboard of a program of the same user, for a browser on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..failing import FAILURES
+from ..operations.problem_json import problem_json
+from ..problems import problem_of, refuse
+from ..requests import header
+from ..server import unauthorized
+from .app import guarded
+from .board import OwnKey
+from .forward import forwarded
+
+
+def loopback(socket: Path, key: str, port: int) -> Starlette:
+    """An application that forwards to a program what is asked by whoever has the key.
+
+    Args:
+        socket: of the program.
+        key: whoever has it may do everything.
+        port: where it listens, on this machine only.
+    """
+    # A page elsewhere may have its own name lead to this machine: then it is its name that a browser says.
+    names = {f"{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")}
+    knows = OwnKey(key)
+
+    async def answer(request: Request) -> Response:
+        try:
+            if header(request, "host").lower() not in names:
+                raise refuse(403, "other_host", f"this is asked as http://127.0.0.1:{port}, and by no other name")
+            path = request.scope["path"]
+            if path.startswith("/api/") and knows(request) is None:
+                raise unauthorized()
+            return await forwarded(request, f"{quote(path)}?{request.url.query}", socket, {})
+        except FAILURES as error:
+            return problem_json(problem_of(error))
+
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+    return Starlette(routes=[Route("/{path:path}", answer, methods=methods)], middleware=guarded())

@@ -1,0 +1,131 @@
+"""``api/approvals/{id}``: what waits for a person, what it would change, and what the person decides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .....tools.errors import ToolError
+from ....agents.errors import DefinitionError, UnfitArguments
+from ....agents.events import ApprovalRequested
+from ...answers import Json
+from ...operations.approvals import limits_of
+from ...operations.problem_json import Fields, body_of, query_of
+from ...problems import refuse
+from ..acting.log import acting
+from ..board import Board
+from .cutting import Room
+from .diff import changes_of
+from .told import indented
+
+_LIMITS: Final = ("steps", "tokens", "cost")
+
+
+async def get_approval(board: Board, request: Request) -> Response:
+    """What waits, and what it would change as things are now."""
+    await board.who(request, "read")
+    query_of(request)
+    asked = await board.agency.pending_approval(request.path_params["approval"])
+    room = Room()
+    told: dict[str, Any] = {
+        "approval": asked.approval,
+        "agent": asked.agent,
+        "run": asked.run,
+        "conversation": asked.conversation,
+        "tool": asked.tool,
+        "call_id": asked.call_id,
+        "wants": "call" if asked.tool else "limits",
+        "why": room.text(asked.why),
+        "user": asked.caller.user,
+        "expires_at": asked.expires_at,
+        "arguments": room.text(indented(asked.arguments)) if asked.tool else "",
+        "limits": None if asked.tool else _spent(asked),
+        "may_decide": True,
+    }
+    told = room.told(told)
+    return Json({**told, **await _changes(board, asked, None, room)})
+
+
+async def preview(board: Board, request: Request) -> Response:
+    """What a call would change with other arguments than the model's."""
+    await board.who(request, "read")
+    query_of(request)
+    arguments = _arguments(await body_of(board.server, request, "arguments"), ...)
+    asked = await board.agency.pending_approval(request.path_params["approval"])
+    return Json(await _changes(board, asked, arguments, Room()))
+
+
+async def _changes(board: Board, asked: ApprovalRequested, arguments: str | None, room: Room) -> dict[str, Any]:
+    try:
+        changes = await board.agency.preview(asked, arguments=arguments) if asked.tool else None
+    except ToolError as error:
+        return {"changes": [], "changes_unknown": room.text(str(error), 2_000)}
+    # Beside the loop: texts of some megabytes are compared.
+    return {"changes": await asyncio.to_thread(changes_of, room, changes or ()), "changes_unknown": ""}
+
+
+async def approve(board: Board, request: Request) -> Response:
+    """Let a call run, with other ``arguments`` if any are given, or a run go on, with ``limits``."""
+    caller = await board.who(request, "act")
+    query_of(request)
+    fields = await body_of(board.server, request, "arguments", "limits")
+    arguments, limits = _arguments(fields, None), limits_of(fields)
+    asked = await board.agency.pending_approval(request.path_params["approval"])
+    details: dict[str, Any] = {"changed": arguments is not None} if asked.tool else {}
+    if limits is not None:
+        details.update((name, getattr(limits, name)) for name in _LIMITS if getattr(limits, name) is not None)
+    async with acting(board, caller, "approve", _target(asked), details):
+        try:
+            await board.agency.approve(asked.approval, arguments=arguments, limits=limits)
+        except UnfitArguments as error:
+            raise refuse(400, "invalid_arguments", str(error), _where(error)) from None
+        except DefinitionError as error:
+            where = "arguments" if asked.tool else f"limits.{json.loads(asked.arguments)['limit']}"
+            raise refuse(400, "invalid_request", str(error), where) from None
+    return Json({"approval": asked.approval, "approved": True})
+
+
+async def deny(board: Board, request: Request) -> Response:
+    """Refuse a call, or more to a run; the model is told the ``reason``, and the audit log is not: it is said."""
+    caller = await board.who(request, "act")
+    query_of(request)
+    reason = (await body_of(board.server, request, "reason")).text("reason", "")
+    asked = await board.agency.pending_approval(request.path_params["approval"])
+    async with acting(board, caller, "deny", _target(asked)):
+        await board.agency.deny(asked.approval, reason)
+    return Json({"approval": asked.approval, "approved": False})
+
+
+def _spent(asked: ApprovalRequested) -> dict[str, Any]:
+    """Which limit a run has reached, and what it has used; the others are not known."""
+    told = json.loads(asked.arguments)
+    nothing: dict[str, Any] = dict.fromkeys(_LIMITS)
+    return {**nothing, told["limit"]: {"limit": told["allowed"], "used": told["used"]}}
+
+
+def _target(asked: ApprovalRequested) -> str:
+    """What is decided, in words; the approval's id is none for a log: who has it may decide."""
+    return f"{asked.tool or 'limits'} of run {asked.run}"
+
+
+def _arguments(fields: Fields, default: Any) -> str | None:
+    """Arguments as text: as it was given, or of the object that was given."""
+    given = fields.get("arguments", (str, dict), "the text of a JSON object, or the object", default)
+    return json.dumps(given) if isinstance(given, dict) else given
+
+
+def _where(error: UnfitArguments) -> str:
+    """Where in the arguments the first thing is that does not fit: ``arguments.edits[0].old_string``."""
+    found = _PLACE.search(str(error))
+    if found is None:
+        return "arguments"
+    parts = found[1].split(".")
+    return "arguments" + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts)
+
+
+_PLACE: Final = re.compile(r"^- ([^:\n]{1,200}): ", re.MULTILINE)

@@ -1,0 +1,164 @@
+// One decision: what a call would do, its arguments, and yes or no.
+
+import { confirm } from "../dialog.js";
+import { badge, button, empty, fill, h, setText } from "../dom.js";
+import { clock, duration } from "../logic/format.js";
+import { line, path } from "../logic/text.js";
+import { call } from "../talk/call.js";
+import { limits } from "../talk/limits.js";
+import { failure, named, passage } from "../talk/passage.js";
+
+/** The view of one of them. */
+export function approval(id) {
+  return {
+    name: "approval",
+    title: "Approval",
+    live: "approvals",
+    open: (root, context) => open(root, context, id),
+  };
+}
+
+function open(root, { me, api, go, announce }, id) {
+  const back = h("a", { href: "#/approvals", class: "back", "data-testid": "back-to-approvals" }, "‹ All that waits");
+  const body = h("div", null, h("p", { class: "empty" }, "Looking …"));
+  fill(root, back, body);
+  if (!me.may.read) {
+    fill(body, empty("This key looks at figures only.", "What a call would do is read with the scope admin."));
+    return {};
+  }
+  const at = `approvals/${path(id)}`;
+  let asked = null;
+  let answered = false;
+  let closed = false;
+  const waits = h("dd", null, "–");
+  const gone = h("p", { class: "past", role: "status", hidden: true }, "It does not wait any more: it was decided elsewhere, or its time is over.");
+  const wrong = h("div", null);
+  let decide = []; // the controls
+  let form = null; // of arguments, or of limits
+
+  async function load() {
+    const came = await api.get(at).catch((error) => {
+      if (closed) return;
+      if (error.status === 404) fill(body, empty("This does not wait any more.", "It was decided, or its time is over."));
+      else fill(body, failure(error, load));
+    });
+    if (came === undefined || closed) return;
+    asked = came;
+    draw();
+  }
+
+  function draw() {
+    const forLimits = !asked.tool;
+    const may = me.may.act && asked.may_decide !== false;
+    const title = document.getElementById("title");
+    if (title) fill(title, forLimits ? "More for a run of " : [named(asked.tool, 60), " of "], named(asked.agent, 40));
+    const approve = button("Approve", "approve", yes, { class: "button primary" });
+    const deny = button("Deny …", "deny", no, { class: "button" });
+    decide = may ? [approve, deny] : [];
+    form = forLimits
+      ? limits(asked.limits)
+      : call(asked, {
+          may,
+          preview: (text) => api.post(`${at}/preview`, { arguments: text }),
+          told: (changed) => setText(approve, changed ? "Approve with these arguments" : "Approve"),
+        });
+    fill(
+      body,
+      gone,
+      h(
+        "dl",
+        { class: "particulars" },
+        fact("Agent", named(asked.agent, 60)),
+        fact("Conversation", h("a", { href: `#/conversations/${path(asked.agent, asked.conversation)}`, "data-testid": "approval-conversation" }, named(asked.conversation, 60))),
+        asked.user ? fact("Asked by", named(asked.user, 60)) : null,
+        fact("Run", h("span", { class: "mono" }, named(asked.run, 40))),
+        h("div", null, h("dt", null, "Waits for"), waits),
+        asked.expires_at ? fact("Counts as denied from", clock(asked.expires_at)) : null,
+      ),
+      asked.why ? h("div", { class: "why" }, h("h2", null, "Why it is asked"), passage(asked.why, { label: "reason" })) : null,
+      form.changes ?? null,
+      h("section", { class: "panel decide", "aria-label": "Decision" },
+        h("div", { class: "panel-body" },
+          form.element,
+          wrong,
+          may ? h("div", { class: "toolbar decide-buttons" }, approve, deny, form.buttons ?? null)
+          : h("p", null, badge("for somebody else", "quiet"), " This key may not decide it."),
+        ),
+      ),
+    );
+  }
+
+  function fact(title, value) {
+    return h("div", null, h("dt", null, title), h("dd", null, value));
+  }
+
+  function what() {
+    return asked.tool ? line(asked.tool, 60) : `the run of ${line(asked.agent, 40)}`;
+  }
+
+  async function yes() {
+    fill(wrong);
+    const given = form.value();
+    if (given === null) {
+      form.focus();
+      return;
+    }
+    const changed = asked.tool ? form.changed() : true;
+    const values = await confirm({
+      title: asked.tool ? `Approve ${what()}` : `Raise the limits of ${what()}`,
+      text: !asked.tool
+        ? "The run goes on with what you have given it."
+        : changed ? "It runs with the arguments as you have changed them." : "It runs with the arguments that are shown.",
+      confirm: "Approve",
+    });
+    if (values === null) return;
+    const sent = !asked.tool ? { limits: given } : changed ? { arguments: given } : {};
+    await answer("approve", sent, `Approved ${what()}`);
+  }
+
+  async function no() {
+    fill(wrong);
+    const values = await confirm({
+      title: `Deny ${what()}`,
+      fields: [{ name: "reason", label: "Reason", type: "textarea", rows: 3, required: true, hint: "The model is told this, and may try something else." }],
+      confirm: "Deny",
+      danger: true,
+    });
+    if (values !== null) await answer("deny", { reason: values.reason }, `Denied ${what()}`);
+  }
+
+  async function answer(verb, sent, words) {
+    for (const one of decide) one.disabled = true;
+    try {
+      await api.post(`${at}/${verb}`, sent);
+      answered = true;
+      announce(words);
+      if (!closed) go("#/approvals");
+    } catch (error) {
+      if (closed) {
+        announce(error.detail ?? error.message, "bad");
+        return;
+      }
+      for (const one of decide) one.disabled = false;
+      const placed = verb === "approve" && form.refuse(error);
+      if (!placed) {
+        fill(wrong, failure(error, null));
+        decide[0]?.focus();
+      }
+    }
+  }
+
+  load();
+  return {
+    update({ approvals }) {
+      const mine = approvals.find((one) => one.approval === id);
+      if (mine) setText(waits, duration(mine.seconds));
+      if (asked === null || answered) return;
+      gone.hidden = mine !== undefined;
+      for (const one of decide) one.disabled = mine === undefined;
+    },
+    close() {
+      closed = true;
+    },
+  };
+}
