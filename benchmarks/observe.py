@@ -1,10 +1,11 @@
 """``python -m benchmarks observe``: what telemetry costs a turn, and what a dashboard costs.
 
 ``calls`` counts what one turn of an agent with two completions of a pool and a tool call makes the interpreter do:
-calls of Python functions, without those of OpenTelemetry, which no other load on the machine changes. ``whole`` counts
-those of OpenTelemetry's SDK, too. ``cpu`` is the processor's time a turn, in interleaved rounds. ``off`` is an agency
-without telemetry, ``figures`` one that counts for Prometheus, ``spans`` one that writes spans to nobody, ``both`` does
-both.
+calls of Python functions, which no other load on the machine changes; without those that OpenTelemetry's functions
+make, which its SDK does for each span whoever writes it. ``whole`` counts these, too. ``cpu`` is the processor's time a
+turn, in interleaved rounds, with all of it. ``off`` is an agency without telemetry, ``figures`` one that counts for
+Prometheus, ``spans`` one that writes spans to nobody, ``unsampled`` one whose sampler wants none of them, which leaves
+of the SDK's work the least; ``both`` is figures and spans.
 
 ``closed`` is what a message costs a served agency at whose dashboard nobody looks, in calls: ``off`` has none.
 ``tree`` is the share of a core that 10,000 actors with messages flowing take more while a real browser shows their
@@ -41,6 +42,7 @@ def suite(quick: bool) -> Suite:
         "off": lambda: None,
         "figures": lambda: Telemetry(spans=False),
         "spans": lambda: Telemetry(metrics=False, tracer_provider=_provider()),
+        "unsampled": lambda: Telemetry(metrics=False, tracer_provider=_provider(0.0)),
         "both": lambda: Telemetry(tracer_provider=_provider()),
     }
     cases = []
@@ -55,11 +57,12 @@ def suite(quick: bool) -> Suite:
     return Suite(BASELINE, cases, repeats=REPEATS, notes=notes)
 
 
-def _provider() -> Any:
+def _provider(share: float = 1.0) -> Any:
     """One whose spans nobody takes: what an exporter costs is its own."""
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-    return TracerProvider()
+    return TracerProvider(sampler=ParentBasedTraceIdRatio(share))
 
 
 @tool(risk="safe")

@@ -260,6 +260,7 @@ class GuardrailFound(RunEvent):
         count: how many of them.
         action: what comes of it: ``block``, ``redact``, ``warn`` or ``ask``.
         call_id: the call, where it was in one or in its result.
+        seconds: it took to look.
     """
 
     guardrail: str = ""
@@ -268,6 +269,7 @@ class GuardrailFound(RunEvent):
     count: int = 1
     action: str = ""
     call_id: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

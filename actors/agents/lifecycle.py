@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,7 @@ from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.errors import JournalError
 from ..journal.store import Journal, Record, at_hand
+from ..observe.otlp import MetricsPush
 from ..observe.telemetry import Telemetry
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable, DefinitionError
@@ -30,7 +31,8 @@ from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
 from .telemetry.figures import Figures
-from .telemetry.tracing import RunSpans, Tracing
+from .telemetry.run_spans import tell_over
+from .telemetry.tracing import TellPast, Tracing
 from .turns.outcome import STOPS
 from .turns.records import RunRequest
 from .wishes import WAIT, define
@@ -88,6 +90,7 @@ class Lifecycle:
         """What has those who look on listen no more."""
         self._watch: asyncio.Task[None] | None = None
         self._alerts: asyncio.Task[None] | None = None
+        self._pushing: tuple[MetricsPush, asyncio.Task[None]] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._stopping: asyncio.Task[None] | None = None
         self._put_back: Callable[[], None] | None = None
@@ -148,25 +151,28 @@ class Lifecycle:
         if writer is not None:
             runtime.tracing = Tracing(telemetry, writer)
             runtime.tracing.resumed, runtime.tracing.over = self._tell_past, self._tell_over
-            self._deaf.append(runtime.bus.listen(runtime.tracing.handlers))
+            runtime.bus.trace(True)
         if telemetry.metrics:
             assert self.system is not None
             figures = runtime.figures = Figures(telemetry.series, self.system.measure(), runtime.journal_file)
             self._deaf += (runtime.bus.listen(figures.runs.handlers), figures.close)
+            pushing = telemetry.pushing()
+            if pushing is not None:
+                sending = pushing.run(partial(read_figures, runtime))
+                self._pushing = pushing, asyncio.get_running_loop().create_task(sending, name=f"{self.name}-figures")
         if telemetry.alerts is not None:
             watching = telemetry.alerts.watch(partial(read_figures, runtime))
             self._alerts = asyncio.get_running_loop().create_task(watching, name=f"{self.name}-alerts")
 
-    def _tell_past(self, spans: RunSpans) -> None:
+    def _tell_past(self, run: RunRequest, tell: TellPast) -> None:
         """Have told what an earlier process did of a run."""
-        run = spans.run
-        self._tell(run.stream_name, lambda records: spans.tell_past(records, self._asked(run.agent)))
+        self._tell(run.stream_name, lambda records: tell(records, self._asked(run.agent)))
 
-    def _tell_over(self, run: RunRequest, seconds: float) -> None:
-        """Have told the whole of a run that an earlier process brought to its end."""
+    def _tell_over(self, run: RunRequest, seconds: float, error: str) -> None:
+        """Have told the whole of a run of whose end nobody has told."""
         tracing, model = self._runtime.tracing, self._asked(run.agent)
         assert tracing is not None
-        self._tell(run.stream_name, lambda records: tracing.tell_over(run, seconds, records, model))
+        self._tell(run.stream_name, lambda records: tell_over(tracing, run, seconds, error, records, model))
 
     def _asked(self, agent: str) -> str:
         """The name of the model that an agent asks; empty where that is the provider's affair."""
@@ -195,6 +201,16 @@ class Lifecycle:
     async def _observe_no_more(self) -> None:
         if self._telling:
             await asyncio.wait(self._telling)
+        self._runtime.bus.trace(False)
+        tracing, self._runtime.tracing = self._runtime.tracing, None
+        closing: list[Awaitable[None]] = []  # an exporter may have to be waited for
+        if tracing is not None and tracing.writer.owned:
+            closing.append(asyncio.to_thread(tracing.writer.close))
+        if self._pushing is not None:
+            (pushing, task), self._pushing = self._pushing, None
+            pushing.end()
+            closing.append(task)
+        await asyncio.gather(*closing)
         while self._deaf:
             self._deaf.pop()()
         if self._alerts is not None:
@@ -202,9 +218,6 @@ class Lifecycle:
             with suppress(asyncio.CancelledError):
                 await self._alerts
         self._runtime.figures = None
-        tracing, self._runtime.tracing = self._runtime.tracing, None
-        if tracing is not None and tracing.writer.owned:
-            await asyncio.to_thread(tracing.writer.close)  # an exporter may have to be waited for
 
     def _start_model(self, system: System) -> None:
         given, runtime = self._model, self._runtime

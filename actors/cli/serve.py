@@ -22,7 +22,8 @@ from ..agents.agency import Agency
 from ..agents.overview.sockets import NothingRuns
 from ..agents.plaindata import function_of, imported
 from ..core.base.errors import CallboardError
-from .team import durable, look_in, running
+from ..observe.logs import JsonFormatter
+from .team import durable, logs_of, look_in, running
 
 try:
     from ..serving import Registry, Webhooks
@@ -146,17 +147,18 @@ def _where(listening: socket.socket, of_callers: bool, given: bool) -> str:
 
 
 def _work(wanted: Wanted, listening: socket.socket, link: socket.socket | None = None) -> int:
-    _show_errors()
+    as_json = wanted.file is not None and logs_of(wanted.file, wanted.folder) == "json"
+    _show_errors(as_json=as_json)
     with asyncio.Runner(loop_factory=config_of(None, drain=0.0).get_loop_factory()) as runner:
-        runner.run(_serve(wanted, listening, link))
+        runner.run(_serve(wanted, listening, link, as_json=as_json))
     return 0
 
 
-def _show_errors() -> None:
+def _show_errors(*, as_json: bool) -> None:
     """What the library logs is seen, as in any service, unless what is served has said itself where logs go."""
     shown = logging.StreamHandler()
     shown.setLevel(logging.WARNING)
-    shown.setFormatter(logging.Formatter("%(levelname)s:     %(message)s"))
+    shown.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(levelname)s:     %(message)s"))
     shown.addFilter(lambda _: not logging.getLogger().handlers)
     logging.getLogger("callboard").addHandler(shown)
 
@@ -182,9 +184,11 @@ def _supervise(wanted: Wanted, listening: socket.socket, drain: float, dashboard
             del os.environ[FOLDER]
 
 
-async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket | None) -> None:
+async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket | None, *, as_json: bool) -> None:
     async with _opened(wanted) as (app, drained), _shown(_board_of(app)):
         config = config_of(app, drain=_seconds(wanted, _server_of(app)))
+        for handler in logging.getLogger("uvicorn").handlers if as_json else ():  # which has made them with its config
+            handler.setFormatter(JsonFormatter())
         await UvicornWorker(config, drained, link).serve(sockets=[listening])
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ..agents.overview.sockets import watchable
 from ..agents.team.toolsets import default_tools
 from ..agents.teamfile import load_team, open_agency
 from ..agents.teamfile.schema import TeamFile
+from ..observe.telemetry import ADDRESS, Telemetry
 from .folders import existing
 
 ALONE = "Assistant"
@@ -60,6 +63,30 @@ def durable(team_file: Path, folder: Path) -> bool:
     return not says_only_models(team_file) and "journal" in load_team(team_file, default_tools(folder)).options
 
 
+def logs_of(team_file: Path, folder: Path) -> str:
+    """How a file wants what serves it to write its log: ``text`` or ``json``.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    return "text" if says_only_models(team_file) else load_team(team_file, default_tools(folder)).logs
+
+
+def by_environment() -> Telemetry | None:
+    """The telemetry of a file that says nothing of it: what there is by default, where the environment names a
+    collector to send it to."""
+    if not os.environ.get(ADDRESS):
+        return None
+    try:
+        import_module("opentelemetry.exporter.otlp.proto.http")
+    except ImportError:
+        sys.stderr.write(
+            f"callboard: {ADDRESS} is set, but nothing is sent there: pip install 'callboard[telemetry]'\n"
+        )
+        return None
+    return Telemetry()
+
+
 @asynccontextmanager
 async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterator[Agency]:
     """Start the team of a file, or one plain agent with the models of a file that has no agents; ``callboard tree``
@@ -74,8 +101,12 @@ async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterato
         ConfigError: the file is wrong.
     """
     if says_only_models(team_file):
+        options.setdefault("telemetry", by_environment())
         opened: AbstractAsyncContextManager[Agency] = Agency(Agent(ALONE), config=team_file, **options)
     else:
-        opened = open_agency(load_team(team_file, default_tools(folder)), **options)
+        team = load_team(team_file, default_tools(folder))
+        if "telemetry" not in team.options:
+            options.setdefault("telemetry", by_environment())
+        opened = open_agency(team, **options)
     async with opened as agency, watchable(agency):
         yield agency

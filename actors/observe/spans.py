@@ -10,7 +10,6 @@ them random, while those of a UUID 7 are half fixed and a caller's own id may be
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import threading
@@ -19,9 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Token
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..core.base.send_context import active
+from ..core.base.send_context import SendContext, active
+from .conventions import ERROR_TYPE
 from .errors import MissingTelemetry, TelemetryError
 from .labels import LONGEST, fitting
 
@@ -40,30 +41,13 @@ _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}
 _NANO: Final = 1_000_000_000
 
 
-def trace_id_of(root: str) -> int:
-    """The id of the trace of all that comes of a run that a caller started."""
-    return int.from_bytes(hashlib.sha256(f"trace|{root}".encode(errors="surrogatepass")).digest()[:16], "big") or 1
-
-
-def span_id_of(run: str, kind: str, number: object = "") -> int:
-    """The id of a span.
-
-    Args:
-        run: the id of the run that it is of.
-        kind: what it is of.
-        number: which one of these in the run.
-    """
-    text = f"{run}|{kind}|{number}".encode(errors="surrogatepass")
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") or 1
-
-
 def nanoseconds(at: float) -> int:
     """Seconds since 1970 as OpenTelemetry has them."""
     return int(at * _NANO)
 
 
 class SpanWriter:
-    """Begins and ends spans.
+    """What spans are begun with.
 
     Args:
         provider: the `opentelemetry.sdk.trace.TracerProvider` whose samplers, processors and exporters they go through.
@@ -76,8 +60,14 @@ class SpanWriter:
     def __init__(self, provider: Any, *, owned: bool = False) -> None:
         try:
             from opentelemetry.context import Context, attach, detach
-            from opentelemetry.sdk.trace.id_generator import IdGenerator
-            from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
+            from opentelemetry.trace import (
+                NonRecordingSpan,
+                SpanContext,
+                SpanKind,
+                TraceFlags,
+                get_current_span,
+                set_span_in_context,
+            )
             from opentelemetry.trace.status import Status, StatusCode
         except ImportError:
             raise MissingTelemetry("writing spans") from None
@@ -87,97 +77,30 @@ class SpanWriter:
                 f"tracer_provider is {type(provider).__module__}.{type(provider).__name__}, which has no generator of "
                 "ids; give an opentelemetry.sdk.trace.TracerProvider"
             )
-
-        class Ids(IdGenerator):
-            """Gives the ids that are wanted next."""
-
-            trace = span = 0
-            lock = threading.Lock()  # a tool may tell of something on a thread of its own
-
-            def generate_trace_id(self) -> int:
-                return self.trace
-
-            def generate_span_id(self) -> int:
-                return self.span
-
-            def is_trace_id_random(self) -> bool:
-                return True
-
-        if type(tracer.id_generator).__qualname__ != Ids.__qualname__:
-            tracer.id_generator = Ids()  # of this tracer alone: the provider's other tracers keep theirs
-        self._ids: Any = tracer.id_generator  # that of a writer before this one, where the provider has kept its tracer
-        self._tracer: Any = tracer
+        if not isinstance(tracer.id_generator, _Ids):
+            tracer.id_generator = _Ids()  # of this tracer alone: the provider's other tracers keep theirs
+        self.ids: _Ids = tracer.id_generator  # that of a writer before this one, where the provider has kept its tracer
+        self.start: Callable[..., Any] = tracer.start_span
         self._provider = provider
         self.owned = owned
-        self._nothing = Context()
+        self.nothing = Context()
         self.attach, self.detach = attach, detach
-        self._client, self._internal = SpanKind.CLIENT, SpanKind.INTERNAL
-        self.in_context = set_span_in_context
+        self.client, self.internal = SpanKind.CLIENT, SpanKind.INTERNAL
+        self.current, self.in_context = get_current_span, set_span_in_context
         self._made: Any = (NonRecordingSpan, SpanContext, TraceFlags)
-        self._failed: Callable[[str], Any] = partial(Status, StatusCode.ERROR)
+        self.failed: Callable[[str], Any] = partial(Status, StatusCode.ERROR)
         self._failures: set[type[BaseException]] = set()
 
-    def begin(
-        self,
-        name: str,
-        trace: int,
-        span: int,
-        parent: SpanContext | None,
-        attributes: Attributes,
-        *,
-        at: int | None = None,
-        client: bool = False,
-    ) -> Span:
-        """Begin a span; it is exported once it is ended.
+    def known(self, context: SpanContext) -> Span:
+        """A span that somebody else writes."""
+        span: Span = self._made[0](context)
+        return span
 
-        Args:
-            name: of the span.
-            trace, span: its ids.
-            parent: whose child it is; None for a trace's first.
-            attributes: what is known of it by now; samplers see it.
-            at: since when, in nanoseconds since 1970; None for now.
-            client: whether another system works meanwhile.
-        """
-        context = self._nothing if parent is None else self.in_context(self._made[0](parent), self._nothing)
-        kind = self._client if client else self._internal
-        if not name.isascii() or len(name) > LONGEST:  # a model has made it up, and an exporter would lose all it sends
-            name, attributes = fitting(name), {each: _fitting(value) for each, value in attributes.items()}
-        since = time.time_ns() if at is None else at
-        try:
-            with self._ids.lock:
-                self._ids.trace, self._ids.span = trace, span
-                begun: Span = self._tracer.start_span(name, context, kind, dict(attributes), None, since)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # of the user's sampler or processor: what is told of must not suffer from it
-            self._failing(f"span {name} could not be begun", error)
-            unknown: Span = self._made[0](self._made[1](trace, span, False, self._made[2](0)))
-            return unknown
-        return begun
+    def unknown(self, trace: int, span: int) -> Span:
+        """A span that nobody writes."""
+        return self.known(self._made[1](trace, span, False, self._made[2](0)))
 
-    def end(self, span: Span, attributes: Attributes, *, error: str = "", at: int | None = None) -> None:
-        """End a span.
-
-        Args:
-            span: begun before.
-            attributes: what has become known of it.
-            error: the name of the error that it ended in; empty for none.
-            at: when, in nanoseconds since 1970; None for now.
-        """
-        try:
-            if span.is_recording():
-                span.set_attributes({name: value for name, value in attributes.items() if value is not None})
-                if error:
-                    span.set_attribute("error.type", error)
-                    span.set_status(self._failed(error))
-            ended: Any = span
-            ended.end(time.time_ns() if at is None else at)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            self._failing("a span could not be ended", error)
-
-    def _failing(self, what: str, error: BaseException) -> None:
+    def failing(self, what: str, error: BaseException) -> None:
         """Log what fails at its first time: a processor that fails does so at every span."""
         kind = type(error)
         if kind not in self._failures:
@@ -198,28 +121,136 @@ class SpanWriter:
         made: SpanContext = self._made[1](trace, span, True, flags)
         return made
 
+    def caller(self) -> str:
+        """The span in force here, as a ``traceparent``; empty where there is none."""
+        context = self.current().get_span_context()
+        return traceparent(context) if context.is_valid else ""
+
+    @contextmanager
+    def part_of(self, header: str) -> Iterator[None]:
+        """Have the span that a ``traceparent`` names be the current one, unless one is in force already."""
+        parent = self.remote(header)
+        if parent is None or self.current().get_span_context().is_valid:
+            yield
+            return
+        token = self.attach(self.in_context(self.known(parent)))
+        try:
+            yield
+        finally:
+            self.detach(token)
+
     def close(self) -> None:
         """Export what is left, and let go of a provider that was made for this."""
         self._provider.shutdown()
 
 
+class _Ids:
+    """Gives OpenTelemetry the ids that are wanted next, the last first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # a tool may tell of something on a thread of its own
+        self.wanted: list[int] = []
+        self.generate_trace_id = self.generate_span_id = self.wanted.pop
+
+    def is_trace_id_random(self) -> bool:
+        """They are hashes."""
+        return True
+
+
 class Place:
-    """Where something is done: what is told from there has this span as its parent. It travels in the baggage.
+    """A span, and where something is done: what is told from there is its child. It travels in the baggage.
+
+    It is begun as it is made, and exported once it is ended.
 
     Args:
-        writer: writes its children.
-        span: the span.
+        writer: writes it and its children.
+        name: of the span.
+        of: what it is of, from which its id follows: the run's id, the kind of thing, which one of these in the run.
+        parent: whose child it is; the id of the run that a caller started for the first of a trace, whose id follows
+            from that.
+        attributes: what is known of it by now; samplers see it.
+        at: since when, in nanoseconds since 1970; None for now.
+        client: whether another system works meanwhile.
+
+    Attributes:
+        sent: what is sent along with what is done here, once somebody has set it.
     """
 
-    __slots__ = ("_children", "span", "writer")
+    __slots__ = ("_children", "_context", "id", "sent", "span", "trace", "writer")
 
-    def __init__(self, writer: SpanWriter, span: Span) -> None:
+    def __init__(
+        self,
+        writer: SpanWriter,
+        name: str,
+        of: str,
+        parent: Place | SpanContext | str,
+        attributes: Attributes,
+        *,
+        at: int | None = None,
+        client: bool = False,
+    ) -> None:
         self.writer = writer
-        self.span = span
+        self.id = own = int.from_bytes(sha256(of.encode(errors="surrogatepass")).digest()[:8], "big") or 1
+        self.trace: int
+        self.sent: SendContext | None = None
         self._children = 0
+        self._context: Context | None = None
+        wanted: tuple[int, ...] = (own,)
+        if isinstance(parent, Place):
+            self.trace = parent.trace
+            context = parent._context
+            if context is None:  # in which that is the current span
+                context = parent._context = writer.in_context(parent.span, writer.nothing)
+        elif isinstance(parent, str):
+            digest = sha256(f"trace|{parent}".encode(errors="surrogatepass")).digest()
+            self.trace = int.from_bytes(digest[:16], "big") or 1
+            context = writer.nothing
+            wanted = own, self.trace
+        else:
+            self.trace = parent.trace_id
+            context = writer.in_context(writer.known(parent), writer.nothing)
+        kind = writer.client if client else writer.internal
+        if not name.isascii() or len(name) > LONGEST:  # a model has made it up, and an exporter would lose all it sends
+            name, attributes = fitting(name), {each: _fitting(value) for each, value in attributes.items()}
+        ids = writer.ids
+        try:
+            with ids.lock:
+                ids.wanted[:] = wanted
+                since = time.time_ns() if at is None else at
+                self.span: Span = writer.start(name, context, kind, attributes, None, since)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of the user's sampler or processor: what is told of must not suffer from it
+            writer.failing(f"span {name} could not be begun", error)
+            self.span = writer.unknown(self.trace, own)
 
     def __repr__(self) -> str:
         return f"Place({self.header()!r})"
+
+    def end(self, attributes: Attributes, *, error: str = "", at: int | None = None) -> None:
+        """End the span.
+
+        Args:
+            attributes: what has become known of it; those that are None are not told.
+            error: the name of the error that it ended in; empty for none.
+            at: when, in nanoseconds since 1970; None for now.
+        """
+        ended: Any = self.span
+        try:
+            if ended.is_recording():
+                known = {ERROR_TYPE: error} if error else {}
+                for name, value in attributes.items():
+                    if value is not None:
+                        known[name] = value
+                if known:
+                    ended.set_attributes(known)
+                if error:
+                    ended.set_status(self.writer.failed(error))
+            ended.end(time.time_ns() if at is None else at)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self.writer.failing("a span could not be ended", error)
 
     def attach(self) -> Token[Context]:
         """Have the span be the current one for whatever else uses OpenTelemetry, also in tasks that are begun from here
@@ -246,14 +277,12 @@ class Place:
             error: the name of the error that it ended in; empty for none.
             client: whether another system worked meanwhile.
         """
-        parent = self.span.get_span_context()
         end = time.time_ns()
         start = end - int(max(0.0, seconds) * _NANO)
         self._children += 1
         # The same number may come twice, after a restart, and is of something else then: the time tells them apart.
-        own = span_id_of(f"{parent.span_id:016x}", name, f"{self._children}|{start}")
-        span = self.writer.begin(name, parent.trace_id, own, parent, attributes, at=start, client=client)
-        self.writer.end(span, {}, error=error, at=end)
+        of = f"{self.id:016x}|{name}|{self._children}|{start}"
+        Place(self.writer, name, of, self, attributes, at=start, client=client).end({}, error=error, at=end)
 
 
 def _fitting(value: Any) -> Any:

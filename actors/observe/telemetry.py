@@ -6,15 +6,22 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
+from uuid import uuid4
 
 from .alerts import Alerting
 from .checks import check_address
 from .errors import MissingTelemetry, TelemetryError
 from .metrics import MOST_SERIES
+from .otlp import MetricsPush
 from .spans import SpanWriter
 
-_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+ADDRESS: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""The variable of the environment that says where a collector listens, for all kinds of telemetry."""
+
+EVERY: Final = 60_000
+"""Milliseconds between two sendings of figures, where ``OTEL_METRIC_EXPORT_INTERVAL`` says nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class Telemetry:
             for the one that the process has set; where it has set none, spans go by OTLP over HTTP to ``endpoint``.
         endpoint: where an OpenTelemetry collector listens: ``http://localhost:4318``. Empty for what
             ``OTEL_EXPORTER_OTLP_ENDPOINT`` says.
-        metrics: whether figures are kept for Prometheus.
+        metrics: whether figures are kept: for Prometheus, and sent to the collector where one is named.
         content: whether spans have what is said: questions, answers, a tool's arguments and results.
         redact: takes out of that what nobody may read; None for what the patterns of the guardrails find: keys,
             passwords, card numbers, bank accounts, addresses of mail.
@@ -85,7 +92,7 @@ class Telemetry:
             MissingTelemetry: the extra is not installed.
             TelemetryError: the tracer provider is of another kind.
         """
-        if not self.spans:
+        if not self.spans or _disabled("TRACES"):
             return None
         if self.tracer_provider is not None:
             return SpanWriter(self.tracer_provider)
@@ -97,20 +104,58 @@ class Telemetry:
         found = trace.get_tracer_provider()
         if not self.endpoint and isinstance(found, TracerProvider):
             return SpanWriter(found)
-        if not self.endpoint and not any(map(os.environ.get, _VARIABLES)):
+        if not self._sends("TRACES"):
             return None
         return SpanWriter(self._exporting(), owned=True)
+
+    def pushing(self) -> MetricsPush | None:
+        """What sends the figures to a collector; None where none are kept, or no collector is named.
+
+        Raises:
+            MissingTelemetry: the extra is not installed.
+            TelemetryError: ``OTEL_METRIC_EXPORT_INTERVAL`` is no number of milliseconds.
+        """
+        if not self.metrics or _disabled("METRICS") or not self._sends("METRICS"):
+            return None
+        said = os.environ.get("OTEL_METRIC_EXPORT_INTERVAL") or EVERY
+        try:
+            every = float(said) / 1000
+        except ValueError:
+            every = 0.0
+        if not 0 < every < inf:
+            raise TelemetryError(f"OTEL_METRIC_EXPORT_INTERVAL is {said!r:.80}; it is a number of milliseconds above 0")
+        return MetricsPush(self._at("metrics"), self._resource(), every)
+
+    def _sends(self, signal: str) -> bool:
+        """Whether an address is known to send a kind of telemetry to."""
+        return bool(self.endpoint or os.environ.get(ADDRESS) or os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
+
+    def _at(self, path: str) -> str | None:
+        return f"{self.endpoint.rstrip('/')}/v1/{path}" if self.endpoint else None
+
+    def _resource(self) -> Any:
+        try:
+            from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
+        except ImportError:
+            raise MissingTelemetry("exporting") from None
+        own = {SERVICE_INSTANCE_ID: str(uuid4())}  # the figures of several workers are told apart by it
+        if not os.environ.get("OTEL_SERVICE_NAME"):
+            own[SERVICE_NAME] = self.service
+        return Resource.create(own)
 
     def _exporting(self) -> Any:
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-            from opentelemetry.sdk.resources import SERVICE_NAME, Resource
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError:
             raise MissingTelemetry("exporting spans") from None
-        resource = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: self.service}
-        provider = TracerProvider(resource=Resource.create(resource))
-        where = f"{self.endpoint.rstrip('/')}/v1/traces" if self.endpoint else None
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=where)))
+        provider = TracerProvider(resource=self._resource())
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=self._at("traces"))))
         return provider
+
+
+def _disabled(signal: str) -> bool:
+    """Whether OpenTelemetry's variables say that nothing of a kind is to be sent."""
+    off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return off or os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -167,6 +168,16 @@ def test_what_fails_in_the_server_is_logged(folder: Path) -> None:
         assert asked(it.url).status_code == 500
         assert "POST /v1/chat/completions failed" in it.until("ERROR").string
         it.until("RuntimeError: out of order")
+        assert it.end() == 0
+
+
+def test_a_log_is_written_as_json_where_the_file_says_so(folder: Path) -> None:
+    (folder / "json.yaml").write_text(TEAM + "logs: json\n", encoding="utf-8")
+    with serving(folder, "json.yaml", "--authenticate", "service:fails", "--import-from", ".") as it:
+        assert asked(it.url).status_code == 500
+        line = json.loads(it.until('"ERROR"').string)
+        assert (line["level"], line["logger"]) == ("ERROR", "callboard")
+        assert line["error"].endswith("RuntimeError: out of order")
         assert it.end() == 0
 
 

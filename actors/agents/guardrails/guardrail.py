@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -193,7 +194,7 @@ class Guardrail(HookSource):
         where: Where = "handoff" if context.hands_off else "tool_call"
         if call is None or where not in self.on:
             return
-        text = of_call(call).whole
+        text, began = of_call(call).whole, time.monotonic()
         found: list[Finding] = []
         for check in self.checks:
             try:
@@ -208,7 +209,7 @@ class Guardrail(HookSource):
         told = context.state.setdefault("callboard.guardrails", set())
         if (self.name, call.id) not in told:  # it is asked again and again what is to be done about a call
             told.add((self.name, call.id))
-            self._tell(context, where, found)
+            self._tell(context, where, time.monotonic() - began, found)
 
     # -- what is found -------------------------------------------------------------------------------------------------
 
@@ -226,6 +227,7 @@ class Guardrail(HookSource):
     async def _find(self, context: HookContext, where: Where, text: str, *, quiet: bool = False) -> list[Finding]:
         found: list[Finding] = []
         task = asyncio.current_task()
+        began = time.monotonic()
         for check in self.checks:
             try:
                 found += await found_in(check, text)
@@ -234,7 +236,7 @@ class Guardrail(HookSource):
                     raise
                 raise self.failed(where, error) from error
         if found and not quiet:
-            self.found(context, where, found)
+            self.found(context, where, time.monotonic() - began, found)
         return found
 
     def failed(self, where: Where, error: BaseException) -> GuardrailTripped:
@@ -244,13 +246,19 @@ class Guardrail(HookSource):
         why = said(error) if isinstance(error, CheckFailed) else type(error).__name__
         return GuardrailTripped(f"guardrail {self.name} could not look at the {_named(where)}: {why}")
 
-    def found(self, context: HookContext, where: Where, found: Sequence[Finding]) -> None:
+    def found(self, context: HookContext, where: Where, seconds: float, found: Sequence[Finding]) -> None:
         """Tell of findings, and end the run where that is the action.
+
+        Args:
+            context: of what was looked at.
+            where: in what.
+            seconds: it took to look.
+            found: what was found.
 
         Raises:
             GuardrailTripped: it is.
         """
-        self._tell(context, where, found)
+        self._tell(context, where, seconds, found)
         if self.action == "block":
             raise GuardrailTripped(self._refusal(where, found))
         if self.action == "warn":
@@ -259,11 +267,11 @@ class Guardrail(HookSource):
     def _refusal(self, where: Where, found: Sequence[Finding]) -> str:
         return f"guardrail {self.name} blocked the {_named(where)}: {_in_words(found)}"
 
-    def _tell(self, context: HookContext, where: Where, found: Sequence[Finding]) -> None:
+    def _tell(self, context: HookContext, where: Where, seconds: float, found: Sequence[Finding]) -> None:
         call = context.call.id if context.call is not None else ""
         for kind, count in counted(one.kind for one in found).items():
             told = {"guardrail": self.name, "where": where, "kind": kind, "count": count, "action": self.action}
-            context.emit(GuardrailFound, **told, call_id=call)
+            context.emit(GuardrailFound, **told, call_id=call, seconds=seconds)
 
 
 class _Stream(TextStream):
@@ -276,13 +284,15 @@ class _Stream(TextStream):
         # The whole is judged after its end, too, and told of then; of what is refused there is no whole.
         silent = where == "output" and guard.action != "block"
         self._idle = silent and self._passes
-        found = partial(guard.found, context, where)
-        self._judge = TextJudge(guard.checks) if silent else TextJudge(guard.checks, found)
+        self._context = context
+        self._began = 0.0
+        self._judge = TextJudge(guard.checks) if silent else TextJudge(guard.checks, self._found)
 
     async def take(self, piece: str, *, last: bool = False) -> str:
         if self._idle:
             return piece
         task = asyncio.current_task()
+        self._began = time.monotonic()
         try:
             shown = await self._judge.take(piece, last=last)
         except BaseException as error:
@@ -295,6 +305,9 @@ class _Stream(TextStream):
             self._idle = True
             return piece
         return piece if self._passes else shown
+
+    def _found(self, found: Sequence[Finding]) -> None:
+        self._guard.found(self._context, self._where, time.monotonic() - self._began, found)
 
 
 def _nothing(context: HookContext) -> None:

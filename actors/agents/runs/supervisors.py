@@ -261,10 +261,12 @@ async def _once(done: Future[None]) -> None:
     await asyncio.shield(done)
 
 
+@suppress_dead_letter
 class LookAgain(NamedTuple):
     """Look for conversations that nobody alive works on, and for those that have long been idle."""
 
 
+@suppress_dead_letter
 class Prune(NamedTuple):
     """Delete what need not be kept any longer."""
 
@@ -336,7 +338,7 @@ class AgencyActor(Actor):
                 self.pipe(close_run(runtime, entry.run, error), lambda outcome: None)
             else:
                 if entry.accepted:
-                    runtime.bus.emit(runtime.finished(entry.run, None, error))
+                    runtime.found_failed(entry.run, error)
                 runtime.register.settle(unanswered(entry.run, error))
 
     def _let_idle_ones_go(self) -> None:

@@ -179,7 +179,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             asked.when_busy,
             time.time(),
             asked.background,
-            trace=runtime.tracing.caller() if runtime.tracing is not None else "",
+            trace=runtime.tracing.writer.caller() if runtime.tracing is not None else "",
         ),
         output,
         NO_DEPS if asked.deps is None else asked.deps,

@@ -28,7 +28,7 @@ class Observed(Part):
         if not isinstance(traceparent, str):
             raise DefinitionError(f"part_of: traceparent is a text, not {type(traceparent).__name__}")
         tracing = self._runtime.tracing
-        return nullcontext() if tracing is None else tracing.part_of(traceparent)
+        return nullcontext() if tracing is None else tracing.writer.part_of(traceparent)
 
     async def metrics(self) -> tuple[Family, ...]:
         """The figures of its runs, pools, actors and journal, as they are now.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -21,11 +21,11 @@ from ....providers.config.fields import FileName, Names, Section, address, heade
 from ....providers.config.llmfile import LlmConfig
 from ....tools.tool import Autonomy
 from ...journal.store import Retention
-from ...observe.metrics import MOST_SERIES
 from ..handoffs.limits import HandoffLimits
 from ..runs.runtime.approvals import WEEK
 from ..turns.rules import Limits, check_limits
 from ..wishes import SETTINGS
+from .telemetry import TelemetryEntry
 
 
 def _pair(value: Any) -> Any:
@@ -156,17 +156,6 @@ class McpEntry(Section):
         return self
 
 
-class TelemetryEntry(Section):
-    """What the agency tells of itself; see `Telemetry`."""
-
-    spans: bool = Field(True, description="whether spans are written, for OpenTelemetry")
-    endpoint: Annotated[str, AfterValidator(address)] = Field("", description="a collector's: http://localhost:4318")
-    metrics: bool = Field(True, description="whether figures are kept, for Prometheus")
-    content: bool = Field(False, description="whether spans have what is said, without what patterns find")
-    series: int = Field(MOST_SERIES, ge=0, description="how many series the figures may have")
-    service: str = Field("callboard", description="the name of the service")
-
-
 class TeamFile(LlmConfig):
     """A whole team file: the sections of ``llm.yaml``, or its name, and the agents."""
 
@@ -194,4 +183,5 @@ class TeamFile(LlmConfig):
         HandoffLimits(), description="how far handoffs may go"
     )
     telemetry: TelemetryEntry | None = Field(None, description="spans and figures of what it does: {} for the usual")
+    logs: Literal["text", "json"] = Field("text", description="how `callboard serve` writes its log: text or json")
     approvals_expire: float | None = Field(WEEK, ge=0, description="seconds after which an undecided call is denied")

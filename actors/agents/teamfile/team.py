@@ -16,7 +16,6 @@ from ....providers.pool.dispatch.usage import OnUsage, can_be_told
 from ....providers.registry.resolve import Registry, alias_key
 from ....tools import Tool
 from ....tools.errors import MissingExtra
-from ...observe.telemetry import Telemetry
 from ..agent import Agent
 from ..errors import DefinitionError
 from ..guardrails.guardrail import Guardrail
@@ -27,6 +26,7 @@ from ..skills.discovery import WrongSettings, made_skill, maker_of
 from ..skills.skill import Skill
 from ..team.directory import Directory
 from .schema import AgentEntry, McpEntry, PolicyEntry, SkillEntry, TeamFile
+from .telemetry import telemetry_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Team:
         options: of the `Agency`: journal, limits of handoffs, and what else the file says.
         env: the variables that the file was read with.
         on_usage: told of each call to a provider; None for nobody.
+        logs: how a program that serves it writes its log: ``text`` or ``json``.
     """
 
     agents: Mapping[str, Agent]
@@ -52,6 +53,7 @@ class Team:
     options: Mapping[str, Any]
     env: Mapping[str, str] = field(repr=False)
     on_usage: OnUsage | None = None
+    logs: str = "text"
 
 
 def load_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str, str] | None = None) -> Team:
@@ -103,7 +105,7 @@ def load_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str,
     served = {name: entry.mcp for name, entry in written.agents.items() if entry.mcp}
     used = {server for names in served.values() for server in names}
     servers = {name: entry for name, entry in written.mcp_servers.items() if name in used}
-    return Team(agents, written.flows, servers, served, config, options, env, reader.on_usage())
+    return Team(agents, written.flows, servers, served, config, options, env, reader.on_usage(), written.logs)
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,10 @@ class _Reader:
             except Misread as wrong:
                 raise self.file.error(wrong.at, str(wrong)) from wrong.__cause__
         if written.telemetry is not None:
-            said["telemetry"] = Telemetry(**written.telemetry.model_dump())
+            try:
+                said["telemetry"] = telemetry_of(written.telemetry)
+            except Misread as wrong:
+                raise self.file.error(("telemetry", *wrong.at), str(wrong)) from None
         if written.journal:
             kept = written.journal
             said["journal"] = kept if "://" in kept else self.file.beside(("journal",), kept)

@@ -167,6 +167,7 @@ class ApprovalAsked(NamedTuple):
         owner: the agent's, where ``owner`` is among them.
         why: for which reason, where a hook or a guardrail wants it.
         schema: of the tool's arguments, as JSON, for whoever decides and has not the tool; empty where there is none.
+        asked_at: when, in seconds since 1970; 0 in journals that are older than this.
     """
 
     call_id: str
@@ -176,6 +177,7 @@ class ApprovalAsked(NamedTuple):
     owner: Caller | None = None
     why: str = ""
     schema: str = ""
+    asked_at: float = 0.0
 
 
 class CredentialGiven(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -17,16 +18,21 @@ from opentelemetry.trace import SpanKind, StatusCode
 from callboard import (
     Agency,
     Agent,
+    AgentUnavailable,
     ApprovalRequested,
     ChildSpec,
     Endpoint,
+    Finding,
     Guardrail,
+    GuardrailFound,
+    GuardrailTripped,
     Handoff,
     Pool,
     Priority,
     RateLimited,
     RemoteAgent,
     RunEvent,
+    RunFailed,
     Telemetry,
     TelemetryError,
     span_here,
@@ -36,11 +42,12 @@ from callboard.actors import Actor, ActorRef
 from callboard.actors.agents.errors import AgentError, DefinitionError
 from callboard.actors.agents.guardrails.patterns.numbers import email_addresses
 from callboard.actors.observe.spans import SpanWriter
+from callboard.actors.testing import virtual_time
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
 from tests.agents.support import add, function, results
 
-from .tracing import Traces, id_of, told
+from .tracing import Traces, id_of, seconds, told
 
 
 @tool(risk="risky")
@@ -302,6 +309,107 @@ async def test_what_a_guardrail_finds_is_a_span_that_never_says_what() -> None:
         "callboard.guardrail.action": "redact",
         "callboard.run.id": answer.run,
     }
+
+
+@virtual_time
+async def test_a_guardrails_span_is_as_long_as_it_looked() -> None:
+    traces = Traces()
+
+    async def slow(text: str) -> list[Finding]:
+        await asyncio.sleep(3)
+        return list(email_addresses()(text))
+
+    guard = Guardrail(slow, on={"output"}, action="redact", name="mail")
+    model = function(lambda request: "ann@example.com")
+    seen: list[float] = []
+    async with Agency(Agent("Solo", "x", hooks=[guard]), model=model, telemetry=traces.telemetry) as agency:
+        agency.subscribe(lambda event: seen.append(event.seconds) if isinstance(event, GuardrailFound) else None)
+        await agency.run("go")
+    assert seen == [3]
+    assert seconds(traces.named("guardrail mail")) == 3
+    chat = traces.named("chat")
+    assert seconds(chat) >= 3
+
+
+@virtual_time
+async def test_a_guardrails_span_in_a_stream_is_as_long_as_it_looked() -> None:
+    traces = Traces()
+
+    async def slow(text: str) -> list[Finding]:
+        await asyncio.sleep(3)
+        return list(email_addresses()(text))
+
+    guard = Guardrail(slow, on={"output"}, action="block", name="mail")
+    model = function(lambda request: "ann@example.com")
+    async with Agency(Agent("Solo", "x", hooks=[guard]), model=model, telemetry=traces.telemetry) as agency:
+        with pytest.raises(GuardrailTripped):
+            async for _ in agency.run_streaming("go"):
+                pass
+    assert seconds(traces.named("guardrail mail")) == 3
+
+
+@pytest.mark.parametrize(("how", "durable"), [("killed", False), ("stopped", False), ("stopped", True)])
+async def test_a_run_whose_actor_fails_for_good_is_told_of(how: str, durable: bool, tmp_path: Path) -> None:
+    traces = Traces()
+    asked = asyncio.Event()
+
+    async def hang(request: Request) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+    journal = tmp_path / "runs.db" if durable else None
+    solo = Agent("Solo", "x")
+    async with Agency(solo, model=function(hang), telemetry=traces.telemetry, journal=journal) as agency:
+        run = asyncio.ensure_future(agency.run("go", conversation="c"))
+        await asked.wait()
+        assert agency.system is not None
+        while not run.done():
+            ref = agency.system.find("agency/Solo")
+            if ref is not None and how == "killed":
+                ref.kill()
+            elif ref is not None:
+                await ref.stop()
+            await asyncio.sleep(0)
+        with pytest.raises((AgentUnavailable, RunFailed)) as caught:
+            await run
+    failed = traces.named("invoke_agent Solo")
+    assert told(failed)["error.type"] == type(caught.value).__name__
+    assert failed.status.status_code is StatusCode.ERROR
+    traces.check()
+
+
+async def test_processors_are_told_of_each_start_before_those_within_it_and_of_each_end_after_them() -> None:
+    order: list[str] = []
+
+    class Watching(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            within = trace.get_current_span(parent_context)
+            order.append(f"{span.name} begins in {getattr(within, 'name', 'nothing')}")
+            span.set_attribute("tenant", "shop")
+
+        def on_end(self, span: Any) -> None:
+            order.append(f"{span.name} ends")
+
+    @tool(risk="safe")
+    async def look() -> str:
+        trace.get_current_span().set_attribute("rows", 3)
+        trace.get_current_span().add_event("looked")
+        return "seen"
+
+    traces = Traces()
+    traces.provider.add_span_processor(Watching())
+    model = function(lambda request: "done" if results(request) else call("look", "c1"))
+    async with Agency(Agent("Solo", "x", tools=[look]), model=model, telemetry=traces.telemetry) as agency:
+        await agency.run("go")
+    run = "invoke_agent Solo"
+    chat = [f"chat begins in {run}", "chat ends"]
+    call_ = [f"execute_tool look begins in {run}", "execute_tool look ends"]
+    assert order == [f"{run} begins in nothing", *chat, *call_, *chat, f"{run} ends"]
+    assert {told(span)["tenant"] for span in traces.spans} == {"shop"}
+    looked = traces.named("execute_tool look")
+    assert told(looked)["rows"] == 3
+    assert [event.name for event in looked.events] == ["looked"]
 
 
 async def test_a_run_that_fails_says_with_which_error_and_ends_what_was_under_way() -> None:

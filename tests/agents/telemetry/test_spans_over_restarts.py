@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
+from opentelemetry.sdk.trace import SpanProcessor
 
 from callboard import Agency, Agent, ChildSpec
 from callboard.actors import System
@@ -17,7 +18,7 @@ from callboard.providers.messages import Request
 from callboard.tools import tool
 from tests.agents.support import results
 
-from .tracing import Traces, told
+from .tracing import Traces, seconds, told
 
 EXAMPLES = int(os.environ.get("CALLBOARD_EXAMPLES", "5"))
 SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
@@ -131,3 +132,55 @@ def test_what_a_killed_process_had_not_sent_is_told_by_who_goes_on_with_its_run(
     for nth in range(1, 12):
         faults = [Restart("service", nth, optional=True)]
         simulate(restarted_with_nothing_sent, seeds=1, faults=faults, max_steps=100_000)
+
+
+class Starts(SpanProcessor):
+    """Keeps when spans of a name have begun."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seen: list[int | None] = []
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        if span.name == self.name:
+            self.seen.append(span.start_time)
+
+
+async def asked_before_a_kill(sim: Simulation) -> None:
+    begun = Starts("approval pay")
+    starts: list[Traces] = []
+
+    async def main(system: System) -> None:
+        traces = Traces()
+        traces.provider.add_span_processor(begun)
+        starts.append(traces)
+
+        @tool(risk="risky")
+        async def pay() -> str:
+            return "paid"
+
+        def answer(request: Request) -> Any:
+            return "done" if results(request) else call("pay", "c1")
+
+        agent = Agent("A", "a", tools=[pay], autonomy="supervised")
+        answers = ChildSpec(FunctionModel, (answer,), name="model")
+        options: dict[str, Any] = {"system": system, "journal": str(sim.folder / "runs.db"), "model": answers}
+        async with Agency(agent, telemetry=traces.telemetry, **options) as agency:
+            run = asyncio.ensure_future(agency.run("go", conversation="c", run_id="r"))
+            while not run.done():
+                await asyncio.sleep(10)
+                for request in agency.approvals:
+                    agency.approve(request.approval)
+            await run
+
+    await sim.process("service", main)
+    assert len(set(begun.seen)) == 1, f"it began anew: {begun.seen}"
+    spans = {span.name: span for span in starts[-1].spans if span.name != "chat"}
+    assert 0 < seconds(spans["approval pay"]) <= seconds(spans["invoke_agent A"])
+    starts[-1].check()
+
+
+def test_an_approval_that_is_decided_after_a_restart_began_when_it_was_asked_for() -> None:
+    for nth in range(1, 7):
+        faults = [Restart("service", nth, optional=True)]
+        simulate(asked_before_a_kill, seeds=2, faults=faults, max_steps=100_000)

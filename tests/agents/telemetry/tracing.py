@@ -66,6 +66,13 @@ def id_of(span: ReadableSpan) -> int:
     return int(span.context.span_id)
 
 
+def seconds(span: ReadableSpan) -> float:
+    """How long it took."""
+    assert span.start_time is not None
+    assert span.end_time is not None
+    return (span.end_time - span.start_time) / 1e9
+
+
 def told(span: ReadableSpan) -> dict[str, Any]:
     """The attributes of a span."""
     return dict(span.attributes or {})

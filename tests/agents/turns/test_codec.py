@@ -526,7 +526,7 @@ def test_whatever_is_in_a_journal_only_events_come_out_of_it(kind: type[Any], pl
 FORM = """
 Accepted run
 Answer text agent='' conversation='' run='' messages=() usage=Usage() cost=0.0 steps=() handoffs=() seconds=0.0 tool_calls=() value=None reasoning=() notes=() error=None
-ApprovalAsked call_id approval expires_at=None approvers=frozenset() owner=None why='' schema=''
+ApprovalAsked call_id approval expires_at=None approvers=frozenset() owner=None why='' schema='' asked_at=0.0
 Audio url transcript=''
 Begin messages
 Caller user='' tenant='' scopes=frozenset() key=''

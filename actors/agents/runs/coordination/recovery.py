@@ -88,7 +88,7 @@ async def close_run(runtime: AgencyRuntime, run: RunRequest, error: AgentError) 
         recorded = state.outcome_of(run.id)
         if recorded is None:
             await at_hand(stream.append((outcome.recorded(run),), unfinished=len(state.queue) > 1))
-            runtime.bus.emit(runtime.finished(run, None, error))
+            runtime.found_failed(run, error)
         else:
             outcome = recorded
         await at_hand(stream.release())

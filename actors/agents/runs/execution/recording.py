@@ -63,8 +63,6 @@ class Recorder:
         state.queue.remove(run)
         if not self.stream.version:  # the conversation is not theirs
             state.caller = state.queue[0].caller if state.queue else None
-        if self._runtime.tracing is not None:
-            self._runtime.tracing.drop(run.id)
         self._runtime.register.settle(unanswered(run, not_kept(error)))
 
     def append(self, events: Sequence[Any], session: Session | None, *, ending: bool = False) -> Future[None] | None:

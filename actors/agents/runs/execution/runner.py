@@ -117,7 +117,8 @@ class Runner:
         if run.agent not in self._runtime.directory.agents:
             return
         session = self._open(run)
-        if self._runtime.bus.active:
+        bus = self._runtime.bus
+        if bus.everything or RunStarted in bus.kinds:
             session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
         if session.entry is not None and (reason := session.entry.ends_for(run)):
             self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
@@ -336,7 +337,7 @@ class Runner:
         run, state = session.run, self._state
         if any(accepted.run is run for accepted in self._recorder.held):  # nothing of it is in the journal
             session.abort()
-            self.session = None
+            session.spans = self.session = None
             state.begun = False
             self._recorder.refuse(run, error)
             self.start_next()

@@ -30,6 +30,7 @@ from ...prompts.spec import PromptSpec
 from ...prompts.state.cells import Cells
 from ...team.prepared import PreparedAgent
 from ...team.subagents import is_sub_agent
+from ...telemetry.run_spans import TELLS, RunSpans
 from ...turns.loop.budget import left
 from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import PromptChanged, RunRequest
@@ -184,7 +185,8 @@ class Session:
             baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:
             baggage.update(runtime.baggage(run, prepared))
-        self.spans = None if runtime.tracing is None else runtime.tracing.begin(run, baggage, again=self.again)
+        tracing = runtime.tracing
+        self.spans = None if tracing is None else RunSpans(tracing, run, baggage, self.again)
         """What is told of the run as spans; None where nobody wants any."""
         self.send_context = SendContext(None, baggage) if self.spans is None else self.spans.sent
         self.over = False
@@ -286,6 +288,8 @@ class Session:
 
     def emit(self, event: type[RunEvent], /, **fields: Any) -> None:
         """Tell those who listen."""
+        if self.spans is not None and event in TELLS:
+            TELLS[event](self.spans, **fields)
         bus = self.runtime.bus
         if bus.everything or event in bus.kinds:
             run = self.run
@@ -416,8 +420,7 @@ class Session:
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
         self._end_work()
-        if self.spans is not None:
-            self.spans.drop()
+        self.spans = None
         for request in self.waiting.values():  # they go on waiting, and may be decided meanwhile
             self.unpause(request.approval)
         self.waiting.clear()

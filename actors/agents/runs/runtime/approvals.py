@@ -90,7 +90,7 @@ class Approvals:
         expires = None if self._expire is None else now + self._expire
         owned = owner if OWNER in approvers else None
         schema = "" if tool is None else json.dumps(tool.spec.parameters)
-        return ApprovalAsked(call_id, secrets.token_hex(16), expires, approvers, owned, why, schema)
+        return ApprovalAsked(call_id, secrets.token_hex(16), expires, approvers, owned, why, schema, now)
 
     def ask(self, request: ApprovalRequested) -> Decision | None:
         """Have a person asked; returns what was decided before a crash, if it was."""

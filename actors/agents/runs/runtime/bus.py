@@ -19,16 +19,17 @@ Subscriber: TypeAlias = Callable[[RunEvent], object]
 class Bus:
     """Hands events to subscribers, at once and in order. A subscriber that raises is logged and stays subscribed."""
 
-    __slots__ = ("_all", "_logs", "_rooted", "active", "everything", "kinds")
+    __slots__ = ("_all", "_logs", "_rooted", "_traced", "active", "everything", "kinds")
 
     def __init__(self) -> None:
         self._all: tuple[Subscriber, ...] = ()
         self._rooted: dict[str, tuple[Subscriber, ...]] = {}
         self._logs = False
+        self._traced = False
         self.kinds: dict[type[RunEvent], tuple[Subscriber, ...]] = {}
         """Who listens to events of one kind only."""
         self.active = False
-        """Whether anybody listens: nobody makes events for nobody."""
+        """Whether anybody is told of anything."""
         self.everything = False
         """Whether somebody listens to events of all kinds."""
 
@@ -96,9 +97,14 @@ class Bus:
             self._logs = wanted
             self._look()
 
+    def trace(self, wanted: bool) -> None:
+        """Whether spans are made of runs, which are told of what happens without an event."""
+        self._traced = wanted
+        self._look()
+
     def _look(self) -> None:
         self.everything = bool(self._all or self._rooted or self._logs)
-        self.active = self.everything or bool(self.kinds)
+        self.active = self.everything or self._traced or bool(self.kinds)
 
     def emit(self, event: RunEvent) -> None:
         """Hand an event to everybody it concerns."""

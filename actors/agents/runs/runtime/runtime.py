@@ -259,6 +259,12 @@ class AgencyRuntime:
         """The end of a run, as it is told to those who look on."""
         return RunFinished(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), answer, error)
 
+    def found_failed(self, run: RunRequest, error: AgentError) -> None:
+        """Tell those who look on that a run has ended without an actor that could tell of it."""
+        self.bus.emit(self.finished(run, None, error))
+        if self.tracing is not None:
+            self.tracing.found_over(run, max(0.0, time.time() - run.asked_at), type(error).__name__)
+
     # -- answers -------------------------------------------------------------------------------------------------------
 
     async def answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from types import MethodType
@@ -16,6 +17,7 @@ from .....core.base.events import Outcome
 from .....core.base.send_context import active as active_context
 from .....core.mail.future import Future
 from .....core.refs.ref import ActorRef
+from .....observe.spans import Place
 from ....answer import Answer
 from ....answer_shape import wrong_answer
 from ....context import UsageRecord
@@ -100,10 +102,12 @@ def step_rendered(message: PromptRendered, happened: Happened) -> None:
 
 def _begin(session: Session, happened: Happened) -> None:
     bus = session.runtime.bus
-    if bus.everything or CompletionStarted in bus.kinds:
+    listened = bus.everything or CompletionStarted in bus.kinds
+    if listened or session.spans is not None:
         named = session.prepared.agent.model
         model = named or session.runtime.model_for(session.prepared.name) if isinstance(named, str) else ""
-        session.emit(CompletionStarted, step=session.state.turn.steps + 1, last=_is_last(session), model=model)
+        last = listened and _is_last(session)
+        session.emit(CompletionStarted, step=session.state.turn.steps + 1, last=last, model=model)
     _ask(session, happened)
 
 
@@ -222,24 +226,29 @@ def _ask(session: Session, happened: Happened) -> None:
         carry_out_change(session, change, happened)
         return
     hooks, spans = prepared.hooks, session.spans
-    at = current = None
+    at = None
     if spans is not None:
-        spans.asked(request)
+        if spans.content:
+            spans.asked(request)
         at = spans.at()
-        current = at.attach()
-    token = active_context.set(session.send_context if spans is None or at is None else spans.within(at))
+    token = active_context.set(session.send_context if at is None else at.sent)
     try:
         if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):
-            work = _completion(session, model, request)
-            # As a method it has 140 bytes less than a function with a closure, and thousands may be under way.
-            session.ask = session.actor.pipe(work, MethodType(CompletionArrived, session))
+            _pipe(session, _completion(session, model, request), at)
             return
         ask = session.ask = model.ask(request)
     finally:
         active_context.reset(token)
-        if at is not None and current is not None:
-            at.detach(current)
     ask.when_done(partial(_when_answered, session))
+
+
+def _pipe(session: Session, work: Coroutine[Any, Any, Completion], at: Place | None) -> None:
+    """Have what runs code of the user's make the completion, with its span as the current one."""
+    current = None if at is None else at.attach()
+    # As a method it has 140 bytes less than a function with a closure, and thousands may be under way.
+    session.ask = session.actor.pipe(work, MethodType(CompletionArrived, session))
+    if at is not None and current is not None:
+        at.detach(current)
 
 
 def _ask_itself(session: Session, answer: Responds, happened: Happened) -> None:
@@ -253,14 +262,10 @@ def _ask_itself(session: Session, answer: Responds, happened: Happened) -> None:
     request = AgentRequest(session.state.turn.history.as_tuple(), session.context, run.handoff)
     spans = session.spans
     at = None if spans is None else spans.at()
-    current = None if at is None else at.attach()
     # So that it knows for whom it works, and whom it may ask.
-    token = active_context.set(session.send_context if spans is None or at is None else spans.within(at))
-    work = _answered(session, answer, request)
-    session.ask = session.actor.pipe(work, MethodType(CompletionArrived, session))
+    token = active_context.set(session.send_context if at is None else at.sent)
+    _pipe(session, _answered(session, answer, request), at)
     active_context.reset(token)
-    if at is not None and current is not None:
-        at.detach(current)
 
 
 async def _answered(session: Session, answer: Responds, request: AgentRequest) -> Completion:
@@ -396,7 +401,7 @@ def _record(session: Session, completion: Completion) -> None:
     if not session.runtime.bus.active:
         return
     if session.spans is not None:
-        session.spans.answered(completion)
+        session.spans.completion = completion
     if completion.message.reasoning and not session.run.stream:
         session.emit(ReasoningDelta, text=completion.message.reasoning)
     session.emit(

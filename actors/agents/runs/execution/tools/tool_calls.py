@@ -75,7 +75,7 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
     spans = session.spans
     at = None if spans is None else spans.at(call.id)
     current = None if at is None else at.attach()
-    token = active_context.set(session.send_context if spans is None or at is None else spans.within(at))
+    token = active_context.set(session.send_context if at is None else at.sent)
     wanted = tool.context
     context = None
     hooks = session.prepared.hooks
@@ -169,7 +169,9 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
     if decision is not None:
         session.send(decision)
         return
-    if runtime.bus.active:
+    if session.spans is not None:
+        session.spans.approval_requested(call.id, call.name, known.asked_at)
+    if runtime.bus.everything or ApprovalRequested in runtime.bus.kinds:
         runtime.bus.emit(request)
     if session.state.resumed and runtime.shared:  # it may have been decided while nobody worked on this
         _look_for_decision(session, call, expired=False)
