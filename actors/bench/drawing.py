@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -75,6 +76,23 @@ def grouped_bars(axes: Any, groups: Sequence[str], values: Mapping[str, Mapping[
     axes.set_xticks(range(len(groups)), groups, fontsize=9)
 
 
+def check_picture(path: Path) -> None:
+    """So that a picture which cannot be drawn is said before anything is measured. matplotlib is not imported for it:
+    it would be a part of the memory that is measured.
+
+    Args:
+        path: where it would be written.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        DefinitionError: the path ends in what no picture does.
+    """
+    if path.suffix.lower() not in _WAYS:
+        raise DefinitionError(f"a picture is a {' or an '.join(_WAYS)}, not {str(path)!r:.200}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtra("bench", "a picture")
+
+
 def new_figure(wide: float, high: float) -> Figure:
     """An empty figure.
 
@@ -103,17 +121,15 @@ def save_picture(figure: Figure, path: str | Path, title: str, text: str = "") -
     Raises:
         DefinitionError: the path ends in something else, or cannot be written.
     """
-    ways: dict[str, Callable[[], bytes]] = {".png": lambda: _png(figure), ".html": lambda: _page(figure, title, text)}
-    way = ways.get(Path(path).suffix.lower())
-    if way is None:
-        raise DefinitionError(f"a picture is a .png or an .html, not {str(path)!r:.200}")
+    check_picture(Path(path))
+    made = _WAYS[Path(path).suffix.lower()](figure, title, text)
     try:
-        Path(path).write_bytes(way())
+        Path(path).write_bytes(made)
     except OSError as error:
         raise DefinitionError(f"the picture cannot be written to {str(path)!r:.200}: {error.strerror}") from None
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, title: str, text: str) -> bytes:
     made = io.BytesIO()
     figure.savefig(made, format="png", dpi=120)
     return made.getvalue()
@@ -128,3 +144,7 @@ def _page(figure: Figure, title: str, text: str) -> bytes:
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     page = f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
     return page.encode()
+
+
+_WAYS: Final[Mapping[str, Callable[[Figure, str, str], bytes]]] = {".png": _png, ".html": _page}
+"""How a picture is written, by the end of its name."""

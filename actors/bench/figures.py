@@ -61,8 +61,10 @@ def figures(outcomes: Sequence[Outcome], seconds: float, cpu: float, memory: flo
         made["errors"] = 100.0 * (len(outcomes) - len(answered)) / len(outcomes)
     if answered and seconds > 0:
         made["throughput"] = len(answered) / seconds
-        made["input_tokens"] = sum(one.input_tokens for one in answered) / seconds
-        made["output_tokens"] = sum(one.output_tokens for one in answered) / seconds
+        for name in ("input_tokens", "output_tokens"):
+            told = [count for one in answered if (count := getattr(one, name)) is not None]
+            if told:
+                made[name] = sum(told) / seconds
         made["cpu"] = 1_000 * cpu / len(answered)
         latencies = sorted(one.seconds for one in answered)
         for percent in (50, 90, 99):

@@ -28,15 +28,15 @@ class Outcome:
     Args:
         seconds: from when it was asked, or was due, to its end.
         first: seconds to the first piece of text; None where none came, or nothing is known of it.
-        input_tokens, output_tokens: of the answer, as far as they are told.
+        input_tokens, output_tokens: of the answer; None where nothing is told of them.
         cost: US dollars, or None where nothing is known of it.
         error: the name of what it ended in; empty where it was answered.
     """
 
     seconds: float
     first: float | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     cost: float | None = None
     error: str = ""
 
@@ -61,10 +61,13 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """So many questions a second, at times that chance chooses (a Poisson process), whatever becomes of them.
+    """So many questions a second, at times that chance chooses, whatever becomes of them.
+
+    The times are those of a Poisson process in which just so many come: spread evenly by chance over the whole of it,
+    so that no round gets more to do than another one.
 
     Args:
-        rate: questions a second on average, above 0.
+        rate: questions a second, above 0.
         seed: of the times.
     """
 
@@ -73,6 +76,10 @@ class Open:
 
     def __str__(self) -> str:
         return f"{self.rate:g} a second"
+
+    def questions(self, seconds: float) -> int:
+        """How many are asked in so many seconds."""
+        return round(self.rate * seconds)
 
 
 Load: TypeAlias = Closed | Open
@@ -111,7 +118,7 @@ async def drive(
     if isinstance(load, Closed):
         await _closed(one, load.clients, began + seconds, clock)
     else:
-        await _open(one, load, began + seconds, clock, outcomes)
+        await _open(one, load, seconds, clock, outcomes)
     return outcomes, clock() - began
 
 
@@ -131,15 +138,17 @@ async def _closed(
 async def _open(
     one: Callable[[float], Awaitable[None]],
     load: Open,
-    until: float,
+    seconds: float,
     clock: Callable[[], float],
     outcomes: list[Outcome],
 ) -> None:
     chance = random.Random(load.seed)
     under_way: set[asyncio.Task[None]] = set()
     due = clock()
+    until = due + seconds
     try:
-        while (due := due + chance.expovariate(load.rate)) < until:
+        for left in range(load.questions(seconds), 0, -1):
+            due += (until - due) * (1 - chance.random() ** (1 / left))  # the first of so many that are left
             wait = due - clock()
             if wait > 0:
                 await asyncio.sleep(wait)

@@ -7,13 +7,14 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from ...tools.errors import MissingExtra
 from ..agents.errors import DefinitionError
 from .figures import figures, together
-from .load import Ask, Closed, Load, drive
+from .load import Ask, Closed, Load, Open, drive
 from .report import Report, Result
 
 WARM_UP: Final = 8
@@ -51,6 +52,10 @@ async def measure(
         raise MissingExtra("bench", "a benchmark") from error
     if not subjects or not loads or not questions:
         raise DefinitionError("a benchmark needs subjects, loads and questions")
+    for load in loads:
+        if isinstance(load, Open) and not load.questions(seconds / rounds):
+            short = f"{load} are none in a round of {seconds / rounds:g} s"
+            raise DefinitionError(f"{short}: it takes more seconds, or fewer than {rounds} rounds")
     process = psutil.Process()
     results: list[Result] = []
     for ask in subjects.values():
@@ -60,10 +65,11 @@ async def measure(
         errors = {name: Counter[str]() for name in subjects}
         asked = Counter[str]()
         for number in range(1, rounds + 1):
+            in_round = replace(load, seed=load.seed + number) if isinstance(load, Open) else load
             for name, ask in subjects.items():
                 told(f"{name}: {load}, round {number} of {rounds}")
                 cpu = time.process_time()
-                came, took = await drive(ask, load, questions, seconds=seconds / rounds, timeout=timeout)
+                came, took = await drive(ask, in_round, questions, seconds=seconds / rounds, timeout=timeout)
                 memory = process.memory_info().rss
                 found[name].append(figures(came, took, time.process_time() - cpu, memory))
                 errors[name].update(one.error for one in came if one.error)

@@ -165,21 +165,37 @@ def differences(earlier: Report, later: Report) -> tuple[Difference, ...]:
     Raises:
         DefinitionError: nothing of the one was measured in the other: subjects and loads have other names.
     """
-    before = {(result.subject, result.load): result for result in earlier.results}
-    alone = len(earlier.subjects) == len(later.subjects) == 1
+    before = matching(earlier, later.subjects, later.loads)
     found: list[Difference] = []
     for result in later.results:
-        old = before.get((earlier.subjects[0] if alone else result.subject, result.load))
+        old = before.get((result.subject, result.load))
         if old is None:
             continue
         for name, now in result.figures.items():
             then = old.figures.get(name)
             if then is not None and KINDS[name].better != "neither":
                 found.append(Difference(result.subject, result.load, name, then, now, _worse(name, then, now)))
-    if not found:
-        there = ", ".join(f"{subject} ({load})" for subject, load in before) or "nothing"
-        raise DefinitionError(f"nothing of this run was measured in the earlier one, which has {there:.300}")
     return tuple(found)
+
+
+def matching(earlier: Report, subjects: Sequence[str], loads: Sequence[str]) -> dict[tuple[str, str], Result]:
+    """What an earlier report has of subjects and loads, by their names of today.
+
+    Raises:
+        DefinitionError: nothing.
+    """
+    there = {(result.subject, result.load): result for result in earlier.results}
+    alone = len(earlier.subjects) == len(subjects) == 1
+    found: dict[tuple[str, str], Result] = {}
+    for subject in subjects:
+        for load in loads:
+            old = there.get((earlier.subjects[0] if alone else subject, load))
+            if old is not None:
+                found[subject, load] = old
+    if not found:
+        had = ", ".join(f"{subject} ({load})" for subject, load in there) or "nothing"
+        raise DefinitionError(f"nothing of this run was measured in the earlier one, which has {had:.300}")
+    return found
 
 
 def _worse(name: str, then: Measured, now: Measured) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 
@@ -23,8 +24,14 @@ from .load import Ask, Outcome
 KEY: Final = "OPENAI_API_KEY"
 """The variable that has the key for a server, where there is one."""
 
-_MOST: Final = 64 * 1024 * 1024
+_MOST: Final = 16 * 1024 * 1024
 """Bytes of an answer that are read; a longer one is an error."""
+
+_CODE: Final = re.compile(r"[\w.-]{1,60}", re.ASCII)
+"""What a server may call an error to have it in a report."""
+
+_COUNTS: Final = range(2**53)
+"""Tokens of an answer that are believed."""
 
 
 class NotMeasured(CallboardError):
@@ -80,11 +87,9 @@ async def server_target(url: str, model: str = "", *, key: str | None = None) ->
         key: sent as a bearer token; by default what the variable ``OPENAI_API_KEY`` has, if anything.
 
     Raises:
-        NotMeasured: it is no such address.
+        NotMeasured: it is no such address, or has what reports must not show.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise NotMeasured(f"{url!r:.200} is no address; expected one such as http://127.0.0.1:8000/Clerk")
+    parts = _checked(url)
     model = model or parts.path.rstrip("/").rpartition("/")[2] or "default"
     key = os.environ.get(KEY, "") if key is None else key
     headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -106,11 +111,31 @@ async def server_target(url: str, model: str = "", *, key: str | None = None) ->
                         return Outcome(clock() - began, error=f"HTTP{response.status}")
                     async for chunk in response.content.iter_any():
                         read.take(chunk, lambda: clock() - began)
-            except (aiohttp.ClientError, OSError, ProviderError, ValueError) as error:
+            except _Wrong as error:
+                read.error = str(error)
+            except (aiohttp.ClientError, OSError, ProviderError) as error:
                 read.error = type(error).__name__
             return read.outcome(clock() - began)
 
         yield ask
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        there = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65,535
+        there = False
+    if not there:
+        raise NotMeasured("an address is expected such as http://127.0.0.1:8000/Clerk, with a port from 1 to 65,535")
+    if parts.username is not None or parts.query or parts.fragment:
+        kept = f"reports show the address: it has no user, password or query; a key is read from {KEY}"
+        raise NotMeasured(f"{parts.scheme}://{parts.hostname}: {kept}")
+    return parts
+
+
+class _Wrong(Exception):
+    """An answer that is no stream of chat completions; its text is the name that the error has in reports."""
 
 
 class _Reading:
@@ -125,20 +150,23 @@ class _Reading:
         self._usage: dict[str, Any] = {}
 
     def take(self, chunk: bytes, now: Callable[[], float]) -> None:
-        """Take bytes. Raises `ValueError` where they are no such stream."""
+        """Take bytes. Raises `_Wrong` where they are no such stream."""
         self._bytes += len(chunk)
         if self._bytes > _MOST:
-            raise ValueError("the answer is too long")
+            raise _Wrong("TooLong")
         for event in self._parser.feed(chunk):
             if event.data == "[DONE]":
                 self._done = True
                 continue
-            data = json.loads(event.data)
+            try:
+                data = json.loads(event.data)
+            except (ValueError, RecursionError):
+                data = None
             if not isinstance(data, dict):
-                raise ValueError("an event that is no object")
+                raise _Wrong("NotUnderstood")
             if data.get("error"):
                 code = data["error"].get("code") if isinstance(data["error"], dict) else None
-                self.error = str(code or "error")[:60]
+                self.error = str(code) if _CODE.fullmatch(str(code or "")) else "error"
             if isinstance(data.get("usage"), dict):
                 self._usage = data["usage"]
             choices = data.get("choices")
@@ -150,5 +178,5 @@ class _Reading:
         """What came of it."""
         error = self.error or ("" if self._done else "Cut")
         tokens = [self._usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-        read, written = (count if isinstance(count, int) else 0 for count in tokens)
+        read, written = (count if type(count) is int and count in _COUNTS else None for count in tokens)
         return Outcome(seconds, self._first, read, written, None, error)

@@ -13,10 +13,10 @@ from typing import Final
 from ..agents.agency import Agency
 from ..agents.evaluation.reportfile import check_place
 from ..agents.plaindata import imported
-from ..bench.drawing import chart, new_figure, save_picture
+from ..bench.drawing import chart, check_picture, save_picture
 from ..bench.load import Ask, Closed, Load, Open
 from ..bench.measure import measure
-from ..bench.report import Report, differences, differences_table, read_report
+from ..bench.report import Report, differences, differences_table, matching, read_report
 from ..bench.targets import NotMeasured, agency_target, server_target
 from .flow import make_console
 from .team import look_in, running
@@ -76,6 +76,8 @@ def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
     loads = _loads(wanted)
     questions = _questions(wanted)
     earlier = None if wanted.compare is None else read_report(wanted.compare)
+    if earlier is not None:
+        matching(earlier, wanted.what, [str(load) for load in loads])
     _check_places(wanted)
     report = asyncio.run(_measured(wanted, loads, questions))
     say(report.table())
@@ -188,6 +190,6 @@ def _check_places(wanted: Wanted) -> None:
         if path is not None:
             check_place(path)
     if wanted.picture is not None:
-        if wanted.picture.suffix.lower() not in (".png", ".html"):
-            raise NotMeasured(f"a picture is a .png or an .html, not {str(wanted.picture)!r:.200}")
-        new_figure(1, 1)
+        check_picture(wanted.picture)
+        if wanted.report is not None and wanted.report.absolute() == wanted.picture.absolute():
+            raise NotMeasured("--json and --plot name one file")

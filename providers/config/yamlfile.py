@@ -173,7 +173,11 @@ class YamlFile:
         try:
             return model.model_validate(self.data if self.data is not None else {})
         except ValidationError as error:
-            problems = [self._problem(model, details) for details in error.errors(include_url=False)]
+            found = error.errors(include_url=False)
+            # Pydantic counts what is valid: a list whose entries are wrong is too short only in its eyes.
+            wrong = {tuple(one["loc"][:place]) for one in found for place in range(len(one["loc"]))}
+            found = [one for one in found if one["type"] != "too_short" or tuple(one["loc"]) not in wrong]
+            problems = [self._problem(model, details) for details in found]
         problems.sort(key=lambda problem: problem.line)
         first = problems[0]
         if len(problems) > 1:
@@ -195,6 +199,10 @@ class YamlFile:
         if details["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
             fields = fields_at(model, location)
             return self.error(known, f"expected a mapping of {', '.join(fields)}, not {self._shown(known, True)}")
+        if details["type"] == "too_short":
+            return self.error(known, f"expected at least {details['ctx']['min_length']}, not {self._shown(known)}")
+        if details["type"] in ("tuple_type", "list_type"):
+            return self.error(known, f"expected a list, not {self._shown(known)}")
         message = re.sub(r"^(Value error|Assertion failed), ", "", str(details["msg"]))
         message = re.sub(r"^Input should be ", "expected ", message)
         if details["type"] == "value_error" and (entry := (*known, message.partition(" ")[0])) in self._lines:

@@ -83,8 +83,9 @@ BODIES: dict[str, tuple[int, bytes, str]] = {
     "a status": (429, b"{}", "HTTP429"),
     "elsewhere": (302, b"", "HTTP302"),
     "an error within": (200, b'data: {"error": {"code": "step_limit"}}\n\ndata: [DONE]\n\n', "step_limit"),
-    "no json": (200, b"data: {\n\n", "JSONDecodeError"),
-    "no object": (200, b"data: 5\n\n", "ValueError"),
+    "an error with a name that is none": (200, b'data: {"error": {"code": "\\u001b[31m"}}\n\n', "error"),
+    "no json": (200, b"data: {\n\n", "NotUnderstood"),
+    "no object": (200, b"data: 5\n\n", "NotUnderstood"),
     "choices that are none": (200, b'data: {"choices": [], "usage": 5}\n\ndata: [DONE]\n\n', ""),
 }
 
@@ -118,13 +119,17 @@ async def test_an_answer_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch
 
     async with answering(handler) as url, server_target(url, key="") as ask:
         async with asyncio.timeout(60):
-            assert (await ask("go")).error == "ValueError"
+            assert (await ask("go")).error == "TooLong"
 
 
 async def test_a_server_that_is_not_there_is_an_outcome_and_an_address_that_is_none_is_refused() -> None:
     async with server_target("http://127.0.0.1:1/Clerk", key="") as ask:
         assert (await ask("go")).error == "ClientConnectorError"
-    for url in ("127.0.0.1:8000", "ftp://there", "http://"):
-        with pytest.raises(NotMeasured, match="is no address"):
+    for url in ("127.0.0.1:8000", "ftp://there", "http://", "http://a:99999/x", "http://a:0/x"):
+        with pytest.raises(NotMeasured, match="an address is expected"):
+            async with server_target(url):
+                pass
+    for url in ("http://ada:geheim@there/x", "http://there/x?key=geheim", "http://there/x#geheim"):
+        with pytest.raises(NotMeasured, match=r"(?s)^(?!.*geheim).*no user, password or query"):
             async with server_target(url):
                 pass

@@ -66,7 +66,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "no file": (["nothing.yaml"], ["nothing.yaml: no such file"]),
     "no agency": (["shop:none"], ["shop:none is 5", "expected an Agency"]),
     "no module": (["shap:agency"], ["no module is called 'shap'"]),
-    "no address": (["http://"], ["is no address"]),
+    "no address": (["http://"], ["an address is expected"]),
     "nobody": (["team.yaml", "--agent", "Clark"], ["Clark"]),
     "twice": (["team.yaml", "team.yaml"], ["two subjects have one name"]),
     "a model of a team": (["team.yaml", "--model", "x"], ["--model is for servers"]),
@@ -81,6 +81,9 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "no questions": (["team.yaml", "--questions", "nothing.txt"], ["nothing.txt cannot be read"]),
     "no place": (["team.yaml", "--json", "no/r.json"], ["no report can be written to 'no/r.json'"]),
     "another picture": (["team.yaml", "--plot", "p.gif"], ["a picture is a .png or an .html"]),
+    "one file": (["team.yaml", "--json", "p.png", "--plot", "p.png"], ["--json and --plot name one file"]),
+    "a password": (["http://ada:secret@127.0.0.1:1/x"], ["no user, password or query"]),
+    "too rare": (["team.yaml", "--duration", "1", "--rate", "0.1"], ["0.1 a second are none in a round"]),
     "no report": (["team.yaml", "--compare", "r.json"], ["there is no report at 'r.json'"]),
 }
 

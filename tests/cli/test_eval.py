@@ -77,7 +77,10 @@ def test_compared_with_an_earlier_report_only_what_became_worse_counts(folder: P
 WRONG = {
     "no file": ("", "team.yaml", [], ["cases.yaml: no such file"]),
     "no team": (CASES, "nothing.yaml", [], ["nothing.yaml: no such file"]),
-    "no cases": ("cases: []", "team.yaml", [], ["line 1", "cases"]),
+    "no cases": ("cases: []", "team.yaml", [], ["line 1", "cases: expected at least 1, not an empty list"]),
+    "a text for cases": ("cases: files", "team.yaml", [], ["line 1", "cases: expected a list, not 'files'"]),
+    "the only case is wrong": ("cases:\n- {name: a, ask: b, expect: {steps: many}}", "team.yaml", [],
+                               ["line 2: cases.0.expect.steps: expected"]),
     "a word that is none": (CASES.replace("lacks:", "lack:"), "team.yaml", [], ["line 13", "did you mean 'lacks'?"]),
     "no question": (CASES.replace("ask: List the files", 'ask: " "'), "team.yaml", [], ["line 5", "ask has no words"]),
     "two of a name": (CASES.replace("name: greeting", "name: files"), "team.yaml", [], ["line 9", "two cases"]),

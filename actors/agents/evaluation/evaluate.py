@@ -61,6 +61,7 @@ async def evaluate(
     began = clock()
     found: dict[str, dict[int, Attempt]] = {case.name: {} for case in several}
     to_ask = _attempts(several, repeat)
+    workers = min(concurrency, sum(case.repeat or repeat for case in several))
     attempts = _Attempts(agency, judge or Judge(), clock)
 
     async def work() -> None:
@@ -70,7 +71,7 @@ async def evaluate(
                 told(attempt)
 
     stop = agency.subscribe(attempts.decide)
-    tasks = [asyncio.create_task(work(), name=f"evaluate-{number}") for number in range(concurrency)]
+    tasks = [asyncio.create_task(work(), name=f"evaluate-{number}") for number in range(workers)]
     try:
         await asyncio.gather(*tasks)
     finally:

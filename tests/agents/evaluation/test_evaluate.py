@@ -110,6 +110,20 @@ def test_so_many_are_under_way_at_once_and_times_are_the_loops() -> None:
     simulate(under_simulation, seeds=5)
 
 
+async def test_no_more_are_at_work_than_there_are_attempts() -> None:
+    """A number that is a slip of the pen is one of clients that have nothing to do, and takes no memory."""
+    at_work: list[int] = []
+
+    def model(request: Request) -> Completion:
+        at_work.append(sum(task.get_name().startswith("evaluate-") for task in asyncio.all_tasks()))
+        return echo(request)
+
+    async with agency(model) as clerk:
+        found = await evaluate(clerk, [Case("a", "x", SAID), Case("b", "x", SAID, repeat=2)], concurrency=10**12)
+    assert [len(case.attempts) for case in found.cases] == [1, 2]
+    assert max(at_work) <= 3
+
+
 async def test_the_caller_of_a_case_is_that_of_its_runs() -> None:
     seen: list[Caller] = []
 
