@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -46,7 +46,7 @@ async def looking(client: httpx.AsyncClient, view: str = "", every: float = 0.5,
             yield events.__anext__
 
 
-async def _events(answer: httpx.Response) -> AsyncIterator[Told]:
+async def _events(answer: httpx.Response) -> AsyncGenerator[Told]:
     name = ""
     async for line in answer.aiter_lines():
         if line.startswith("event: "):

@@ -121,7 +121,7 @@ async def test_mailboxes_ages_restarts_and_crashes_are_in_the_tree_and_among_the
             await asyncio.sleep(0)
             loose.kill()
             await loose.terminated()
-            view: dict[str, Any] = {}
+            view = {}
             while not view.get("dead_letters"):
                 view = (await letters())[1].get("view", view)
             gate.set()
