@@ -10,11 +10,13 @@ const KINDS = {
 };
 
 /**
- * @param {{limit: string, used: number, allowed: number}} spent which limit, how much was used, and may be.
+ * @param {Object<string, ?{limit: number, used: number}>} known of the limit that is spent how much may be used, and
+ *   was; null of the others.
  * @returns {{element: HTMLElement, value: () => ?object, changed: () => boolean, focus: () => void,
  *   refuse: (error: {where: string, detail: string}) => boolean}} `value` is null while the field is not filled in well.
  */
-export function limits({ limit, used, allowed }) {
+export function limits(known) {
+  const [limit, { used, limit: allowed }] = Object.entries(known).find(([, one]) => one !== null);
   const [label, step, words] = KINDS[limit] ?? [limit, "any", count];
   const wrong = h("span", { class: "dialog-failure", id: "limit-wrong", role: "alert" });
   const input = h("input", {
