@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from .conftest import NewPage
-from .stage import KEY, LOOKS, STRANGER, Stage
+from .stage import KEY, Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
