@@ -297,6 +297,26 @@ async def test_each_action_has_one_entry_with_its_own_end_however_they_overlap(
     assert list(seen) == sorted(seen, key=int, reverse=True)
 
 
+async def test_processes_that_share_a_journal_share_the_log(tmp_path: Path) -> None:
+    model = function(lambda _: "hi")
+    async with (
+        Agency(Agent("A"), model=model, journal=tmp_path / "j.db", name="one") as one,
+        Agency(Agent("A"), model=model, journal=tmp_path / "j.db", name="two") as two,
+    ):
+
+        async def act(agency: Agency, number: int) -> None:
+            async with AuditLog(agency.journal).action(agency.name, "act", str(number)):
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(act(agency, number) for number in range(40) for agency in (one, two)))
+        for agency in (one, two):
+            entries = (await AuditLog(agency.journal).read(limit=100)).entries
+            assert {(entry.who, entry.target) for entry in entries} == {
+                (name, str(number)) for name in ("one", "two") for number in range(40)
+            }
+            assert {entry.outcome for entry in entries} == {"done"}
+
+
 def test_a_process_that_is_killed_at_any_write_has_done_nothing_that_is_not_in_the_log() -> None:
     async def scenario(sim: Simulation) -> None:
         done: list[str] = []

@@ -11,12 +11,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard import Agency, Agent, Completion, MemoryJournal, Message, Usage
+from callboard import (
+    Agency,
+    Agent,
+    Caller,
+    Completion,
+    ConversationRun,
+    Guardrail,
+    GuardrailTripped,
+    HandoffRecord,
+    MemoryJournal,
+    Message,
+    PatternCheck,
+    Step,
+    StepCall,
+    ToolCall,
+    Usage,
+)
 from callboard.actors.agents.conversations.reading import read_events, read_lineage, read_past
 from callboard.actors.journal.store import at_hand
 from callboard.actors.serving.dashboard.reading.conversations import told_of
 from callboard.actors.serving.dashboard.reading.cutting import DEEPEST, LONGEST, ROOM, Room
-from callboard.actors.serving.dashboard.reading.told import MOST_MESSAGES, MOST_STEPS, indented
+from callboard.actors.serving.dashboard.reading.sequence import MOST_ARROWS, sequence_of
+from callboard.actors.serving.dashboard.reading.told import MOST_MESSAGES, MOST_ROWS, MOST_STEPS, indented, rows_of
 from callboard.actors.serving.operations.problem_json import Fields
 from callboard.actors.testing import simulate
 from tests.agents.conversations.support import journal_of, team
@@ -103,6 +120,59 @@ async def test_what_waits_or_is_under_way_says_so() -> None:
         told = await get(client, "conversations/Front/c")
         assert kinds(told)[1] == ("approval", "erase", "denied")
         assert told["running"] is False
+
+
+async def test_a_guardrail_that_has_ended_a_run_is_a_row_behind_its_last_step() -> None:
+    guard = Guardrail(PatternCheck("code", "code-[0-9]+"), on={"output"}, name="codes")
+    agency = Agency(Agent("A", hooks=[guard]), model=function(lambda _: "the code-7 of it"))
+    async with agency, board_of(agency) as client:
+        with pytest.raises(GuardrailTripped):
+            await agency.run("go", conversation="c")
+        told = await get(client, "conversations/A/c", steps_before=0)
+        assert (told["steps"], told["sequence"]["arrows"]) == ([], [])
+        told = await get(client, "conversations/A/c")
+        assert kinds(told)[-1] == ("guardrail", "GuardrailTripped", "failed")
+        assert "codes" in told["steps"][-1]["error"]
+        assert told["runs"][0]["status"] == "failed"
+        assert told["sequence"]["arrows"][-1]["label"] == "failed: GuardrailTripped"
+
+
+def chain_of(depth: int) -> Step:
+    """A step whose agent has handed work to another one, which has, and so on."""
+    step = Step(1, "r", f"agent {depth}", Message("assistant", "done"))
+    for level in reversed(range(depth)):
+        record = HandoffRecord(f"agent {level}", f"agent {level + 1}", "delegate", "go on")
+        call = StepCall(ToolCall("1", "hand_on", "{}"), Message("tool", "done"), handoff=record, steps=(step,))
+        step = Step(1, "r", f"agent {level}", Message("assistant", ""), (call,))
+    return step
+
+
+def test_handoffs_within_handoffs_are_gone_through_without_the_stack_and_counted_where_there_are_too_many() -> None:
+    step = chain_of(5_000)
+    rows, left_out = rows_of(Room(), [step], [])
+    assert (len(rows), left_out) == (MOST_ROWS, 10_001 - MOST_ROWS)
+    assert [row["depth"] for row in rows[:5]] == [0, 0, 1, 1, 2]
+    sequence = sequence_of(Room(), "agent 0", [step], [])
+    assert (len(sequence["arrows"]), sequence["arrows_left_out"]) == (MOST_ARROWS, 10_000 - MOST_ARROWS)
+    few = sequence_of(Room(), "agent 0", [chain_of(2)], [])
+    assert [(one["from"][-1], one["to"][-1], one["kind"]) for one in few["arrows"]] == [
+        ("0", "1", "handoff"),
+        ("1", "2", "handoff"),
+        ("2", "1", "answer"),
+        ("1", "0", "answer"),
+    ]
+    assert few["lanes"] == ["caller", "agent 0", "agent 1", "agent 2"]
+
+
+def test_a_caller_who_is_called_as_an_agent_has_a_lane_of_their_own() -> None:
+    run = ConversationRun("r", "answered", "hi", "yes", caller=Caller("Front"), agent="Front")
+    step = Step(1, "r", "Front", Message("assistant", "yes"))
+    sequence = sequence_of(Room(), "Front", [step], [run])
+    assert sequence["lanes"] == ["Front (caller)", "Front"]
+    assert [(one["from"], one["to"]) for one in sequence["arrows"]] == [
+        ("Front (caller)", "Front"),
+        ("Front", "Front (caller)"),
+    ]
 
 
 @pytest.mark.parametrize("kind", JOURNALS)

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, RunFailed
+from callboard import Agency, Agent, RequestLimit, RunFailed
 from callboard.actors.serving.dashboard.figures.money import BudgetKey
 from callboard.providers.messages import Usage
 from callboard.providers.pool import Budget, GetHealth, GetStats, Pool, Price
-from tests.dashboard.boards import board_of, get, log_of, post, refused
+from tests.dashboard.boards import as_, board_of, get, log_of, post, refused, who
 from tests.providers.pool.scripted import Script, endpoint
+from tests.serving.support import served
 
 DOLLAR = Price(1.0, 1.0)
 
@@ -111,6 +112,32 @@ async def test_what_is_no_budget_or_no_more_than_it_was_is_refused(
         assert await refused(client, "POST", f"budgets/{id}", body) == (status, code, where)
         assert agency.pool is not None
         assert [one.limit for one in (await agency.pool.ask(GetStats())).budgets] == [1.0]
+
+
+async def test_a_limit_on_requests_is_raised_too() -> None:
+    limits = [RequestLimit("user", "ada", requests=2, period="month")]
+    async with (
+        agency_of(Script("a"), budgets=[Budget("agent", "A", 1.0)]) as agency,
+        served(agency, authenticate=who, limits=limits, dashboard=True) as it,
+        it.client(headers=as_("ada")) as ada,
+        it.client(headers=as_("root+admin")) as client,
+    ):
+        client.base_url = f"{it.url}/dashboard"
+        models = [(await ada.get("/v1/models")).status_code for _ in range(3)]
+        assert models == [200, 200, 429]
+        told = (await get(client, "budgets"))["budgets"]
+        assert [(one["pool"], one["name"], one["measure"]) for one in told][:2] == [
+            ("pool", "agent:A", "dollars"),
+            ("", "user:ada", "requests"),
+        ]
+        ours = told[1]
+        assert (ours["spent"], ours["limit"], ours["window"]) == (2, 2, "month")
+        assert (await post(client, f"budgets/{ours['id']}", limit=3))["spent"] == 2
+        models = [(await ada.get("/v1/models")).status_code for _ in range(2)]
+        assert models == [200, 429]
+        for wrong in (BudgetKey("", "user:ada", "month", "dollars"), BudgetKey("", "user:bob", "day", "requests")):
+            refusal = await refused(client, "POST", f"budgets/{wrong.id}", {"limit": 9})
+            assert refusal == (400, "invalid_field", "limit")
 
 
 @pytest.mark.parametrize("path", ["providers/drain", "budgets/x"])

@@ -29,6 +29,7 @@ from callboard.actors.testing.schedules.feedback import Feedback
 from callboard.actors.testing.schedules.plan import Hold
 from callboard.actors.testing.schedules.sampling import Fifo
 from callboard.actors.testing.search.coverage import Covered
+from tests.warm import run as run_program
 
 from .actors import Collector, Forwarder
 from .deep import DEEP, Deep
@@ -255,6 +256,56 @@ def spread_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_several_processes_find_what_one_finds(fails: bool) -> None:
     options: Any = {"seeds": range(100, 400), "faults": [Slow("seen", optional=True)], "strategy": "uniform"}
     assert outcome(wide(fails), 3, **options) == outcome(wide(fails), 1, **options)
+
+
+GIVES_UP_THREADS_THEN_FORKS = """
+import asyncio, os, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import pytest
+from callboard.actors.testing.loop.threads import workers
+from callboard.actors.testing.search import simulation
+from callboard.testing import SimulationFailed, simulate
+
+workers.LOCK_PATIENCE = 0.02
+simulation._FEW_WAYS = 0  # so that the work is spread at once
+
+
+@cache
+def lock():
+    return threading.Lock()
+
+
+def work():
+    with lock():
+        time.sleep(1)
+
+
+async def loses(_):
+    await asyncio.gather(*(asyncio.to_thread(work) for _ in range(6)))
+
+
+async def scenario(_):
+    await asyncio.gather(*(asyncio.sleep(0) for _ in range(9)))
+
+
+def in_child():
+    with ThreadPoolExecutor(4) as executor:
+        list(executor.map(abs, range(8)))
+
+
+lock()
+with pytest.raises(SimulationFailed, match="did not come back"):
+    simulate(loses, seeds=1)
+os.register_at_fork(after_in_child=in_child)
+simulate(scenario, seeds=20, processes=2)
+"""
+
+
+def test_a_thread_of_another_process_is_not_taken_for_one_that_was_given_up_before_it_was_forked() -> None:
+    program = run_program("-c", GIVES_UP_THREADS_THEN_FORKS)
+    assert (program.returncode, program.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "2", True, None])

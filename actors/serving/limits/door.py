@@ -14,6 +14,8 @@ from ....providers.pool import Requester
 from ....providers.pool.accounts.budgets import Budgets
 from ....providers.pool.accounts.keeping import Keeper
 from ....providers.pool.accounts.limits import Budget, Exhausted
+from ....providers.pool.accounts.periods import Period
+from ....providers.pool.accounts.stats import BudgetStats
 from ...agents.caller import Caller
 from ...agents.errors import DefinitionError, QuotaExceeded
 from ...journal.store import Journal
@@ -101,6 +103,19 @@ class Door:
             QuotaExceeded: there were too many from there.
         """
         self._strangers.enter(_address(connection))
+
+    @property
+    def limits(self) -> tuple[BudgetStats, ...]:
+        """How the limits of keys, users and tenants on requests stand, by account and period."""
+        return self._counted.stats()
+
+    def raised(self, account: str, period: Period | None, limit: float) -> float:
+        """Let somebody make more requests in a period, until the process ends. Return how many they have made.
+
+        Raises:
+            SpecError: there is no such limit, or it is no more than it was.
+        """
+        return self._counted.raised(account, period, "requests", limit)
 
     def _let_in(self, connection: HTTPConnection, accounts: Sequence[str]) -> None:
         if not self._at_once:

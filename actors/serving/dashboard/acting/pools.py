@@ -12,6 +12,7 @@ from starlette.responses import Response
 from .....providers.pool.control import (
     DrainEndpoint,
     GetHealth,
+    GetStats,
     Probe,
     RaiseBudget,
     RemoveEndpoint,
@@ -23,7 +24,8 @@ from ...answers import Json
 from ...operations.problem_json import body_of, query_of
 from ...problems import SOON, Problem, Refused, refuse
 from ..board import Board
-from ..figures.money import BudgetKey
+from ..figures.money import BudgetKey, budget
+from ..figures.reading import MOST_ROWS
 from .log import acting
 
 _PATIENCE: Final = 30.0
@@ -59,6 +61,18 @@ async def act_on_provider(board: Board, request: Request) -> Response:
     return Json({"pool": path, "endpoint": name, "action": action})
 
 
+async def list_budgets(board: Board, request: Request) -> Response:
+    """All budgets of this process: those of pools, and limits on requests, which have no pool."""
+    await board.who(request, "look")
+    query_of(request)
+    told = []
+    for pool in board.agency.pools:
+        told += [budget(pool.path, one) for one in (await _answer(pool, GetStats())).budgets]
+    if board.server.door is not None:
+        told += [budget("", one) for one in board.server.door.limits]
+    return Json({"budgets": told[:MOST_ROWS], "all": len(told)})
+
+
 async def raise_budget(board: Board, request: Request) -> Response:
     """Have a budget last longer, in this process, until it ends."""
     caller = await board.who(request, "act")
@@ -71,17 +85,27 @@ async def raise_budget(board: Board, request: Request) -> Response:
     limit = fields.get("limit", (int, float), "a number", ...)
     if not (math.isfinite(limit) and limit > 0):
         raise refuse(400, "invalid_field", f"limit is a number above 0, not {limit}", "limit")
-    pool = _pool(board, key.pool, "")
+    pool = _pool(board, key.pool, "") if key.pool else None
     target = f"{key.measure} of {key.account}" + (f" a {key.period}" if key.period else "")
-    details = {"limit": limit, "pool": key.pool}
+    details = {"limit": limit, **({"pool": key.pool} if key.pool else {})}
     async with acting(board, caller, "raise budget", target, details, fields.text("reason", "")):
-        period: Any = key.period
-        measure: Any = key.measure
         try:
-            spent = await _answer(pool, RaiseBudget(key.account, period, measure, float(limit)))
+            spent = await _raised(board, pool, key, float(limit))
         except SpecError as error:
             raise refuse(400, "invalid_field", str(error), "limit") from None
     return Json({"budget": request.path_params["budget"], "limit": limit, "spent": spent})
+
+
+async def _raised(board: Board, pool: ActorRef[Any] | None, key: BudgetKey, limit: float) -> float:
+    period: Any = key.period
+    measure: Any = key.measure
+    if pool is not None:
+        spent: float = await _answer(pool, RaiseBudget(key.account, period, measure, limit))
+        return spent
+    door = board.server.door
+    if door is None or measure != "requests":
+        raise SpecError(f"there is no limit on {measure} that is not of a pool")
+    return door.raised(key.account, period, limit)
 
 
 def _pool(board: Board, path: str, where: str) -> ActorRef[Any]:

@@ -7,7 +7,7 @@ from typing import Final
 from ..board import Endpoint
 from .actors import act_on_actor
 from .log import audit
-from .pools import act_on_provider, raise_budget
+from .pools import act_on_provider, list_budgets, raise_budget
 from .runs import cancel_run, drain_process
 
 ACTING: Final[list[tuple[str, Endpoint, str]]] = [
@@ -16,6 +16,7 @@ ACTING: Final[list[tuple[str, Endpoint, str]]] = [
     ("/api/runs/{run}/cancel", cancel_run, "POST"),
     ("/api/drain", drain_process, "POST"),
     ("/api/providers/{action}", act_on_provider, "POST"),
+    ("/api/budgets", list_budgets, "GET"),
     ("/api/budgets/{budget}", raise_budget, "POST"),
 ]
 """Each path, what answers there, and the method."""

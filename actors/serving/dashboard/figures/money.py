@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from .....providers.pool.accounts.stats import BudgetStats
-from ....agents.overview.watch import PoolState
 from .reading import MOST_ROWS, Reading, finite
 
 MOST_POINTS: Final = 600
@@ -23,7 +22,7 @@ class BudgetKey(NamedTuple):
     """Which budget it is.
 
     Args:
-        pool: the path of the pool's actor.
+        pool: the path of the pool's actor; empty for a limit on requests, which is no pool's.
         account: whose, as in `BudgetStats`.
         period: as there.
         measure: as there.
@@ -83,7 +82,7 @@ class Money:
 
 
 def _besides(reading: Reading) -> dict[str, Any]:
-    budgets = [_budget(pool, one) for pool in reading.pools for one in pool.stats.budgets]
+    budgets = [budget(pool.name, one) for pool in reading.pools for one in pool.stats.budgets]
     return {
         "now": reading.rates.cost,
         "budgets": budgets[:MOST_ROWS],
@@ -92,16 +91,22 @@ def _besides(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _budget(pool: PoolState, budget: BudgetStats) -> dict[str, Any]:
+def budget(pool: str, stats: BudgetStats) -> dict[str, Any]:
+    """A budget as it stands.
+
+    Args:
+        pool: the path of the pool's actor; empty for a limit on requests, which is no pool's.
+        stats: what is left of it.
+    """
     return {
-        "id": BudgetKey(pool.name, budget.account, budget.period, budget.measure).id,
-        "name": budget.account,
-        "pool": pool.name,
-        "measure": budget.measure,
-        "spent": budget.spent,
-        "reserved": budget.reserved,
-        "limit": finite(budget.limit),
-        "window": budget.period,
+        "id": BudgetKey(pool, stats.account, stats.period, stats.measure).id,
+        "name": stats.account,
+        "pool": pool,
+        "measure": stats.measure,
+        "spent": stats.spent,
+        "reserved": stats.reserved,
+        "limit": finite(stats.limit),
+        "window": stats.period,
     }
 
 

@@ -99,11 +99,14 @@ def told_of(
     """
     first, last = lineage.streams[0], lineage.streams[-1]
     room = Room()
-    steps, steps_before = steps_of(lineage, query.number("steps_before"))
+    until = query.number("steps_before")
+    steps, steps_before = steps_of(lineage, until)
     messages, messages_before = messages_of(room, last.messages, query.number("messages_before"))
     latest = [*islice(reversed(first.runs), MOST_RUNS)]
-    known = {run.id: run for run in first.shown_runs({*latest, *(step.run for step in steps)})}
-    rows, left_out = rows_of(room, steps, known.values())
+    of_steps = {step.run for step in steps}
+    known = {run.id: run for run in first.shown_runs({*latest, *of_steps})}
+    shown = [run for run in known.values() if until is None or run.id in of_steps]
+    rows, left_out = rows_of(room, steps, shown)
     runs = runs_of(room, [known[id] for id in reversed(latest)])
     owner = {"agent": last.state.agent, "conversation": last.state.conversation}
     tokens, cost = _spent(lineage)
@@ -123,7 +126,7 @@ def told_of(
         "rows_left_out": left_out,
         "runs": runs,
         "runs_before": len(first.runs) - len(latest),
-        "sequence": sequence_of(room, agent, steps, known.values(), handed),
+        "sequence": sequence_of(room, agent, steps, shown, handed if until is None else ()),
     }
 
 

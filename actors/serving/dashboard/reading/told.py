@@ -76,12 +76,19 @@ def rows_of(room: Room, steps: Iterable[Step], runs: Iterable[ConversationRun]) 
     Args:
         room: for them.
         steps: in their order.
-        runs: to which they belong: where a guardrail has ended one, that is a row behind its last step.
+        runs: to which they belong, and others: where a guardrail has ended one, that is a row behind its last step.
     """
     rows: list[dict[str, Any]] = []
     left_out = 0
-    ended = {run.id: run for run in runs if isinstance(run.error, GuardrailTripped)}
     steps = list(steps)
+    last = {step.run: index for index, step in enumerate(steps)}
+    behind: dict[int, list[ConversationRun]] = {}
+    for run in runs:
+        if isinstance(run.error, GuardrailTripped):
+            # What a guardrail has refused is no step: then the run is shown behind those that were before it.
+            before = sum(step.at <= run.at for step in steps) - 1
+            behind.setdefault(last.get(run.id, before), []).append(run)
+    rows += [room.told(_of_guardrail(room, 0, run)) for run in behind.get(-1, ())]
     for index, step in enumerate(steps):
         for number, depth, each, call in _walk(step):
             if len(rows) < MOST_ROWS:
@@ -89,9 +96,7 @@ def rows_of(room: Room, steps: Iterable[Step], runs: Iterable[ConversationRun]) 
                 rows.append(room.told(_of_model(*at) if call is None else _of_call(*at, call)))
             else:
                 left_out += 1
-        last = index + 1 == len(steps) or steps[index + 1].run != step.run
-        if last and (run := ended.get(step.run)) is not None and run.error is not None:
-            rows.append(room.told(_of_guardrail(room, step, run)))
+        rows += [room.told(_of_guardrail(room, step.number, run)) for run in behind.get(index, ())]
     return rows, left_out
 
 
@@ -157,11 +162,19 @@ def _of_call(room: Room, number: int, depth: int, step: Step, call: StepCall) ->
     }
 
 
-def _of_guardrail(room: Room, step: Step, run: ConversationRun) -> dict[str, Any]:
+def _of_guardrail(room: Room, number: int, run: ConversationRun) -> dict[str, Any]:
     assert run.error is not None
     nothing = {"tokens": 0, "cost": None, "seconds": 0.0, "text": "", "arguments": None, "result": None}
-    told = _row(step.number, 0, step, "guardrail", type(run.error).__name__, "failed")
-    return {**told, **nothing, "error": room.text(named(run.error))}
+    told = {"step": number, "run": run.id, "depth": 0, "agent": run.agent, "at": run.at + run.seconds}
+    name = type(run.error).__name__
+    return {
+        **told,
+        "kind": "guardrail",
+        "name": name,
+        "status": "failed",
+        **nothing,
+        "error": room.text(named(run.error)),
+    }
 
 
 def runs_of(room: Room, runs: Iterable[ConversationRun]) -> list[dict[str, Any]]:

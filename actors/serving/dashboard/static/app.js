@@ -15,10 +15,11 @@ const VIEWS = [
   ["letters", "Failures"],
   ["audit", "Audit log"],
 ];
-/** Views of which the nav tells a number, and where it is in the summary. */
-const TOLD = { runs: "stuck", approvals: "waiting", letters: "dead_letters" };
+/** Views of which the nav tells a number, where that is in the summary, and what it means. */
+const TOLD = { runs: ["stuck", "stuck"], approvals: ["waiting", "waiting"], letters: ["dead_letters", "dead letters"] };
 const KEY = "callboard.key";
 const EVERY = 1; // seconds
+const MOST_WAITING = 50; // changes; more are not kept for a frame that does not come, as in a window that is covered
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
@@ -107,7 +108,7 @@ function drawNav() {
             "a",
             { href: `#/${name}`, "data-testid": `nav-${name}`, "data-view": name },
             h("span", null, title),
-            name in TOLD ? h("span", { class: "nav-count", "data-told": TOLD[name], hidden: true }) : null,
+            name in TOLD ? counter(...TOLD[name]) : null,
           ),
         ),
       ),
@@ -115,12 +116,15 @@ function drawNav() {
   );
 }
 
+function counter(told, words) {
+  return h("span", { class: "nav-count", "data-told": told, hidden: true }, h("span"), h("span", { class: "unseen" }, words));
+}
+
 function tellNav(summary) {
   for (const place of nav.querySelectorAll("[data-told]")) {
     const number = summary[place.dataset.told] ?? 0;
     place.hidden = number === 0;
-    setText(place, number > 999 ? "999+" : number);
-    setAttribute(place, "aria-label", `(${number})`);
+    setText(place.firstElementChild, number > 999 ? "999+" : number);
   }
 }
 
@@ -147,7 +151,7 @@ async function show() {
   const shown = view.open(root, { me, api, route: to, go, act, announce });
   let waiting = [];
   let summary = null;
-  const draw = onFrame(() => {
+  const tell = () => {
     if (summary !== null) {
       header.tell(summary);
       tellNav(summary.summary);
@@ -155,7 +159,8 @@ async function show() {
     const events = waiting;
     waiting = [];
     for (const [event, data] of events) shown.update?.(data.view, { event, at: data.at, summary: data.summary });
-  });
+  };
+  const draw = onFrame(tell);
   const stop = api.live(view.live, EVERY, {
     data(event, data) {
       summary = data;
@@ -163,7 +168,8 @@ async function show() {
         if (event === "snapshot") waiting = [];
         waiting.push([event, data]);
       }
-      draw();
+      if (waiting.length < MOST_WAITING) draw();
+      else tell();
     },
     state(state, more) {
       header.state(state, more);

@@ -17,6 +17,7 @@ const FIGURES = [
   ["rss", "Memory", bytes],
   ["lag", "Loop lag", duration, (value) => (value > 0.25 ? "warn" : "")],
 ];
+const SLOW = 1.5; // seconds between two readings, from which on it is said
 const LONG = 6; // attempts after which a server counts as stopped, not as cut off
 
 /**
@@ -37,9 +38,11 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   if (me.may.act) {
     const drain = () =>
       act("Drain", `process ${me.process}`, ({ reason }) => api.post("drain", { reason }), {
-        text: "No new run is taken from now on; those under way are let finish, and then the process stops.",
+        text:
+          "It takes nothing more, waits for what is under way, and stops its agency. The process itself stays, not " +
+          "ready, until whoever runs it ends it.",
         danger: true,
-        done: `Process ${me.process} takes no new runs and will stop`,
+        done: `Process ${me.process} takes nothing more, and stops its agency`,
       });
     buttons.append(
       h("button", { type: "button", class: "button", "data-testid": "drain", onclick: drain }, "Drain process"),
@@ -67,6 +70,7 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   );
 
   let last = 0;
+  let pace = "live";
   let cutSince = 0;
   let said = "";
   function write(kind, words, aloud = words) {
@@ -80,6 +84,8 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   return {
     tell(data) {
       last = data.at;
+      pace = data.every > SLOW ? `live, every ${duration(data.every)}` : "live";
+      if (said === "live") write("live", pace);
       for (const [name, , words, tone] of FIGURES) {
         const value = data.summary[name];
         const place = values.get(name);
@@ -90,7 +96,7 @@ export function createHeader(root, { me, act, api, leave, choose }) {
     state(kind, more) {
       if (kind === "live") {
         cutSince = 0;
-        write("live", "live", "up to date again");
+        write("live", pace, "up to date again");
       } else if (kind === "connecting") {
         if (cutSince === 0) write("connecting", "connecting", "");
       } else if (kind === "resting") {
@@ -101,9 +107,11 @@ export function createHeader(root, { me, act, api, leave, choose }) {
       } else {
         cutSince ||= Date.now() / 1000;
         const since = last > 0 ? `, as of ${clock(last)}` : "";
-        if (more.error?.code === "stopping") write("stopped", `the agency stops${since}`);
+        const again = `trying again in ${duration(more.seconds)}${since}`;
+        if (more.error?.code === "no_answer") write("cut", `process ${me.process} does not answer, ${again}`, `process ${me.process} does not answer`);
+        else if (more.error?.code === "stopping") write("stopped", `the agency stops${since}`);
         else if (more.failed > LONG) write("stopped", `stopped or out of reach since ${clock(cutSince)}`);
-        else write("cut", `cut off, trying again in ${duration(more.seconds)}${since}`, "cut off, trying again");
+        else write("cut", `cut off, ${again}`, "cut off, trying again");
       }
     },
   };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -22,6 +23,25 @@ UNWOUND: Final = 1_000
 
 agents: dict[int, Any] = {}
 """Who runs in a thread, by its number: a call on an executor, or the loop of a run."""
+
+_others: dict[int, Any] = {}
+
+
+def _before_fork() -> None:
+    """Only the thread that forks is in the new process, whose own ones are given the numbers of the others."""
+    here = get_ident()
+    _others.update((thread, agent) for thread, agent in agents.items() if thread != here)
+    for thread in _others:
+        agents.pop(thread, None)
+
+
+def _after_fork() -> None:
+    agents.update(_others)
+    _others.clear()
+
+
+# Done before, as what others have registered for the new process may come first there, and begin threads.
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_others.clear)
 
 
 class Worker:

@@ -139,7 +139,7 @@ export function createMap(choose) {
         draw.fillText(name, left + 5, top + Math.min(4, (seen - 12) / 2));
         if (seen >= 32 && node.below > 0) {
           draw.globalAlpha = 0.8;
-          draw.fillText(`${count(node.below)} below`, left + 5, top + 19);
+          draw.fillText(column >= 96 ? `${count(node.below)} below` : count(node.below), left + 5, top + 19);
         }
         draw.restore();
       }

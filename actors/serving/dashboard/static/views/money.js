@@ -4,6 +4,7 @@ import { createChart } from "../charts.js";
 import { button, empty, fill, h, setAttribute, setText } from "../dom.js";
 import { count, dollars, duration, share, short } from "../logic/format.js";
 import { columns, joined } from "../logic/rows.js";
+import { path } from "../logic/text.js";
 import { createBar, createTable, setBar } from "../table.js";
 
 const MOST = 600; // points
@@ -42,7 +43,7 @@ function open(root, { me, api, act }) {
     },
     { name: "spent", title: "Spent", numeric: true, sort: (row) => row.spent, text: (row) => measured(row, row.spent) },
     { name: "limit", title: "Limit", numeric: true, sort: (row) => row.limit, text: (row) => measured(row, row.limit) },
-    { name: "left", title: "Left", numeric: true, sort: (row) => row.limit - row.spent, text: (row) => measured(row, Math.max(0, row.limit - row.spent)), tone: (row) => (part(row) >= 1 ? "bad" : "") },
+    { name: "left", title: "Left", numeric: true, sort: (row) => row.limit - row.spent, text: (row) => measured(row, row.limit === null ? null : Math.max(0, row.limit - row.spent)), tone: (row) => (part(row) >= 1 ? "bad" : "") },
   ];
   if (me.may.act) {
     budgetColumns.push({
@@ -50,7 +51,10 @@ function open(root, { me, api, act }) {
       title: "Action",
       hidden: true,
       build: (get) => button("Raise", "raise-budget", () => raise(get()), { class: "button small" }),
-      update: (element, row) => setAttribute(element, "aria-label", `Raise budget ${row.name}`),
+      update(element, row) {
+        setAttribute(element, "aria-label", `Raise budget ${row.name}`);
+        element.disabled = row.limit === null;
+      },
     });
   }
   const budgets = createTable({ caption: "Budgets", id: "budgets", key: (row) => row.id, columns: budgetColumns, tone: (row) => (part(row) >= 1 ? "bad" : "") });
@@ -85,17 +89,18 @@ function open(root, { me, api, act }) {
         name: "limit",
         label: `New limit, ${UNITS[row.measure ?? "dollars"] ?? row.measure}`,
         type: "number",
-        min: "0",
+        min: String(row.limit),
         step: "any",
         required: true,
         value: String(row.limit),
         hint: `${measured(row, row.spent)} of ${measured(row, row.limit)} are spent.`,
       },
+      { name: "reason", label: "Reason", hint: "Written to the audit log with your name." },
     ];
-    act("Raise budget", row.name, ({ limit }) => api.post(`budgets/${encodeURIComponent(row.id)}`, { limit }), {
+    act("Raise budget", row.name, ({ limit, reason }) => api.post(path("budgets", row.id), { limit, reason }), {
       fields,
-      text: row.window ? `It holds for each ${row.window}, from now on.` : "It holds from now on.",
-      done: `The limit of ${row.name} is another one`,
+      text: `It holds from now on${row.window ? ` for each ${row.window}` : ""}, in this process, until that ends.`,
+      done: `The budget ${row.name} is raised`,
     });
   }
 
@@ -119,6 +124,7 @@ function open(root, { me, api, act }) {
 
 /** An amount of what a budget limits. */
 function measured(row, amount) {
+  if (amount === null) return "no limit";
   return (row.measure ?? "dollars") === "dollars" ? dollars(amount) : count(amount);
 }
 

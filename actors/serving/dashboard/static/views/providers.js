@@ -1,23 +1,30 @@
 // Pools with their queues, and the endpoints of each with their breakers, limits and latency.
 
-import { button, empty, fill, h, setAttribute, setText } from "../dom.js";
+import { empty, fill, h, setAttribute, setText } from "../dom.js";
 import { count, dollars, duration, plural, share, short } from "../logic/format.js";
 import { createBar, createTable, setBar } from "../table.js";
 
-const STATES = { closed: "ok", ramping: "warn", "half-open": "warn", open: "bad", disabled: "bad", stopped: "bad" };
-/** `[action, word, what it means, whether it is dangerous]` */
-const ACTIONS = [
-  ["drain", "Drain", "No new request is sent to it; those in flight are let finish.", false],
-  ["resume", "Resume", "Requests are sent to it again.", false],
-  ["probe", "Probe", "A tiny request is sent to it, and what comes of it counts for its breaker.", false],
-  ["remove", "Remove", "Nothing more is sent to it, and it is gone from the pool once its requests in flight have ended.", true],
-];
+const STATES = { closed: "ok", ramping: "warn", "half-open": "warn", drained: "warn", open: "bad", disabled: "bad", stopped: "bad" };
+/** `[word, what it means, whether it is dangerous]` */
+const ACTIONS = {
+  drain: ["Drain", "Nothing more is sent to it until it is resumed. What is in flight ends; what only it can serve waits.", false],
+  resume: ["Resume", "Requests are sent to it again.", false],
+  probe: ["Probe", "A tiny request is sent to it, and what comes of it counts for its breaker.", false],
+  remove: ["Remove", "Nothing more is sent to it, and it is gone from the pool once its requests in flight have ended.", true],
+};
+/** What each of a row's buttons does now: the first is another one where the endpoint is drained. */
+const offered = (row) => [row.state === "drained" ? "resume" : "drain", "probe", "remove"];
 
 function open(root, { me, api, act }) {
   const pools = new Map();
   const none = h("div", { class: "panel", hidden: true });
   const list = h("div", { class: "pools" });
   fill(root, list, none);
+
+  function ask(action, { pool, name: endpoint }) {
+    const [word, text, danger] = ACTIONS[action];
+    act(word, `${endpoint} of ${pool}`, ({ reason }) => api.post(`providers/${action}`, { pool, endpoint, reason }), { text, danger });
+  }
 
   function make(name) {
     const title = h("h2", { class: "mono" }, name);
@@ -94,20 +101,16 @@ function open(root, { me, api, act }) {
           h(
             "div",
             { class: "row-buttons" },
-            ACTIONS.map(([action, word, text, danger]) =>
-              button(
-                word,
-                `provider-${action}`,
-                () => {
-                  const { pool, name: endpoint } = get();
-                  act(word, `${endpoint} of ${pool}`, ({ reason }) => api.post(`providers/${action}`, { pool, endpoint, reason }), { text, danger });
-                },
-                { class: "button small" },
-              ),
-            ),
+            [0, 1, 2].map((at) => h("button", { type: "button", class: "button small", onclick: () => ask(offered(get())[at], get()) })),
           ),
         update(element, row) {
-          ACTIONS.forEach(([, word], at) => setAttribute(element.children[at], "aria-label", `${word} ${row.name} of ${row.pool}`));
+          offered(row).forEach((action, at) => {
+            const place = element.children[at];
+            const [word] = ACTIONS[action];
+            setText(place, word);
+            setAttribute(place, "data-testid", `provider-${action}`);
+            setAttribute(place, "aria-label", `${word} ${row.name} of ${row.pool}`);
+          });
         },
       });
     }
