@@ -31,6 +31,7 @@ open = serve(agency)
 shop = Starlette(routes=[Mount("/agents", open)])
 hooks = Webhooks(["hooks.example"], "whsec_bm90IGEgc2VjcmV0IGF0IGFsbA==")
 app = serve(kept, authenticate=lambda request: Caller("ada"))
+seen = serve(Agency(Agent("Helper", model="offline")), authenticate=lambda request: Caller("ada"), dashboard=True)
 number = 5
 
 def factory():
@@ -70,6 +71,7 @@ def folder(tmp_path: Path) -> Path:
         (("team.yaml", "--port", "-1"), ("--port", "65535")),
         (("service:factory",), ("expected an Agency, or an ASGI application",)),
         (("service:open", "--authenticate", "service:who"), ("give serve(agency, authenticate=…) there",)),
+        (("service:app", "--dashboard"), ("give serve(agency, dashboard=…) there",)),
         (("service:app", "--webhooks", "service:hooks"), ("give serve(agency, webhooks=…) there",)),
         (("team.yaml", "--drain", "-1"), ("--drain",)),
         (("kept.yaml", "--workers", "2", "--reload"), ("leave one",)),
@@ -122,10 +124,11 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Serving]:
+def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Serving]:
     where = () if "--port" in arguments else ("--port", "0")
     command = [sys.executable, "-c", _MAIN, "serve", *arguments, *where]
-    process = subprocess.Popen(command, cwd=folder, env=offline(), stderr=subprocess.PIPE, text=True)
+    env = {**offline(), **variables}
+    process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
     try:
         yield Serving(process)
     finally:
@@ -180,6 +183,49 @@ def test_workers_are_replaced_started_again_and_ended(folder: Path) -> None:
         os.kill(new, signal.SIGKILL)
         it.until(rf"worker {new} ended by SIGKILL: another one is started")
         assert asked(it.url).status_code == 200
+        assert it.end() == 0
+
+
+def test_the_dashboards_of_all_workers_are_shown_by_each(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    sockets = tmp_path_factory.mktemp("sockets")
+    with serving(folder, "kept.yaml", "--workers", "2", "--dashboard", TMPDIR=str(sockets)) as it:
+        url, key = it.until(r"its dashboard is at (http://\S+/dashboard/)#key=(\S+)$").groups()
+        headers = {"authorization": f"Bearer {key}"}
+        with httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False) as client:
+            assert client.get("").status_code == 200
+            found: list[int] = []
+            while len(found) < 2:  # the other one may not serve yet
+                found = [one["process"] for one in client.get("api/me").json()["processes"]]
+            for process in found:
+                assert client.get("api/me", params={"process": process}).json()["process"] == process
+                with client.stream("GET", "api/live", params={"process": process, "view": "actors"}) as answer:
+                    assert next(answer.iter_lines()) == "event: snapshot"
+            assert client.get("api/me", params={"process": it.process.pid}).status_code == 404
+            assert client.get("api/me", params={"process": found[0]}, headers={"authorization": ""}).status_code == 401
+        assert it.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "said"),
+    [
+        (("team.yaml", "--dashboard"), {}, r"/dashboard/#key=[\w-]{43}$"),
+        (
+            ("team.yaml", "--dashboard"),
+            {"CALLBOARD_DASHBOARD_KEY": "x" * 16},
+            r"the key that CALLBOARD_DASHBOARD_KEY has",
+        ),
+        (("service:seen",), {}, "for keys with the scope metrics or admin"),
+    ],
+)
+def test_where_the_dashboard_is_and_who_may_see_it_is_said(
+    folder: Path, arguments: tuple[str, ...], variables: dict[str, str], said: str
+) -> None:
+    with serving(folder, *arguments, **variables) as it:
+        line = it.until(said).string
+        assert not variables or "x" * 16 not in line
+        assert httpx.get(f"{it.url}/dashboard/", timeout=120, trust_env=False).status_code == 200
         assert it.end() == 0
 
 

@@ -137,6 +137,10 @@ PRINTS = {
         "Error (NoCredential): there is no credential 'github' for this caller",
         "False",
     ],
+    "dashboard.py": [
+        "{'look': True, 'read': False, 'act': False}",
+        "event: snapshot ['pool', 'pool/offline', 'agency', 'agency/Clerk']",
+    ],
     "deferred_tools.py": [
         "shown: search_tools",
         "shown: search_tools, cancel_invoice, open_invoice",

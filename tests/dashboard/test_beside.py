@@ -1,0 +1,153 @@
+"""The dashboard of an agency in a program of its own, as ``callboard dashboard`` shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from callboard import watchable
+from tests.agents.support import until
+from tests.cli.command import assert_refused, callboard, offline
+
+from .support import agency_of
+
+_MAIN = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+PROGRAM = """
+import asyncio
+from callboard import Agency, Agent, watchable
+
+async def main():
+    async with Agency(Agent("Helper"), model="offline") as agency, watchable(agency, dashboard=True):
+        print("ready", flush=True)
+        await asyncio.to_thread(input)
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def started(*arguments: str, folder: Path, first: str) -> Iterator[tuple[subprocess.Popen[str], re.Match[str]]]:
+    """A program, once it has printed a line."""
+    env = {**offline(), "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", *arguments],
+        env=env,
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        try:
+            assert program.stdout is not None
+            found = re.search(first, program.stdout.readline())
+            assert found is not None
+            yield program, found
+        finally:
+            program.kill()
+
+
+@contextmanager
+def agency(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    with started(PROGRAM, folder=folder, first="ready") as (program, _):
+        yield program
+
+
+@contextmanager
+def shown(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """The command, and whoever opens the address that it says."""
+    said = r"process \d+: (http://127\.0\.0\.1:\d+/)#key=([\w-]{43})$"
+    with started(_MAIN, "dashboard", *words, folder=folder, first=said) as (command, found):
+        headers = {"authorization": f"Bearer {found[2]}"}
+        with httpx.Client(base_url=found[1], headers=headers, timeout=60) as client:
+            yield command, client
+
+
+def test_it_is_shown_to_whoever_has_the_key_that_the_command_says(tmp_path: Path) -> None:
+    with agency(tmp_path) as program, shown(tmp_path) as (command, client):
+        assert client.get("").headers["content-type"] == "text/html; charset=utf-8"
+        me = client.get("api/me").json()
+        assert (me["process"], me["agents"]) == (program.pid, ["Helper"])
+        assert me["processes"] == [{"process": program.pid, "here": True}]
+        assert me["may"]["act"]
+        with client.stream("GET", "api/live?view=actors&every=0.5") as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "event: snapshot"
+            paths = [row[0] for row in json.loads(next(lines).removeprefix("data: "))["view"]["actors"]]
+            assert "agency/Helper" in paths
+            assert next(lines) == ""
+            assert next(lines) == "event: change"
+        for headers in ({"authorization": "Bearer wrong"}, {"authorization": ""}):
+            assert client.get("api/me", headers=headers).status_code == 401
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(timeout=60) in (0, -signal.SIGTERM)
+
+
+def test_by_another_name_of_this_machine_nobody_is_answered(tmp_path: Path) -> None:
+    with agency(tmp_path), shown(tmp_path) as (_, client):
+        port = client.base_url.port
+        for name in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}"):
+            refused = client.get("api/me", headers={"host": name})
+            assert (refused.status_code, refused.json()["code"]) == (403, "other_host")
+        assert client.get("", headers={"host": "evil.example"}).status_code == 403
+        assert client.get("api/me", headers={"host": f"localhost:{port}"}).status_code == 200
+        pretended = client.get("api/me", headers={"callboard-caller": "bm8=", "host": f"127.0.0.1:{port}"})
+        assert pretended.json()["may"]["act"], "whoever has the key says nothing else of themselves"
+
+
+def test_a_program_that_ends_is_said_to_have_and_another_one_is_shown_by_its_number(tmp_path: Path) -> None:
+    with agency(tmp_path) as first, agency(tmp_path) as second:
+        env = {"TMPDIR": str(tmp_path)}
+        assert_refused(callboard("dashboard", cwd=tmp_path, env=env), "several run", str(first.pid), str(second.pid))
+        with shown(tmp_path, str(second.pid)) as (_, client):
+            assert client.get("api/me").json()["process"] == second.pid
+            there = client.get("api/me", params={"process": first.pid}).json()
+            assert (there["process"], len(there["processes"])) == (first.pid, 2)
+            with client.stream("GET", "api/live") as answer:
+                lines = answer.iter_lines()
+                next(lines)
+                os.kill(second.pid, signal.SIGKILL)
+                list(lines)
+            second.wait()
+            ended = client.get("api/me")
+            assert (ended.status_code, ended.json()["code"]) == (502, "no_answer")
+
+
+def test_where_nothing_is_to_be_seen_the_command_says_so(tmp_path: Path) -> None:
+    env = {"TMPDIR": str(tmp_path)}
+    assert_refused(callboard("dashboard", cwd=tmp_path, env=env), "watchable(agency, dashboard=True)")
+    folder = tmp_path / f"callboard-{os.getuid()}"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    folder.chmod(0o755)
+    assert_refused(callboard("dashboard", cwd=tmp_path, env=env), "no running team")
+
+
+async def test_until_somebody_looks_no_task_and_no_timer_waits_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with agency_of() as agency:
+        await agency.run("hello")  # so that what only begins has ended
+        before = asyncio.all_tasks()
+        async with watchable(agency, dashboard=True):
+            assert asyncio.all_tasks() <= before
+            (path,) = (tmp_path / f"callboard-{os.getuid()}").glob("*.dashboard")
+            assert path.parent.stat().st_mode & 0o077 == 0
+            transport = httpx.AsyncHTTPTransport(uds=str(path))
+            async with httpx.AsyncClient(transport=transport, base_url="http://dashboard", timeout=60) as client:
+                async with client.stream("GET", "/api/live?every=60") as answer:
+                    lines = answer.aiter_lines()
+                    assert await anext(lines) == "event: snapshot"
+                assert (await client.get("/api/me")).json()["may"]["act"]
+        await until(lambda: asyncio.all_tasks() <= before)
+        assert not path.exists()
