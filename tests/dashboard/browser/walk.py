@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from callboard import ChildSpec, Mailbox
 
@@ -17,8 +17,8 @@ DEEPER: Final = ("approval", "limits", "conversation", "steps", "sequence")
 PLACES: Final = (*VIEWS, *DEEPER)
 """Each view, and what is opened from it."""
 
-WIDE: Final = {"width": 1280, "height": 800}
-NARROW: Final = {"width": 390, "height": 844}
+WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}
+NARROW: Final[ViewportSize] = {"width": 390, "height": 844}
 THEMES: Final = ("light", "dark")
 SHOWN: Final = {
     "actors": "actor-agency",
