@@ -16,7 +16,7 @@ OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit browser bench bench-peers soak kills serve-kills schedules conformance clean
+.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills schedules conformance clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -43,6 +43,10 @@ unit: $(DEV)
 # For tests that look at the dashboard as its users do; without one they are skipped, and `make test` brings none.
 browser:
 	@bash tests/dashboard/browser/bring.sh
+
+# Pictures of every view, at both widths and in both themes, for people to look at.
+browser-shots: $(DEV)
+	PYTHONPATH=.src $(BIN)/python -m tests.dashboard.browser.shots .dashboard-shots
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core

@@ -154,8 +154,7 @@ _SHOWN: Final = """() => {
 
 
 def _paint() -> list[Sample]:
-    """From the request of a page that this browser has never seen to what is first painted, as chromium tells it, and
-    to the first actors."""
+    """From the request of a page that is new to the browser to what it paints first, as it tells, and to the tree."""
     with ExitStack() as stack, _browser() as browser:
         server = _Server(stack)
         painted, shown = [], []

@@ -114,7 +114,7 @@ class Many:
             else:
                 self.full.tell(number)
         gc.collect()
-        return psutil.Process().memory_info().rss
+        return int(psutil.Process().memory_info().rss)
 
 
 async def _cpu(seconds: float) -> float:

@@ -67,7 +67,17 @@ LOOP.append(LOOP)
 
 
 @pytest.mark.parametrize(
-    "value", [{(1, 2): 3}, LOOP, Unsayable(), float("nan"), float("inf"), b"x", "half \ud800 a letter", "new\nline"]
+    "value",
+    [
+        {(1, 2): 3},
+        LOOP,
+        Unsayable(),
+        float("nan"),
+        float("inf"),
+        b"x",
+        pytest.param("half \ud800 a letter", id="half a letter"),
+        "new\nline",
+    ],
 )
 def test_whatever_stands_beside_a_record_its_line_is_json(value: Any, lines: io.StringIO) -> None:
     logging.getLogger("callboard").warning("half \ud800 a letter", extra={"beside": value, "run": "r1"})

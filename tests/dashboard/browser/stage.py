@@ -97,7 +97,7 @@ class Stage:
                 tools=[step, *file_tools(folder)],
                 handoffs=[handoff("Checker")],
                 autonomy="supervised",
-                limits=Limits(steps=40),
+                limits=Limits(steps=4, ask=True),
             ),
             Agent("Checker", "You look at what was done.", tools=[step]),
             pool=ChildSpec(Pool, (endpoints,), {"budgets": budgets}, name="pool"),

@@ -10,13 +10,13 @@ const KINDS = {
 };
 
 /**
- * @param {Object<string, ?{limit: number, used: number}>} known of the limit that is spent how much may be used, and
- *   was; null of the others.
+ * @param {Object<string, ?{limit: number, used: number}>} spent for the limit that is reached how much may be used, and
+ *   was; null for the others.
  * @returns {{element: HTMLElement, value: () => ?object, changed: () => boolean, focus: () => void,
  *   refuse: (error: {where: string, detail: string}) => boolean}} `value` is null while the field is not filled in well.
  */
-export function limits(known) {
-  const [limit, { used, limit: allowed }] = Object.entries(known).find(([, one]) => one !== null);
+export function limits(spent) {
+  const [limit, { used, limit: allowed }] = Object.entries(spent).find(([, told]) => told !== null);
   const [label, step, words] = KINDS[limit] ?? [limit, "any", count];
   const wrong = h("span", { class: "dialog-failure", id: "limit-wrong", role: "alert" });
   const input = h("input", {
