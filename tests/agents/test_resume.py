@@ -78,14 +78,14 @@ async def test_what_the_journal_cannot_write_fails_its_own_run_by_name(tmp_path:
     class Picky(RunCodec):
         def encode(self, event: object) -> Encoded:
             encoded = super().encode(event)
-            if "bad" in str(encoded):
+            if "unwritable" in str(encoded):
                 raise OSError("no such thing")
             return encoded
 
     journal = SqliteJournal(tmp_path / "j.db", Picky())
     async with Agency(Agent("A"), model=scripted(Script(["x"])), journal=journal) as agency:
         with pytest.raises(RunFailed, match="no such thing"):
-            await agency.run("bad")
+            await agency.run("unwritable")
         assert (await agency.run("good")).text == "x"
     journal.close()
 

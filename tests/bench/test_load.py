@@ -72,7 +72,8 @@ def test_the_times_of_an_open_load_are_the_same_for_everybody() -> None:
 
             async def ask(question: str) -> Outcome:
                 asked.append(clock() - began)
-                return await taking(seconds)(question)
+                outcome: Outcome = await taking(seconds)(question)
+                return outcome
 
             await drive(ask, Open(5, seed=seed), ["a"], seconds=20, timeout=60)
             return asked

@@ -20,8 +20,9 @@ def _node(*arguments: str | Path, given: str = "") -> str:
         text=True,
         encoding="utf-8",
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return str(done.stdout)
+    said = str(done.stdout)
+    assert done.returncode == 0, said + str(done.stderr)
+    return said
 
 
 def test_the_logic_of_the_views_holds() -> None:
