@@ -24,7 +24,9 @@ def lines() -> Iterator[io.StringIO]:
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+    logger.propagate = False  # half a letter in what pytest keeps of a log cannot be sent to the process that tells it
     yield said
+    logger.propagate = True
     logger.removeHandler(handler)
     logger.setLevel(level)
 
