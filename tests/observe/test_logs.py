@@ -24,9 +24,7 @@ def lines() -> Iterator[io.StringIO]:
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
-    logger.propagate = False  # half a letter in what pytest keeps of a log cannot be sent to the process that tells it
     yield said
-    logger.propagate = True
     logger.removeHandler(handler)
     logger.setLevel(level)
 
@@ -81,16 +79,18 @@ LOOP.append(LOOP)
         "new\nline",
     ],
 )
-def test_whatever_stands_beside_a_record_its_line_is_json(value: Any, lines: io.StringIO) -> None:
-    logging.getLogger("callboard").warning("half \ud800 a letter", extra={"beside": value, "run": "r1"})
-    lines.getvalue().encode()
+def test_whatever_stands_beside_a_record_its_line_is_json(value: Any) -> None:
+    told = {"name": "callboard", "levelname": "WARNING", "msg": "half \ud800 a letter", "beside": value, "run": "r1"}
+    line = JsonFormatter().format(logging.makeLogRecord(told))
+    assert "\n" not in line
+    line.encode()
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
 
-    (told,) = (json.loads(line, parse_constant=refuse) for line in lines.getvalue().splitlines())
-    assert (told["message"], told["run"]) == ("half \ud800 a letter", "r1")
-    assert "beside" in told
+    read_back = json.loads(line, parse_constant=refuse)
+    assert (read_back["message"], read_back["run"]) == ("half \ud800 a letter", "r1")
+    assert "beside" in read_back
 
 
 def test_the_stack_is_there_where_it_was_asked_for(lines: io.StringIO) -> None:
