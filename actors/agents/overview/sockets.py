@@ -52,6 +52,26 @@ def folder() -> Path:
     return path
 
 
+def ended(path: Path) -> bool:
+    """Whether nobody listens at a socket any more; that of a program which was killed is removed. It does not block.
+
+    Args:
+        path: of the socket.
+    """
+    with socket.socket(socket.AF_UNIX) as trying:
+        trying.setblocking(False)
+        try:
+            trying.connect(str(path))
+        except FileNotFoundError:
+            return True
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return True
+        except OSError:  # too many wait already
+            return False
+    return False
+
+
 @asynccontextmanager
 async def watchable(agency: Agency, *, dashboard: bool = False) -> AsyncIterator[None]:
     """Let ``callboard tree`` and ``callboard top`` see an agency that runs, while the block does. As long as nobody

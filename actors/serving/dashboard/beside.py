@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns, folder, nothing_runs
+from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs
 from ..server import Server
 from .app import application
 from .board import Board
@@ -90,7 +89,7 @@ def program(process: int | None) -> tuple[int, Path]:
     Raises:
         NothingRuns: there is none, or several.
     """
-    found = {pid: path for pid, path in programs().items() if _answers(path)}
+    found = {pid: path for pid, path in programs().items() if not ended(path)}
     if process is not None:
         found = {pid: path for pid, path in found.items() if pid == process}
     if not found:
@@ -99,17 +98,3 @@ def program(process: int | None) -> tuple[int, Path]:
     if len(groups) > 1:
         raise NothingRuns(f"several run; name one: callboard dashboard {' | '.join(map(str, found))}")
     return next(iter(found.items()))
-
-
-def _answers(path: Path) -> bool:
-    """Whether a program listens; the socket of one that was killed is removed."""
-    with socket.socket(socket.AF_UNIX) as trying:
-        trying.settimeout(1.0)
-        try:
-            trying.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return False
-        except OSError:
-            return False
-    return True
