@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from callboard import watchable
+from callboard import DefinitionError, watchable
 from callboard.actors.agents.overview.sockets import ended
 from tests.agents.support import until
 from tests.cli.command import assert_refused, callboard, offline
@@ -159,6 +159,25 @@ def test_where_nothing_is_to_be_seen_the_command_says_so(tmp_path: Path) -> None
     folder.mkdir(exist_ok=True, mode=0o700)
     folder.chmod(0o755)
     assert_refused(callboard("dashboard", cwd=tmp_path, env=env), "no running team")
+
+
+async def test_a_second_agency_of_a_process_is_refused_and_the_first_is_seen_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"callboard-{os.getuid()}"
+    names = [f"{os.getpid()}.dashboard", f"{os.getpid()}.sock"]
+    async with agency_of() as one, agency_of() as other:
+        async with watchable(one, dashboard=True):
+            for shows in (True, False):
+                with pytest.raises(DefinitionError, match="another agency of this process"):
+                    async with watchable(other, dashboard=shows):
+                        raise AssertionError("it is not refused")
+            assert sorted(path.name for path in folder.iterdir()) == names
+            assert not any(ended(folder / name) for name in names)
+        assert list(folder.iterdir()) == []
+        async with watchable(other, dashboard=True):
+            assert sorted(path.name for path in folder.iterdir()) == names
 
 
 async def test_until_somebody_looks_no_task_and_no_timer_waits_for_them(

@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs
+from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs, own_socket
 from ..server import Server
 from .app import application
 from .board import Board
@@ -35,6 +35,7 @@ async def beside(agency: Agency, group: str = "") -> AsyncIterator[None]:
 
     Raises:
         OSError, NothingRuns: there can be no socket.
+        DefinitionError: another agency of this process is seen already.
     """
     server = Server(agency, (who_is_said,))
     board = Board(server, server, elsewhere=programs if not group else lambda: programs(group))
@@ -44,20 +45,20 @@ async def beside(agency: Agency, group: str = "") -> AsyncIterator[None]:
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    path = folder() / f"{os.getpid()}{f'-{group}' if group else ''}{_SUFFIX}"
-    path.unlink(missing_ok=True)
 
     def connected() -> asyncio.Protocol:
         made: Any = config.http_protocol_class
         protocol: asyncio.Protocol = made(config=config, server_state=state, app_state={}, _loop=loop)
         return protocol
 
-    listening = await loop.create_unix_server(connected, path)
     try:
-        yield
+        with own_socket(f"{os.getpid()}{f'-{group}' if group else ''}{_SUFFIX}") as path:
+            listening = await loop.create_unix_server(connected, path)
+            try:
+                yield
+            finally:
+                listening.close()
     finally:
-        listening.close()
-        path.unlink(missing_ok=True)
         server.draining = True
         for connection in list(state.connections):
             transport: Any = getattr(connection, "transport", None)
