@@ -7,16 +7,18 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from callboard import watchable
+from callboard import DefinitionError, watchable
+from callboard.actors.agents.overview.sockets import ended
 from tests.agents.support import until
 from tests.cli.command import assert_refused, callboard, offline
 
@@ -113,14 +115,41 @@ def test_a_program_that_ends_is_said_to_have_and_another_one_is_shown_by_its_num
             assert client.get("api/me").json()["process"] == second.pid
             there = client.get("api/me", params={"process": first.pid}).json()
             assert (there["process"], len(there["processes"])) == (first.pid, 2)
-            with client.stream("GET", "api/live") as answer:
-                lines = answer.iter_lines()
+            with client.stream("GET", "api/live") as stream:
+                lines = stream.iter_lines()
                 next(lines)
                 os.kill(second.pid, signal.SIGKILL)
                 list(lines)
             second.wait()
-            ended = client.get("api/me")
-            assert (ended.status_code, ended.json()["code"]) == (502, "no_answer")
+            answer = client.get("api/me")
+            assert (answer.status_code, answer.json()["code"]) == (404, "unknown_process")
+
+
+def test_a_program_that_was_killed_is_no_process_any_more_once_it_is_asked_for(tmp_path: Path) -> None:
+    with agency(tmp_path) as first, agency(tmp_path) as second, shown(tmp_path, str(first.pid)) as (_, client):
+        second.kill()
+        second.wait()
+        (left,) = (tmp_path / f"callboard-{os.getuid()}").glob(f"{second.pid}*.dashboard")
+        killed = client.get("api/me", params={"process": second.pid})
+        assert (killed.status_code, killed.json()["code"]) == (404, "unknown_process")
+        assert not left.exists()
+        assert client.get("api/me").json()["processes"] == [{"process": first.pid, "here": True}]
+
+
+def test_a_program_that_takes_no_more_connections_has_not_ended(tmp_path: Path) -> None:
+    path = tmp_path / "it.dashboard"
+    with socket.socket(socket.AF_UNIX) as listening, ExitStack() as stack:
+        listening.bind(str(path))
+        listening.listen(0)
+        for _ in range(3):  # as many as wait there, and more
+            waits = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waits.setblocking(False)
+            with suppress(BlockingIOError):
+                waits.connect(str(path))
+            assert not ended(path)
+    assert ended(path)
+    assert not path.exists()
+    assert ended(path)
 
 
 def test_where_nothing_is_to_be_seen_the_command_says_so(tmp_path: Path) -> None:
@@ -130,6 +159,25 @@ def test_where_nothing_is_to_be_seen_the_command_says_so(tmp_path: Path) -> None
     folder.mkdir(exist_ok=True, mode=0o700)
     folder.chmod(0o755)
     assert_refused(callboard("dashboard", cwd=tmp_path, env=env), "no running team")
+
+
+async def test_a_second_agency_of_a_process_is_refused_and_the_first_is_seen_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"callboard-{os.getuid()}"
+    names = [f"{os.getpid()}.dashboard", f"{os.getpid()}.sock"]
+    async with agency_of() as one, agency_of() as other:
+        async with watchable(one, dashboard=True):
+            for shows in (True, False):
+                with pytest.raises(DefinitionError, match="another agency of this process"):
+                    async with watchable(other, dashboard=shows):
+                        raise AssertionError("it is not refused")
+            assert sorted(path.name for path in folder.iterdir()) == names
+            assert not any(ended(folder / name) for name in names)
+        assert list(folder.iterdir()) == []
+        async with watchable(other, dashboard=True):
+            assert sorted(path.name for path in folder.iterdir()) == names
 
 
 async def test_until_somebody_looks_no_task_and_no_timer_waits_for_them(

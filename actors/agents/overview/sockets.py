@@ -12,8 +12,8 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from ...core.base.errors import CallboardError
 from ..agency import Agency
-from ..errors import AgencyClosed
+from ..errors import AgencyClosed, DefinitionError
 from .overview import Overview
 from .watch import Watch
 
@@ -32,6 +32,9 @@ PATIENCE: Final = 2.0
 _ASK: Final = b"overview\n"
 _LONGEST: Final = 64 * 1024 * 1024
 """Bytes of an answer."""
+
+_own: set[Path] = set()
+"""The sockets that this process has open now."""
 
 
 class NothingRuns(CallboardError):
@@ -52,6 +55,50 @@ def folder() -> Path:
     return path
 
 
+@contextmanager
+def own_socket(name: str) -> Iterator[Path]:
+    """Where this process may open a socket, for the block; what was left there is removed before and after.
+
+    Args:
+        name: of its file; it begins with the number of the process.
+
+    Raises:
+        NothingRuns: others can enter the folder.
+        DefinitionError: another agency of this process has it.
+    """
+    path = folder() / name
+    if path in _own:
+        message = "another agency of this process lets itself be seen, and only one can: leave its `watchable` first"
+        raise DefinitionError(message)
+    _own.add(path)
+    try:
+        path.unlink(missing_ok=True)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        _own.discard(path)
+
+
+def ended(path: Path) -> bool:
+    """Whether nobody listens at a socket any more; that of a program which was killed is removed. It does not block.
+
+    Args:
+        path: of the socket.
+    """
+    with socket.socket(socket.AF_UNIX) as trying:
+        trying.setblocking(False)
+        try:
+            trying.connect(str(path))
+        except FileNotFoundError:
+            return True
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return True
+        except OSError:  # too many wait already
+            return False
+    return False
+
+
 @asynccontextmanager
 async def watchable(agency: Agency, *, dashboard: bool = False) -> AsyncIterator[None]:
     """Let ``callboard tree`` and ``callboard top`` see an agency that runs, while the block does. As long as nobody
@@ -64,6 +111,7 @@ async def watchable(agency: Agency, *, dashboard: bool = False) -> AsyncIterator
         dashboard: whether ``callboard dashboard`` shows it in a browser, too; there it can be stopped and helped on.
 
     Raises:
+        DefinitionError: another agency of this process is in such a block.
         ImportError: the extra ``serve`` is not installed, which the dashboard needs.
     """
     # By its name: what serves stands above what it serves, and is an extra.
@@ -90,14 +138,14 @@ async def _seen(agency: Agency) -> AsyncIterator[None]:
             watchers.discard(task)
             writer.close()
 
-    path = folder() / f"{os.getpid()}.sock"
-    path.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(answer, path)
     try:
-        yield
+        with own_socket(f"{os.getpid()}.sock") as path:
+            server = await asyncio.start_unix_server(answer, path)
+            try:
+                yield
+            finally:
+                server.close()
     finally:
-        server.close()
-        path.unlink(missing_ok=True)
         for task in tuple(watchers):
             task.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns, folder, nothing_runs
+from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs, own_socket
 from ..server import Server
 from .app import application
 from .board import Board
@@ -36,6 +35,7 @@ async def beside(agency: Agency, group: str = "") -> AsyncIterator[None]:
 
     Raises:
         OSError, NothingRuns: there can be no socket.
+        DefinitionError: another agency of this process is seen already.
     """
     server = Server(agency, (who_is_said,))
     board = Board(server, server, elsewhere=programs if not group else lambda: programs(group))
@@ -45,20 +45,20 @@ async def beside(agency: Agency, group: str = "") -> AsyncIterator[None]:
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    path = folder() / f"{os.getpid()}{f'-{group}' if group else ''}{_SUFFIX}"
-    path.unlink(missing_ok=True)
 
     def connected() -> asyncio.Protocol:
         made: Any = config.http_protocol_class
         protocol: asyncio.Protocol = made(config=config, server_state=state, app_state={}, _loop=loop)
         return protocol
 
-    listening = await loop.create_unix_server(connected, path)
     try:
-        yield
+        with own_socket(f"{os.getpid()}{f'-{group}' if group else ''}{_SUFFIX}") as path:
+            listening = await loop.create_unix_server(connected, path)
+            try:
+                yield
+            finally:
+                listening.close()
     finally:
-        listening.close()
-        path.unlink(missing_ok=True)
         server.draining = True
         for connection in list(state.connections):
             transport: Any = getattr(connection, "transport", None)
@@ -90,7 +90,7 @@ def program(process: int | None) -> tuple[int, Path]:
     Raises:
         NothingRuns: there is none, or several.
     """
-    found = {pid: path for pid, path in programs().items() if _answers(path)}
+    found = {pid: path for pid, path in programs().items() if not ended(path)}
     if process is not None:
         found = {pid: path for pid, path in found.items() if pid == process}
     if not found:
@@ -99,17 +99,3 @@ def program(process: int | None) -> tuple[int, Path]:
     if len(groups) > 1:
         raise NothingRuns(f"several run; name one: callboard dashboard {' | '.join(map(str, found))}")
     return next(iter(found.items()))
-
-
-def _answers(path: Path) -> bool:
-    """Whether a program listens; the socket of one that was killed is removed."""
-    with socket.socket(socket.AF_UNIX) as trying:
-        trying.settimeout(1.0)
-        try:
-            trying.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return False
-        except OSError:
-            return False
-    return True

@@ -14,7 +14,8 @@ from starlette.responses import Response, StreamingResponse
 
 from ....tools.scopes import ADMIN
 from ...agents.caller import Caller
-from ..problems import Problem, Refused
+from ...agents.overview.sockets import ended
+from ..problems import Problem, Refused, refuse
 from ..requests import header, read_body
 from .board import OPERATOR
 
@@ -60,7 +61,7 @@ async def forwarded(request: Request, path: str, socket: Path, headers: dict[str
         headers: that are sent besides.
 
     Raises:
-        Refused: it does not answer.
+        Refused: it does not answer, or has ended.
     """
     body = await read_body(request, _MOST)
     sent = {name: value for name, value in request.headers.items() if name not in _NOT_FURTHER} | headers
@@ -71,8 +72,10 @@ async def forwarded(request: Request, path: str, socket: Path, headers: dict[str
         answer = await client.send(asked, stream=True)
     except BaseException as error:
         await client.aclose()
+        if isinstance(error, httpx.ConnectError) and ended(socket):
+            raise refuse(404, "unknown_process", "that process has ended; see api/me", "process") from None
         if isinstance(error, httpx.HTTPError | OSError):
-            message = "that process does not answer: it has ended, or its event loop is blocked"
+            message = "that process does not answer: its event loop is blocked, or it ends"
             raise Refused(Problem(502, "no_answer", message)) from None
         raise
     back = {name: value for name, value in answer.headers.items() if name not in _NOT_BACK}

@@ -154,6 +154,33 @@ async def test_a_call_is_approved_with_other_arguments_and_one_is_denied(stage: 
     assert "not this file" in said.messages[2].text
 
 
+async def test_what_was_decided_is_in_the_list_no_more_though_an_older_reading_has_it(stage: Stage, page: Page) -> None:
+    writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-approvals").click()
+    await page.get_by_test_id("approval-link").click()
+    asked = {"view": "approvals", "every": "60"}
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with (
+        httpx.AsyncClient(base_url=stage.it.url, headers=headers) as client,
+        client.stream("GET", "/dashboard/api/live", params=asked) as answer,
+    ):
+        lines = answer.aiter_lines()
+        older = "\n".join([await anext(lines), await anext(lines), "", ""])
+    assert stage.agency.approvals[0].approval in older
+    await page.route("**/api/live?*", lambda route: route.fulfill(content_type="text/event-stream", body=older))
+    await page.get_by_test_id("approve").click()
+    await confirmed(page)
+    await writes
+    await expect(page.get_by_text("Nothing waits for a person.")).to_be_visible()
+    await expect(page.get_by_test_id("approval-link")).to_have_count(0)
+    await page.unroute_all()
+    again = asyncio.ensure_future(stage.agency.run("write b.txt", conversation="d", user="ann"))
+    await expect(page.get_by_test_id("approval-link")).to_have_count(1)
+    await stage.agency.deny(stage.agency.approvals[0].approval)
+    await again
+
+
 async def test_a_run_whose_limit_is_spent_is_given_more(stage: Stage, page: Page) -> None:
     run = asyncio.ensure_future(stage.agency.run("step 4", conversation="c", user="ann"))
     await page.goto(stage.url)

@@ -34,7 +34,7 @@ _ACTIONS: Final = (
 
 _SHOWS: Final = ("waiting", "off", "restarted", "crashed", "all")
 
-NOT_YET: Final = {"fork-step", "preview", "skip"}
+NOT_YET: Final = {"fork-step", "preview"}
 """Not used by a test yet."""
 
 
@@ -123,6 +123,12 @@ async def test_with_keys_alone_one_gets_to_each_view_and_through_the_tree(stage:
     await expect(page.get_by_test_id("actor-agency")).to_be_visible()
     await page.keyboard.press("Tab")
     await expect(page.get_by_test_id("skip")).to_be_focused()
+    before = page.url
+    await page.get_by_test_id("skip").press("Enter")
+    await expect(page.locator("#main")).to_be_focused()
+    assert page.url == before
+    await page.keyboard.press("Tab")
+    await expect(page.locator("#main :focus")).to_have_count(1)
     for view in VIEWS:
         await page.get_by_test_id(f"nav-{view}").press("Enter")
         await expect(page.get_by_test_id(f"view-{view}")).to_be_visible()

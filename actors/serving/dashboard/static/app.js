@@ -284,6 +284,12 @@ async function start() {
   await show();
 }
 
+// The address says which view is open: the link there must not change it.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
 window.addEventListener("hashchange", () => {
   if (/^#key=/.test(location.hash)) start();
   else if (me !== null && document.body.dataset.session === "open") {

@@ -8,6 +8,9 @@ import { call } from "../talk/call.js";
 import { limits } from "../talk/limits.js";
 import { failure, named, passage } from "../talk/passage.js";
 
+/** Those known to wait no more, by their ids, as long as what is read is older and still has them. */
+export const past = new Set();
+
 /** The view of one of them. */
 export function approval(id) {
   return {
@@ -38,6 +41,7 @@ function open(root, { me, api, go, announce }, id) {
 
   async function load() {
     const came = await api.get(at).catch((error) => {
+      if (error.code === "unknown_approval") past.add(id);
       if (closed) return;
       if (error.status === 404) fill(body, empty("This does not wait any more.", "It was decided, or its time is over."));
       else fill(body, failure(error, load));
@@ -132,6 +136,7 @@ function open(root, { me, api, go, announce }, id) {
     try {
       await api.post(`${at}/${verb}`, sent);
       answered = true;
+      past.add(id);
       announce(words);
       if (!closed) go("#/approvals");
     } catch (error) {

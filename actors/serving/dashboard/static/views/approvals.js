@@ -4,7 +4,7 @@ import { empty, fill, h, setAttribute, setText } from "../dom.js";
 import { duration, plural, shortId } from "../logic/format.js";
 import { line, path } from "../logic/text.js";
 import { createTable } from "../table.js";
-import { approval } from "./approval.js";
+import { approval, past } from "./approval.js";
 
 export default {
   name: "approvals",
@@ -50,7 +50,10 @@ export default {
     );
     fill(root, told, panel, none);
     return {
-      update({ approvals, all = approvals.length }) {
+      update({ approvals: read, all: total = read.length }) {
+        for (const id of past) if (!read.some((one) => one.approval === id)) past.delete(id);
+        const approvals = read.filter((one) => !past.has(one.approval));
+        const all = total - (read.length - approvals.length);
         const any = approvals.length > 0;
         panel.hidden = !any;
         none.hidden = any;
