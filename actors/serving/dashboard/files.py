@@ -41,10 +41,17 @@ async def static_file(board: Board, request: Request) -> Response:
     return _answer(request, request.path_params["file"])
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(FOLDER.resolve()) and path.is_file()
+    except (OSError, ValueError):
+        return False  # no file can have such a name
+
+
 def _answer(request: Request, name: str) -> Response:
     path = FOLDER / name
     kind = _KINDS.get(path.suffix)
-    if kind is None or "\0" in name or not path.resolve().is_relative_to(FOLDER.resolve()) or not path.is_file():
+    if kind is None or not _is_there(path):
         raise refuse(404, "unknown_path", f"the page has no file {name!r:.100}")
     found = path.stat()
     state = (found.st_mtime_ns, found.st_size)

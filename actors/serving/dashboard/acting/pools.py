@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -83,8 +83,9 @@ async def raise_budget(board: Board, request: Request) -> Response:
         raise refuse(404, "unknown_budget", str(error)) from None
     fields = await body_of(board.server, request, "limit", "reason")
     limit = fields.get("limit", (int, float), "a number", ...)
-    if not (math.isfinite(limit) and limit > 0):
-        raise refuse(400, "invalid_field", f"limit is a number above 0, not {limit}", "limit")
+    # A whole number beyond the greatest that is no whole one is as good as infinite.
+    if not 0 < limit <= sys.float_info.max:
+        raise refuse(400, "invalid_field", f"limit is a finite number above 0, not {limit!s:.40}", "limit")
     pool = _pool(board, key.pool, "") if key.pool else None
     target = f"{key.measure} of {key.account}" + (f" a {key.period}" if key.period else "")
     details = {"limit": limit, **({"pool": key.pool} if key.pool else {})}

@@ -45,11 +45,14 @@ class BudgetKey(NamedTuple):
         Raises:
             ValueError: it is none.
         """
-        found = json.loads(urlsafe_b64decode(id + "=" * (-len(id) % 4)))
+        try:
+            found = json.loads(urlsafe_b64decode(id + "=" * (-len(id) % 4)))
+        except (ValueError, RecursionError):
+            raise ValueError(f"{id!r:.80} is no budget's id") from None
         if not isinstance(found, list) or len(found) != len(cls._fields):
             raise ValueError(f"{id!r:.80} is no budget's id")
         key = cls(*found)
-        texts = (key.pool, key.account, key.measure, key.period or "")
+        texts = (key.pool, key.account, key.measure, *(() if key.period is None else (key.period,)))
         if not all(isinstance(each, str) for each in texts) or key.id != id:
             raise ValueError(f"{id!r:.80} is no budget's id")
         return key
