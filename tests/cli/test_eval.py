@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from .command import assert_refused, callboard
+from .command import assert_refused, callboard, offline
 
 TEAM = """
 agents:
@@ -72,6 +74,17 @@ def test_compared_with_an_earlier_report_only_what_became_worse_counts(folder: P
     only = callboard(*again[:5], "--only", "greeting", "--compare", "old.json", cwd=folder)
     assert only.status == 0
     assert "files" not in only.out, "what is not asked is not gone"
+
+
+@pytest.mark.parametrize("out", [">&-", "> /dev/full", "2>&-"])
+def test_the_report_is_written_though_nothing_can_be_printed(folder: Path, out: str) -> None:
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    words = ["eval", "cases.yaml", "team.yaml", "--import-from", ".", "--json", "report.json"]
+    shell = ["sh", "-c", f'exec "$@" {out}', "sh", sys.executable, "-c", main, *words]
+    done = subprocess.run(shell, cwd=folder, env=offline(), capture_output=True, text=True)
+    if out != "> /dev/full":  # to a stream that is closed, as if nobody had asked for it
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["passed"]
 
 
 WRONG = {
