@@ -101,7 +101,8 @@ WRONG = {
     "no type": (CASES.replace("matches: ", "type: text, matches: "), "team.yaml", [], ["line 13", "or one of int"]),
     "nothing is expected": (CASES.replace("{contains: wishes.md, tools: LS, no_tools: Read}", "{}"), "team.yaml", [],
                             ["line 5", "say something of it"]),
-    "a part of every text": (CASES.replace("lacks: milk", "contains: ''"), "team.yaml", [], ["line 13", "an empty text"]),
+    "a part of every text": (CASES.replace("lacks: milk", "contains: ''"), "team.yaml", [],
+                             ["line 13", "contains: an empty text"]),
     "a part of every text, again": (CASES.replace("lacks: milk", "lacks: [milk, '']"), "team.yaml", [],
                                     ["line 13", "lacks: an empty text"]),
     "a blank rule": (CASES.replace("lacks: milk", "judge: ' '"), "team.yaml", [], ["line 13", "judge: an empty text"]),
@@ -128,6 +129,14 @@ def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, 
     done = callboard("eval", "cases.yaml", team, "--import-from", ".", *options, cwd=folder)
     assert_refused(done, *said)
     assert "#1" not in done.err
+
+
+def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:
+    (folder / "cases.yaml").write_text('cases: [{name: "a\\e[2J\\u202Eb", ask: Hello, expect: {matches: "."}}]\n')
+    done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
+    assert done.status == 0, done
+    assert done.err == "a\\x1b[2J\\u202eb #1: right\n"
+    assert "passed  a\\x1b[2J\\u202eb " in done.out
 
 
 def test_a_file_of_models_is_a_team_of_one(folder: Path) -> None:
