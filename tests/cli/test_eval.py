@@ -131,6 +131,14 @@ def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, 
     assert "#1" not in done.err
 
 
+def test_a_judge_that_nobody_has_is_named(folder: Path) -> None:
+    judged = "judge: {model: larg}\ncases: [{name: hi, ask: Hello, expect: {judge: It greets.}}]\n"
+    (folder / "cases.yaml").write_text(judged)
+    done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
+    assert done.status == 1, done
+    assert "the judge could not be asked: no provider has its model 'larg'" in done.out
+
+
 def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:
     (folder / "cases.yaml").write_text('cases: [{name: "a\\e[2J\\u202Eb", ask: Hello, expect: {matches: "."}}]\n')
     done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
