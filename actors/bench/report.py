@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..agents.errors import DefinitionError
-from ..agents.evaluation.reportfile import read_report_of, write_report
+from ..agents.evaluation.reportfile import not_that, read_report_of, write_report
 from .figures import KINDS, Measured
 
 _FORMAT: Final = "callboard bench 1"
@@ -131,7 +131,17 @@ def read_report(path: str | Path) -> Report:
     Raises:
         DefinitionError: it cannot be read, or is something else.
     """
-    return read_report_of(Report, path, _FORMAT, "a benchmark", "callboard bench")
+    found = read_report_of(Report, path, _FORMAT, "a benchmark", "callboard bench")
+    there: set[tuple[str, str]] = set()
+    for result in found.results:
+        which = f"{result.subject!r:.80}, {result.load!r:.80}"
+        if (result.subject, result.load) in there:
+            raise not_that(path, "a benchmark", f"{which} is there twice")
+        there.add((result.subject, result.load))
+        for name, one in result.figures.items():
+            if not all(0 <= value < math.inf for value in (one.value, one.low, one.high)):
+                raise not_that(path, "a benchmark", f"{name!r:.80} of {which} is no number from 0 on")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,11 +80,11 @@ def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
         matching(earlier, wanted.what, [str(load) for load in loads])
     _check_places(wanted)
     report = asyncio.run(_measured(wanted, loads, questions))
-    say(report.table())
-    if wanted.report is not None:
+    if wanted.report is not None:  # first: printing may fail
         report.save(wanted.report)
     if wanted.picture is not None:
         save_picture(chart(report, TITLE), wanted.picture, TITLE, report.table())
+    say(report.table())
     if all(
         result.figures.get("throughput") is None or result.figures["throughput"].high == 0 for result in report.results
     ):

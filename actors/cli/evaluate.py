@@ -15,6 +15,7 @@ from ..agents.evaluation.reportfile import check_place
 from ..agents.evaluation.results import Attempt, Evaluation, read_evaluation
 from ..core.base.errors import CallboardError
 from .flow import make_console
+from .printed import plain
 from .team import running
 
 
@@ -56,9 +57,9 @@ def evaluate(
     if report is not None:
         check_place(report)
     done = asyncio.run(_asked(cases, team_file, folder, repeat, concurrency))
-    say(done.table())
-    if report is not None:
+    if report is not None:  # first: it was paid for, and printing may fail
         done.save(report)
+    say(done.table())
     if before is None:
         return int(not done.passed)
     comparison = compare_evaluations(_within(before, only), done)
@@ -70,7 +71,7 @@ async def _asked(cases: Cases, team_file: Path, folder: Path, repeat: int | None
     console = make_console(stderr=True)
 
     def told(attempt: Attempt) -> None:
-        console.print(f"{attempt.case} #{attempt.number}: {'right' if attempt.passed else 'wrong'}", style="dim")
+        console.print(f"{plain(attempt.case)} #{attempt.number}: {'right' if attempt.passed else 'wrong'}", style="dim")
 
     times = cases.repeat if repeat is None else repeat
     async with running(team_file, folder, journal=None) as agency:

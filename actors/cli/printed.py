@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TextIO
 
 
 def say(text: str, file: TextIO | None = None) -> None:
-    """Print a line, to stdout where nothing else is said."""
-    (sys.stdout if file is None else file).write(f"{text}\n")
+    """Print a line, to stdout where nothing else is said; nowhere, where that was closed before the command began."""
+    print(text, file=file)
 
 
 def print_json(value: object) -> None:

@@ -82,7 +82,7 @@ def _state(actor: ActorView) -> str:
 
 
 def top(process: int | None, interval: float, once: bool, say: Callable[[str], None]) -> int:
-    """Show what an agency does, until interrupted or until it ends.
+    """Show what an agency does, until interrupted or until it ends; one that does not answer is looked at again.
 
     Args:
         process: the number of its process; None where only one lets itself be seen.
@@ -104,17 +104,21 @@ def top(process: int | None, interval: float, once: bool, say: Callable[[str], N
         if once or not console.is_terminal:
             console.print(_screen(_read(looking), None))
             return 0
+        from rich.console import Group
         from rich.live import Live
+        from rich.text import Text
 
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
                 try:
-                    overview = looking.read()
+                    screen = _screen(looking.read(), console.height)
+                except TimeoutError:
+                    screen = Group(Text("it does not answer now: it is stopped, or its event loop is blocked"))
                 except OSError as error:
                     live.stop()
                     say(f"it has ended: {error}")
                     return 0
-                live.update(_screen(overview, console.height), refresh=True)
+                live.update(screen, refresh=True)
                 time.sleep(interval)
 
 

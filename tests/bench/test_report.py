@@ -162,3 +162,20 @@ def test_a_picture_is_a_png_or_a_page_that_needs_nothing_beside_it(tmp_path: Pat
 def test_an_empty_report_can_be_drawn(tmp_path: Path) -> None:
     save_picture(chart(report(), "none"), tmp_path / "p.png", "none")
     assert new_figure(2, 1).get_figwidth() == 2
+
+
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ([result(throughput=float("nan"))], "'throughput' of 'a.yaml', '10 at once' is no number from 0 on"),
+        ([result(cost=(1.0, -1.0, 1.0))], "'cost' of 'a.yaml', '10 at once' is no number from 0 on"),
+        ([result(cpu=float("inf"))], "'cpu' of 'a.yaml', '10 at once' is no number from 0 on"),
+        ([result(), result()], "'a.yaml', '10 at once' is there twice"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_with_what_is_wrong(
+    tmp_path: Path, results: list[Result], said: str
+) -> None:
+    report(*results).save(tmp_path / "r.json")
+    with pytest.raises(DefinitionError, match=f"is no report of a benchmark: {said}"):
+        read_report(tmp_path / "r.json")

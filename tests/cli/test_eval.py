@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from .command import assert_refused, callboard
+from .command import assert_refused, callboard, offline
 
 TEAM = """
 agents:
@@ -74,6 +76,17 @@ def test_compared_with_an_earlier_report_only_what_became_worse_counts(folder: P
     assert "files" not in only.out, "what is not asked is not gone"
 
 
+@pytest.mark.parametrize("out", [">&-", "> /dev/full", "2>&-"])
+def test_the_report_is_written_though_nothing_can_be_printed(folder: Path, out: str) -> None:
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    words = ["eval", "cases.yaml", "team.yaml", "--import-from", ".", "--json", "report.json"]
+    shell = ["sh", "-c", f'exec "$@" {out}', "sh", sys.executable, "-c", main, *words]
+    done = subprocess.run(shell, cwd=folder, env=offline(), capture_output=True, text=True)
+    if out != "> /dev/full":  # to a stream that is closed, as if nobody had asked for it
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["passed"]
+
+
 WRONG = {
     "no file": ("", "team.yaml", [], ["cases.yaml: no such file"]),
     "no team": (CASES, "nothing.yaml", [], ["nothing.yaml: no such file"]),
@@ -88,6 +101,16 @@ WRONG = {
     "no type": (CASES.replace("matches: ", "type: text, matches: "), "team.yaml", [], ["line 13", "or one of int"]),
     "nothing is expected": (CASES.replace("{contains: wishes.md, tools: LS, no_tools: Read}", "{}"), "team.yaml", [],
                             ["line 5", "say something of it"]),
+    "a part of every text": (CASES.replace("lacks: milk", "contains: ''"), "team.yaml", [],
+                             ["line 13", "contains: an empty text"]),
+    "a part of every text, again": (CASES.replace("lacks: milk", "lacks: [milk, '']"), "team.yaml", [],
+                                    ["line 13", "lacks: an empty text"]),
+    "a blank rule": (CASES.replace("lacks: milk", "judge: ' '"), "team.yaml", [], ["line 13", "judge: an empty text"]),
+    "a blank tool": (CASES.replace("no_tools: Read", "no_tools: ' '"), "team.yaml", [],
+                     ["line 7", "no_tools: an empty text"]),
+    "a blank agent": (CASES.replace("lacks: milk", "handoffs: ['']"), "team.yaml", [],
+                      ["line 13", "handoffs: an empty text"]),
+    "a blank call": (CASES.replace("tools: LS", "tools: ' '"), "team.yaml", [], ["cases.yaml", "line 7", "tool"]),
     "nobody": (CASES.replace("user: ada", "agent: Clark"), "team.yaml", [], ["Clark", "Clerk"]),
     "no case": (CASES, "team.yaml", ["--only", "file"], ["no case is called 'file'", "did you mean 'files'?"]),
     "never": (CASES, "team.yaml", ["--repeat", "0"], ["repeat"]),
@@ -106,6 +129,22 @@ def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, 
     done = callboard("eval", "cases.yaml", team, "--import-from", ".", *options, cwd=folder)
     assert_refused(done, *said)
     assert "#1" not in done.err
+
+
+def test_a_judge_that_nobody_has_is_named(folder: Path) -> None:
+    judged = "judge: {model: larg}\ncases: [{name: hi, ask: Hello, expect: {judge: It greets.}}]\n"
+    (folder / "cases.yaml").write_text(judged)
+    done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
+    assert done.status == 1, done
+    assert "the judge could not be asked: no provider has its model 'larg'" in done.out
+
+
+def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:
+    (folder / "cases.yaml").write_text('cases: [{name: "a\\e[2J\\u202Eb", ask: Hello, expect: {matches: "."}}]\n')
+    done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
+    assert done.status == 0, done
+    assert done.err == "a\\x1b[2J\\u202eb #1: right\n"
+    assert "passed  a\\x1b[2J\\u202eb " in done.out
 
 
 def test_a_file_of_models_is_a_team_of_one(folder: Path) -> None:

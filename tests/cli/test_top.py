@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,37 @@ def test_a_program_that_was_killed_or_does_not_answer_is_said_so(
     running.wait()
     assert_refused(callboard("top", cwd=tmp_path, env=env), "no running team")
     assert_refused(callboard("tree", "1", cwd=tmp_path, env=env), "no running team in process 1")
+
+
+def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
+    running: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": "40"}
+    ours, terminal = pty.openpty()
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", main, "top", "--interval", "0.1"]
+
+    def shown(words: str) -> str:
+        said = b""
+        while words.encode() not in said:
+            said += os.read(ours, 65_536)
+        return said.decode(errors="replace")
+
+    with subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as looker:
+        os.close(terminal)
+        try:
+            shown("Digger")
+            os.kill(running.pid, 19)  # SIGSTOP
+            shown("does not answer")
+            shown("does not answer")
+            os.kill(running.pid, 18)  # SIGCONT
+            shown("Digger")
+            running.kill()
+            shown("it has ended")
+            assert looker.wait() == 0
+        finally:
+            looker.kill()
+            os.close(ours)
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ PRINTS = {
         "greeting; 3 of 3",
         "worse: price",
     ],
+    "load.py": ["status 0", "load:agency, 1 at once: answers, {}", "load:agency, 8 at once: answers, {}"],
     "functions.py": [
         """may call-1/6 call shop.order({"name":"milk","count":2})? yes""",
         "ordered 2 milk",

@@ -63,7 +63,7 @@ class Expected:
         code: functions that judge it.
 
     Raises:
-        DefinitionError: an argument is of the wrong type, or nothing is expected.
+        DefinitionError: an argument is of the wrong type or a text of a list is empty, or nothing is expected.
     """
 
     equals: str | None = None
@@ -92,6 +92,7 @@ class Expected:
         define(whose, cost=(self.cost, AMOUNT.or_none()), seconds=(self.seconds, AMOUNT.or_none()))
         for name in ("contains", "lacks", "no_tools", "handoffs", "judge"):
             object.__setattr__(self, name, _texts(getattr(self, name), f"{whose}: {name}"))
+            _no_blanks(getattr(self, name), f"{whose}: {name}", spaces_count=name in ("contains", "lacks"))
         object.__setattr__(self, "tools", _calls(self.tools))
         object.__setattr__(self, "code", _several(self.code, callable, f"{whose}: code", "functions of an Answer"))
         if self.matches:
@@ -187,6 +188,13 @@ def _texts(given: Any, whose: str) -> tuple[str, ...]:
     if isinstance(given, str):
         return (given,)
     return _several(given, lambda one: isinstance(one, str), whose, "texts")
+
+
+def _no_blanks(texts: Sequence[str], whose: str, *, spaces_count: bool) -> None:
+    """So that nothing is expected which always holds, or never."""
+    for text in texts:
+        if not (text if spaces_count else text.strip()):
+            raise DefinitionError(f"{whose}: an empty text says nothing; leave it out, or write what is meant")
 
 
 def _calls(given: Any) -> tuple[ExpectedCall, ...]:

@@ -156,6 +156,9 @@ def load_cases(path: str | Path, *, env: Mapping[str, str] | None = None) -> Cas
 def _case(file: YamlFile, at: Location, entry: CaseEntry) -> Case:
     expected = entry.expect
     said: dict[str, Any] = {name: getattr(expected, name) for name in expected.model_fields_set}
+    for number, call in enumerate(expected.tools):
+        if not call.tool.strip():
+            raise file.error((*at, "expect", "tools", number), "a tool's name has no letters; say which is called")
     if "tools" in said:
         said["tools"] = [ExpectedCall(call.tool, call.arguments) for call in expected.tools]
     try:
@@ -187,4 +190,6 @@ def _case(file: YamlFile, at: Location, entry: CaseEntry) -> Case:
             entry.approve,
         )
     except DefinitionError as error:
-        raise file.error(at, str(error)) from None
+        name = str(error).removeprefix("what is expected: ").partition(":")[0]
+        there = (*at, "expect", name) if name in expected.model_fields_set else at
+        raise file.error(there, str(error)) from None

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from ..rendering.flow import harmless
 from .results import CaseResult, Evaluation, mean
 
 _CHANCE: Final = 0.05
@@ -75,10 +76,10 @@ class Comparison:
 
     def table(self) -> str:
         """What changed, a line for each case."""
-        wide = max((len(change.name) for change in self.changes), default=4)
+        wide = max((len(harmless(change.name)) for change in self.changes), default=4)
         lines = [f"{'':6}  {'case':<{wide}}  {'right':>15}  {'cost':>8}  {'seconds':>8}"]
         for change in self.changes:
-            lines.append(f"{_said(change):6}  {change.name:<{wide}}  {_figures(change)}")
+            lines.append(f"{_said(change):6}  {harmless(change.name):<{wide}}  {_figures(change)}")
         return "\n".join(lines)
 
 

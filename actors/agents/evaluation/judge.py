@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ....providers.checks import SHARE
+from ....providers.errors import UnknownModel
 from ....providers.messages import Completion, Message, Request
 from ....providers.shapes import wrong_completion
 from ...core.refs.ref import ActorRef
@@ -95,6 +96,8 @@ async def graded(judge: Judge, pool: ActorRef[Any] | None, rule: str, questions:
     for _ in range(_TRIES):
         try:
             completion: Any = await model.ask(request)
+        except UnknownModel:
+            return Grade(None, f"the judge could not be asked: no provider has its model {request.model!r:.80}", cost)
         except Exception as error:  # an actor of the user's may raise anything
             return Grade(None, f"the judge could not be asked: {type(error).__name__}", cost)
         if not isinstance(completion, Completion) or wrong_completion(completion):

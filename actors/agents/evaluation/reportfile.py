@@ -41,7 +41,7 @@ def read_report_of(kind: type[T], path: str | Path, form: str, what: str, comman
     Raises:
         DefinitionError: it cannot be read, or is something else.
     """
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -50,6 +50,9 @@ def read_report_of(kind: type[T], path: str | Path, form: str, what: str, comman
         return TypeAdapter(kind).validate_python(data)
     except FileNotFoundError:
         raise DefinitionError(f"there is no report at {str(path)!r:.200}; `{command} --json` writes one") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise not_that(path, what, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise not_that(path, what, str(error).splitlines()[0]) from None
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ..rendering.flow import harmless
 from .reportfile import not_that, read_report_of, write_report
 
 _FORMAT: Final = "callboard evaluation 1"
@@ -115,14 +116,15 @@ class Evaluation:
 
     def table(self) -> str:
         """All of it as text: a line for each case, and what was wrong below those where anything was."""
-        wide = max((len(case.name) for case in self.cases), default=4)
+        wide = max((len(harmless(case.name)) for case in self.cases), default=4)
         lines = [f"{'':6}  {'case':<{wide}}  {'right':>7}  {'seconds':>8}  {'tokens':>8}  {'cost':>9}"]
         for case in self.cases:
             right = f"{case.successes}/{len(case.attempts)}"
-            seconds, tokens, cost = (mean(case, name) for name in ("seconds", "tokens", "cost"))
+            seconds, tokens, cost = (mean(case, figure) for figure in ("seconds", "tokens", "cost"))
             verdict = "passed" if case.passed else "FAILED"
+            name = harmless(case.name)
             lines.append(
-                f"{verdict:6}  {case.name:<{wide}}  {right:>7}  {seconds:>8.3f}  {tokens:>8.0f}  {f'${cost:.4f}':>9}"
+                f"{verdict:6}  {name:<{wide}}  {right:>7}  {seconds:>8.3f}  {tokens:>8.0f}  {f'${cost:.4f}':>9}"
             )
             wrong = Counter(problem for attempt in case.attempts for problem in attempt.problems)
             for problem, count in wrong.items():
@@ -165,9 +167,28 @@ def read_evaluation(path: str | Path) -> Evaluation:
         DefinitionError: it cannot be read, or is something else.
     """
     found = read_report_of(Evaluation, path, _FORMAT, "an evaluation", "callboard eval")
-    if not all(case.attempts for case in found.cases):
-        raise not_that(path, "an evaluation", "a case has no attempts")
+    wrong = _wrong(found)
+    if wrong:
+        raise not_that(path, "an evaluation", wrong)
     return found
+
+
+def _wrong(found: Evaluation) -> str:
+    """What cannot be in an evaluation that was read; empty for nothing."""
+    names: set[str] = set()
+    for case in found.cases:
+        if case.name in names:
+            return f"the case {case.name!r:.80} is there twice"
+        names.add(case.name)
+        if not case.attempts:
+            return f"a case has no attempts: {case.name!r:.80}"
+        figures = [("at_least", case.at_least)]
+        for one in case.attempts:
+            figures += [(name, getattr(one, name)) for name in ("steps", "tokens", "cost", "seconds", "judge_cost")]
+        for name, value in figures:
+            if not 0 <= value < math.inf:
+                return f"{name} of the case {case.name!r:.80} is {value}; expected a number from 0 on"
+    return "" if 0 <= found.seconds < math.inf else f"seconds is {found.seconds}; expected a number from 0 on"
 
 
 def mean(case: CaseResult, name: str) -> float:

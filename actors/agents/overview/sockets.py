@@ -171,6 +171,8 @@ class Looking:
 
     def __init__(self, path: Path) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
+        self._pieces: list[bytes] | None = None
+        """What has come of an answer that is still waited for; None where nothing was asked."""
         try:
             self._connection.settimeout(PATIENCE)
             self._connection.connect(str(path))
@@ -191,24 +193,25 @@ class Looking:
         self._connection.close()
 
     def read(self) -> Overview:
-        """What its agency does now.
+        """What its agency does now. Where it did not answer in time, the next call waits for that answer.
 
         Raises:
-            OSError: it does not answer, or has ended.
+            TimeoutError: it does not answer now: it is stopped, or its event loop is blocked.
+            OSError: it has ended.
         """
         from pydantic import TypeAdapter  # not at the top: who is looked at does not need it
 
-        self._connection.sendall(_ASK)
-        pieces: list[bytes] = []
-        size = 0
-        while not pieces or not pieces[-1].endswith(b"\n"):
+        if self._pieces is None:
+            self._connection.sendall(_ASK)
+            self._pieces = []
+        while not self._pieces or not self._pieces[-1].endswith(b"\n"):
             piece = self._connection.recv(1 << 20)
-            size += len(piece)
-            if not piece or size > _LONGEST:
+            self._pieces.append(piece)
+            if not piece or sum(map(len, self._pieces)) > _LONGEST:
                 raise ConnectionError("it has ended")
-            pieces.append(piece)
+        answer, self._pieces = b"".join(self._pieces), None
         try:
-            return TypeAdapter(Overview).validate_json(b"".join(pieces))
+            return TypeAdapter(Overview).validate_json(answer)
         except ValueError as error:
             raise ConnectionError("it is of another version") from error
 

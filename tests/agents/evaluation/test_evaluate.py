@@ -458,6 +458,33 @@ def test_a_damaged_report_is_refused_by_name(tmp_path: Path, change: dict[str, A
         read_evaluation(tmp_path / "report.json")
 
 
+@pytest.mark.parametrize(
+    ("attempt", "times", "said"),
+    [
+        ({"cost": float("nan")}, 1, "cost of the case 'c' is nan; expected a number from 0 on"),
+        ({"seconds": float("inf")}, 1, "seconds of the case 'c' is inf"),
+        ({"tokens": -1}, 1, "tokens of the case 'c' is -1"),
+        ({}, 2, "the case 'c' is there twice"),
+        ({"steps": "many"}, 1, r"cases\.0\.attempts\.0\.steps: Input should be a valid integer"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_with_what_is_wrong(
+    tmp_path: Path, attempt: dict[str, Any], times: int, said: str
+) -> None:
+    case = {"name": "c", "at_least": 1, "attempts": [{"case": "c", "number": 1, **attempt}]}
+    data = {"format": "callboard evaluation 1", "cases": [case] * times, "seconds": 1}
+    (tmp_path / "report.json").write_text(json.dumps(data))
+    with pytest.raises(DefinitionError, match=f"is no report of an evaluation: {said}"):
+        read_evaluation(tmp_path / "report.json")
+
+
+def test_a_name_of_a_case_steers_no_terminal() -> None:
+    found = Evaluation((result("a\x1b[2J\n\u202eb", 1, 1),), 1)
+    for table in (found.table(), compare_evaluations(found, found).table()):
+        assert "a\\x1b[2J \\u202eb" in table
+        assert "\x1b" not in table
+
+
 def test_a_report_that_is_missing_or_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="there is no report"):
         read_evaluation(tmp_path / "report.json")
