@@ -19,7 +19,7 @@ from ..bench.measure import measure
 from ..bench.report import Report, differences, differences_table, matching, read_report
 from ..bench.targets import NotMeasured, agency_target, server_target
 from .flow import make_console
-from .team import look_in, running
+from .team import look_in, started
 
 TITLE: Final = "callboard bench"
 MOST: Final = 100_000
@@ -126,7 +126,7 @@ async def _subject(what: str, wanted: Wanted, stack: AsyncExitStack) -> Ask:
     if wanted.model:
         raise NotMeasured(f"--model is for servers; {what} says itself which models its agents have")
     if _is_file(what):
-        agency = await stack.enter_async_context(running(Path(what), wanted.folder, journal=None))
+        agency = await stack.enter_async_context(started(Path(what), wanted.folder, journal=None))
     else:
         found = imported(what)
         if not isinstance(found, Agency):

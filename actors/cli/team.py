@@ -89,8 +89,21 @@ def by_environment() -> Telemetry | None:
 
 @asynccontextmanager
 async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterator[Agency]:
-    """Start the team of a file, or one plain agent with the models of a file that has no agents; ``callboard tree``
-    and ``callboard top`` see it while the block runs.
+    """Start the team of a file as `started` does; ``callboard tree`` and ``callboard top`` see it while the block runs.
+
+    Args:
+        team_file, folder, options: see `started`.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    async with started(team_file, folder, **options) as agency, watchable(agency):
+        yield agency
+
+
+@asynccontextmanager
+async def started(team_file: Path, folder: Path, **options: Any) -> AsyncIterator[Agency]:
+    """Start the team of a file, or one plain agent with the models of a file that has no agents.
 
     Args:
         team_file: the file.
@@ -108,5 +121,5 @@ async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterato
         if "telemetry" not in team.options:
             options.setdefault("telemetry", by_environment())
         opened = open_agency(team, **options)
-    async with opened as agency, watchable(agency):
+    async with opened as agency:
         yield agency

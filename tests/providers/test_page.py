@@ -50,6 +50,9 @@ async def test_each_message_is_sent_as_the_page_says() -> None:
         "RotateKey": "acme",
         "AddEndpoint": "acme",
         "SetBudget": 0.0,
+        "RaiseBudget": 0.0,
+        "DrainEndpoint": None,
+        "ResumeEndpoint": None,
         "RemoveEndpoint": True,
     }
 
