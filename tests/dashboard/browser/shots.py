@@ -12,7 +12,7 @@ from playwright.async_api import expect
 
 from .chromium import PATIENCE, chromium, found
 from .stage import staged
-from .walk import NARROW, PLACES, THEMES, WIDE, fail, furnish, look
+from .walk import NARROW, PLACES, THEMES, WIDE, enter, look
 
 
 async def shoot(path: Path, folder: Path) -> None:
@@ -28,15 +28,12 @@ async def shoot(path: Path, folder: Path) -> None:
         files = work / "files"
         await asyncio.to_thread(files.mkdir)
         stage = await stack.enter_async_context(staged(files, work / "journal.db"))
-        await furnish(stage, stack)
         browser = await stack.enter_async_context(chromium(path))
         page = await browser.new_page(viewport=WIDE)
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: print(error))
         page.on("console", lambda said: print(said.text) if said.type == "error" else None)
-        await page.goto(stage.url)
-        await expect(page.locator("[data-testid=state][data-state=live]")).to_be_visible()
-        await fail(stage)
+        await enter(stage, stack, page)
         for place in PLACES:
             for size in (WIDE, NARROW):
                 await page.set_viewport_size(size)

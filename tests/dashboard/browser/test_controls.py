@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from .stage import Stage
-from .walk import PLACES, VIEWS, fail, furnish, look
+from .walk import PLACES, VIEWS, enter, furnish, look
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,10 +48,7 @@ async def test_each_control_of_each_view_is_used_by_a_test(stage: Stage, page: P
     there: dict[str, str] = {}
     unnamed: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        await furnish(stage, stack)
-        await page.goto(stage.url)
-        await expect(page.locator("[data-testid=state][data-state=live]")).to_be_visible()
-        await fail(stage)
+        await enter(stage, stack, page)
         for place in PLACES:
             await look(page, place)
             for name, html in await page.locator(CONTROLS).evaluate_all(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page
 
 from .stage import Stage
-from .walk import NARROW, PLACES, THEMES, WIDE, fail, furnish, look
+from .walk import NARROW, PLACES, THEMES, WIDE, enter, look
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,10 +37,7 @@ async def too_wide(page: Page) -> Any:
 async def test_no_view_keeps_anybody_out_or_scrolls_sideways(stage: Stage, page: Page) -> None:
     wrong: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
-        await furnish(stage, stack)
-        await page.goto(stage.url)
-        await expect(page.locator("[data-testid=state][data-state=live]")).to_be_visible()
-        await fail(stage)
+        await enter(stage, stack, page)
         for place in PLACES:
             for size in (WIDE, NARROW):
                 await page.set_viewport_size(size)

@@ -71,6 +71,14 @@ def lamp(stage: Stage, name: str = "lamp", **options: Any) -> Any:
     return stage.agency.system.supervise(ChildSpec(Fragile, (stage.lamp,), name=name, **options))
 
 
+async def enter(stage: Stage, stack: AsyncExitStack, page: Page) -> None:
+    """Have something to be seen in every place, and the page live."""
+    await furnish(stage, stack)
+    await page.goto(stage.url)
+    await expect(page.locator("[data-testid=state][data-state=live]")).to_be_visible()
+    await fail(stage)
+
+
 async def fail(stage: Stage) -> None:
     """Have an actor crash and messages be lost; whoever looks on sees it."""
     assert stage.agency.system is not None
