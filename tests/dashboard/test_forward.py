@@ -9,9 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import HTTPConnection
 
-from callboard import dashboard
+from callboard import Caller, dashboard
 from callboard.actors.serving.dashboard import forward
+from callboard.actors.serving.server import Authenticate
 from tests.serving.support import served
 
 from .boards import as_, who
@@ -25,7 +27,7 @@ Answers = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def beside(folder: Path, answers: Answers) -> AsyncIterator[httpx.AsyncClient]:
+async def beside(folder: Path, answers: Answers, authenticate: Authenticate = who) -> AsyncIterator[httpx.AsyncClient]:
     """A dashboard beside another process, which answers as it is told to; asked for that one."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,7 +39,7 @@ async def beside(folder: Path, answers: Answers) -> AsyncIterator[httpx.AsyncCli
 
     path = folder / f"{NUMBER}.dashboard"
     async with agency_of() as agency, await asyncio.start_unix_server(answer, path):
-        app = dashboard(agency, who)
+        app = dashboard(agency, authenticate)
         app.state.board.elsewhere = lambda: {NUMBER: path}
         options = {"params": {"process": NUMBER}, "headers": as_("root+admin")}
         async with served(app) as it, it.client(**options) as client:
@@ -100,3 +102,26 @@ async def test_an_answer_may_take_as_long_as_it_wants_where_the_process_lives(tm
     async with beside(tmp_path, slow) as client:
         assert (await client.post("/api/conversations/Helper/c/replay")).text == "some and more"
     assert asked >= 15
+
+
+async def test_a_stream_of_another_process_ends_when_its_key_is_revoked(tmp_path: Path) -> None:
+    revoked = asyncio.Event()
+
+    async def streams(method: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD.replace(b"text/plain", b"text/event-stream") + b"before")
+        await writer.drain()
+        await revoked.wait()
+        writer.write(b" and after")
+
+    def known(connection: HTTPConnection) -> Caller | None:
+        return None if revoked.is_set() else who(connection)
+
+    async with (
+        beside(tmp_path, streams, known) as client,
+        client.stream("GET", "/api/live") as answer,
+    ):
+        pieces = answer.aiter_text()
+        assert await anext(pieces) == "before"
+        revoked.set()
+        assert [piece async for piece in pieces] == []
+        assert (await client.get("/api/me")).status_code == 401

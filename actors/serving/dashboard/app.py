@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -135,7 +136,8 @@ async def _elsewhere(board: Board, request: Request, process: str) -> Response:
         raise refuse(404, "unknown_process", f"there is no process {process!r:.20} here; see api/me", "process")
     query = request.scope["query_string"].decode("latin-1")
     path = quote(request.scope["path"].removeprefix(request.scope.get("root_path", "")))
-    return await forwarded(request, f"{path}?{query}", found[process], {FOR: said_for(caller)})
+    still = partial(board.still, request, caller)
+    return await forwarded(request, f"{path}?{query}", found[process], {FOR: said_for(caller)}, still)
 
 
 class _Guarded:

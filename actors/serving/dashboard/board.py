@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -86,6 +86,20 @@ class Board:
             scopes = f"{METRICS} or {ADMIN}" if may == "look" else ADMIN
             raise refuse(403, "not_allowed", f"this is for callers with the scope {scopes} and of no tenant")
         return caller
+
+    async def still(self, request: HTTPConnection, caller: Caller) -> bool:
+        """Whether whoever is being sent a stream may still do what they might when it began: their key may have been
+        revoked, or be too old by now. Where that cannot be found out they may not, and hear why when they ask again.
+
+        Args:
+            request: by which they asked for it.
+            caller: who they were then.
+        """
+        try:
+            now = await self.asked.found(request)
+        except Exception:
+            return False
+        return all(allowed(now, may) or not allowed(caller, may) for may in get_args(May))
 
 
 Endpoint: TypeAlias = Callable[[Board, Request], Awaitable[Response]]

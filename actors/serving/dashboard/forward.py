@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import httpx
 from starlette.requests import HTTPConnection, Request
@@ -18,9 +18,12 @@ from ...agents.caller import Caller
 from ...agents.overview.sockets import ended
 from ..problems import Problem, Refused, refuse
 from ..requests import header, read_body
+from ..sse import EventStream
 from .board import OPERATOR
 
 T = TypeVar("T")
+
+Still: TypeAlias = Callable[[], Awaitable[bool]]
 
 FOR: Final = "callboard-caller"
 """The header in which a program of the same user says for whom it asks; without it for the user."""
@@ -57,7 +60,9 @@ def said_for(caller: Caller) -> str:
     return b64encode(json.dumps(said).encode()).decode()
 
 
-async def forwarded(request: Request, path: str, socket: Path, headers: dict[str, str]) -> Response:
+async def forwarded(
+    request: Request, path: str, socket: Path, headers: dict[str, str], still: Still | None = None
+) -> Response:
     """What another process answers, piece by piece as it comes.
 
     Args:
@@ -65,6 +70,7 @@ async def forwarded(request: Request, path: str, socket: Path, headers: dict[str
         path: as the dashboard there has it, with its query.
         socket: of the process.
         headers: that are sent besides.
+        still: whether whoever asks may still be sent what comes of a stream; None where they always may.
 
     Raises:
         Refused: it gives no sign of life, or has ended. It may take as long as it wants for an answer.
@@ -85,13 +91,17 @@ async def forwarded(request: Request, path: str, socket: Path, headers: dict[str
             raise Refused(Problem(502, "no_answer", message)) from None
         raise
     back = {name: value for name, value in answer.headers.items() if name not in _NOT_BACK}
-    return StreamingResponse(_pieces(client, answer), answer.status_code, back)
+    if not answer.headers.get("content-type", "").startswith(EventStream.media_type):
+        still = None  # what has an end is one answer
+    return StreamingResponse(_pieces(client, answer, still), answer.status_code, back)
 
 
-async def _pieces(client: httpx.AsyncClient, answer: httpx.Response) -> AsyncIterator[bytes]:
+async def _pieces(client: httpx.AsyncClient, answer: httpx.Response, still: Still | None) -> AsyncIterator[bytes]:
     pieces = answer.aiter_raw()
     try:
         while (piece := await _coming(client, _next(pieces))) is not None:
+            if still is not None and not await still():
+                return
             yield piece
     except httpx.HTTPError:
         return  # it has ended, or is stopped: what was sent is all there is
