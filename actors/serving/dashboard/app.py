@@ -48,7 +48,8 @@ def dashboard(agency: Agency, authenticate: Authenticate | Sequence[Authenticate
     Args:
         agency: it.
         authenticate: says who asks, as for `serve`: who has the scope ``metrics`` sees figures, ``admin`` everything;
-            None for one key, which the variable ``CALLBOARD_DASHBOARD_KEY`` has, or which is made and logged.
+            None for one key: what the variable ``CALLBOARD_DASHBOARD_KEY`` has, or one that is made, and told at a
+            terminal.
 
     Raises:
         DefinitionError: an argument is wrong.

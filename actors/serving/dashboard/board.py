@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,8 +130,7 @@ def board_of(agency: Agency, server: Server | None, authenticate: tuple[Authenti
         return Board(server or asked, asked)
     key = own_key()
     if key not in _told:
-        _told.add(key)
-        logger.warning("nobody says who may see the dashboard: open it with the key of this process, …/#key=%s", key)
+        _tell(key)
     asked = Server(agency, (OwnKey(key),))
     return Board(server or asked, asked, key)
 
@@ -153,8 +153,19 @@ def own_key() -> str:
     return _made[0]
 
 
+def _tell(key: str) -> None:
+    """Say, once, a key that was made: to whoever sits at a terminal. Logs, and what a service writes, are kept and sent
+    elsewhere: no key is there."""
+    _told.add(key)
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write(f"callboard: whoever opens the dashboard with #key={key} may do everything there\n")
+        sys.stderr.flush()
+    else:
+        logger.warning("nobody can open the dashboard: its key was made, and is told at a terminal only; give %s", KEY)
+
+
 def key_is_told() -> str:
-    """`own_key`, for who tells it where it can be seen: it is not logged then."""
+    """`own_key`, for who tells it to whoever has started the process."""
     key = own_key()
     _told.add(key)
     return key

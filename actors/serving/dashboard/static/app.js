@@ -220,8 +220,8 @@ function signIn(why = "") {
       h(
         "span",
         { class: "hint", id: "key-hint" },
-        "One with the scope metrics looks on, one with the scope admin acts too. A server without keys of its own has " +
-          "written one to its log when it started. It stays in this tab.",
+        "One with the scope metrics looks on, one with the scope admin acts too. A server without keys of its own has the " +
+          "one of CALLBOARD_DASHBOARD_KEY, or has told one at its terminal when it started. It stays in this tab.",
       ),
     ),
     h("button", { type: "submit", class: "button primary", "data-testid": "sign-in" }, "Look"),
