@@ -54,7 +54,8 @@ class Pasts:
         """
         name = f"{agent}/{conversation}"
         header = await header_of(journal, name)
-        if header is None or not header.version or await at_hand(journal.headers(labels={"parent": name}, limit=1)):
+        others = await at_hand(journal.headers(labels={"parent": name}, limit=1))
+        if header is None or not header.version or others:
             self._kept.pop(name, None)
             if version is None:
                 return await read_lineage(journal, agent, conversation)
