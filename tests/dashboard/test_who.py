@@ -103,6 +103,14 @@ async def test_what_is_not_there_is_refused_as_a_problem() -> None:
             assert (answer.status_code, answer.json()["code"]) == (404, "unknown_path")
         assert (await client.post("api/me")).json()["code"] == "method_not_allowed"
         assert (await client.get("api/me?x=1")).json()["code"] == "unknown_field"
+        for path in (
+            "api/live?every=1&every=2",
+            "api/audit?limit=5&limit=5",
+            f"api/me?process={os.getpid()}&process=1",
+        ):
+            twice = (await client.get(path)).json()
+            assert twice["code"] == "invalid_field"
+            assert twice["detail"] == f"{twice['where']} stands 2 times in the query"
         elsewhere = await client.get("api/me?process=1")
         assert (elsewhere.status_code, elsewhere.json()["where"]) == (404, "process")
         assert (await client.get(f"api/me?process={os.getpid()}")).status_code == 200

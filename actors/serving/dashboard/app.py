@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ...agents.agency import Agency
 from ...agents.errors import DefinitionError
 from ..failing import FAILURES, problem_at
-from ..operations.problem_json import problem_json
+from ..operations.problem_json import once, problem_json
 from ..problems import Problem, refuse
 from ..server import Authenticate, in_turn
 from .board import Board, Endpoint, board_of
@@ -105,10 +105,10 @@ class _Answered:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         server = self._board.server
-        process = _without_process(scope)
         request = Request(scope, receive, send)
         try:
             server.check_loop()
+            process = _without_process(scope)
             if process and process != str(os.getpid()):
                 response = await _elsewhere(self._board, request, process)
             else:
@@ -121,12 +121,17 @@ class _Answered:
 
 
 def _without_process(scope: Scope) -> str:
-    """Take out of a query for which process it is, and return that; empty where nothing is said."""
+    """Take out of a query for which process it is, and return that; empty where nothing is said.
+
+    Raises:
+        Refused: several are named.
+    """
     pairs = scope["query_string"].split(b"&")
     found: list[bytes] = [pair.partition(b"=")[2] for pair in pairs if pair.startswith(b"process=")]
+    once("process", found)
     if found:
         scope["query_string"] = b"&".join(pair for pair in pairs if not pair.startswith(b"process="))
-    return found[-1].decode("latin-1") if found else ""
+    return found[0].decode("latin-1") if found else ""
 
 
 async def _elsewhere(board: Board, request: Request, process: str) -> Response:
