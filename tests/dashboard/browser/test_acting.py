@@ -91,6 +91,8 @@ async def test_providers_are_drained_resumed_probed_and_removed(stage: Stage, pa
     row = page.get_by_role("row").filter(has_text="two")
     for action in ("drain", "resume", "probe", "remove"):
         await row.get_by_test_id(f"provider-{action}").first.click()
+        if action in ("drain", "remove"):
+            await expect(page.get_by_test_id("dialog")).to_contain_text("in this process, until it ends")
         await confirmed(page, f"because of {action}")
         await written_down(stage, f"{action} provider", "two", f"because of {action}")
         health = await pool.ask(GetHealth())
@@ -108,6 +110,7 @@ async def test_a_budget_is_raised(stage: Stage, page: Page) -> None:
     await page.goto(stage.url)
     await page.get_by_test_id("nav-money").click()
     await page.get_by_role("row").filter(has_text="Clerk").get_by_test_id("raise-budget").click()
+    await expect(page.get_by_test_id("dialog")).to_contain_text("in this process, until that ends")
     await page.get_by_test_id("dialog-limit").fill("75")
     await confirmed(page)
     stats = await pool.ask(GetStats())
