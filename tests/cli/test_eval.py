@@ -131,12 +131,14 @@ def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, 
     assert "#1" not in done.err
 
 
-def test_a_judge_that_nobody_has_is_named(folder: Path) -> None:
+def test_a_judge_that_nobody_has_is_named_before_anything_is_asked(folder: Path) -> None:
     judged = "judge: {model: larg}\ncases: [{name: hi, ask: Hello, expect: {judge: It greets.}}]\n"
     (folder / "cases.yaml").write_text(judged)
     done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
-    assert done.status == 1, done
-    assert "the judge could not be asked: no provider has its model 'larg'" in done.out
+    assert_refused(done, "the judge's model 'larg' cannot be asked", "with one of offline")
+    assert "#1" not in done.err
+    (folder / "cases.yaml").write_text(judged.replace("judge: It greets.", "lacks: milk"))
+    assert callboard("eval", "cases.yaml", "team.yaml", cwd=folder).status == 0, "nobody is to judge"
 
 
 def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:
