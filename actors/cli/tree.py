@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..agents.overview.overview import ActorView, Overview, shown_actors
-from ..agents.overview.sockets import Looking, NothingRuns, nothing_runs, programs
+from ..agents.overview.sockets import Looking, NothingRuns, nothing_runs, programs, several_run
 from .flow import make_console
 from .printed import plain
 
@@ -138,7 +138,7 @@ def _one(process: int | None) -> Looking:
     if len(found) > 1:
         for _, looking in found:
             looking.close()
-        raise NothingRuns(f"several run; name one: callboard top {' | '.join(name for name, _ in found)}")
+        raise several_run("top", [name for name, _ in found])
     return found[0][1]
 
 

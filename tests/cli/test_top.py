@@ -83,6 +83,20 @@ def test_a_program_that_was_killed_or_does_not_answer_is_said_so(
     assert_refused(callboard("tree", "1", cwd=tmp_path, env=env), "no running team in process 1")
 
 
+def test_of_several_one_is_named_and_what_shows_them_is_said(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    env = {**offline(), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", PROGRAM.replace("Digger", "Baker")]
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        said = callboard("top", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+        trees = callboard("tree", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}).out
+        other.kill()
+    assert_refused(said, "several run; name one: callboard top", f"{running.pid}", "callboard tree shows what each is")
+    assert "Digger" in trees
+    assert "Baker" in trees
+
+
 def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
     running: subprocess.Popen[str], tmp_path: Path
 ) -> None:
