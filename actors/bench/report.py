@@ -105,7 +105,7 @@ class Report:
         rounds = max((result.rounds for result in self.results), default=0)
         told = [f"{self.date}, {self.machine}", f"medians of {rounds} rounds of {self.seconds:g} s, interleaved"]
         if len(self.subjects) == 1:
-            told.append("one subject: these are figures of its own, not a comparison")
+            told.append(f"one subject, {self.subjects[0]}: these are figures of its own, not a comparison")
         return told
 
     def as_json(self) -> dict[str, Any]:
