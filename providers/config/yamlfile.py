@@ -142,6 +142,15 @@ class YamlFile:
         where = ".".join(str(step) for step in location)
         return ConfigError(f"{where}: {message}" if where else message, path=self.path, line=self.line(location))
 
+    def changed(self, values: Mapping[Location, Any]) -> YamlFile:
+        """The file with other values at some places, all of them in mappings; its lines stay as they are."""
+        data, written, lines = self.data, self._written, dict(self._lines)
+        for location, value in values.items():
+            data, written = _with(data, location, value), _with(written, location, value)
+            for length in range(1, len(location) + 1):
+                lines.setdefault(location[:length], self.line(location[:length]))
+        return replace(self, data=data, _written=written, _lines=lines)
+
     def beside(self, location: Location, name: str) -> Path:
         """The path of a file that is named at `location`, in this file's folder unless it says another.
 
@@ -355,6 +364,13 @@ def _as_far_as_set(value: Any, env: Mapping[str, str] | None) -> Any:
         return expand(value, env) if isinstance(value, str) else value
     except ValueError:
         return value
+
+
+def _with(data: Any, location: Location, value: Any) -> Any:
+    if not location:
+        return value
+    there = data if isinstance(data, dict) else {}
+    return {**there, location[0]: _with(there.get(location[0]), location[1:], value)}
 
 
 def _expanded(value: Any, location: Location, env: Mapping[str, str] | None, file: YamlFile) -> Any:
