@@ -151,10 +151,8 @@ class _Ids:
         self.lock = threading.Lock()  # a tool may tell of something on a thread of its own
         self.wanted: list[int] = []
         self.generate_trace_id = self.generate_span_id = self.wanted.pop
-
-    def is_trace_id_random(self) -> bool:
+        self.is_trace_id_random = partial(bool, True)
         """They are hashes."""
-        return True
 
 
 class Place:
@@ -254,14 +252,10 @@ class Place:
 
     def attach(self) -> Token[Context]:
         """Have the span be the current one for whatever else uses OpenTelemetry, also in tasks that are begun from here
-        on; until `detach`."""
+        on; until `SpanWriter.detach`."""
         writer = self.writer
         token: Token[Context] = writer.attach(writer.in_context(self.span))
         return token
-
-    def detach(self, token: Token[Context]) -> None:
-        """Take back what `attach` has put in force."""
-        self.writer.detach(token)
 
     def header(self) -> str:
         """The span as a ``traceparent`` for another process."""
@@ -313,7 +307,7 @@ def span_here() -> Iterator[None]:
     try:
         yield
     finally:
-        at.detach(token)
+        at.writer.detach(token)
 
 
 def trace_headers() -> dict[str, str]:

@@ -102,7 +102,12 @@ def _completion(completion: Completion, model: str, step: int, began: float, end
         names.RESPONSE_MODEL: completion.model or None,
         names.INPUT_TOKENS: usage.input_tokens,
         names.OUTPUT_TOKENS: usage.output_tokens,
+        names.CACHE_READ_TOKENS: usage.cache_read_tokens or None,
+        names.CACHE_WRITE_TOKENS: usage.cache_write_tokens or None,
+        names.REASONING_TOKENS: usage.reasoning_tokens or None,
         names.COST: completion.cost,
+        names.FINISH_REASONS: (completion.finish_reason,),
+        names.RESPONSE_ID: completion.request_id or None,
     }
     return Past(names.CHAT, model, str(step), began, ended, told, completion)
 

@@ -153,18 +153,7 @@ class RunSpans:
             return {}
 
     def _text(self, name: str, text: str) -> dict[str, Any]:
-        if not (self.content and text):
-            return {}
-        return self._said(lambda redact: {name: fitting(redact(text), None)})
-
-    def _answer(self, completion: Completion) -> dict[str, Any]:
-        """What is told of what the model answered."""
-        told: dict[str, Any] = {names.FINISH_REASONS: (completion.finish_reason,)}
-        if completion.request_id:
-            told[names.RESPONSE_ID] = completion.request_id
-        if self.content:
-            told |= self._said(partial(answered, completion))
-        return told
+        return self._said(lambda redact: {name: fitting(redact(text), None)}) if text else {}
 
     # -- spans ---------------------------------------------------------------------------------------------------------
 
@@ -229,7 +218,10 @@ class RunSpans:
             names.TIME_TO_FIRST_CHUNK: first,
         }
         if completion is not None:
-            told |= self._answer(completion)
+            told[names.FINISH_REASONS] = (completion.finish_reason,)
+            told[names.RESPONSE_ID] = completion.request_id or None
+            if self.content:
+                told |= self._said(partial(answered, completion))
         chat.end(told)
 
     def _retried(self, *, attempt: int, **_: Any) -> None:
@@ -241,9 +233,10 @@ class RunSpans:
         self.place.span.add_event("context reduced", told)
 
     def _tool_started(self, *, call_id: str, tool: str, arguments: str, **_: Any) -> None:
-        outer = self._open.get((names.EXECUTE_TOOL, outer_of(call_id)))
+        outer = self._open.get((names.EXECUTE_TOOL, outer_of(call_id))) if "/" in call_id else None
         told: dict[str, Any] = {names.TOOL_NAME: tool, names.TOOL_TYPE: "function", names.TOOL_CALL_ID: call_id}
-        told |= self._text(names.TOOL_ARGUMENTS, arguments)
+        if self.content:
+            told |= self._text(names.TOOL_ARGUMENTS, arguments)
         begun = self._begin(names.EXECUTE_TOOL, tool, f"{self._step}|{call_id}", told, outer)
         self._open[names.EXECUTE_TOOL, call_id] = begun
 
@@ -251,7 +244,8 @@ class RunSpans:
         place = self._open.pop((names.EXECUTE_TOOL, call_id), None)
         if place is None:
             return
-        place.end(self._text(names.TOOL_RESULT, content), error="tool_error" if is_error else "")
+        told = self._text(names.TOOL_RESULT, content) if self.content else {}
+        place.end(told, error="tool_error" if is_error else "")
 
     def _handoff_started(self, *, call_id: str, target: str, kind: str, **_: Any) -> None:
         told = {names.HANDOFF_TARGET: target, names.HANDOFF_KIND: kind}
@@ -318,8 +312,10 @@ class RunSpans:
                 continue
             client, began = one.operation == names.CHAT, nanoseconds(one.began)
             place = self._begin(one.operation, one.of, one.number, {}, at=began, client=client)
-            more = one.told if one.completion is None else one.told | self._answer(one.completion)
-            place.end(more, error=one.error, at=nanoseconds(one.ended))
+            told = one.told
+            if one.completion is not None and self.content:
+                told |= self._said(partial(answered, one.completion))
+            place.end(told, error=one.error, at=nanoseconds(one.ended))
 
     def _finished(self, *, answer: Answer | None, error: AgentError | None) -> None:
         self._tracing.ended(self.run.id)

@@ -288,12 +288,13 @@ class Session:
 
     def emit(self, event: type[RunEvent], /, **fields: Any) -> None:
         """Tell those who listen."""
+        runtime, run = self.runtime, self.run
         if self.spans is not None and event in TELLS:
             TELLS[event](self.spans, **fields)
-        bus = self.runtime.bus
-        if bus.everything or event in bus.kinds:
-            run = self.run
-            bus.emit(event(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), **fields))
+        if event in runtime.counts:
+            runtime.counts[event](run.agent, **fields)
+        if runtime.bus.everything:
+            runtime.bus.emit(event(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), **fields))
 
     def trace(self, call_id: str = "", target: str = "") -> str:
         """The span that a run made for this one is a part of, as a ``traceparent``.
