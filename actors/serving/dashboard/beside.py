@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs, own_socket
+from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs, own_socket, several_run
 from ..server import Server
 from .app import application
 from .board import Board
@@ -97,7 +97,7 @@ def program(process: int | None) -> tuple[int, Path]:
         raise nothing_runs(process, "a dashboard")
     groups = {_group(path) or str(pid) for pid, path in found.items()}
     if len(groups) > 1:
-        raise NothingRuns(f"several run; name one: callboard dashboard {' | '.join(map(str, found))}")
+        raise several_run("dashboard", found)
     return next(iter(found.items()))
 
 
