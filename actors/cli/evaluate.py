@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from ..agents.evaluation.evaluate import evaluate as ask_cases
 from ..agents.evaluation.reportfile import check_place
 from ..agents.evaluation.results import Attempt, Evaluation, read_evaluation
 from ..core.base.errors import CallboardError
-from .flow import make_console
-from .printed import plain
+from .printed import plain, progress, verdict
 from .team import running
 
 
@@ -32,7 +31,6 @@ def evaluate(
     concurrency: int,
     report: Path | None,
     earlier: Path | None,
-    say: Callable[[str], None],
 ) -> int:
     """Ask a team its cases, and print how it did.
 
@@ -44,7 +42,6 @@ def evaluate(
         concurrency: how many at once.
         report: where the report is written; None for nowhere.
         earlier: the report to compare with; None for none.
-        say: prints a text.
 
     Returns:
         0; 1 where a case fails, or with an earlier report where one has become worse.
@@ -59,19 +56,15 @@ def evaluate(
     done = asyncio.run(_asked(cases, team_file, folder, repeat, concurrency))
     if report is not None:  # first: it was paid for, and printing may fail
         done.save(report)
-    say(done.table())
     if before is None:
-        return int(not done.passed)
+        return verdict(int(not done.passed), done.table())
     comparison = compare_evaluations(_within(before, only), done)
-    say(f"\n{comparison.table()}")
-    return int(bool(comparison.worse))
+    return verdict(int(bool(comparison.worse)), f"{done.table()}\n\n{comparison.table()}")
 
 
 async def _asked(cases: Cases, team_file: Path, folder: Path, repeat: int | None, concurrency: int) -> Evaluation:
-    console = make_console(stderr=True)
-
     def told(attempt: Attempt) -> None:
-        console.print(f"{plain(attempt.case)} #{attempt.number}: {'right' if attempt.passed else 'wrong'}", style="dim")
+        progress(f"{plain(attempt.case)} #{attempt.number}: {'right' if attempt.passed else 'wrong'}")
 
     times = cases.repeat if repeat is None else repeat
     async with running(team_file, folder, journal=None) as agency:
