@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,9 @@ from ..agents.evaluation.casefile import Cases, load_cases
 from ..agents.evaluation.comparing import compare_evaluations
 from ..agents.evaluation.evaluate import evaluate as ask_cases
 from ..agents.evaluation.reportfile import check_place
-from ..agents.evaluation.results import Attempt, Evaluation, read_evaluation
+from ..agents.evaluation.results import Attempt, Evaluation, put_together, read_evaluation
 from ..core.base.errors import CallboardError
-from .printed import plain, progress, verdict
+from .printed import plain, progress, say, verdict
 from .team import running
 
 
@@ -48,12 +49,24 @@ def evaluate(
 
     Raises:
         CallboardError: a file is wrong, or a name is not there.
+        KeyboardInterrupt: it was interrupted; what was done until then is in the report, and printed.
     """
     cases = _chosen(load_cases(case_file), only)
     before = None if earlier is None else read_evaluation(earlier)
     if report is not None:
         check_place(report)
-    done = asyncio.run(_asked(cases, team_file, folder, repeat, concurrency))
+    made: list[Attempt] = []
+    began = time.monotonic()
+    try:
+        done = asyncio.run(_asked(cases, team_file, folder, repeat, concurrency, made))
+    except KeyboardInterrupt:
+        if made:
+            times = cases.repeat if repeat is None else repeat
+            partly = put_together(cases.cases, made, times, time.monotonic() - began)
+            if report is not None:
+                partly.save(report)
+            say(partly.table())
+        raise
     if report is not None:  # first: it was paid for, and printing may fail
         done.save(report)
     if before is None:
@@ -62,8 +75,11 @@ def evaluate(
     return verdict(int(bool(comparison.worse)), f"{done.table()}\n\n{comparison.table()}")
 
 
-async def _asked(cases: Cases, team_file: Path, folder: Path, repeat: int | None, concurrency: int) -> Evaluation:
+async def _asked(
+    cases: Cases, team_file: Path, folder: Path, repeat: int | None, concurrency: int, made: list[Attempt]
+) -> Evaluation:
     def told(attempt: Attempt) -> None:
+        made.append(attempt)
         progress(f"{plain(attempt.case)} #{attempt.number}: {'right' if attempt.passed else 'wrong'}")
 
     times = cases.repeat if repeat is None else repeat

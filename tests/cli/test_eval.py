@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,31 @@ def test_what_cannot_be_printed_is_said_without_a_traceback(folder: Path, words:
     done = _in_a_shell(folder, "> /dev/full", *words)
     assert (done.stdout, "Traceback" in done.stderr) == ("1\n", False), done
     assert "callboard: what it says cannot be written: No space left on device\n" in done.stderr
+
+
+def test_what_was_done_until_ctrl_c_is_in_the_report(folder: Path) -> None:
+    (folder / "checks.py").write_text("import asyncio\n\nasync def waits(answer):\n    await asyncio.Event().wait()\n")
+    waits = "repeat: 3\ncases:\n- {name: hi, ask: Hello, repeat: 1, expect: {matches: .}}\n"
+    (folder / "cases.yaml").write_text(waits + "- {name: ho, ask: Hello, expect: {code: 'checks:waits'}}\n")
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    words = ["eval", "cases.yaml", "team.yaml", "--import-from", ".", "--concurrency", "1", "--json", "r.json"]
+    with subprocess.Popen(
+        [sys.executable, "-c", main, *words],
+        cwd=folder,
+        env=offline(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline() == "hi #1: right\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    assert (running.returncode, err) == (130, "")
+    assert "1 of 1 cases passed" in out
+    assert "stopped: 3 attempts were not made" in out
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+    assert (report["passed"], report["unmade"], [case["name"] for case in report["cases"]]) == (False, 3, ["hi"])
 
 
 def _in_a_shell(folder: Path, out: str, *words: str) -> subprocess.CompletedProcess[str]:
