@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,17 @@ async def test_what_is_read_takes_no_more_than_its_share_of_a_core(monkeypatch: 
     monkeypatch.setattr("callboard.actors.serving.dashboard.feed.SHARE", 1e-7)
     async with agency_of() as agency, shown(agency) as client, looking(client, "actors") as told:
         assert (await told())[1]["every"] > 10
+
+
+async def test_how_late_the_event_loop_was_is_told() -> None:
+    async with agency_of() as agency, shown(agency) as client, looking(client) as told:
+        lags = []
+        for _ in range(3):
+            await told()
+            asyncio.get_running_loop().call_soon(time.sleep, 0.6)  # longer than until the next reading is due
+            lags.append((await told())[1]["summary"]["lag"])
+        assert min(lags) >= 0
+        assert max(lags) > 0
 
 
 async def test_whoever_takes_it_slowly_is_told_the_latest_and_nothing_piles_up() -> None:

@@ -14,6 +14,7 @@ from starlette.routing import Mount
 
 from callboard import Agency, Agent, Caller, DefinitionError, dashboard, serve
 from callboard.actors.serving.dashboard.board import own_key
+from callboard.actors.serving.dashboard.routes import ROUTES
 from tests.serving.support import served
 
 from .support import agency_of, shown
@@ -64,6 +65,27 @@ async def test_scopes_say_who_looks_and_who_acts_and_nobody_of_a_tenant_does() -
     assert may["meter"] == (200, {"look": True, "read": False, "act": False})
     assert may["user"] == may["tenant"] == (403, "not_allowed")
     assert may["nobody"] == may[own_key()] == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, _, method in ROUTES if path.startswith("/api/")])
+async def test_each_path_is_for_whoever_may_and_others_are_refused_before_anything_is_read(
+    path: str, method: str
+) -> None:
+    figures = path in ("/api/me", "/api/live", "/api/budgets")
+    named = re.sub("{[^}]+}", "x", path.removeprefix("/"))
+    async with shown(agency_of(), authenticate=who) as client:
+        told = {}
+        for key in (*KEYS, "nobody"):
+            answer = await client.request(method, f"{named}?no-field=1", headers=with_key(key))
+            told[key] = (answer.status_code, answer.json()["code"])
+    may, not_allowed = (400, "unknown_field"), (403, "not_allowed")
+    assert told == {
+        "boss": may,
+        "meter": may if figures else not_allowed,
+        "user": not_allowed,
+        "tenant": not_allowed,
+        "nobody": (401, "unauthorized"),
+    }
 
 
 async def test_browsers_run_nothing_on_the_page_that_is_not_of_it_and_ask_whether_it_has_changed() -> None:

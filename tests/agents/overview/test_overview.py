@@ -26,6 +26,7 @@ from callboard import (
     handoff,
     tool,
 )
+from callboard.actors.agents.overview.happened import Happened, Rates
 from callboard.actors.agents.overview.overview import shown_actors
 from tests.agents.support import function, results, until
 
@@ -179,6 +180,23 @@ async def test_pools_tell_their_endpoints_and_what_they_spend_a_minute() -> None
     assert (endpoint.pool, endpoint.name, endpoint.state, endpoint.available) == (pool.name, "offline", "closed", True)
     assert (endpoint.answered, endpoint.failed) == (1, 0)
     assert endpoint.tokens > 0
+
+
+def test_what_is_done_a_minute_is_of_the_last_one_and_of_no_less_than_some_seconds() -> None:
+    def looked(*done: tuple[float, float]) -> float:
+        """What is said at the last of some looks; each has the time, and the dollars spent until then."""
+        happened = Happened()
+        *_, last = [happened.a_minute(Rates(dollars, 0.0, 0.0), at).cost for at, dollars in done]
+        return last
+
+    assert looked((0, 7)) == 0, "of what was spent before anybody looked nothing is said"
+    assert looked((0, 0), (10, 5)) == 30
+    assert looked((0, 0), (1, 5)) == looked((0, 0), (5, 5)) == 60, "one second is none to go by"
+    assert looked((0, 0), (50, 10), (70, 10)) == pytest.approx(10 * 60 / 70), "they may be of the last minute"
+    assert looked((0, 0), (50, 10), (70, 10), (110, 13)) == 3
+    assert looked((0, 10), (30, 2)) == 0, "a pool that began anew has not earned anything"
+    often = [(at / 10, at / 10) for at in range(2_000)]
+    assert looked(*often) == pytest.approx(60)
 
 
 async def test_an_agency_that_does_not_run_is_not_looked_at() -> None:
