@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +27,11 @@ from callboard import (
     Watch,
     handoff,
     tool,
+    watchable,
 )
 from callboard.actors.agents.overview.happened import Happened, Rates
 from callboard.actors.agents.overview.overview import shown_actors
+from callboard.actors.agents.overview.sockets import Looking, programs
 from tests.agents.support import function, results, until
 
 
@@ -218,6 +222,23 @@ async def test_a_pool_that_does_not_answer_is_left_out() -> None:
             overview = await watch.read()
     assert isinstance(overview, Overview)
     assert overview.endpoints == ()
+
+
+async def test_whoever_has_closed_what_they_looked_through_sees_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with Agency(Agent("A", "a"), model="offline") as agency, watchable(agency):
+        assert agency.system is not None
+        (path,) = programs(os.getpid())
+        looking = await asyncio.to_thread(Looking, path)
+        overview = await asyncio.to_thread(looking.read)
+        assert (overview.process, overview.all_actors) == (os.getpid(), len(overview.actors))
+        assert agency.system.runtime.observer is not None
+        looking.close()
+        with pytest.raises(OSError, match="descriptor"):
+            looking.read()
+        await until(lambda: agency.system and agency.system.runtime.observer is None)
 
 
 trees = st.recursive(
