@@ -48,6 +48,7 @@ def started(*arguments: str, folder: Path, first: str) -> Iterator[tuple[subproc
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     ) as program:
         try:
@@ -93,6 +94,20 @@ def test_it_is_shown_to_whoever_has_the_key_that_the_command_says(tmp_path: Path
             assert client.get("api/me", headers=headers).status_code == 401
         command.send_signal(signal.SIGTERM)
         assert command.wait(timeout=60) in (0, -signal.SIGTERM)
+
+
+def test_the_command_ends_at_once_although_somebody_looks_at_a_program_that_goes_on(tmp_path: Path) -> None:
+    with agency(tmp_path) as program, shown(tmp_path) as (command, client):
+        with client.stream("GET", "api/live?every=60") as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "event: snapshot"
+            command.send_signal(signal.SIGTERM)
+            assert command.wait(timeout=60) in (0, -signal.SIGTERM)
+            with suppress(httpx.RemoteProtocolError):
+                assert [line for line in lines if line.startswith("event")] == []
+        assert command.stderr is not None
+        assert command.stderr.read() == "", "it has waited for streams, which have no end of their own"
+        assert program.poll() is None
 
 
 def test_by_another_name_of_this_machine_nobody_is_answered(tmp_path: Path) -> None:
