@@ -104,6 +104,14 @@ async def test_browsers_run_nothing_on_the_page_that_is_not_of_it_and_ask_whethe
 
 
 @pytest.mark.parametrize(
+    ("path", "kind"), [("", "text/html"), ("static/app.js", "text/javascript"), ("static/style.css", "text/css")]
+)
+async def test_browsers_are_told_what_each_file_is(path: str, kind: str) -> None:
+    async with shown(agency_of()) as client:
+        assert (await client.get(path)).headers["content-type"] == f"{kind}; charset=utf-8"
+
+
+@pytest.mark.parametrize(
     "path", ["static/../app.py", "static/%2e%2e/app.py", "static/..%2fapp.py", "static//etc/passwd", "static/%00.js"]
 )
 async def test_no_other_file_is_to_be_had(path: str) -> None:
