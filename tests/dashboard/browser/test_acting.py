@@ -157,6 +157,33 @@ async def test_a_call_is_approved_with_other_arguments_and_one_is_denied(stage: 
     assert "not this file" in said.messages[2].text
 
 
+async def test_a_mistake_in_long_arguments_is_marked_at_its_line_and_gone_to_by_a_click(
+    stage: Stage, page: Page
+) -> None:
+    writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-approvals").click()
+    await page.get_by_test_id("approval-link").click()
+    area, wrong = page.get_by_test_id("arguments"), page.get_by_test_id("arguments-wrong")
+    gutter = page.locator(".editor-gutter")
+    good = "".join(f'  "name {number}": {number},\n' for number in range(100))
+    text = f'{{\n{good}  "path": oops\n}}'
+    await area.fill(text)
+    await expect(wrong).to_contain_text("Line 102, column 11")
+    await expect(gutter.locator(".wrong")).to_have_text("⚠ 102")
+    await wrong.click()
+    await expect(area).to_be_focused()
+    start = await area.evaluate("one => one.selectionStart")
+    assert text[start : await area.evaluate("one => one.selectionEnd")] == "o"
+    assert await area.evaluate("one => one.scrollTop") > 0
+    await expect(gutter).to_have_js_property("scrollTop", await area.evaluate("one => one.scrollTop"))
+    await page.keyboard.type("p")
+    await expect(gutter).to_have_js_property("scrollTop", await area.evaluate("one => one.scrollTop"))
+    await page.get_by_test_id("deny").click()
+    await confirmed(page, "not now")
+    await writes
+
+
 async def test_what_was_decided_is_in_the_list_no_more_though_an_older_reading_has_it(stage: Stage, page: Page) -> None:
     writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
     await page.goto(stage.url)
@@ -358,6 +385,9 @@ async def test_hostile_texts_are_shown_and_do_nothing(stage: Stage, page: Page) 
     shown = await message.inner_text()
     assert "\x1b" not in shown
     assert "\u202e" not in shown
+    # Whoever writes from right to left reads so, and where nothing is left out nothing is said of it.
+    await expect(message.locator(".said")).to_have_attribute("dir", "auto")
+    await expect(message.locator(".hint:visible")).to_have_count(0)
     assert "owned" not in await page.title()
 
 
