@@ -6,19 +6,17 @@ it is used up, what has no series of its own yet is counted under ``other``, for
 beginning. Sums stay right. What is counted leaves some for what is read when somebody asks: otherwise a job that is
 read once, at its end, would tell of no pool.
 
-Nothing here needs an extra: ``prometheus_client`` writes what was read, in `prometheus_text` and `push_metrics`.
+Nothing here needs an extra: `prometheus_text` and `push_metrics`, in a file of their own, do.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from .errors import MissingTelemetry
 from .labels import OTHER, Key, fitting_key, other
 
 MOST_SERIES: Final = 500
@@ -310,91 +308,3 @@ def _plain(sample: float | Times) -> Any:
 
 def _sample(value: Any) -> float | Times:
     return Times(tuple(value[0]), value[1]) if isinstance(value, list) else float(value)
-
-
-def process_figures() -> tuple[Family, ...]:
-    """What this process uses: memory, processor time, open files; nothing where the extra is not installed."""
-    try:
-        from prometheus_client import ProcessCollector
-    except ImportError:
-        return ()
-    return tuple(
-        Family(one.name, one.documentation, "counter" if one.type == "counter" else "gauge", (), {(): sample.value})
-        for one in ProcessCollector(registry=None).collect()
-        for sample in one.samples
-    )
-
-
-def prometheus_text(families: Iterable[Family]) -> tuple[bytes, str]:
-    """Figures as Prometheus reads them, with those of this process where there are none of processes among them.
-
-    Returns:
-        the text, and its content type.
-
-    Raises:
-        MissingTelemetry: the extra is not installed.
-    """
-    try:
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-    except ImportError:
-        raise MissingTelemetry("figures for Prometheus") from None
-    return generate_latest(_registry(families)), CONTENT_TYPE_LATEST
-
-
-async def push_metrics(families: Sequence[Family], gateway: str, job: str, *, timeout: float = 30.0) -> None:
-    """Send figures to a push gateway: for a job that has ended before anybody comes to read them. Those of an earlier
-    job of this name are replaced.
-
-    Args:
-        families: the figures.
-        gateway: where it is, such as ``http://localhost:9091``.
-        job: the name of the job.
-        timeout: seconds.
-
-    Raises:
-        MissingTelemetry: the extra is not installed.
-        OSError: the gateway cannot be reached, or refuses.
-    """
-    try:
-        from prometheus_client import push_to_gateway
-    except ImportError:
-        raise MissingTelemetry("figures for a push gateway") from None
-    await asyncio.to_thread(push_to_gateway, gateway, job, _registry(families), timeout=timeout)
-
-
-def _registry(families: Iterable[Family]) -> Any:
-    from prometheus_client import CollectorRegistry
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-    from prometheus_client.registry import Collector
-
-    read = tuple(families)
-    if not any(family.name.startswith("process_") for family in read):
-        read += process_figures()
-    kinds: Mapping[Kind, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
-
-    class Read(Collector):
-        def collect(self) -> Iterator[Any]:
-            for family in read:
-                if family.kind == "histogram":
-                    yield _histogram(HistogramMetricFamily, family)
-                    continue
-                made = kinds[family.kind](family.name, family.help, labels=family.labels)
-                for key, value in family.samples.items():
-                    made.add_metric(key, value)
-                yield made
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Read())
-    return registry
-
-
-def _histogram(make: Any, family: Family) -> Any:
-    made = make(family.name, family.help, labels=family.labels)
-    for key, times in family.samples.items():
-        assert isinstance(times, Times)
-        reached, buckets = 0, []
-        for end, count in zip((*map(str, SECONDS), "+Inf"), times.counts, strict=True):
-            reached += count
-            buckets.append((end, reached))
-        made.add_metric(key, buckets, times.sum)
-    return made

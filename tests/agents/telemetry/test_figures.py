@@ -11,7 +11,8 @@ import pytest
 
 from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Priority, Quota, RateLimited, Telemetry, TelemetryError
 from callboard.actors import System
-from callboard.actors.observe.metrics import READ, Family, prometheus_text
+from callboard.actors.observe.metrics import READ, Family
+from callboard.actors.observe.prometheus import prometheus_text
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
 from callboard.tools import tool
