@@ -20,12 +20,16 @@ TOUCH: Final = 10.0
 """Seconds after which a row is told anew, so that a journal that is away for a while stops nobody."""
 
 
+ALL: Final = "*"
+"""In place of a model: all of an endpoint."""
+
+
 class Key(NamedTuple):
     """Which limit.
 
     Args:
         endpoint: its name.
-        model: whose limit it is; empty for that which all models share.
+        model: whose limit it is; `ALL` for that which all models share.
         kind: its name in `Quota`.
     """
 

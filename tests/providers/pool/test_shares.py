@@ -93,16 +93,12 @@ class Process:
     def __init__(self, quota: Quota, rule: Rule) -> None:
         self.limiter = Limiter(quota, rule)
         self.me = Participant()
-        self.asked = 0
-        self.limiter.close(self.ask)
+        self.limiter.close()
         self.read = 0
         self.joined = False
         self.dead = False
         """Or paused: it does nothing."""
         self.waiting = 0
-
-    def ask(self) -> None:
-        self.asked += 1
 
     @property
     def limits(self) -> dict[Key, Any]:
@@ -168,7 +164,12 @@ class World:
 
     def send(self, process: Process, amount: float = 1.0) -> bool:
         wanted = need(amount, 0.0)
-        if process.dead or not process.limiter.fits(wanted, self.now):
+        if process.dead:
+            return False
+        if process.limiter.closed:
+            self.beat(process)
+        if not process.limiter.fits(wanted, self.now):
+            process.limiter.refuse(wanted, self.now)
             return False
         process.limiter.release(process.limiter.take(wanted, self.now), None, self.now)
         self.sent.append((self.now, amount))
@@ -236,11 +237,6 @@ def load(world: World, processes: Sequence[Process], seconds: int, each: int = 1
     sent = [0] * len(processes)
     for _ in range(seconds):
         world.now += 1.0
-        for process in world.processes:
-            for _ in range(4):
-                world.now += 0.001
-                world.beat(process) if process.asked else None
-                process.asked = 0
         for number, process in enumerate(processes):
             process.waiting = 0
             for left in range(each, 0, -1):
@@ -329,7 +325,7 @@ def test_a_new_process_waits_for_nothing_that_was_over_before_it_came() -> None:
     load(world, [killed], 3)
     killed.dead = True
     world.now += ALIVE + 61.0
-    assert load(world, [world.join()], 2) == [600]
+    assert load(world, [world.join()], 3) == [600]
 
 
 def test_a_process_that_was_paused_sends_nothing_before_it_has_looked() -> None:
