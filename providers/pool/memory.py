@@ -45,6 +45,8 @@ class Memory:
     """Its part in limits that other processes have, too."""
     on_limits: Callable[[], None] | None = None
     """Called when there are other limits; where it is None, they are not shared."""
+    on_learned: Callable[[], None] | None = None
+    """Called when a limit was learned that nobody configured, where limits are shared."""
 
     def meet(self, endpoint: Endpoint) -> None:
         """Calls go out as an endpoint says from now on: what its vendor has stated of another account is forgotten."""
@@ -78,6 +80,7 @@ class Memory:
         return found
 
     def _share(self, limiter: Limiter) -> None:
+        limiter.on_learned = self.on_learned
         if self.on_limits is not None:
             if limiter.shared():
                 limiter.close()

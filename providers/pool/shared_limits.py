@@ -71,8 +71,9 @@ class SharedLimits:
         self._asleep = True
         self._released: asyncio.TimerHandle | None = None
         self._awake: asyncio.Event = asyncio.Event()
-        memory.on_limits = self._changed
+        memory.on_limits, memory.on_learned = self._changed, self._learned
         for limiter in self._limiters():
+            limiter.on_learned = self._learned
             if limiter.shared():
                 limiter.close()
         self._changed()
@@ -88,7 +89,7 @@ class SharedLimits:
     async def close(self) -> None:
         """Give everything back but what was used. Nothing is sent any more from now on."""
         self._over = True
-        self._memory.on_limits = None
+        self._memory.on_limits = self._memory.on_learned = None
         if self._timer is not None:
             self._timer.cancel()
         if self._released is not None:
@@ -108,13 +109,23 @@ class SharedLimits:
             self._admission.shares = True
             self._admission.wake = self._wake
 
+    def _learned(self) -> None:
+        """There is a limit that nobody had configured; nobody waits until it is shared."""
+        self._admission.shares = True
+        if self._asleep and self._admission.wake is None and not self._over:
+            self._begin()
+        self._changed()
+
+    def _begin(self) -> None:
+        self._asleep = False
+        self._active_at = self._loop.time()
+        self._beat_in(0.0)
+
     def _wake(self) -> None:
         """Somebody wants to be sent."""
         if self._asleep and not self._over:
-            self._asleep = False
-            self._active_at = self._loop.time()
             self._released = self._loop.call_later(PATIENCE, self._release)
-            self._beat_in(0.0)
+            self._begin()
 
     def _release(self) -> None:
         """Let go who can go."""

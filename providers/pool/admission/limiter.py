@@ -6,7 +6,7 @@ How a single limit is kept stands in `windows`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -116,6 +116,8 @@ class Limiter:
         self.places = Places(limits.concurrency)
         self.own_places = False
         """Whether the limit of requests at once is this process's own, which it shares with no other."""
+        self.on_learned: Callable[[], None] | None = None
+        """Called when a limit has been learned that nobody configured."""
         self._open_until = math.inf
         self._hold({})
         for name in _KINDS:
@@ -274,6 +276,8 @@ class Limiter:
                 limit = None
             elif name not in self._meters:
                 self._add(name, limit, configured=False)
+                if self.on_learned is not None:
+                    self.on_learned()
             meter = self._meters.get(name)
             if meter is not None:
                 meter.correct(limit, remaining, reset, since, now)

@@ -181,11 +181,12 @@ class Book:
 
     def counted(self, key: Key, now: float, but: str = "") -> float:
         """Return how much of a limit is taken by processes, but for one."""
-        return sum(
-            row.claims[key].counted(now - row.born, row.left)
-            for process, row in self.rows.items()
-            if process != but and key in row.claims
-        )
+        return sum(self.counted_of(process, key, now) for process in self.rows if process != but)
+
+    def counted_of(self, process: str, key: Key, now: float) -> float:
+        """Return how much of a limit is taken by a process."""
+        row = self.rows.get(process)
+        return 0.0 if row is None or key not in row.claims else row.claims[key].counted(now - row.born, row.left)
 
     def is_new(self, key: Key, now: float) -> bool:
         """Return whether nobody has used anything of a limit lately, or may."""

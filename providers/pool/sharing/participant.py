@@ -160,7 +160,7 @@ class Participant:
         book, me = self.book, self.process
         whole = 0 if gone else max(1, int(limit.whole))
         want = self._wanted(key, limit, whole, waiting, now)
-        held = math.ceil(limit.held(now))
+        held = min(math.ceil(limit.held(now)), math.ceil(book.counted_of(me, key, now)))  # of what it has told it has
         wishes = {name: wish for name, wish in book.wishes(key, now).items() if name != me}
         others = math.ceil(book.counted(key, now, but=me))
         total = min((one for one in (whole, book.limit(key, now)) if one), default=0)
@@ -179,7 +179,8 @@ class Participant:
             share = use = min(aim, max(share, total - others))
         elif aim < share and (lacking or gone or ahead or share + others > total):
             kept = min(want.lump, share) if now - want.room_since < HOLD else 0
-            share, use = max(aim, kept, min(held, share)), max(aim, kept)
+            share, use = max(aim, kept), max(aim, kept)
+        share = max(share, held)
         turn = old.turn
         if want.lump and (share >= want.lump) != (old.share >= want.lump):
             turn = max(book.last_turn(key), turn) + 1

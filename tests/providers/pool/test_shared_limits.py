@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from callboard import JsonCodec, PostgresJournal, SqliteJournal
-from callboard.actors import System
+from callboard.actors import ActorCrashed, ActorDead, System
 from callboard.actors.testing import Restart, Simulation, StoreFault, simulate
 from callboard.providers.errors import NoProvider, ProviderError
 from callboard.providers.messages import RateLimits
 from callboard.providers.pool import AddEndpoint, GetHealth, Pool, Probe, Quota
+from callboard.providers.pool.accounts import stream
 
 from .scripted import Script, endpoint, request
 
@@ -150,6 +151,15 @@ def pools(sim: Simulation, *endpoints: Any, count: int = 2) -> list[Any]:
     return made
 
 
+async def client(pool: Any) -> None:
+    """Asks one thing after the other."""
+    while True:
+        try:
+            await pool.ask(request())
+        except (NoProvider, ActorDead, ActorCrashed):
+            await asyncio.sleep(0.5)
+
+
 async def use_of(pool: Any, kind: str = "requests_per_minute") -> Any:
     """How much of a limit is used, and what share of it there is."""
     (one,) = (await pool.ask(GetHealth())).endpoints
@@ -255,12 +265,6 @@ def test_limits_that_are_changed_while_processes_share_them_hold_from_then_on() 
     async def scenario(sim: Simulation) -> None:
         script = Script(latency=0.1)
         one, two = [await ready for ready in pools(sim, endpoint(script, limits=Quota(requests_per_minute=60)))]
-
-        async def client(pool: Any) -> None:
-            while True:
-                with suppress(NoProvider):
-                    await pool.ask(request())
-
         clients = [asyncio.ensure_future(client(pool)) for pool in (one, two) for _ in range(5)]
         await asyncio.sleep(150.0)
         await one.ask(AddEndpoint(endpoint(script, limits=Quota(requests_per_minute=20))))  # and the other not yet
@@ -303,3 +307,83 @@ def test_a_vendor_that_says_its_limit_is_lower_lowers_it_for_all() -> None:
         assert 10 <= most_in(later, 60.0) <= 12
 
     assert simulate(scenario, seeds=2).ok
+
+
+def test_a_limit_that_nobody_configured_is_shared_once_it_was_learned() -> None:
+    async def scenario(sim: Simulation) -> None:
+        script = Counting(latency=0.1, limit=30)
+        processes = [sim.process(name, asking(script, 300.0, limits=Quota())) for name in "ab"]
+        for process in processes:
+            await process
+        later = [at for at in script.times if at - script.times[0] > 1.0]
+        assert most_in(later, 60.0) <= 30
+        assert len(script.times) >= 0.95 * 5 * 30
+
+    assert simulate(scenario, seeds=2).ok
+
+
+def test_a_vendor_s_bucket_is_shared_and_never_found_empty() -> None:
+    async def scenario(sim: Simulation) -> None:
+        script = Script(latency=0.1)
+        quota = Quota(requests_per_minute=60, rule="bucket")
+        processes = [sim.process(name, asking(script, 200.0, limits=quota)) for name in "abc"]
+        for process in processes:
+            await process
+        level, before = 60.0, script.times[0]
+        for at in script.times:
+            level = min(60.0, level + at - before) - 1.0
+            before = at
+            assert level >= 0.0, f"at {at} s the vendor would refuse it"
+        assert len(script.times) >= 0.95 * 200
+
+    assert simulate(scenario, seeds=3).ok
+
+
+def test_a_restarted_pool_goes_on_with_what_it_had_sent() -> None:
+    async def scenario(sim: Simulation) -> None:
+        script = Script(latency=0.1)
+        one, two = [await ready for ready in pools(sim, endpoint(script, limits=Quota(requests_per_minute=30)))]
+        clients = [asyncio.ensure_future(client(pool)) for pool in (one, two) for _ in range(5)]
+        for _ in range(4):
+            await asyncio.sleep(20.0)
+            one.kill()
+        await asyncio.sleep(120.0)
+        assert most_in(script.times, 60.0) <= 30
+        assert len(script.times) >= 0.9 * 100
+        for each in clients:
+            each.cancel()
+        await asyncio.wait(clients)
+
+    assert simulate(scenario, seeds=2).ok
+
+
+def test_a_stream_that_is_begun_anew_loses_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "LONGEST", 5)
+
+    async def scenario(sim: Simulation) -> None:
+        script = Script(latency=0.2)
+        for process in [sim.process(name, asking(script, 200.0)) for name in "abc"]:
+            await process
+        assert most_in(script.times, 60.0) <= 30
+        assert len(script.times) >= 90
+        journal = PostgresJournal(ADDRESS, JsonCodec())
+        (header,) = await journal.headers(prefix="callboard.limits")
+        assert header.version <= 12
+        assert not header.name.endswith(".000000001")
+        journal.close()
+
+    faults = [Restart("a", optional=True), StoreFault("b", optional=True)]
+    assert simulate(scenario, seeds=SCHEDULES, faults=faults).ok
+
+
+def test_what_is_no_share_is_left_out_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(sim: Simulation) -> None:
+        journal = PostgresJournal(ADDRESS, JsonCodec())
+        wrong = [{"row": 7}, {"process": "x", "row": {"number": "y", "left": 0, "claims": [["a"]]}}, {"rows": None}]
+        await journal.append("callboard.limits.000000001", wrong)
+        journal.close()
+        script = Script()
+        assert await sim.process("a", asking(script, 50.0)) == 30
+
+    assert simulate(scenario, seeds=1).ok
+    assert "is left out" in caplog.text

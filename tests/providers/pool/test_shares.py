@@ -154,10 +154,12 @@ class World:
         process.limiter.open(process.me.alive_until)
         self.look()
 
-    def leave(self, process: Process) -> None:
+    def leave(self, process: Process, rest: bool = False) -> None:
+        """Have a process end, or rest until it wants to send again."""
         if process.dead:
             return
-        process.dead = True
+        process.dead = not rest
+        process.limiter.close()
         self.catch_up(process)
         self.ledger.append((self.now, process.me.last(process.limits, self.now)))
         self.look()
@@ -198,7 +200,9 @@ class World:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["send", "send", "send", "beat", "beat", "wait", "wait", "join", "die", "leave", "late"]),
+        st.sampled_from(
+            ["send", "send", "send", "beat", "beat", "wait", "wait", "join", "die", "leave", "late", "rest"]
+        ),
         st.integers(0, 3),
         st.floats(0.1, 30.0),
     ),
@@ -227,8 +231,8 @@ def test_whatever_happens_all_together_send_no_more_than_the_limit(size: float, 
             world.join()
         elif what == "die":
             process.dead = True
-        elif what == "leave":
-            world.leave(process)
+        elif what in ("leave", "rest"):
+            world.leave(process, rest=what == "rest")
     assert world.most() <= 20
 
 
