@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +20,10 @@ from callboard.providers.errors import NoProvider, ProviderError
 from callboard.providers.messages import RateLimits
 from callboard.providers.pool import AddEndpoint, GetHealth, Pool, Probe, Quota
 from callboard.providers.pool.accounts import stream
+from callboard.providers.simulated import ServerQuota, SimulatedProvider
 
 from .scripted import Script, endpoint, request
+from .sharing_program import LIMIT
 
 SCHEDULES = int(os.environ.get("CALLBOARD_SCHEDULES", "100")) // 20
 ADDRESS = "postgresql://simulated/limits"
@@ -387,3 +392,47 @@ def test_what_is_no_share_is_left_out_and_logged(caplog: pytest.LogCaptureFixtur
 
     assert simulate(scenario, seeds=1).ok
     assert "is left out" in caplog.text
+
+
+@pytest.mark.parametrize("store", ["postgres", "sqlite"])
+async def test_real_processes_send_a_real_server_all_that_it_takes_and_no_more(
+    store: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    journal = [str(tmp_path / "team.db")]
+    if store == "postgres":
+        journal = [request.getfixturevalue("postgres").url, request.getfixturevalue("schema")]
+    limits = ServerQuota(requests=LIMIT, window=3_600.0, rule="window")
+    async with SimulatedProvider(latency=0.01, limits=limits) as vendor, AsyncExitStack() as stack:
+        module = f"{__package__}.sharing_program"
+
+        async def started() -> asyncio.subprocess.Process:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", module, vendor.base_url, *journal, stdout=subprocess.PIPE
+            )
+            stack.push_async_callback(ended, process)
+            return process
+
+        async def ended(process: asyncio.subprocess.Process) -> None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+        async def answers(process: asyncio.subprocess.Process, counts: list[int], number: int) -> None:
+            assert process.stdout is not None
+            while await process.stdout.readline():
+                counts[number] += 1
+                if sum(counts) == LIMIT:
+                    enough.set()
+
+        enough, counts = asyncio.Event(), [0, 0, 0]
+        processes = [await started() for _ in counts]
+        readers = [asyncio.ensure_future(answers(process, counts, at)) for at, process in enumerate(processes)]
+        done, _ = await asyncio.wait(
+            [asyncio.ensure_future(enough.wait()), *readers], return_when=asyncio.FIRST_COMPLETED
+        )
+        assert not done.intersection(readers), "a process has ended"
+        for process in processes:
+            await ended(process)
+        await asyncio.wait(readers)
+        assert vendor.stats.statuses == {200: LIMIT}
+        assert min(counts) > 0, counts
