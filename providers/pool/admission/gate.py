@@ -199,7 +199,7 @@ class Gate:
 
     @property
     def in_flight(self) -> int:
-        return self.limiter.in_flight
+        return self.limiter.places.taken
 
     @property
     def counts_tokens(self) -> bool:

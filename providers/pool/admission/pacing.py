@@ -9,6 +9,7 @@ loop's clock, so virtual time works.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 from aiolimiter import AsyncLimiter
 
@@ -38,32 +39,26 @@ class Pacer:
         if requests_per_minute and not math.isclose(self.unit * requests_per_minute, 60.0):
             before, self._bucket = self._bucket, _bucket(requests_per_minute)
             self.unit = 60.0 / requests_per_minute
-            left = int(self._bucket.max_rate)
-            while left and not before.has_capacity(left):
-                left -= 1
-            if left < int(self._bucket.max_rate):
-                _take(self._bucket, int(self._bucket.max_rate) - left)
+            burst = int(self._bucket.max_rate)
+            left = bisect_left(range(1, burst + 1), True, key=lambda amount: not before.has_capacity(amount))
+            if left < burst:
+                self.take(burst - left)
 
     def ready(self) -> bool:
         """Return whether a request may leave now."""
         return self._bucket.has_capacity()
 
-    def take(self) -> None:
-        """Count one departure. Call only when `ready`."""
-        _take(self._bucket, 1)
+    def take(self, amount: float = 1) -> None:
+        """Count one departure, or several. Call only when `ready`."""
+        # acquire() suspends only when there is no room, and nothing can have taken it since ready(): no await between.
+        step = self._bucket.acquire(amount)
+        try:
+            step.send(None)
+        except StopIteration:
+            return
+        step.close()
 
 
 def _bucket(requests_per_minute: float) -> AsyncLimiter:
     burst = max(float(BURST_MINIMUM), requests_per_minute / 60.0 * BURST_SECONDS)
     return AsyncLimiter(burst, burst / requests_per_minute * 60.0)
-
-
-def _take(bucket: AsyncLimiter, amount: int) -> None:
-    # acquire() suspends only when there is no room, and nothing can have taken it since it was looked for: no await
-    # between.
-    step = bucket.acquire(amount)
-    try:
-        step.send(None)
-    except StopIteration:
-        return
-    step.close()
