@@ -440,8 +440,7 @@ def _requester() -> Requester:
 
 
 async def _closed(resources: Sequence[SafeCache | Keeper | SharedLimits]) -> None:
-    for resource in resources:
-        await resource.close()
+    await asyncio.gather(*(resource.close() for resource in resources))
 
 
 _OPTIONS: Mapping[str, checks.Wish] = {

@@ -39,6 +39,7 @@ PATIENCE: Final = 1.0
 
 _TRIES: Final = 20
 _CLOSING: Final = 5.0
+"""Seconds in which what is held is to be given back at the end."""
 
 logger = logging.getLogger("callboard.pool")
 
@@ -219,11 +220,8 @@ class SharedLimits:
                 limiter.close()
         self._admission.wake = self._wake
         self._awake.clear()
-        await self._left()
-        self._asleep = True
-        self._knows_ages = False
-        if self._admission.waiting:
-            self._wake()
+        self._asleep, self._knows_ages = True, False
+        await self._left()  # who comes meanwhile waits until that is done, and then everything begins again
 
     async def _left(self) -> None:
         event = self._me.last(self._limits(), self._loop.time())

@@ -394,6 +394,33 @@ def test_what_is_no_share_is_left_out_and_logged(caplog: pytest.LogCaptureFixtur
     assert "is left out" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "nth", [7, 8, 9, 10, 12, 15, 20, 30]
+)  # before, the budgets are read, without which none starts
+def test_while_the_journal_is_away_others_serve_and_the_pool_can_be_stopped(nth: int) -> None:
+    async def scenario(sim: Simulation) -> None:
+        limited, free = Script("limited"), Script("free")
+        limits = Quota(requests_per_minute=60)
+        endpoints = endpoint(limited, limits=limits, priority=0), endpoint(free, priority=1)
+
+        async def main(system: System) -> None:
+            journal = PostgresJournal(ADDRESS, JsonCodec())
+            pool = system.supervise(Pool.spec(endpoints, journal=journal, seed=1))
+            loop = asyncio.get_running_loop()
+            for pause in (0.0, 30.0, 75.0, 75.0, 75.0):
+                await asyncio.sleep(pause)
+                at = loop.time()
+                await pool.ask(request())
+                assert loop.time() - at <= 1.5
+            at = loop.time()
+            await system.stop()
+            assert loop.time() - at <= 10.0
+
+        await sim.process("p0", main)
+
+    assert simulate(scenario, seeds=1, faults=[StoreFault("p0", nth, "unreachable", 400.0, optional=True)]).ok
+
+
 @pytest.mark.parametrize("store", ["postgres", "sqlite"])
 async def test_real_processes_send_a_real_server_all_that_it_takes_and_no_more(
     store: str, request: pytest.FixtureRequest, tmp_path: Path
