@@ -357,8 +357,9 @@ def test_a_new_process_waits_for_nothing_that_was_over_before_it_came() -> None:
     assert load(world, [world.join()], 3) == [600]
 
 
-def test_a_process_that_was_paused_sends_nothing_before_it_has_looked() -> None:
-    world = World(Quota(requests_per_minute=600))
+@pytest.mark.parametrize("day", [None, 100_000])  # of which what it has used is told for a day
+def test_a_process_that_was_paused_sends_nothing_before_it_has_looked(day: int | None) -> None:
+    world = World(Quota(requests_per_minute=600, requests_per_day=day))
     paused, other = world.join(), world.join()
     load(world, [paused, other], 100)
     paused.dead = True
