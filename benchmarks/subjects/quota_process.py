@@ -21,15 +21,15 @@ from callboard.providers.spec import ProviderSpec
 from callboard.providers.vendors.build import child_spec
 
 REQUEST = Request((Message("user", "Say hello."),), model="gpt-4o", max_tokens=64)
-PATIENCE = 30.0
-"""Seconds after which who has asked gives up."""
+PATIENCE = 10_000.0
+"""Seconds that who has asked waits: who gives up as it is sent would take a place, and not be counted."""
 
 
 async def ask(pool: Any) -> bool:
-    """Ask; whether it was answered in time."""
+    """Ask; whether it was answered."""
     try:
         await pool.ask(REQUEST, timeout=PATIENCE)
-    except (ProviderError, TimeoutError):
+    except ProviderError:
         return False
     return True
 

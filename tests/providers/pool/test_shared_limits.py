@@ -393,7 +393,7 @@ def test_a_stream_that_is_begun_anew_loses_no_share(monkeypatch: pytest.MonkeyPa
         assert most_in(script.times, 60.0) <= 30
         assert len(script.times) >= 90
         journal = PostgresJournal(ADDRESS, JsonCodec())
-        (header,) = await journal.headers(prefix="callboard.limits")
+        *_, header = await journal.headers(prefix="callboard.limits")  # a process that was killed may leave another
         assert header.version <= 12
         assert not header.name.endswith(".000000001")
         journal.close()
