@@ -1,6 +1,7 @@
 """For all our tests: pytester, the plugin under test, and a Hypothesis profile that no busy machine can make fail."""
 
 import gc
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,11 @@ settings.register_profile(
     "callboard", settings.default, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("callboard")
+
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would every program that is started here.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", autouse=True)

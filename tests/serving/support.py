@@ -21,23 +21,10 @@ from callboard.actors import Actor, ChildSpec
 from callboard.actors.serving import serve
 from callboard.providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
 from tests.cli.command import ROOT, offline
+from tests.impatient import Impatient
 
-
-class _Soon:
-    """``asyncio`` as uvicorn's server has it here.
-
-    It looks each 0.1 s whether it is to end, and for as long each time whether its connections have: with hundreds of
-    servers these are minutes.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.005))
-
-
-vars(uvicorn.server)["asyncio"] = _Soon()
+# It looks each 0.1 s whether it is to end, and for as long each time whether its connections have.
+vars(uvicorn.server)["asyncio"] = Impatient(asyncio)
 
 
 class Speaker(Actor):
