@@ -46,6 +46,7 @@ class Kind(IntEnum):
 
 Message: TypeAlias = tuple[Any, ...]
 
+
 class Target(NamedTuple):
     """An actor on the other node.
 

@@ -203,7 +203,9 @@ class Peer:
 
     def gone(self, why: str) -> NodeGone:
         """The named error of what was under way."""
-        return NodeGone(f"node {self.name} ({self.other}) is gone: {why}; what was asked of it may have been done or not")
+        return NodeGone(
+            f"node {self.name} ({self.other}) is gone: {why}; what was asked of it may have been done or not"
+        )
 
     def _do(self, work: object) -> None:
         task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]

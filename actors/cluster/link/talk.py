@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from itertools import count
 from typing import Any, Final, Protocol
 
@@ -96,7 +96,7 @@ class Talk:
         if self._asked.pop(id, None) is not None:  # not answered: whoever asked has given up
             self._send(Kind.CANCEL, id)
 
-    async def stream(self, target: Target, message: Any, buffer: int = 16) -> AsyncIterator[Any]:
+    async def stream(self, target: Target, message: Any, buffer: int = 16) -> AsyncGenerator[Any]:
         """The items that an actor over there answers with. Leaving it cancels the producer.
 
         Raises:
@@ -165,7 +165,9 @@ class Talk:
         found = Target(*target[:2])
         try:
             with _in_force(self._context(carried)):
-                self._there(found).tell(read(what, self._house, lambda: f"a message to {found.path}"), priority=priority)
+                self._there(found).tell(
+                    read(what, self._house, lambda: f"a message to {found.path}"), priority=priority
+                )
         except (CoreError, MessageNotPortable) as error:
             logger.warning("a message of node %s was not delivered: %s", self._peer.name, error)
 
