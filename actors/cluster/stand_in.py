@@ -140,10 +140,10 @@ class Door(Actor):
             self._told.setdefault(message.ref, []).append(message.told)
             self.watch(message.ref)
         elif isinstance(message, WatchNoMore):
-            told = self._told.get(message.ref, [])
-            if message.told in told:
-                told.remove(message.told)
-            if not told and self._told.pop(message.ref, None) is not None:
+            waiting = self._told.get(message.ref, [])
+            if message.told in waiting:
+                waiting.remove(message.told)
+            if not waiting and self._told.pop(message.ref, None) is not None:
                 self.unwatch(message.ref)
         elif isinstance(message, Terminated):
             for told in self._told.pop(message.ref, ()):

@@ -60,7 +60,10 @@ class ReplyTo:
 
 class Counter(Actor):
     total = 0
-    cancelled = 0
+    cancelled: asyncio.Event
+
+    def on_start(self) -> None:
+        Counter.cancelled = asyncio.Event()
 
     @handles(Add)
     def add(self, message: Add) -> int:
@@ -69,11 +72,8 @@ class Counter(Actor):
 
     @handles(Count)
     async def count(self, message: Count) -> AsyncIterator[int]:
-        try:
-            for number in range(message.to):
-                yield number
-        finally:
-            self.cancelled += 1
+        for number in range(message.to):
+            yield number
 
     @handles(Hang)
     def hang(self, message: Hang) -> None:
@@ -83,7 +83,7 @@ class Counter(Actor):
         try:
             await asyncio.sleep(1e6)
         finally:
-            Counter.cancelled += 1
+            self.cancelled.set()
 
     @handles(Carried)
     def carried(self, message: Carried) -> Any:
@@ -100,18 +100,15 @@ class Counter(Actor):
 
 
 class Listener(Actor):
-    def __init__(self) -> None:
+    def __init__(self, heard: asyncio.Queue[Any]) -> None:
         super().__init__()
-        self.heard: list[Any] = []
+        self.heard = heard
 
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, Watch):
             self.watch(message.ref)
-        elif message == "heard":
-            return list(self.heard)
         else:
-            self.heard.append(message)
-        return None
+            self.heard.put_nowait(message)
 
 
 @dataclass(frozen=True)
@@ -150,12 +147,10 @@ async def test_deadlines_baggage_and_cancellation_cross() -> None:
         ref = a.ref("two", "counter")
         with send_context(timeout=5.0, baggage={"who": "ann"}):
             assert await ref.ask(Carried()) == ({"who": "ann"}, True)
-        before = Counter.cancelled
         asked = ref.ask(Hang())
         await ref.ask(Carried())
         asked.cancel()
-        while Counter.cancelled == before:
-            await asyncio.sleep(0.001)
+        await Counter.cancelled.wait()
         with pytest.raises(AskTimeout):
             await ref.ask(Hang(), timeout=0.01)
         assert [item async for item in ref.stream(Count(3))] == [0, 1, 2]
@@ -185,35 +180,33 @@ async def test_errors_come_back_as_they_are_or_in_words() -> None:
 async def test_references_travel_and_come_home() -> None:
     async with two() as (a, b):
         b.system.spawn(Counter, name="counter")
-        listener: ActorRef[Any] = a.system.spawn(Listener, name="listener")
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        listener: ActorRef[Any] = a.system.spawn(Listener, heard, name="listener")
         ref = a.ref("two", "counter")
         ref.tell(ReplyTo(listener, ReplyTo(listener, "hello")))
-        while not (heard := await listener.ask("heard")):
-            await asyncio.sleep(0.001)
-        assert heard[0].ref is listener
+        assert (await heard.get()).ref is listener
 
 
 async def test_the_end_of_an_actor_and_of_a_node_is_told() -> None:
     async with two() as (a, b):
         counter = b.system.spawn(Counter, name="counter")
         b.system.spawn(Counter, name="other")
-        listener: ActorRef[Any] = a.system.spawn(Listener, name="listener")
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        listener: ActorRef[Any] = a.system.spawn(Listener, heard, name="listener")
         ref, other = a.ref("two", "counter"), a.ref("two", "other")
         listener.tell(Watch(ref))
         listener.tell(Watch(other))
         assert await ref.ask(Add(1)) == 1
         await counter.stop()
-        while not (heard := await listener.ask("heard")):
-            await asyncio.sleep(0.001)
-        assert isinstance(heard[0], Terminated) and heard[0].ref is ref
+        told = await heard.get()
+        assert isinstance(told, Terminated)
+        assert told.ref is ref
         asked = other.ask(Hang())
         await other.ask(Add(1))
         a.left("b", "its lease has run out")
         with pytest.raises(NodeGone, match="may have been done or not"):
             await asked
-        while len(heard := await listener.ask("heard")) < 2:
-            await asyncio.sleep(0.001)
-        assert heard[1].ref is other
+        assert (await heard.get()).ref is other
         with pytest.raises(ActorDead):
             await other.ask(Add(1))
 

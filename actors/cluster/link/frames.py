@@ -137,7 +137,8 @@ def read_acknowledgement(data: bytes) -> Acknowledgement:
     kind = _KINDS.get(rest[0]) if rest else None
     if protocol != PROTOCOL or kind is None:
         raise NodeUnreachable(f"it speaks protocol {protocol!r:.20} of frames; this node speaks {PROTOCOL}")
-    return kind(*rest[1 : 1 + len(kind._fields)])
+    said: Acknowledgement = kind(*rest[1 : 1 + len(kind._fields)])
+    return said
 
 
 _KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (Over, Opened, Taken)}

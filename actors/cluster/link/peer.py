@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, Protocol
 
 from ..errors import NodeGone, NodeUnreachable
-from ..transport import LARGEST, Transport
+from ..transport import Transport
 from .frames import (
     Acknowledgement,
     Frame,
@@ -49,8 +50,9 @@ SIGN_OF_LIFE: Final = 1.0
 class Conversing(Protocol):
     """What goes on within one connection: made with it, and ended with it."""
 
-    expects: bool
-    """Whether something is expected of the other node."""
+    @property
+    def expects(self) -> bool:
+        """Whether something is expected of the other node."""
 
     def take(self, messages: Sequence[Message]) -> asyncio.Future[Sequence[Message]] | Sequence[Message]:
         """Take messages that came, in order; what is returned travels with the acknowledgement."""
@@ -203,12 +205,11 @@ class Peer:
 
     def gone(self, why: str) -> NodeGone:
         """The named error of what was under way."""
-        return NodeGone(
-            f"node {self.name} ({self.other}) is gone: {why}; what was asked of it may have been done or not"
-        )
+        who = f"node {self.name} ({self.other})"
+        return NodeGone(f"{who} is gone: {why}; what was asked of it may have been done or not")
 
-    def _do(self, work: object) -> None:
-        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=f"to {self.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -324,7 +325,7 @@ class Connection:
         if not isinstance(found, asyncio.Future):
             known.set_result(found)
             return
-        found.add_done_callback(lambda found: known.done() or known.set_result(found.result()))
+        found.add_done_callback(partial(_pass_on, known))
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -342,6 +343,6 @@ class Connection:
         self.within.end(error)
 
 
-def too_large(size: int) -> bool:
-    """Whether a message does not fit into a frame."""
-    return size > LARGEST - 65_536
+def _pass_on(known: asyncio.Future[Sequence[Message] | None], found: asyncio.Future[Sequence[Message]]) -> None:
+    if not known.done():
+        known.set_result(found.result())

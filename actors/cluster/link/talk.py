@@ -164,7 +164,7 @@ class Talk:
     def _on_tell(self, target: Any, what: bytes, carried: Any, priority: int) -> None:
         found = Target(*target[:2])
         try:
-            with _in_force(self._context(carried)):
+            with _InForce(self._context(carried)):
                 self._there(found).tell(
                     read(what, self._house, lambda: f"a message to {found.path}"), priority=priority
                 )
@@ -174,7 +174,7 @@ class Talk:
     def _on_ask(self, waiting: Soon, id: int, target: Any, what: bytes, carried: Any, priority: int) -> None:
         found = Target(*target[:2])
         try:
-            with _in_force(self._context(carried)):
+            with _InForce(self._context(carried)):
                 message = read(what, self._house, lambda: f"a message to {found.path}")
                 future = self._there(found).ask(message, priority=priority)
         except (CoreError, MessageNotPortable) as error:
@@ -189,8 +189,8 @@ class Talk:
             return  # nobody wants it any more
         if future.cancelled():
             said: Message = (Kind.FAILURE, id, write_error(asyncio.CancelledError(), self._house))
-        elif (error := future.exception()) is not None:
-            said = (Kind.FAILURE, id, write_error(error, self._house))
+        elif (failed := future.exception()) is not None:
+            said = (Kind.FAILURE, id, write_error(failed, self._house))
         else:
             try:
                 said = (Kind.REPLY, id, self._fitting(future.result(), "an answer"))
@@ -232,7 +232,7 @@ class Talk:
     def _on_stream(self, id: int, target: Any, what: bytes, carried: Any, buffer: int) -> None:
         found = Target(*target[:2])
         try:
-            with _in_force(self._context(carried)):
+            with _InForce(self._context(carried)):
                 message = read(what, self._house, lambda: f"a message to {found.path}")
                 items = self._there(found).stream(message, buffer=buffer)
         except (CoreError, MessageNotPortable, ValueError) as error:
@@ -400,8 +400,9 @@ class Soon:
 
     def _close(self) -> None:
         self._closed = True
-        assert self._future is not None and self._timer is not None
-        self._timer.cancel()
+        assert self._future is not None
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._future.done():
             self._future.set_result(self._said)
 
@@ -441,7 +442,7 @@ class Producer:
         self.task.cancel()
 
 
-class _in_force:
+class _InForce:
     """A send context in force for a block; cheaper than a generator, for each message that comes."""
 
     __slots__ = ("_context", "_token")
