@@ -66,7 +66,8 @@ class AgentActor(Actor):
     def on_start(self) -> None:
         """Go on with the runs that somebody waits for: what was sent to an earlier incarnation is lost with it."""
         for entry in self._runtime.register.open(self._agent):
-            self.on_receive(entry.run)
+            if entry.carried is None:
+                self.on_receive(entry.run)
         for post in self._runtime.posts:
             agent, _, conversation = post.stream.partition("/")
             if agent == self._agent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from .....providers.checks import FUNCTION
@@ -106,15 +106,23 @@ class Bus:
         self.everything = bool(self._all or self._rooted or self._logs)
         self.active = self.everything or self._traced or bool(self.kinds)
 
+    def pass_on(self, event: RunEvent) -> None:
+        """Hand on an event of a run that is made in another process, which counts it and writes its spans."""
+        _tell((*self._all, *self._rooted.get(event.root, ())), event)
+
     def emit(self, event: RunEvent) -> None:
         """Hand an event to everybody it concerns."""
         if self._logs:
             ids = {"run": event.run, "root": event.root, "agent": event.agent, "conversation": event.conversation}
             logger.debug("%s", logged(event), extra={"event": type(event).__name__, **ids})
-        for subscriber in (*self._all, *self.kinds.get(type(event), ()), *self._rooted.get(event.root, ())):
-            try:
-                subscriber(event)
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # whatever it means by it, the run is not its to end
-                logger.exception("a subscriber to run events raised")
+        _tell((*self._all, *self.kinds.get(type(event), ()), *self._rooted.get(event.root, ())), event)
+
+
+def _tell(subscribers: Iterable[Subscriber], event: RunEvent) -> None:
+    for subscriber in subscribers:
+        try:
+            subscriber(event)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # whatever it means by it, the run is not its to end
+            logger.exception("a subscriber to run events raised")

@@ -1,0 +1,137 @@
+"""An agency of a cluster: each run is made where its conversation lives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import Any, Final
+
+from ..agents.agency import Agency
+from ..agents.runs.supervisors import LookAgain
+from ..agents.turns.records import RunRequest
+from ..core.base.errors import CoreError
+from ..core.refs.ref import ActorRef
+from .errors import CutOff
+from .members import EVERY, Members, NodeInfo, labels_of
+from .node import Node
+from .placement import Candidate, place
+from .runs.carrying import Carrier
+from .runs.making import Maker
+from .transport import Transport
+
+MAKER: Final = "runs"
+"""Name of the actor that makes runs for other nodes; there is one for each name of an agency."""
+
+logger = logging.getLogger("callboard.cluster")
+
+
+class ClusterAgency(Agency):
+    """See `Cluster.agency`."""
+
+    _transport: Transport
+    _node_name: str
+    _version: str
+    _every: float = EVERY
+    _node: Node | None = None
+    _members: Members | None = None
+    _carrier: Carrier | None = None
+
+    async def start(self) -> None:
+        """See `Agency.start`."""
+        await super().start()
+        try:
+            await self._join()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _join(self) -> None:
+        runtime, system = self._runtime, self.system
+        assert system is not None
+        id = runtime.journal.worker
+        node = self._node = Node(id, self._node_name, system, self._transport)
+        system.spawn(Maker, runtime, name=self._maker_name)
+        await node.open()
+        self._members = Members(runtime.journal, self._joined, self._left, self._every)
+        self._carrier = Carrier(runtime, self._place, lambda node_id: node.ref(node_id, self._maker_name))
+        await self._members.join(labels_of(self._me()))
+        runtime.register.elsewhere = self._carrier.takes
+        runtime.takes_up = self._takes_up
+
+    async def stop(self, *, drain: float = 0.0) -> None:
+        """See `Agency.stop`. Others are told at once that nothing new is to come here."""
+        if self._members is not None:
+            self._members.say({"draining": "1"})
+        await super().stop(drain=drain)  # with an address's journal closed, which gives all back
+        if self._carrier is not None:
+            self._carrier.close()
+        if self._members is not None:
+            await self._members.leave()
+        if self._node is not None:
+            await self._node.close()
+
+    # -- who there is --------------------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[NodeInfo, ...]:
+        """The nodes that are alive, this one included, by name."""
+        if self._members is None:
+            return ()
+        return tuple(sorted(self._members.alive.values(), key=lambda node: (node.name, node.id)))
+
+    def ref(self, node: str, path: str) -> ActorRef[Any]:
+        """A reference to an actor of any node: it is asked, told, streamed from and watched like one of this process.
+
+        Args:
+            node: id or name.
+            path: of the actor there, as in `System.find`.
+
+        Raises:
+            NodeUnknown: no node that is alive is called so.
+            CutOff: this agency takes no part: it is not started.
+        """
+        if self._node is None:
+            raise CutOff("the agency takes no part in the cluster: use `async with` it")
+        return self._node.ref(node, path)
+
+    @property
+    def _maker_name(self) -> str:
+        return f"{self.name}.{MAKER}"
+
+    def _me(self) -> NodeInfo:
+        load = len(self._runtime.register.open())
+        id, agents = self._runtime.journal.worker, tuple(self._directory.agents)
+        return NodeInfo(id, self._node_name, agents, load, self.stopping, self._version, 0.0)
+
+    def _joined(self, node: NodeInfo) -> None:
+        assert self._node is not None
+        self._node.joined(node.id, node.name)
+
+    def _left(self, node: NodeInfo, why: str) -> None:
+        assert self._node is not None
+        self._node.left(node.id, why)
+        root = self._runtime.root
+        if root is not None:
+            try:
+                root.tell(LookAgain())  # what it has left is gone on with
+            except CoreError:
+                logger.debug("nobody looks for what node %s has left: the agency has stopped", node.name)
+
+    # -- where runs are made -------------------------------------------------------------------------------------------
+
+    def _place(self, run: RunRequest, but: Collection[str]) -> str | None:
+        assert self._members is not None
+        me = self._runtime.journal.worker
+        candidates = [
+            Candidate(node.id, node.load)
+            for node in self._members.alive.values()
+            if not node.draining and run.agent in node.agents and node.id not in but
+        ]
+        found = place(run.conversation, candidates)
+        return None if found == me else found
+
+    def _takes_up(self, conversation: str) -> bool:
+        assert self._members is not None
+        me = self._runtime.journal.worker
+        candidates = [Candidate(node.id) for node in self._members.alive.values() if not node.draining]
+        return place(conversation, candidates) in (me, None)
