@@ -153,7 +153,11 @@ class Node:
         """See `House.watch_for`."""
         assert self._door is not None
         self._door.tell(WatchFor(ref, told))
-        return partial(self._door.tell, WatchNoMore(ref, told))
+        return partial(self._watch_no_more, WatchNoMore(ref, told))
+
+    def _watch_no_more(self, message: WatchNoMore) -> None:
+        if self._door is not None and self._door.is_alive():
+            self._door.tell(message)
 
     # -- what comes ----------------------------------------------------------------------------------------------------
 

@@ -10,16 +10,8 @@ from callboard import Agent, ChildSpec, MemoryJournal, Message, Request, ToolCal
 from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.cluster import Cluster
 from callboard.actors.cluster.network import Network
+from callboard.actors.cluster.placement import Candidate, place
 from callboard.testing import FunctionModel
-
-
-def answer(request: Request) -> str | ToolCall:
-    """Call the tool that the question names, and answer with what it returned."""
-    last: Message = request.messages[-1]
-    if last.role == "tool":
-        return f"it was {last.content}"
-    text = str(last.content)
-    return ToolCall(text, "{}") if text in ("where", "hold") else f"you said {text}"
 
 
 class Stage:
@@ -50,6 +42,18 @@ class Stage:
             await self.held.wait()
             return name
 
+        async def answer(request: Request) -> str | ToolCall:
+            """Call the tool that the question names, and answer with what it returned; or wait, and say where."""
+            last: Message = request.messages[-1]
+            if last.role == "tool":
+                return f"it was {last.content}"
+            text = str(last.content)
+            if text == "think":
+                self.holding.set()
+                await self.held.wait()
+                return f"thought on {name}"
+            return ToolCall("", text, "{}") if text in ("where", "hold") else f"you said {text}"
+
         cluster = Cluster(transport=self.network.transport(), journal=self.journal.as_worker(), node=name)
         made = cluster.agency(Agent("Clerk", tools=[where, hold]), model=ChildSpec(FunctionModel, (answer,)))
         self.nodes[name] = made
@@ -57,8 +61,6 @@ class Stage:
 
     def conversation_on(self, name: str, begins: str = "c") -> str:
         """The id of a conversation that is placed on a node."""
-        from callboard.actors.cluster.placement import Candidate, place
-
         agency = self.nodes[name]
         alive = [Candidate(node.id) for node in agency.nodes]
         me = agency.journal.worker
