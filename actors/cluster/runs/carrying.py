@@ -69,7 +69,7 @@ class Carrier:
             task.cancel()
 
     async def _carry(self, entry: Entry, node: str) -> None:
-        run, register = entry.run, self._runtime.register
+        run = entry.run
         tried: set[str] = set()
         while entry.open:
             entry.carried = partial(self._cancel, entry, node)
