@@ -46,7 +46,7 @@ def main() -> int:
     try:
         ray.get(gateway.ended.remote())
     except Exception as error:
-        print(f"the gateway is gone: {type(error).__name__}", file=sys.stderr)
+        sys.stderr.write(f"the gateway is gone: {type(error).__name__}\n")
         return 1
     return 0
 

@@ -97,7 +97,8 @@ class RayTransport:
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
         self._writer.write(said(SEND, number, addressed(node, frame)))
         try:
-            return await waiting
+            answer: bytes = await waiting
+            return answer
         finally:
             self._waiting.pop(number, None)
 
