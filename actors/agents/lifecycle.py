@@ -66,6 +66,7 @@ class Lifecycle:
         system: the system it lives in, once started.
         closed: whether it has stopped or is about to.
         resumed: the answers of runs that an earlier process left unfinished, by run id.
+        opens: opens the journal at an address, on a thread.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Lifecycle:
         self.system: System | None = None
         self.closed = False
         self.resumed: dict[str, Future[Answer]] = {}
+        self.opens: Callable[[str | Path], Journal] = open_journal
         self._runtime = runtime
         self._model = model
         self._given_system = system
@@ -114,7 +116,7 @@ class Lifecycle:
         runtime.system = system
         try:
             if self._address is not None:  # beside the loop: an older file may have to be rewritten
-                runtime.journal = await asyncio.to_thread(open_journal, self._address)
+                runtime.journal = await asyncio.to_thread(self.opens, self._address)
                 if "://" not in str(self._address):
                     runtime.journal_file = Path(self._address)
             self._observe()

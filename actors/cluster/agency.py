@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 from ..agents.agency import Agency
@@ -11,6 +14,7 @@ from ..agents.runs.supervisors import LookAgain
 from ..agents.turns.records import RunRequest
 from ..core.base.errors import CoreError
 from ..core.refs.ref import ActorRef
+from ..journal.store import Journal
 from .errors import CutOff
 from .members import EVERY, Members, NodeInfo, labels_of
 from .node import Node
@@ -22,6 +26,10 @@ from .transport import Transport
 MAKER: Final = "runs"
 """Name of the actor that makes runs for other nodes; there is one for each name of an agency."""
 
+FIRST_PAUSE: Final = 0.5
+LAST_PAUSE: Final = 10.0
+"""Seconds between two tries to find the way back to the others; each pause is twice the one before."""
+
 logger = logging.getLogger("callboard.cluster")
 
 
@@ -30,11 +38,23 @@ class ClusterAgency(Agency):
 
     _transport: Transport
     _node_name: str
-    _version: str
-    _every: float = EVERY
+    _lease: float
     _node: Node | None = None
     _members: Members | None = None
     _carrier: Carrier | None = None
+    _rejoining: asyncio.Task[None] | None = None
+
+    def joins(self, transport: Transport, node: str, lease: float, opens: Callable[[str | Path], Journal]) -> None:
+        """Say how it takes part, before it is started: the cluster does.
+
+        Args:
+            transport: what carries messages to other nodes.
+            node: what this one is called.
+            lease: seconds; half of it goes between two looks at who is there.
+            opens: opens the journal at an address.
+        """
+        self._transport, self._node_name, self._lease = transport, node, lease
+        self._lifecycle.opens = opens
 
     async def start(self) -> None:
         """See `Agency.start`."""
@@ -51,8 +71,8 @@ class ClusterAgency(Agency):
         id = runtime.journal.worker
         node = self._node = Node(id, self._node_name, system, self._transport)
         system.spawn(Maker, runtime, name=self._maker_name)
-        await node.open()
-        self._members = Members(runtime.journal, self._joined, self._left, self._every)
+        await node.open(self._lost)
+        self._members = Members(runtime.journal, self._joined, self._left, min(EVERY, self._lease / 2))
         self._carrier = Carrier(runtime, self._place, lambda node_id: node.ref(node_id, self._maker_name))
         await self._members.join(labels_of(self._me()))
         runtime.register.elsewhere = self._carrier.takes
@@ -60,6 +80,8 @@ class ClusterAgency(Agency):
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """See `Agency.stop`. Others are told at once that nothing new is to come here."""
+        if self._rejoining is not None:
+            self._rejoining.cancel()
         if self._members is not None:
             self._members.say({"draining": "1"})
         await super().stop(drain=drain)  # with an address's journal closed, which gives all back
@@ -69,6 +91,25 @@ class ClusterAgency(Agency):
             await self._members.leave()
         if self._node is not None:
             await self._node.close()
+
+    def _lost(self) -> None:
+        """There is no way to other nodes: runs are made here meanwhile, and the way is looked for."""
+        logger.warning("node %s is cut off from the others; it goes on alone, and tries to come back", self._node_name)
+        self._rejoining = asyncio.get_running_loop().create_task(self._rejoin(), name=f"{self.name}-rejoin")
+
+    async def _rejoin(self) -> None:
+        assert self._node is not None
+        pause = FIRST_PAUSE
+        while not self.stopping:
+            try:
+                await self._node.open(self._lost)
+            except CutOff as error:
+                logger.debug("node %s is still cut off: %s", self._node_name, error)
+            else:
+                logger.warning("node %s takes part again", self._node_name)
+                return
+            await asyncio.sleep(pause)
+            pause = min(LAST_PAUSE, 2 * pause)
 
     # -- who there is --------------------------------------------------------------------------------------------------
 
@@ -101,7 +142,7 @@ class ClusterAgency(Agency):
     def _me(self) -> NodeInfo:
         load = len(self._runtime.register.open())
         id, agents = self._runtime.journal.worker, tuple(self._directory.agents)
-        return NodeInfo(id, self._node_name, agents, load, self.stopping, self._version, 0.0)
+        return NodeInfo(id, self._node_name, agents, load, self.stopping, _version(), 0.0)
 
     def _joined(self, node: NodeInfo) -> None:
         assert self._node is not None
@@ -135,3 +176,10 @@ class ClusterAgency(Agency):
         me = self._runtime.journal.worker
         candidates = [Candidate(node.id) for node in self._members.alive.values() if not node.draining]
         return place(conversation, candidates) in (me, None)
+
+
+def _version() -> str:
+    try:
+        return version("callboard")
+    except PackageNotFoundError:  # from a checkout that is not installed
+        return ""

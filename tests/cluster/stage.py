@@ -54,7 +54,7 @@ class Stage:
                 return f"thought on {name}"
             return ToolCall("", text, "{}") if text in ("where", "hold") else f"you said {text}"
 
-        cluster = Cluster(transport=self.network.transport(), journal=self.journal.as_worker(), node=name)
+        cluster = Cluster(None, transport=self.network.transport(), journal=self.journal.as_worker(), node=name)
         made = cluster.agency(Agent("Clerk", tools=[where, hold]), model=ChildSpec(FunctionModel, (answer,)))
         self.nodes[name] = made
         return made

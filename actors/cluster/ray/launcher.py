@@ -36,7 +36,7 @@ def main() -> int:
         )
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"name": NAME + wanted["node"], "num_cpus": 0, "max_concurrency": 10_000, "max_restarts": 0}
-        gateway = ray.remote(Gateway).options(scheduling_strategy=here, **options).remote(wanted["node"])
+        gateway: Any = ray.remote(Gateway).options(scheduling_strategy=here, **options).remote(wanted["node"])
         ray.get(gateway.connect.remote(wanted["socket"], wanted["word"]), timeout=wanted["seconds"])
     except Exception as error:
         print(f"{type(error).__name__}: {error}".replace("\n", " ")[:2_000], file=said, flush=True)
