@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from random import Random
 
 from .errors import CutOff, NodeUnreachable
@@ -32,7 +33,7 @@ class Network:
         """Of acknowledgements, the same: the frame has arrived."""
         self._random = random or Random(0)
         self._patience = patience
-        self._nodes: dict[str, Receive] = {}
+        self._nodes: dict[str, tuple[Receive, Context]] = {}
         self._cut: set[frozenset[str]] = set()
         self._paused: dict[str, asyncio.Event] = {}
 
@@ -64,11 +65,13 @@ class Network:
         try:
             async with asyncio.timeout(self._patience):
                 await self._way(sender, receiver, self.lost_frames)
-                receive = self._nodes.get(receiver)
-                if receive is None:
+                there = self._nodes.get(receiver)
+                if there is None:
                     raise NodeUnreachable(f"no node {receiver} is there")
-                # Its own task: where whoever sent it gives up, it has arrived all the same.
-                handling = asyncio.ensure_future(receive(sender, bytes(frame)))
+                receive, context = there
+                # A task of the receiver's: where whoever sent it gives up, or is killed, it has arrived all the same.
+                loop = asyncio.get_running_loop()
+                handling = loop.create_task(_handle(receive, sender, bytes(frame)), context=context.copy())
                 handling.add_done_callback(_looked_at)
                 answer = await asyncio.shield(handling)
                 await self._way(receiver, sender, self.lost_acknowledgements)
@@ -97,7 +100,7 @@ class NetworkTransport:
         if node in self._network._nodes:
             raise CutOff(f"there is a node {node} already")
         self._node = node
-        self._network._nodes[node] = receive
+        self._network._nodes[node] = receive, copy_context()
 
     async def send(self, node: str, frame: bytes) -> bytes:
         """See `Transport.send`."""
@@ -110,6 +113,10 @@ class NetworkTransport:
         if self._node:
             self._network._nodes.pop(self._node, None)
             self._node = ""
+
+
+async def _handle(receive: Receive, sender: str, frame: bytes) -> bytes:
+    return await receive(sender, frame)
 
 
 def _looked_at(handling: asyncio.Future[bytes]) -> None:

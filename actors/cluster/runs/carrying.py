@@ -101,7 +101,7 @@ class Carrier:
     async def _made(self, entry: Entry, node: str, *, first: bool) -> str:
         """Have a run made by a node; return why it was not made to its end there, or nothing where it was."""
         runtime, run = self._runtime, entry.run
-        message = Make(run, first, runtime.bus.everything)
+        message = Make(run, first, runtime.bus.listens(run.root))
         try:
             async with self._maker(node).stream(message, buffer=64) as stream:
                 async for said in stream:

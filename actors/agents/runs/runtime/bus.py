@@ -94,11 +94,19 @@ class Bus:
         if self._logs:
             ids = {"run": event.run, "root": event.root, "agent": event.agent, "conversation": event.conversation}
             logger.debug("%s", logged(event), extra={"event": type(event).__name__, **ids})
-        self.pass_on(event)
+        self._tell((*self._all, *self._rooted.get(event.root, ())), event)
+
+    def listens(self, root: str) -> bool:
+        """Whether somebody listens to one root run."""
+        return root in self._rooted
 
     def pass_on(self, event: RunEvent) -> None:
-        """Hand on an event of a run that is made in another process, which logs it."""
-        for subscriber in (*self._all, *self._rooted.get(event.root, ())):
+        """Hand an event of a run that is made in another process to those who listen to that run: who listens to all
+        is told over there."""
+        self._tell(self._rooted.get(event.root, ()), event)
+
+    def _tell(self, subscribers: tuple[Subscriber, ...], event: RunEvent) -> None:
+        for subscriber in subscribers:
             try:
                 subscriber(event)
             except KeyboardInterrupt:
