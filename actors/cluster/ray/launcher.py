@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
 from typing import Any, Final
@@ -16,6 +17,8 @@ from typing import Any, Final
 from .gateway import NAME, Gateway
 
 READY: Final = "ready"
+LOOK: Final = 5.0
+"""Seconds for Ray's head to take a connection."""
 
 
 def main() -> int:
@@ -27,6 +30,7 @@ def main() -> int:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     try:
+        _check_there(wanted["address"])
         ray.init(
             address=wanted["address"],
             namespace=wanted["namespace"],
@@ -49,6 +53,13 @@ def main() -> int:
         sys.stderr.write(f"the gateway is gone: {type(error).__name__}\n")
         return 1
     return 0
+
+
+def _check_there(address: str) -> None:
+    """Raise at once where nobody listens at an address: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=LOOK).close()
 
 
 def _until_stdin_ends() -> None:
