@@ -71,8 +71,6 @@ def asked_by_all(harm: Any = None) -> Any:
         async def main(system: System) -> list[str]:
             name = system.name
             async with shop.agency(system) as agency:
-                while name == "one" and sim.trace and len(agency.nodes) < 2 and not sim.trace.of("fault"):
-                    await asyncio.sleep(0.1)
                 runs = [agency.run("go", conversation=f"{name}{n}", run_id=f"{name}-{n}") for n in range(2)]
                 texts = [answer.text for answer in await asyncio.gather(*runs)]
                 left.discard(name)
