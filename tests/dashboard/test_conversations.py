@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +25,7 @@ from callboard import (
     MemoryJournal,
     Message,
     PatternCheck,
+    Request,
     Step,
     StepCall,
     ToolCall,
@@ -41,7 +42,7 @@ from callboard.actors.serving.dashboard.reading.sequence import MOST_ARROWS, seq
 from callboard.actors.serving.dashboard.reading.told import MOST_MESSAGES, MOST_ROWS, MOST_STEPS, indented, rows_of
 from callboard.actors.serving.operations.problem_json import Fields
 from callboard.actors.testing import simulate
-from tests.agents.conversations.support import journal_of, team
+from tests.agents.conversations.support import journal_of, obedient, team
 from tests.agents.support import function
 from tests.dashboard.boards import board_of, eventually, get, log_of, post, refused
 from tests.serving.support import speaker
@@ -125,6 +126,27 @@ async def test_what_waits_or_is_under_way_says_so() -> None:
         told = await get(client, "conversations/Front/c")
         assert kinds(told)[1] == ("approval", "erase", "denied")
         assert told["running"] is False
+
+
+async def test_work_that_another_agent_does_now_is_an_arrow_from_the_latest_step(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+
+    async def model(request: Request) -> Any:
+        if "You know." in request.messages[0].text:
+            await gate.wait()
+        return obedient(request)
+
+    async with team(journal_of("sqlite", tmp_path), model) as agency, board_of(agency) as client:
+        await ask(agency, "hi")
+        run = asyncio.ensure_future(agency.run("ask", conversation="c", user="ada"))
+        await eventually(lambda: [one for one in agency.under_way() if (one.agent, one.doing) == ("Expert", "model")])
+        last = (await get(client, "conversations/Front/c"))["sequence"]["arrows"][-1]
+        assert (last["from"], last["to"], last["kind"]) == ("Front", "Expert", "handoff")
+        assert (last["label"], last["step"]) == ("under way", 2)
+        older = await get(client, "conversations/Front/c", steps_before=1)
+        assert [one["kind"] for one in older["sequence"]["arrows"]] == ["ask", "answer"]
+        gate.set()
+        await run
 
 
 async def test_a_guardrail_that_has_ended_a_run_is_a_row_behind_its_last_step() -> None:
@@ -352,7 +374,7 @@ class Counting(MemoryJournal):
         super().__init__()
         self.read_so_far = 0
 
-    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[Record]:
+    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[Record]:
         found = super().read(stream, after=after, limit=limit)
         self.read_so_far += len(found)
         return found
