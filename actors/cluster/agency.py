@@ -39,10 +39,12 @@ class ClusterAgency(Agency):
     _transport: Transport
     _node_name: str
     _lease: float
+    _version: str
     _node: Node | None = None
     _members: Members | None = None
     _carrier: Carrier | None = None
     _rejoining: asyncio.Task[None] | None = None
+    _leaving = False
 
     def joins(self, transport: Transport, node: str, lease: float, opens: Callable[[str | Path], Journal]) -> None:
         """Say how it takes part, before it is started: the cluster does.
@@ -55,6 +57,7 @@ class ClusterAgency(Agency):
         """
         self._transport, self._node_name, self._lease = transport, node, lease
         self._lifecycle.opens = opens
+        self._version = _version()
 
     async def start(self) -> None:
         """See `Agency.start`."""
@@ -72,9 +75,10 @@ class ClusterAgency(Agency):
         node = self._node = Node(id, self._node_name, system, self._transport)
         system.spawn(Maker, runtime, name=self._maker_name)
         await node.open(self._lost)
-        self._members = Members(runtime.journal, self._joined, self._left, min(EVERY, self._lease / 2))
+        every = min(EVERY, self._lease / 2)
+        self._members = Members(runtime.journal, self._described, self._joined, self._left, every)
         self._carrier = Carrier(runtime, self._place, lambda node_id: node.ref(node_id, self._maker_name))
-        await self._members.join(labels_of(self._me()))
+        await self._members.join()
         runtime.register.elsewhere = self._carrier.takes
         runtime.takes_up = self._takes_up
 
@@ -83,7 +87,8 @@ class ClusterAgency(Agency):
         if self._rejoining is not None:
             self._rejoining.cancel()
         if self._members is not None:
-            self._members.say({"draining": "1"})
+            self._leaving = True
+            self._members.say()
         await super().stop(drain=drain)  # with an address's journal closed, which gives all back
         if self._carrier is not None:
             self._carrier.close()
@@ -139,10 +144,10 @@ class ClusterAgency(Agency):
     def _maker_name(self) -> str:
         return f"{self.name}.{MAKER}"
 
-    def _me(self) -> NodeInfo:
-        load = len(self._runtime.register.open())
+    def _described(self) -> dict[str, str]:
         id, agents = self._runtime.journal.worker, tuple(self._directory.agents)
-        return NodeInfo(id, self._node_name, agents, load, self.stopping, _version(), 0.0)
+        load = sum(entry.carried is None and not entry.run.parent for entry in self._runtime.register.open())
+        return labels_of(NodeInfo(id, self._node_name, agents, load, self._leaving, self._version, 0.0))
 
     def _joined(self, node: NodeInfo) -> None:
         assert self._node is not None

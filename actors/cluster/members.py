@@ -53,6 +53,7 @@ class Members:
 
     Args:
         journal: shared by all; its worker is this node.
+        describe: what others are told of this node; see `labels_of`.
         joined: called for a node that is there, and was not before.
         left: called for one that is there no more, and why.
         every: seconds between two looks.
@@ -61,6 +62,7 @@ class Members:
     def __init__(
         self,
         journal: Journal,
+        describe: Callable[[], Mapping[str, str]],
         joined: Callable[[NodeInfo], object],
         left: Callable[[NodeInfo, str], object],
         every: float = EVERY,
@@ -69,6 +71,7 @@ class Members:
         self.seen_at = float("-inf")
         """When the journal said last that this node is alive, by the event loop's clock at the question."""
         self._journal = journal
+        self._describe = describe
         self._joined, self._left = joined, left
         self._every = every
         self._stream: Stream | None = None
@@ -77,30 +80,29 @@ class Members:
         self._task: asyncio.Task[None] | None = None
         self._troubled = False
 
-    async def join(self, labels: Mapping[str, str]) -> None:
+    async def join(self) -> None:
         """Take part; returns once all who are there are known.
-
-        Args:
-            labels: what others are told of this node; see `labels_of`.
 
         Raises:
             JournalError: the journal cannot be used.
         """
+        labels = self._describe()
         self._stream = await at_hand(self._journal.open(STREAMS + self._journal.worker))
         written = self._stream.append(({"joined": labels["name"]},), unfinished=True, labels=labels)
         if written is not None:
             await written
-        self._said = dict(labels)
+        self._said = labels
         await self.look()
         self._task = asyncio.get_running_loop().create_task(self._look_on(), name="members of the cluster")
 
-    def say(self, labels: Mapping[str, str]) -> None:
+    def say(self) -> None:
         """Tell others what has changed of this node."""
+        labels = self._describe()
         changed = {name: value for name, value in labels.items() if self._said.get(name) != value}
         if changed and self._stream is not None:
             with suppress(JournalError):  # it is read of the headers, and said again with the next change
                 self._stream.append((), labels=changed)
-                self._said = {**self._said, **changed}
+                self._said = labels
 
     async def leave(self) -> None:
         """Take part no more."""
@@ -140,6 +142,7 @@ class Members:
     async def _look_on(self) -> None:
         while True:
             await asyncio.sleep(self._every)
+            self.say()
             try:
                 await self.look()
             except JournalClosed:
