@@ -61,6 +61,7 @@ class ClusterAgency(Agency):
 
     async def start(self) -> None:
         """See `Agency.start`."""
+        self._runtime.takes_up = _nothing  # not before it is known what is this node's to go on with
         await super().start()
         try:
             await self._join()
@@ -81,6 +82,7 @@ class ClusterAgency(Agency):
         await self._members.join()
         runtime.register.elsewhere = self._carrier.takes
         runtime.takes_up = self._takes_up
+        self._look_again()
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """See `Agency.stop`. Others are told at once that nothing new is to come here."""
@@ -156,12 +158,16 @@ class ClusterAgency(Agency):
     def _left(self, node: NodeInfo, why: str) -> None:
         assert self._node is not None
         self._node.left(node.id, why)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Have gone on with what others have left."""
         root = self._runtime.root
         if root is not None:
             try:
-                root.tell(LookAgain())  # what it has left is gone on with
+                root.tell(LookAgain())
             except CoreError:
-                logger.debug("nobody looks for what node %s has left: the agency has stopped", node.name)
+                logger.debug("nobody looks for what others have left: the agency has stopped")
 
     # -- where runs are made -------------------------------------------------------------------------------------------
 
@@ -181,6 +187,10 @@ class ClusterAgency(Agency):
         me = self._runtime.journal.worker
         candidates = [Candidate(node.id) for node in self._members.alive.values() if not node.draining]
         return place(conversation, candidates) in (me, None)
+
+
+def _nothing(conversation: str) -> bool:
+    return False
 
 
 def _version() -> str:
