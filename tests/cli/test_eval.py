@@ -93,6 +93,18 @@ def test_the_report_is_written_though_nothing_can_be_printed(folder: Path, out: 
     assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["format"]
 
 
+@pytest.mark.parametrize("command", ["eval", "bench"])
+def test_a_report_that_cannot_be_written_is_no_loss_of_the_table(folder: Path, command: str) -> None:
+    words = {
+        "eval": ["eval", "cases.yaml", "team.yaml", "--import-from", "."],
+        "bench": ["bench", "team.yaml", "--duration", "0.1", "--rounds", "1", "--concurrency", "1"],
+    }[command]
+    done = callboard(*words, "--json", "/dev/full", cwd=folder)
+    assert done.status == 2, done
+    assert "2 of 2 cases passed" in done.out or "team.yaml" in done.out
+    assert done.err.splitlines()[-1].startswith("callboard: the report cannot be written to '/dev/full'")
+
+
 @pytest.mark.parametrize("out", ["| true", "2>&1 | true", "2>&1 | head -n 1 > first.txt"])
 def test_a_case_that_fails_is_told_though_nobody_reads_on(folder: Path, out: str) -> None:
     (folder / "cases.yaml").write_text("repeat: 20\ncases: [{name: hi, ask: Hello, expect: {contains: milk}}]\n")
@@ -155,6 +167,8 @@ WRONG = {
     "no type": (CASES.replace("matches: ", "type: text, matches: "), "team.yaml", [], ["line 13", "or one of int"]),
     "nothing is expected": (CASES.replace("{contains: wishes.md, tools: LS, no_tools: Read}", "{}"), "team.yaml", [],
                             ["line 5", "say something of it"]),
+    "no expression": (CASES.replace("matches: .", "matches: ("), "team.yaml", [],
+                      ["line 13: cases.1.expect.matches", "no regular expression"]),
     "a part of every text": (CASES.replace("lacks: milk", "contains: ''"), "team.yaml", [],
                              ["line 13", "contains: an empty text"]),
     "a part of every text, again": (CASES.replace("lacks: milk", "lacks: [milk, '']"), "team.yaml", [],
@@ -237,6 +251,16 @@ def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:
     assert done.status == 0, done
     assert done.err == "a\\x1b[2J\\u202eb #1: right\n"
     assert "passed  a\\x1b[2J\\u202eb " in done.out
+
+
+def test_a_budget_of_the_team_bounds_what_it_costs(folder: Path) -> None:
+    costly = "providers: {offline: {price: {input: 100, output: 100}}}\n"
+    (folder / "llm.yaml").write_text(costly + "budgets: [{scope: pool, name: '', dollars: 0.0001}]\n")
+    (folder / "cases.yaml").write_text("repeat: 3\ncases: [{name: hi, ask: Hello, expect: {lacks: milk}}]\n")
+    done = callboard("eval", "cases.yaml", "llm.yaml", cwd=folder)
+    assert done.status == 1, done
+    assert "the run ended in RunFailed, from BudgetSpent (3 of 3)" in done.out
+    assert "$0.0000" in done.out.splitlines()[-1]
 
 
 def test_a_file_of_models_is_a_team_of_one(folder: Path) -> None:
