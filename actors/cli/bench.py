@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..bench.measure import measure
 from ..bench.report import Report, differences, differences_table, matching, read_report
 from ..bench.targets import NotMeasured, agency_target, server_target
 from .flow import make_console
+from .printed import progress, verdict
 from .team import look_in, started
 
 TITLE: Final = "callboard bench"
@@ -82,7 +83,7 @@ class Subject:
         return f"{self.what} with {self.also}" if self.also else self.what
 
 
-def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
+def bench(wanted: Wanted) -> int:
     """Measure, and print what was.
 
     Returns:
@@ -105,16 +106,13 @@ def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
         report.save(wanted.report)
     if wanted.picture is not None:
         save_picture(chart(report, TITLE), wanted.picture, TITLE, report.table())
-    say(report.table())
-    if all(
-        result.figures.get("throughput") is None or result.figures["throughput"].high == 0 for result in report.results
-    ):
-        return 1
-    if earlier is None:
-        return 0
+    answered = any(
+        throughput.high > 0 for result in report.results if (throughput := result.figures.get("throughput")) is not None
+    )
+    if earlier is None or not answered:
+        return verdict(int(not answered), report.table())
     found = differences(earlier, report)
-    say(f"\n{differences_table(found)}")
-    return int(any(one.worse for one in found))
+    return verdict(int(any(one.worse for one in found)), f"{report.table()}\n\n{differences_table(found)}")
 
 
 async def _measured(
@@ -130,7 +128,7 @@ async def _measured(
             def told(line: str) -> None:
                 status.update(line)
                 if not console.is_terminal:
-                    console.print(line, style="dim")
+                    progress(line)
 
             return await measure(
                 subjects,

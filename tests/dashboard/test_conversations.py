@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -481,7 +481,7 @@ class Counting(MemoryJournal):
         super().__init__()
         self.read_so_far = 0
 
-    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[Record]:
+    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[Record]:
         found = super().read(stream, after=after, limit=limit)
         self.read_so_far += len(found)
         return found

@@ -118,12 +118,15 @@ def speaker(
 
 
 @asynccontextmanager
-async def served(agency: Agency | Starlette, log_level: str = "warning", **options: Any) -> AsyncIterator[Served]:
-    """Serve an agency, or what `serve` made of one, at a port that is free, until the end of the block."""
+async def served(
+    agency: Agency | Starlette, log_level: str = "warning", port: int = 0, **options: Any
+) -> AsyncIterator[Served]:
+    """Serve an agency, or what `serve` made of one, at a port, by default one that is free, until the end of the
+    block."""
     app = serve(agency, **options) if isinstance(agency, Agency) else agency
-    config = uvicorn.Config(app, port=0, log_level=log_level, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", port))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         while not server.started:

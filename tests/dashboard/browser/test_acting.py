@@ -211,6 +211,27 @@ async def test_what_was_decided_is_in_the_list_no_more_though_an_older_reading_h
     await again
 
 
+async def test_what_other_arguments_would_change_is_shown_before_anything_is_decided(stage: Stage, page: Page) -> None:
+    (stage.folder / "a.txt").write_text("old words\nkept\n")
+    writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-approvals").click()
+    await page.get_by_test_id("approval-link").click()
+    change = page.get_by_test_id("change")
+    await expect(change.locator("ins")).to_have_text("new words")
+    await expect(page.get_by_test_id("preview")).to_be_hidden()
+    await page.get_by_test_id("arguments").fill('{"path": "a.txt", "content": "my own words\\nkept\\n"}')
+    await page.get_by_test_id("preview").click()
+    await expect(change.locator("ins")).to_have_text("my own words")
+    await expect(page.get_by_test_id("preview")).to_be_hidden()
+    assert (stage.folder / "a.txt").read_text() == "old words\nkept\n"
+    assert await audited(stage) == []
+    await page.get_by_test_id("approve").click()
+    await confirmed(page)
+    await writes
+    assert (stage.folder / "a.txt").read_text() == "my own words\nkept\n"
+
+
 async def decided(stage: Stage, approval: str, verb: str) -> None:
     """Somebody else decides."""
     async with httpx.AsyncClient(base_url=stage.it.url, headers={"authorization": "Bearer bob+admin"}) as client:
@@ -295,6 +316,25 @@ async def test_a_conversation_is_gone_through_forked_and_replayed(stage: Stage, 
     await page.wait_for_url("**/#/conversations/Clerk/another")
     forked = await stage.agency.conversation("another", agent="Clerk")
     assert forked.messages[0].text == "ask Checker"
+
+
+async def test_a_conversation_is_forked_behind_one_of_its_steps(stage: Stage, page: Page) -> None:
+    for text in ("one", "two"):
+        await stage.agency.run(text, conversation="c", user="ann")
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-conversations").click()
+    await page.get_by_test_id("conversation-link").filter(has_text="c").first.click()
+    await page.get_by_test_id("tab-steps").click()
+    await page.get_by_test_id("step-summary").first.click()
+    await page.get_by_test_id("fork-step").first.click()
+    await expect(page.get_by_test_id("dialog-at")).to_have_value("1")
+    await page.get_by_test_id("dialog-to").fill("behind-one")
+    await confirmed(page)
+    await page.wait_for_url("**/#/conversations/Clerk/behind-one")
+    forked = await stage.agency.conversation("behind-one", agent="Clerk")
+    assert [message.text for message in forked.messages] == ["one", "I heard: one"]
+    entry = (await audited(stage))[-1]
+    assert (entry["action"], entry["outcome"], entry["details"]) == ("fork", "done", {"at": 1, "to": "behind-one"})
 
 
 async def test_who_looks_sees_no_button_that_acts_and_a_stranger_sees_nothing(
