@@ -113,6 +113,113 @@ async def test_a_conversation_is_shown_with_its_steps_messages_and_who_said_what
         ]
 
 
+async def test_all_that_the_page_needs_of_a_conversation_is_told_as_python_has_it() -> None:
+    async with team() as agency, board_of(agency) as client:
+        await ask(agency, "sum", "ask")
+        view = await agency.conversation("c")
+        told = await get(client, "conversations/Front/c")
+        lists = {"messages": told["messages"], "steps": told["steps"], "runs": told["runs"]}
+        assert {**told, **lists, "sequence": None} == {
+            "agent": "Front",
+            "conversation": "c",
+            "version": view.version,
+            "user": "ada",
+            "owner": None,
+            "cost": view.cost,
+            "tokens": sum(run.usage.total_tokens for run in view.runs),
+            "running": False,
+            "messages_before": 0,
+            "steps_before": 0,
+            "runs_before": 0,
+            "rows_left_out": 0,
+            "sequence": None,
+            **lists,
+        }
+        assert told["messages"][:3] == [
+            {"role": "user", "content": "sum"},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"id": "s1", "name": "add", "arguments": '{"a": 1, "b": 2}'}],
+            },
+            {"role": "tool", "content": "3", "tool_call_id": "s1"},
+        ]
+        first, _, third, _ = view.steps
+        (call,), (handed,) = first.calls, third.calls
+        row = {"step": 1, "run": first.run, "depth": 0, "agent": "Front", "at": first.at, "status": "done", "error": ""}
+        assert told["steps"][0] == {
+            **row,
+            "kind": "model",
+            "name": "scripted",
+            "text": "",
+            "reasoning": "",
+            "arguments": None,
+            "result": None,
+            "tokens": first.usage.total_tokens,
+            "cost": first.cost,
+            "seconds": first.seconds,
+        }
+        of_call = {"approval": "", "approved": None, "tokens": 0, "cost": 0.0}
+        assert told["steps"][1] == {
+            **row,
+            "kind": "tool",
+            "name": "add",
+            "text": "",
+            "arguments": '{\n  "a": 1,\n  "b": 2\n}',
+            "result": "3",
+            **of_call,
+            "seconds": call.seconds,
+            "call_id": "s1",
+        }
+        handoff = next(one for one in told["steps"] if one["kind"] == "handoff")
+        assert (handoff["text"], handoff["tokens"], handoff["seconds"]) == (
+            "hi",
+            handed.usage.total_tokens,
+            handed.seconds,
+        )
+        run = view.runs[0]
+        assert told["runs"][0] == {
+            "run": run.id,
+            "status": "answered",
+            "agent": "Front",
+            "user": "ada",
+            "question": "sum",
+            "error": "",
+            "answer": "done: 3",
+            "steps": 2,
+            "cost": run.cost,
+            "at": run.at,
+            "seconds": run.seconds,
+            "rewound": run.rewound,
+        }
+        arrow = told["sequence"]["arrows"][0]
+        assert arrow == {"from": "ada", "to": "Front", "kind": "ask", "label": "sum", "at": run.at, "step": 1}
+        assert told["sequence"]["arrows_left_out"] == 0
+        (listed,) = (await get(client, "conversations"))["conversations"]
+        updated = listed["updated"]
+        assert run.at < updated
+        assert listed == {
+            "agent": "Front",
+            "conversation": "c",
+            "user": "ada",
+            "tenant": "",
+            "events": view.version,
+            "updated": updated,
+            "running": False,
+            "damaged": "",
+        }
+        event = (await get(client, "conversations/Front/c/journal"))["events"][0]
+        assert event["data"].pop("run")["id"] == run.id
+        assert event == {
+            "version": 1,
+            "at": run.at,
+            "type": "Accepted",
+            "stream": "Front/c",
+            "position": 1,
+            "data": {},
+        }
+
+
 async def test_what_waits_or_is_under_way_says_so() -> None:
     async with team() as agency, board_of(agency) as client:
         run = asyncio.ensure_future(agency.run("erase", conversation="c"))
