@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...providers.checks import LIST
 from ..core.base.errors import CoreError
+from ..core.base.log import logger_of
 from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ...providers.pool.dispatch.usage import OnUsage
 
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 LOOK: Final = 0.5
 """Seconds between two looks at whether a run has come to wait for a person."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, ClassVar, Final, NamedTuple
 
 from ...core.actor import Actor
 from ...core.base.errors import ActorDead, CoreError, MailboxFull
 from ...core.base.events import Outcome, suppress_dead_letter
+from ...core.base.log import logger_of
 from ...core.base.restart import Supervision
 from ...core.base.spec import ChildSpec
 from ...core.mail.future import Future
@@ -32,7 +32,7 @@ from .runtime.register import unavailable
 from .runtime.runtime import AgencyRuntime
 from .validation import handed_over
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 LOOK_AGAIN: Final = 5.0
 """Seconds between two looks for conversations that nobody alive works on, and for those that have long been idle."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from ....core.base.errors import CoreError
+from ....core.base.log import logger_of
 from ....core.mail.future import Future
 from ....journal.errors import JournalError, StreamFenced, StreamOwned
 from ....journal.store import Header, Stream, at_hand
@@ -21,7 +21,7 @@ from ..runtime.messages import TakeUp
 from ..runtime.register import Entry, not_kept
 from ..runtime.runtime import AgencyRuntime
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 async def recover(runtime: AgencyRuntime) -> dict[str, Future[Answer]]:

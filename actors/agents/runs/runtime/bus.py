@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
 from .....providers.checks import FUNCTION
+from ....core.base.log import logger_of
 from ...events import RunEvent
 from ...rendering.flow import logged
 from ...wishes import define
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 Subscriber: TypeAlias = Callable[[RunEvent], object]
 
