@@ -59,8 +59,8 @@ def test_what_a_team_does_is_shown_from_another_terminal(running: subprocess.Pop
     assert done.status == 0, done
     lines = [line.split() for line in done.out.splitlines()]
     rows = {line[0]: line[1:8] for line in lines if len(line) > 8}
-    assert rows["Digger"] == ["c", "dig", "a", "[31mb", "1", "15", "$0.2500"]
-    assert rows["Careful"] == ["c", "person:", "dig", "a", "[31mb", "1", "15"]
+    assert rows["Digger"] == ["c", "dig", "a\\x1b[31mb", "1", "15", "$0.2500", *rows["Digger"][6:]]
+    assert rows["Careful"] == ["c", "person:", "dig", "a\\x1b[31mb", "1", "15", "$0.2500"]
     assert any(line[:3] == ["Careful", "dig", "c"] for line in lines)
     assert "\x1b" not in done.out
     assert f"(process {running.pid})" in done.out
@@ -83,10 +83,26 @@ def test_a_program_that_was_killed_or_does_not_answer_is_said_so(
     assert_refused(callboard("tree", "1", cwd=tmp_path, env=env), "no running team in process 1")
 
 
+def test_of_several_one_is_named_and_what_shows_them_is_said(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    env = {**offline(), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", PROGRAM.replace("Digger", "Baker")]
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        said = callboard("top", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+        trees = callboard("tree", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}).out
+        other.kill()
+    assert_refused(said, "several run; name one: callboard top", f"{running.pid}", "callboard tree shows what each is")
+    assert "Digger" in trees
+    assert "Baker" in trees
+
+
 def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
     running: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": "40"}
+    whole = callboard("top", cwd=tmp_path, env={"TMPDIR": str(tmp_path), "COLUMNS": "150"}).out.splitlines()
+    least = len(whole) + 3  # the terminal's lines in which all of it has room, with some to spare for its two tables
+    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": f"{least}"}
     ours, terminal = pty.openpty()
     main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", main, "top", "--interval", "0.1"]
@@ -100,7 +116,7 @@ def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
     with subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as looker:
         os.close(terminal)
         try:
-            shown("Digger")
+            assert " more" not in shown("AgencyActor") + shown("$")
             os.kill(running.pid, 19)  # SIGSTOP
             shown("does not answer")
             shown("does not answer")
@@ -112,6 +128,25 @@ def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
         finally:
             looker.kill()
             os.close(ours)
+
+
+def test_on_a_terminal_of_few_lines_it_is_said_how_much_more_there_is(
+    running: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": "9"}
+    ours, terminal = pty.openpty()
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", main, "top", str(running.pid), "--interval", "0.1"]
+    with subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as looker:
+        os.close(terminal)
+        try:
+            said = ""
+            while said.count("dead letters") < 3:
+                said += os.read(ours, 65_536).decode(errors="replace")
+        finally:
+            looker.kill()
+            os.close(ours)
+    assert "… and 1 more" in said, "of two runs one is shown"
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from importlib import import_module
@@ -223,12 +223,9 @@ def programs(process: int | None = None) -> list[Path]:
         process: the number of one process; all of them by default.
 
     Raises:
-        NothingRuns: there is none.
+        NothingRuns: others can enter the folder.
     """
-    found = [path for path in sorted(folder().glob("*.sock")) if process is None or path.stem == str(process)]
-    if not found:
-        raise nothing_runs(process)
-    return found
+    return [path for path in sorted(folder().glob("*.sock")) if process is None or path.stem == str(process)]
 
 
 def nothing_runs(process: int | None, shows: str = "") -> NothingRuns:
@@ -242,3 +239,14 @@ def nothing_runs(process: int | None, shows: str = "") -> NothingRuns:
     if shows:
         return NothingRuns(f"{what} shows {shows}; one does in `async with watchable(agency, dashboard=True)`")
     return NothingRuns(f"{what}; start one with: callboard chat TEAM.yaml")
+
+
+def several_run(command: str, processes: Collection[int | str]) -> NothingRuns:
+    """What to raise where a command is for one of several.
+
+    Args:
+        command: which.
+        processes: their numbers.
+    """
+    which = " | ".join(map(str, processes))
+    return NothingRuns(f"several run; name one: callboard {command} {which}; callboard tree shows what each is")
