@@ -241,7 +241,7 @@ async def test_a_gateway_that_never_answers_is_waited_for_as_long_as_is_said() -
     assert asked.is_set()
 
 
-FAMILY = Family("c", "C", "counter", ("who",), {("ann",): 1.0})
+FAMILY: Any = Family("c", "C", "counter", ("who",), {("ann",): 1.0})
 
 
 @pytest.mark.parametrize(
