@@ -237,7 +237,7 @@ async def test_whoever_has_closed_what_they_looked_through_sees_nothing_any_more
         assert agency.system.runtime.observer is not None
         looking.close()
         with pytest.raises(OSError, match="descriptor"):
-            looking.read()
+            await asyncio.to_thread(looking.read)
         await until(lambda: agency.system and agency.system.runtime.observer is None)
 
 
