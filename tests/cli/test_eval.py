@@ -208,7 +208,7 @@ def test_cases_may_stand_in_a_file_of_their_own_one_a_line(folder: Path) -> None
     assert sorted(done.err.splitlines()) == ["hi #1: right", "hi #2: right", "ho #1: right"]
 
 
-LINES = {
+LINES: dict[str, tuple[str | bytes | None, str]] = {
     "no JSON": ('{"name": "a",', "line 1: expected JSON"),
     "no object": ('{"name": "a", "ask": "b", "expect": {"lacks": "c"}}\n5', "line 2: expected a mapping of name, ask"),
     "a word that is none": (
