@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -105,6 +106,27 @@ def test_by_another_name_of_this_machine_nobody_is_answered(tmp_path: Path) -> N
         assert client.get("api/me", headers={"host": f"localhost:{port}"}).status_code == 200
         pretended = client.get("api/me", headers={"callboard-caller": "bm8=", "host": f"127.0.0.1:{port}"})
         assert pretended.json()["may"]["act"], "whoever has the key says nothing else of themselves"
+
+
+def test_no_path_leads_past_the_key(tmp_path: Path) -> None:
+    def ask(method: str, path: str, key: str = "") -> int:
+        """Of the path as it stands here, which clients would make another one of."""
+        with closing(HTTPConnection(host, port, timeout=60)) as connection:
+            connection.putrequest(method, path)
+            connection.putheader("authorization", f"Bearer {key}")
+            connection.endheaders()
+            return connection.getresponse().status
+
+    with agency(tmp_path) as program, shown(tmp_path) as (_, client):
+        host, port = "127.0.0.1", client.base_url.port
+        key = client.headers["authorization"].removeprefix("Bearer ")
+        for path in ("/static/../api", "/static/%2e%2e/api", "/static/..%2fapi", "/./api", "/%2e/api", "/x/../api"):
+            assert ask("GET", f"{path}/me") in (401, 403, 404), path
+            assert ask("GET", f"{path}/me", key) == 404, "whoever has the key asks for what is there"
+            assert ask("POST", f"{path}/drain") in (401, 403, 404), path
+        assert ask("GET", "/api%2fme") == ask("GET", "/api/me") == ask("POST", "/api/drain") == 401
+        assert ask("GET", "/static/app.js") == ask("GET", f"/static/app.js?process={program.pid}") == 200
+        assert client.get("api/me").status_code == 200, "nobody has drained it"
 
 
 def test_a_program_that_ends_is_said_to_have_and_another_one_is_shown_by_its_number(tmp_path: Path) -> None:

@@ -61,14 +61,17 @@ async def forwarded(request: Request, path: str, socket: Path, headers: dict[str
         headers: that are sent besides.
 
     Raises:
-        Refused: it does not answer, or has ended.
+        Refused: it does not answer, or has ended; the path has steps to other paths.
     """
+    url = httpx.URL(f"http://dashboard{path}")
+    if url.raw_path.partition(b"?")[0] != path.partition("?")[0].encode():  # httpx has taken `..` out of it
+        raise refuse(404, "unknown_path", f"{request.method} {path.partition('?')[0]!r:.200}: Not Found")
     body = await read_body(request, _MOST)
     sent = {name: value for name, value in request.headers.items() if name not in _NOT_FURTHER} | headers
     timeout = httpx.Timeout(_PATIENCE, read=None)
     client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)), timeout=timeout)
     try:
-        asked = client.build_request(request.method, f"http://dashboard{path}", headers=sent, content=body)
+        asked = client.build_request(request.method, url, headers=sent, content=body)
         answer = await client.send(asked, stream=True)
     except BaseException as error:
         await client.aclose()

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...agents.caller import NOBODY
 from ..failing import FAILURES
 from ..operations.problem_json import problem_json
 from ..problems import problem_of, refuse
@@ -17,7 +18,7 @@ from ..requests import header
 from ..server import unauthorized
 from .app import guarded
 from .board import OwnKey
-from .forward import forwarded
+from .forward import FOR, forwarded, said_for
 
 
 def loopback(socket: Path, key: str, port: int) -> Starlette:
@@ -37,9 +38,12 @@ def loopback(socket: Path, key: str, port: int) -> Starlette:
             if header(request, "host").lower() not in names:
                 raise refuse(403, "other_host", f"this is asked as http://127.0.0.1:{port}, and by no other name")
             path = request.scope["path"]
-            if path.startswith("/api/") and knows(request) is None:
+            known = knows(request) is not None
+            if path.startswith("/api/") and not known:
                 raise unauthorized()
-            return await forwarded(request, f"{quote(path)}?{request.url.query}", socket, {})
+            # What a path turns out to mean there decides nothing: who has no key is nobody there, too.
+            headers = {} if known else {FOR: said_for(NOBODY)}
+            return await forwarded(request, f"{quote(path)}?{request.url.query}", socket, headers)
         except FAILURES as error:
             return problem_json(problem_of(error))
 
