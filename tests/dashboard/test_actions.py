@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard import Agency, Agent
-from callboard.actors import Actor, ActorCrashed, ChildSpec, Future, System
+from callboard.actors import Actor, ActorCrashed, ChildSpec, System
 from callboard.actors.journal import MemoryJournal
 from callboard.actors.journal.errors import JournalClosed
 from callboard.actors.serving import AuditLog, AuditPage
@@ -230,56 +229,6 @@ async def test_what_cannot_be_written_down_is_not_done() -> None:
         await post(client, "actors/kill", path="agency/A")
         await eventually(lambda: restarts(agency, "agency/A") == 1)
         assert await log_of(client) == [("root", "kill", "agency/A", "asked")]
-
-
-class Stalled(MemoryJournal):
-    """A journal that can be written later, once `held` is given to it."""
-
-    held: list[Callable[[], None]] | None = None
-
-    def append(self, stream: str, events: Any, *, expected: int | None = None) -> Any:
-        held = self.held
-        if stream != "callboard.audit" or held is None:
-            return super().append(stream, events, expected=expected)
-        later: Future[int] = Future()
-
-        def write() -> None:
-            found = MemoryJournal.append(self, stream, events, expected=expected)
-            if not later.done():
-                later.set(found)
-
-        held.append(write)
-        return later
-
-
-async def test_what_cannot_be_written_down_for_long_is_not_done_later_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callboard.actors.serving.dashboard.acting.audit._PATIENCE", 0.05)
-    journal = Stalled()
-    async with Agency(Agent("A"), model=speaker(), journal=journal) as agency, board_of(agency) as client:
-        journal.held = held = []
-        for path, body in (("actors/kill", {"path": "agency/A"}), ("drain", {})):
-            assert (await refused(client, "POST", path, body))[:2] == (503, "journal_unavailable")
-        assert await log_of(client) == []
-        journal.held = None
-        for write in held:
-            write()
-        await eventually(lambda: len(journal.read("callboard.audit")) == 4)
-        assert [outcome for *_, outcome in await log_of(client)] == ["failed", "failed"]
-        assert restarts(agency, "agency/A") == 0
-        assert not agency.stopping
-
-
-async def test_what_is_done_is_answered_although_the_log_cannot_say_so_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callboard.actors.serving.dashboard.acting.audit._PATIENCE", 0.05)
-    journal, held = Stalled(), list[Callable[[], None]]()
-    async with Agency(Agent("A"), model=speaker(), journal=journal):
-        async with AuditLog(journal).action("ada", "export", "c-7"):
-            journal.held = held
-        (entry,) = (await AuditLog(journal).read()).entries
-        assert entry.outcome == "asked"
-        held[0]()
-        (entry,) = (await AuditLog(journal).read()).entries
-        assert entry.outcome == "done"
 
 
 async def test_the_log_is_read_page_by_page_the_latest_first() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from ....core.mail.future import Future
-from ....journal.errors import JournalError
+from ....journal.errors import EventNotReadable, JournalError
 from ....journal.store import Journal, Record, at_hand
 from ...problems import Refused
 
@@ -100,7 +100,7 @@ class AuditLog:
 
         Raises:
             ValueError: an argument is none of these.
-            JournalError: the journal cannot be read.
+            JournalError: the journal cannot be read; `EventNotReadable` where something in it is no entry.
         """
         for name, given in (("before", before), ("limit", limit)):
             if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
@@ -184,10 +184,13 @@ class AuditLog:
 
 
 def _sort(record: Record, asked: list[Record], ends: dict[int, Record]) -> None:
-    if "asked" in record.event:
-        asked.append(record)
-    else:
-        ends.setdefault(record.event["of"], record)
+    match record.event:
+        case {"asked": {"who": str(), "action": str(), "target": str(), "details": dict()}}:
+            asked.append(record)
+        case {"of": int(position), "outcome": "done" | "failed", "error": str()}:
+            ends.setdefault(position, record)
+        case _:
+            raise EventNotReadable(f"event {record.version} of {STREAM} is no entry of an audit log", STREAM)
 
 
 def _entry(asked: Record, ended: Record | None) -> AuditEntry:
