@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -94,6 +95,25 @@ def test_it_is_shown_to_whoever_has_the_key_that_the_command_says(tmp_path: Path
             assert client.get("api/me", headers=headers).status_code == 401
         command.send_signal(signal.SIGTERM)
         assert command.wait(timeout=60) in (0, -signal.SIGTERM)
+
+
+def test_a_key_of_ones_own_opens_the_address_that_the_command_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "100% a&b=c#d?e/f+g"
+    monkeypatch.setenv("CALLBOARD_DASHBOARD_KEY", key)
+    said = r"process \d+: (http://127\.0\.0\.1:\d+/)#key=([\w%.~-]+)$"
+    with agency(tmp_path), started(_MAIN, "dashboard", folder=tmp_path, first=said) as (_, found):
+        assert unquote(found[2]) == key
+        headers = {"authorization": f"Bearer {key}"}
+        assert httpx.get(f"{found[1]}api/me", headers=headers, timeout=60).status_code == 200
+
+
+def test_a_port_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with agency(tmp_path):
+        env = {"TMPDIR": str(tmp_path)}
+        for port in ("99999", "-1"):
+            assert_refused(callboard("dashboard", "--port", port, cwd=tmp_path, env=env), "from 0 to 65535", "--port")
 
 
 def test_by_another_name_of_this_machine_nobody_is_answered(tmp_path: Path) -> None:
