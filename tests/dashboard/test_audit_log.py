@@ -29,7 +29,7 @@ class Stalled(MemoryJournal):
         later: Future[int] = Future()
 
         def write() -> None:
-            found = MemoryJournal.append(self, stream, events, expected=expected)
+            found: Any = MemoryJournal.append(self, stream, events, expected=expected)
             if not later.done():
                 later.set(found)
 
@@ -39,9 +39,9 @@ class Stalled(MemoryJournal):
 
 async def test_what_cannot_be_written_down_for_long_is_not_done_later_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("callboard.actors.serving.dashboard.acting.audit._PATIENCE", 0.05)
-    journal = Stalled()
+    journal, held = Stalled(), list[Callable[[], None]]()
     async with Agency(Agent("A"), model=speaker(), journal=journal) as agency, board_of(agency) as client:
-        journal.held = held = []
+        journal.held = held
         for path, body in (("actors/kill", {"path": "agency/A"}), ("drain", {})):
             assert (await refused(client, "POST", path, body))[:2] == (503, "journal_unavailable")
         assert await log_of(client) == []
