@@ -119,7 +119,7 @@ def serve(wanted: Wanted) -> int:
     mine = assigned()
     if mine is not None:
         return _work(wanted, *mine)
-    given = KEY in os.environ
+    given = bool(os.environ.get(KEY))
     key_is_told()
     drain = _check(wanted)
     try:

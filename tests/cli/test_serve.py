@@ -227,6 +227,7 @@ def test_the_dashboards_of_all_workers_are_shown_by_each(
             {"CALLBOARD_DASHBOARD_KEY": "x" * 16},
             r"the key that CALLBOARD_DASHBOARD_KEY has",
         ),
+        (("team.yaml", "--dashboard"), {"CALLBOARD_DASHBOARD_KEY": ""}, r"/dashboard/#key=[\w-]{43}$"),
         (("service:seen",), {}, "for keys with the scope metrics or admin"),
     ],
 )

@@ -182,6 +182,17 @@ def test_a_key_of_ones_own_is_long_and_not_left_for_programs_that_are_started(mo
     assert "somebody" not in repr(app.state.board)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [" " * 20, " a key with spaces around ", "a key that a file has\n", "schlüsselschlüsselschlüssel", "\udcff" * 20],
+)
+def test_a_key_that_no_request_can_bring_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLBOARD_DASHBOARD_KEY", key)
+    with pytest.raises(DefinitionError, match="no header brings") as refused:
+        dashboard(agency_of())
+    assert key.strip() == "" or key.strip() not in str(refused.value)
+
+
 async def test_an_agency_of_another_event_loop_is_not_shown() -> None:
     app = dashboard(agency_of())
     transport = httpx.ASGITransport(app)

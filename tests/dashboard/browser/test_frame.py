@@ -10,6 +10,27 @@ from .stage import KEY, Stage
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+async def test_an_address_that_somebody_has_typed_is_taken_as_it_is(stage: Stage, page: Page) -> None:
+    await stage.agency.run("hello", conversation="100%")
+    await page.goto(stage.address("ann&bob 100%+admin"))
+    await expect(page.get_by_test_id("name")).to_have_text("agency")
+    assert "key" not in page.url
+    for typed in ("100%", "100%25"):
+        await page.evaluate("hash => { location.hash = hash; }", f"#/conversations/Clerk/{typed}")
+        await expect(page.get_by_test_id("message").first).to_contain_text("hello")
+        await page.get_by_test_id("nav-audit").click()
+        await expect(page.get_by_test_id("message")).to_have_count(0)
+
+
+async def test_a_key_that_no_browser_can_send_is_not_known(stage: Stage, page: Page) -> None:
+    await page.goto(stage.address("ключ ключ"))
+    await expect(page.get_by_test_id("key")).to_be_focused()
+    await expect(page.get_by_role("alert")).to_have_text("This key is not known here.")
+    await page.get_by_test_id("key").fill(KEY)
+    await page.get_by_test_id("sign-in").click()
+    await expect(page.get_by_test_id("name")).to_have_text("agency")
+
+
 async def test_the_key_goes_out_of_the_address_and_stays_in_the_tab(stage: Stage, page: Page) -> None:
     await page.goto(stage.url)
     await expect(page.get_by_test_id("name")).to_have_text("agency")

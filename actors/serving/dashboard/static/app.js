@@ -4,6 +4,7 @@ import { createApi } from "./api.js";
 import { confirm } from "./dialog.js";
 import { empty, fill, h, onFrame, setAttribute, setText } from "./dom.js";
 import { createHeader } from "./header.js";
+import { part } from "./logic/text.js";
 
 const VIEWS = [
   ["actors", "Actors"],
@@ -18,6 +19,7 @@ const VIEWS = [
 /** Views of which the nav tells a number, where that is in the summary, and what it means. */
 const TOLD = { runs: ["stuck", "stuck"], approvals: ["waiting", "waiting"], letters: ["dead_letters", "dead letters"] };
 const KEY = "callboard.key";
+const NO_HEADER = /[^\t\x20-\x7e\x80-\xff]/; // a browser sends no key that has any of these
 const EVERY = 1; // seconds
 const AGAIN = 3000; // milliseconds after which a server that did not answer is asked again who it is
 const MOST_WAITING = 50; // changes; more are not kept for a frame that does not come, as in a window that is covered
@@ -36,9 +38,9 @@ let chosen = null; // the process that is looked at
 
 /** The key, taken out of the address, where it would be left in the history. */
 function takeKey() {
-  const found = /^#key=([^&]+)$/.exec(location.hash);
+  const found = /^#key=(.+)$/.exec(location.hash);
   if (found) {
-    sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
+    sessionStorage.setItem(KEY, part(found[1]));
     history.replaceState(null, "", `${location.pathname}${location.search}`);
   }
   return sessionStorage.getItem(KEY) ?? "";
@@ -86,7 +88,7 @@ async function act(action, target, call, more = {}) {
 
 function route() {
   const parts = location.hash.replace(/^#\/?/, "").split("?");
-  const path = parts[0].split("/").map(decodeURIComponent);
+  const path = parts[0].split("/").map(part);
   return { path, name: path[0] || "actors", query: new URLSearchParams(parts[1] ?? "") };
 }
 
@@ -253,6 +255,10 @@ async function start() {
   const key = takeKey();
   if (key === "") {
     signIn();
+    return;
+  }
+  if (NO_HEADER.test(key)) {
+    signIn("This key is not known here.");
     return;
   }
   const mine = ++turn;

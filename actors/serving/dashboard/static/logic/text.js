@@ -58,3 +58,12 @@ export function written(value) {
 export function path(...parts) {
   return parts.map((part) => encodeURIComponent(String(part).toWellFormed())).join("/");
 }
+
+/** A part of such a path as it was named; what is no such part, as somebody has typed it, stays as it is. */
+export function part(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
