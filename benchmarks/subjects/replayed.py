@@ -13,6 +13,7 @@ from typing import Any, Final
 import psutil
 
 from callboard import Agency, Agent, Caller, ChildSpec
+from callboard.actors.journal.store import at_hand
 from callboard.actors.serving import serve
 from callboard.actors.testing.doubles.models import FunctionModel
 
@@ -56,7 +57,7 @@ async def replayed(count: int, settled: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "runs.db"
         async with _agency(file) as agency:
-            await agency.journal.append(STREAM, [{"order": 17, "what": "paid", "amount": 12.5}])
+            await at_hand(agency.journal.append(STREAM, [{"order": 17, "what": "paid", "amount": 12.5}]))
         _grown(file, count)
         ours = _agency(file)
         app = serve(ours, authenticate=lambda _: Caller("admin", scopes=frozenset({"admin"})))
@@ -81,7 +82,8 @@ async def _read(app: Callable[..., Any], count: int, settled: int) -> float:
             raise _Read
 
     async def receive() -> dict[str, Any]:
-        return await asyncio.get_running_loop().create_future()  # it stays
+        await asyncio.Event().wait()  # it stays
+        raise AssertionError
 
     scope = {
         "type": "http",
