@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import sys
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callboard import MissingTelemetry
 from callboard.actors.observe.labels import OTHER
 from callboard.actors.observe.metrics import (
     SECONDS,
     Bound,
     Counter,
+    Family,
     Gauges,
     Histogram,
+    labelled,
+    process_figures,
     prometheus_text,
     push_metrics,
+    together,
 )
+from callboard.actors.observe.metrics import read as parsed
 
 
 def written(*families: Any) -> dict[str, dict[tuple[str, ...], float]]:
@@ -142,3 +150,83 @@ async def test_a_job_pushes_its_figures() -> None:
         server.server_close()
     assert got[0][0] == "/metrics/job/nightly"
     assert "runs_total 1.0" in got[0][1]
+
+
+def test_buckets_are_those_of_the_conventions() -> None:
+    assert SECONDS == (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+
+def test_as_many_series_as_are_allowed_have_names_of_their_own() -> None:
+    for allowed, named in ((0, 0), (5, 4), (9, 8), (10, 8)):  # one of five is kept for what is read
+        counter = Counter(Bound(allowed), "c", "C", "who")
+        for number in range(20):
+            counter.add((f"user {number}",))
+        assert sum(key != (OTHER,) for key in counter.read().samples) == named
+        assert counter.read().total() == 20
+    gauges = Gauges(Bound(7))
+    read = gauges.family("g", "G", "gauge", ("who",), (((f"user {n}",), 1.0) for n in range(20)))
+    assert sum(key != (OTHER,) for key in read.samples) == 7
+    assert read.total() == 20
+
+
+def test_what_is_read_takes_what_is_kept_for_it_first() -> None:
+    bound = Bound(10)
+    gauges, counter = Gauges(bound), Counter(bound, "c", "C", "who")
+    gauges.family("g", "G", "gauge", ("pool",), [(("one",), 1.0), (("two",), 1.0), (("three",), 1.0)])
+    for number in range(20):
+        counter.add((f"user {number}",))
+    assert sum(key != (OTHER,) for key in counter.read().samples) == 7
+
+
+def test_a_histogram_takes_as_many_series_as_it_has_lines() -> None:
+    for allowed, named in ((0, 0), (21, 1), (20, 0), (42, 2)):
+        times = Histogram(Bound(allowed), "h", "H", "who")
+        for number in range(5):
+            times.add((f"user {number}",), 1.0)
+        assert sum(key != (OTHER,) for key in times.read().samples) == named
+        assert times.read().total() == 5
+
+
+def test_a_name_of_two_hundred_letters_is_told_whole() -> None:
+    counter = Counter(Bound(), "c", "C", "who")
+    for length in (200, 201):
+        counter.add(("x" * length,))
+    assert list(counter.read().samples) == [("x" * 200,), ("x" * 199 + "…",)]
+
+
+def test_figures_of_several_places_stand_together_under_their_name() -> None:
+    def depth(worker: str, value: float) -> Iterable[Family]:
+        return labelled([Family("depth", "D", "gauge", ("class",), {("A",): value})], "worker", worker)
+
+    other = Family("age", "A", "gauge")
+    both = together([*depth("1", 2.0), other, *depth("2", 3.0)])
+    wanted = Family("depth", "D", "gauge", ("class", "worker"), {("A", "1"): 2.0, ("A", "2"): 3.0})
+    assert both == (wanted, other)
+
+
+def test_a_process_tells_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {family.name: family.kind for family in process_figures()}
+    assert kinds["process_cpu_seconds"] == "counter"
+    assert kinds["process_resident_memory_bytes"] == "gauge"
+    ours = Family("process_resident_memory_bytes", "M", "gauge", ("worker",), {("1",): 5.0})
+    assert b"process_cpu_seconds" in prometheus_text([])[0]
+    assert b"process_cpu_seconds" not in prometheus_text([ours])[0], "that of several processes is told by each"
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert process_figures() == ()
+
+
+async def test_without_the_extra_nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(MissingTelemetry, match="figures for a push gateway"):
+        await push_metrics([], "http://127.0.0.1:1", "nightly")
+
+
+async def test_a_gateway_that_is_not_there_is_an_error_of_the_system() -> None:
+    with pytest.raises(OSError, match="refused"):
+        await push_metrics([], "http://127.0.0.1:1", "nightly")
+
+
+@pytest.mark.parametrize("text", ["", "5", "[5]", '[["a", "b"]]', '[["a", "b", "gauge", [], [[["x"], {}]]]]'])
+def test_what_is_no_figures_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parsed(text)
