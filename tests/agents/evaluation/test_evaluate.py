@@ -38,7 +38,7 @@ from callboard import (
 from callboard.actors import Actor, ChildSpec
 from callboard.actors.agents.evaluation.comparing import chance
 from callboard.actors.agents.evaluation.results import Attempt, CaseResult
-from callboard.actors.testing import Simulation, simulate
+from callboard.actors.testing import Simulation, simulate, virtual_time
 from callboard.actors.testing.doubles.models import FunctionModel
 from tests.agents.support import function, results
 
@@ -135,6 +135,21 @@ async def test_the_caller_of_a_case_is_that_of_its_runs() -> None:
     async with Agency(Agent("Clerk", instructions), model=function(echo)) as running:
         await evaluate(running, [Case("c", "go", SAID, caller=who), Case("d", "go", SAID)])
     assert set(seen) == {who, Caller()}
+
+
+@virtual_time
+async def test_an_attempt_has_the_figures_of_all_its_questions_and_the_last_text() -> None:
+    async def model(request: Request) -> Completion:
+        await asyncio.sleep(1.0)
+        return echo(request)
+
+    async with agency(model) as running:
+        found = await evaluate(running, [Case("c", ["one", "two"], SAID)])
+        (attempt,) = found.cases[0].attempts
+    assert (attempt.case, attempt.number, attempt.error, attempt.text) == ("c", 1, "", "You said two.")
+    assert (attempt.steps, attempt.tokens, attempt.cost, attempt.seconds) == (2, 30, 1.0, pytest.approx(2.0))
+    assert (attempt.scores, attempt.judge_cost) == ((), 0.0)
+    assert (found.tokens, found.cost, found.seconds) == (30, 1.0, pytest.approx(2.0))
 
 
 @pytest.mark.parametrize("approve", [True, False])
