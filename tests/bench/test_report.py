@@ -65,10 +65,57 @@ def test_a_table_has_every_result_its_errors_and_its_spread() -> None:
     ).table()
     lines = text.splitlines()
     assert re.split(r"\s{2,}", lines[1]) == ["10 at once", "a.yaml", "100", "12.3", "-", "-", "0", "-", "-", "-", "-"]
-    assert "90–110" in text
+    heads = ["load", "subject", "answers/s", "p50 ms", "p99 ms"]
+    spread = [re.split(r"\s{2,}", line) for line in lines[lines.index("lowest to highest of the rounds") + 1 :]]
+    assert spread[:3] == [
+        heads,
+        ["10 at once", "a.yaml", "90–110", "12.3–12.3", "-"],
+        ["10 at once", "b.yaml", "-", "-", "-"],
+    ]
+    more = ["first ms", "errors %", "tokens/s", "$/1,000", "CPU ms", "MB"]
+    assert re.split(r"\s{2,}", lines[0]) == [*heads, *more]
     assert "medians of 3 rounds of 10 s, interleaved" in text
     assert "one subject" not in text
     assert "one subject" in report(result(throughput=1.0)).table()
+
+
+def test_a_figure_has_three_digits_and_large_ones_their_thousands() -> None:
+    values = {
+        0.0: "0",
+        0.0001234: "1.2e-04",
+        0.001: "0.001",
+        1.2345: "1.23",
+        99.94: "99.9",
+        100.4: "100",
+        1234.5: "1,234",
+    }
+    for value, text in values.items():
+        line = report(result(throughput=value)).table().splitlines()[1]
+        assert re.split(r"\s{2,}", line)[2] == text
+
+
+def test_one_round_has_no_spread_and_what_is_not_known_is_a_dash() -> None:
+    figures = {"throughput": Measured(2.0, 2.0, 2.0)}
+    text = report(Result("a", "1 at once", figures, 1, 2), Result("b", "1 at once", {}, 1, 2)).table()
+    assert "lowest to highest" not in text
+    assert "medians of 1 rounds of 10 s, interleaved" in text
+    assert re.split(r"\s{2,}", text.splitlines()[2]) == ["1 at once", "b", *["-"] * 9]
+
+
+def test_a_comparison_shows_what_is_worse_and_else_throughput_and_latency() -> None:
+    old = report(result(throughput=10.0, latency_p50=5.0, latency_p90=5.0, errors=0.0, cost=1.0, cpu=0.0))
+    new = report(result(throughput=20.0, latency_p50=5.0, latency_p90=5.0, errors=2.0, cost=1.0, cpu=1.0))
+    lines = differences_table(differences(old, new)).splitlines()
+    heads = ["load", "subject", "figure", "earlier", "now", "ratio"]
+    assert [re.split(r"\s{2,}", line.strip()) for line in lines] == [
+        heads,
+        ["10 at once", "a.yaml", "answers a second", "10", "20", "2.00"],
+        ["10 at once", "a.yaml", "latency, median", "5", "5", "1.00"],
+        ["WORSE", "10 at once", "a.yaml", "questions without an answer", "0", "2", "-"],
+        ["WORSE", "10 at once", "a.yaml", "CPU of this process an answer", "0", "1", "-"],
+    ]
+    (same,) = differences(report(result(errors=0.0)), report(result(errors=0.0)))
+    assert same.ratio == 1
 
 
 def test_errors_are_told_by_name() -> None:
@@ -157,6 +204,28 @@ def test_a_picture_is_a_png_or_a_page_that_needs_nothing_beside_it(tmp_path: Pat
         save_picture(figure, tmp_path / "p.gif", "t")
     with pytest.raises(DefinitionError, match="cannot be written"):
         save_picture(figure, tmp_path / "no" / "p.png", "t")
+
+
+def test_a_picture_has_a_group_for_each_load_and_a_bar_for_each_subject_with_its_spread() -> None:
+    made = report(
+        *(result(name, load, throughput=(5.0, 4.0, 7.0)) for load in ("1 at once", "2 at once") for name in ("a", "b")),
+        result("c", "2 at once", throughput=1.0),
+        result("d", "2 at once"),
+    )
+    (axes,) = chart(made, "Load").axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1 at once", "2 at once"]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]
+    bars = [bar for bar in axes.patches if bar.get_height()]  # type: ignore[attr-defined]
+    middles = [round(bar.get_x() + bar.get_width() / 2, 6) for bar in bars]  # type: ignore[attr-defined]
+    assert middles == [-0.3, 0.7, -0.1, 0.9, 1.1], "four subjects stand beside each other around their load's place"
+    assert all(bar.get_width() < 0.2 for bar in bars)  # type: ignore[attr-defined]
+    assert axes.get_ylim()[0] == 0
+    spread = [path.get_extents() for lines in axes.collections for path in lines.get_paths()]
+    assert {(each.y0, each.y1) for each in spread} == {(4.0, 7.0), (1.0, 1.0)}
+    (alone,) = chart(report(result(throughput=1.0)), "Load").axes
+    assert alone.get_legend() is None
 
 
 def test_an_empty_report_can_be_drawn(tmp_path: Path) -> None:

@@ -162,6 +162,8 @@ async def test_what_a_server_answers_is_an_outcome_whatever_it_is(name: str) -> 
     async with answering(handler) as url, server_target(f"{url}/", key="") as ask:
         outcome = await ask("go")
     assert outcome.error == error
+    assert 0 < outcome.seconds < 60
+    assert (outcome.first is None) == (b"content" not in body)
     ((body_sent, authorization),) = asked
     assert authorization is None
     assert (body_sent["model"], body_sent["stream"]) == ("Clerk", True)

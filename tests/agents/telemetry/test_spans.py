@@ -375,6 +375,7 @@ async def test_a_run_whose_actor_fails_for_good_is_told_of(how: str, durable: bo
             await run
     failed = traces.named("invoke_agent Solo")
     assert told(failed)["error.type"] == type(caught.value).__name__
+    assert seconds(failed) >= 0
     assert failed.status.status_code is StatusCode.ERROR
     traces.check()
 
