@@ -42,7 +42,7 @@ from ..events import (
 from ..turns.inner import outer_of
 from ..turns.records import Accepted, Ended, RunRequest
 from .content import Redact, answered, asked, messages
-from .past import error_of, past
+from .past import error_of, made_by, past
 from .tracing import Tracing
 
 logger = logging.getLogger("callboard")
@@ -217,17 +217,7 @@ class RunSpans:
         self._step = step
         if chat is None:
             return
-        told: dict[str, Any] = {
-            names.PROVIDER: provider or None,
-            names.RESPONSE_MODEL: model or None,
-            names.INPUT_TOKENS: usage.input_tokens,
-            names.OUTPUT_TOKENS: usage.output_tokens,
-            names.CACHE_READ_TOKENS: usage.cache_read_tokens or None,
-            names.CACHE_WRITE_TOKENS: usage.cache_write_tokens or None,
-            names.REASONING_TOKENS: usage.reasoning_tokens or None,
-            names.COST: cost,
-            names.TIME_TO_FIRST_CHUNK: first,
-        }
+        told = made_by(model, provider, usage, cost) | {names.TIME_TO_FIRST_CHUNK: first}
         if completion is not None:
             told |= self._answer(completion)
         chat.end(told)
