@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from callboard import DefinitionError
 from callboard.actors.bench.drawing import chart, new_figure, save_picture
 from callboard.actors.bench.figures import Measured
-from callboard.actors.bench.load import Closed, Outcome
+from callboard.actors.bench.load import Closed, Open, Outcome
 from callboard.actors.bench.measure import measure
 from callboard.actors.bench.report import Report, Result, differences, differences_table, read_report
+from callboard.actors.testing import virtual_time
 
 
 def report(*results: Result) -> Report:
@@ -56,6 +58,57 @@ async def test_rounds_take_turns_and_each_subject_is_warm_before_the_first() -> 
     assert [dict(one.errors) for one in found.results] == [{}, {"Down": 2}, {}, {"Down": 4}]
     assert found.results[0].figures["memory"].value > 1
     assert "latency_p50" not in found.results[1].figures
+
+
+@virtual_time
+async def test_every_round_of_an_open_load_has_other_times_the_same_for_each_subject() -> None:
+    clock = asyncio.get_running_loop().time
+    asked: dict[str, list[float]] = {"a": [], "b": []}
+    began: list[float] = []
+
+    def subject(name: str) -> Any:
+        async def ask(question: str) -> Outcome:
+            asked[name].append(round(clock() - began[-1], 6) if began else -1.0)
+            await asyncio.sleep(0.25)
+            return Outcome(0.25)
+
+        return ask
+
+    def told(line: str) -> None:
+        began.append(clock())
+
+    subjects = {name: subject(name) for name in asked}
+    found = await measure(subjects, [Open(0.5)], ["x"], seconds=40, rounds=2, told=told)
+    (first, second), other = (asked["a"][8:18], asked["a"][18:]), asked["b"][8:]
+    assert len(second) == 10
+    assert first != second
+    assert other == [*first, *second]
+    assert found.seconds == 20
+    assert [one.asked for one in found.results] == [20, 20]
+
+
+async def test_a_benchmark_of_nothing_is_refused() -> None:
+    async def ask(question: str) -> Outcome:
+        raise AssertionError("nothing is asked")
+
+    nothing: list[Any] = [({}, [Closed(1)], ["x"]), ({"a": ask}, [], ["x"]), ({"a": ask}, [Closed(1)], [])]
+    for subjects, loads, questions in nothing:
+        with pytest.raises(DefinitionError, match="a benchmark needs subjects, loads and questions"):
+            await measure(subjects, loads, questions, seconds=1)
+    with pytest.raises(DefinitionError, match=r"1 a second are none in a round of 0\.25 s.* fewer than 4 rounds"):
+        await measure({"a": ask}, [Open(1)], ["x"], seconds=1, rounds=4)
+
+
+async def test_there_are_three_rounds_and_errors_are_told_the_most_frequent_first() -> None:
+    async def ask(question: str) -> Outcome:
+        return Outcome(0.0, error=question)
+
+    found = await measure({"a": ask}, [Closed(5)], ["Rare", "Often", "Often"], seconds=1e-9)
+    (one,) = found.results
+    assert (one.rounds, one.asked) == (3, 15)
+    assert list(one.errors.items()) == [("Often", 9), ("Rare", 6)]
+    assert one.figures["errors"] == Measured(100, 100, 100)
+    assert re.fullmatch(r"\w+ \w+, \d+ cores?, \w+ 3\.\d+\.\d+\S*", found.machine)
 
 
 def test_a_table_has_every_result_its_errors_and_its_spread() -> None:
