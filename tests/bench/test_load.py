@@ -54,6 +54,17 @@ def test_a_closed_load_asks_again_once_it_is_answered_and_waits_for_what_is_unde
     simulated(flow)
 
 
+async def test_who_is_answered_at_once_keeps_no_other_client_waiting() -> None:
+    asked: list[asyncio.Task[Any] | None] = []
+
+    async def ask(question: str) -> Outcome:
+        asked.append(asyncio.current_task())
+        return Outcome(0.0)
+
+    await drive(ask, Closed(3), ["a"], seconds=0.01, timeout=60)
+    assert len(set(asked[:3])) == 3
+
+
 def test_an_open_load_asks_at_its_rate_whatever_becomes_of_it() -> None:
     async def flow() -> None:
         for seconds in (0.0, 20.0):

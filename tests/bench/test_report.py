@@ -186,6 +186,26 @@ def test_a_report_is_read_as_it_was_written_and_says_its_units(tmp_path: Path) -
     assert data["results"][0]["figures"]["throughput"] == {"value": 1.0, "low": 0.5, "high": 2.0, "unit": "answers/s"}
 
 
+UNITS = {
+    "throughput": "answers/s",
+    **dict.fromkeys(
+        ("latency_p50", "latency_p90", "latency_p99", "latency_max", "first_p50", "first_p99", "cpu"), "ms"
+    ),
+    "errors": "%",
+    "input_tokens": "tokens/s",
+    "output_tokens": "tokens/s",
+    "cost": "$/1,000",
+    "memory": "MB",
+}
+
+
+def test_every_figure_has_its_unit_and_some_are_neither_better_nor_worse() -> None:
+    made = report(result(**dict.fromkeys(UNITS, 1.0)))
+    assert {name: one["unit"] for name, one in made.as_json()["results"][0]["figures"].items()} == UNITS
+    compared = {one.figure for one in differences(made, made)}
+    assert UNITS.keys() - compared == {"latency_max", "input_tokens", "output_tokens"}
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "callboard bench 1"}', '{"format": "callboard bench 2"}'])
 def test_what_is_no_report_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.json").write_text(text)
@@ -206,7 +226,8 @@ WORSE: list[tuple[str, Any, Any, bool]] = [
     ("latency_p50", (10.0, 9.0, 11.0), (10.9, 10.8, 11.5), False),
     ("latency_p50", (10.0, 9.0, 12.0), (12.0, 11.5, 13.0), False),
     ("latency_p50", (10.0, 9.0, 11.0), (5.0, 4.0, 6.0), False),
-    ("cost", 1.0, 2.0, True),
+    *((name, 1.0, 2.0, True) for name in ("latency_p90", "latency_p99", "first_p50", "first_p99")),
+    *((name, 1.0, 2.0, True) for name in ("cost", "cpu", "memory")),
     ("errors", 0.0, 0.5, False),
     ("errors", 0.0, 1.5, True),
     ("errors", (0.0, 0.0, 3.0), (1.5, 1.0, 2.0), False),

@@ -104,7 +104,7 @@ class Slow(Actor):
 async def test_the_first_piece_of_an_agencys_text_is_timed() -> None:
     async with Agency(Agent("A", "a"), model=ChildSpec(Slow, name="model")) as agency:
         outcome = await agency_target(agency)("go")
-    assert (outcome.first, outcome.seconds) == (pytest.approx(3), pytest.approx(4))
+    assert [outcome.first, outcome.seconds] == pytest.approx([3, 4])
 
 
 async def test_a_server_is_asked_by_streams_of_chat_completions() -> None:
@@ -225,6 +225,18 @@ async def test_an_answer_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch
     async with answering(handler) as url, server_target(url, key="") as ask:
         async with asyncio.timeout(60):
             assert (await ask("go")).error == "TooLong"
+
+
+@pytest.mark.parametrize(("less", "error"), [(0, ""), (1, "TooLong")])
+async def test_an_answer_may_be_just_so_long(less: int, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = chunk("hi") + b"data: [DONE]\n\n"
+    monkeypatch.setattr("callboard.actors.bench.targets._MOST", len(body) - less)
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    async with answering(handler) as url, server_target(url, key="") as ask:
+        assert (await ask("go")).error == error
 
 
 async def test_a_server_that_is_not_there_is_an_outcome_and_an_address_that_is_none_is_refused() -> None:

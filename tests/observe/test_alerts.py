@@ -269,6 +269,30 @@ async def test_a_rule_that_fails_keeps_no_other_from_being_looked_at(
         await watching
 
 
+@pytest.mark.parametrize(("horizon", "kept"), [(0.0, [1, 1, 1, 1, 1, 1]), (25.0, [1, 2, 3, 4, 4, 4])])
+@virtual_time
+async def test_a_rule_gets_readings_back_to_the_newest_that_is_as_old_as_it_says(
+    horizon: float, kept: list[int]
+) -> None:
+    seen: list[list[float]] = []
+
+    class Looking(Rule):
+        def measure(self, readings: Sequence[Reading]) -> float | None:
+            seen.append([each.at for each in readings])
+            return None
+
+    looking = type("Looking", (Looking,), {"horizon": horizon})
+
+    async def read() -> Sequence[Family]:
+        return ()
+
+    watching = asyncio.ensure_future(Alerting([looking(above=1)], every=10).watch(read))
+    await asyncio.sleep(55)
+    watching.cancel()
+    assert [len(each) for each in seen] == kept
+    assert all(each == sorted(each) for each in seen)
+
+
 @virtual_time
 async def test_who_takes_too_long_is_not_waited_for() -> None:
     got: list[float] = []

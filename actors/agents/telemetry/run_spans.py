@@ -117,9 +117,8 @@ class RunSpans:
 
     def at(self, call_id: str = "") -> Place:
         """Where a call is carried out, or the completion under way is made; with what is sent along from there."""
-        place = self._open.get((names.EXECUTE_TOOL, call_id)) if call_id else self._chat
-        if place is None:
-            return self.place
+        begun = self._open.get((names.EXECUTE_TOOL, call_id)) if call_id else self._chat
+        place = begun or self.place
         if place.sent is None:
             place.sent = SendContext(None, {**self._baggage, PLACE: place})
         return place

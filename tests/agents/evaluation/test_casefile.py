@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,15 @@ cases:
 """
 
 
+FUNCTIONS: list[Any] = [os.path.exists, os.path.isfile]
+
+
 def read(folder: Path, text: str, **env: str) -> Any:
     (folder / "cases.yaml").write_text(text)
     return load_cases(folder / "cases.yaml", env=env)
 
 
 def test_whatever_can_be_said_in_python_can_be_said_in_a_file(tmp_path: Path) -> None:
-    import os.path
-
     found = read(tmp_path, WHOLE.replace('contains: ""', "contains: hello"), JUDGE="large")
     assert (found.repeat, found.judge) == (3, Judge("large", 0.7))
     assert found.cases == (
@@ -77,7 +79,7 @@ def test_whatever_can_be_said_in_python_can_be_said_in_a_file(tmp_path: Path) ->
                 cost=0.5,
                 seconds=9.5,
                 judge=["It is short."],
-                code=[os.path.exists, os.path.isfile],
+                code=FUNCTIONS,
             ),
             agent="Clerk",
             repeat=5,

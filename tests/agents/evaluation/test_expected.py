@@ -185,7 +185,7 @@ async def test_the_structured_answer_is_compared_as_plain_data() -> None:
             ({"n": 1, "names": {"a": 1}}, False),
             ([1], False),
         ):
-            options = {} if kind is None else {"output_type": kind}
+            options: dict[str, Any] = {} if kind is None else {"output_type": kind}
             expected = Expected(value=value, type=dict[str, Any])
             assert (await wrong("go", expected, shop(model, **options)) == ()) is right, value
 
