@@ -200,7 +200,8 @@ UNITS = {
 
 
 def test_every_figure_has_its_unit_and_some_are_neither_better_nor_worse() -> None:
-    made = report(result(**dict.fromkeys(UNITS, 1.0)))
+    figures: Any = dict.fromkeys(UNITS, 1.0)
+    made = report(result(**figures))
     assert {name: one["unit"] for name, one in made.as_json()["results"][0]["figures"].items()} == UNITS
     compared = {one.figure for one in differences(made, made)}
     assert UNITS.keys() - compared == {"latency_max", "input_tokens", "output_tokens"}
@@ -298,8 +299,10 @@ def test_a_picture_has_a_group_for_each_load_and_a_bar_for_each_subject_with_its
     assert axes.get_ylim()[0] == 0
     spread = [path.get_extents() for lines in axes.collections for path in lines.get_paths()]
     assert {(each.y0, each.y1) for each in spread} == {(4.0, 7.0), (1.0, 1.0)}
-    (alone,) = chart(report(result(throughput=1.0)), "Load").axes
-    assert alone.get_legend() is None
+    one, two = (chart(report(made), "Load") for made in (result(cpu=1.0), result(cpu=1.0, errors=1.0)))
+    assert [axes.get_legend() for axes in (*one.axes, *two.axes)] == [None] * 3
+    assert one.get_figwidth() == two.get_figwidth() > one.get_figheight()
+    assert two.get_figheight() > one.get_figheight(), "each figure has its room"
 
 
 def test_an_empty_report_can_be_drawn(tmp_path: Path) -> None:
