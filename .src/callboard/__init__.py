@@ -320,9 +320,9 @@ if TYPE_CHECKING:
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
     from .actors.observe.alerts import Alert, Alerting, to_log, to_webhook
-    from .actors.observe.errors import MissingTelemetry, TelemetryError
+    from .actors.observe.errors import MissingTelemetry, PushFailed, TelemetryError
     from .actors.observe.logs import JsonFormatter
-    from .actors.observe.metrics import prometheus_text, push_metrics
+    from .actors.observe.prometheus import prometheus_text, push_metrics
     from .actors.observe.rules import (
         ErrorRate,
         JournalLag,
@@ -393,6 +393,7 @@ if TYPE_CHECKING:
         Endpoint,
         FanOut,
         GetHealth,
+        GetServing,
         GetStats,
         Health,
         Hedge,
@@ -876,8 +877,8 @@ _HOMES = {
         "StuckRuns",
     ),
     ".actors.observe.logs": ("JsonFormatter",),
-    ".actors.observe.metrics": ("prometheus_text", "push_metrics"),
-    ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.prometheus": ("prometheus_text", "push_metrics"),
+    ".actors.observe.errors": ("MissingTelemetry", "PushFailed", "TelemetryError"),
     ".actors.observe.spans": ("span_here",),
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": (
@@ -935,6 +936,7 @@ _HOMES = {
         "Endpoint",
         "FanOut",
         "GetHealth",
+        "GetServing",
         "GetStats",
         "Health",
         "Hedge",
@@ -1134,6 +1136,7 @@ __all__ = [
     "Functions",
     "Future",
     "GetHealth",
+    "GetServing",
     "GetStats",
     "GoogleSkill",
     "GraphTask",
@@ -1258,6 +1261,7 @@ __all__ = [
     "ProviderSpec",
     "ProviderTimeout",
     "Publish",
+    "PushFailed",
     "Question",
     "QueueAge",
     "Quota",

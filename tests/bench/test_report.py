@@ -129,7 +129,7 @@ def test_a_table_has_every_result_its_errors_and_its_spread() -> None:
     assert re.split(r"\s{2,}", lines[0]) == [*heads, *more]
     assert "medians of 3 rounds of 10 s, interleaved" in text
     assert "one subject" not in text
-    assert "one subject" in report(result(throughput=1.0)).table()
+    assert f"one subject, {report(result(throughput=1.0)).subjects[0]}: " in report(result(throughput=1.0)).table()
 
 
 def test_a_figure_has_three_digits_and_large_ones_their_thousands() -> None:
@@ -303,6 +303,17 @@ def test_a_picture_has_a_group_for_each_load_and_a_bar_for_each_subject_with_its
     assert [axes.get_legend() for axes in (*one.axes, *two.axes)] == [None] * 3
     assert one.get_figwidth() == two.get_figwidth() > one.get_figheight()
     assert two.get_figheight() > one.get_figheight(), "each figure has its room"
+
+
+def test_a_picture_names_its_subjects_as_they_are_called(tmp_path: Path) -> None:
+    alone = chart(report(result("$x_{$", throughput=5.0)), "t")
+    save_picture(alone, tmp_path / "p.png", "t")
+    assert r"one subject, \$x_{\$: " in alone.get_supxlabel()
+    both = chart(report(result("_a", throughput=5.0), result("$b^$", throughput=3.0)), "t")
+    legend = both.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [" _a", r"\$b^\$"]
+    save_picture(both, tmp_path / "p.png", "t")
 
 
 def test_an_empty_report_can_be_drawn(tmp_path: Path) -> None:

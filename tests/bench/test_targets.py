@@ -139,6 +139,8 @@ def chunk(text: str) -> bytes:
 BODIES: dict[str, tuple[int, bytes, str]] = {
     "all of it": (200, chunk("hi") + b"data: [DONE]\n\n", ""),
     "cut": (200, chunk("hi"), "Cut"),
+    "a page": (200, b"<html>hi</html>", "NoStream"),
+    "no stream": (200, b'{"choices": [{"message": {"content": "hi"}}]}', "NoStream"),
     "a status": (429, b"{}", "HTTP429"),
     "elsewhere": (302, b"", "HTTP302"),
     "an error within": (200, b'data: {"error": {"code": "step_limit"}}\n\ndata: [DONE]\n\n', "step_limit"),
@@ -163,7 +165,7 @@ async def test_what_a_server_answers_is_an_outcome_whatever_it_is(name: str) -> 
         outcome = await ask("go")
     assert outcome.error == error
     assert 0 < outcome.seconds < 60
-    assert (outcome.first is None) == (b"content" not in body)
+    assert (outcome.first is None) == (b'delta": {"content' not in body)
     ((body_sent, authorization),) = asked
     assert authorization is None
     assert (body_sent["model"], body_sent["stream"]) == ("Clerk", True)

@@ -81,7 +81,7 @@ mcp_servers:
 retention: {finished: 3600, ephemeral: 60}
 handoff_limits: {depth: 3, visits: 2, repeats: 1, total: 9}
 approvals_expire: 60
-telemetry: {spans: false, endpoint: "http://collector:4318", content: true, series: 9}
+telemetry: {spans: false, endpoint: "http://collector:4318", content: true, series: 900}
 """
 
 

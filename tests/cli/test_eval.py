@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,15 +77,68 @@ def test_compared_with_an_earlier_report_only_what_became_worse_counts(folder: P
     assert "files" not in only.out, "what is not asked is not gone"
 
 
-@pytest.mark.parametrize("out", [">&-", "> /dev/full", "2>&-"])
-def test_the_report_is_written_though_nothing_can_be_printed(folder: Path, out: str) -> None:
+@pytest.mark.parametrize(
+    ("out", "status"), [(">&-", 0), ("2>&-", 0), ("> /dev/full", 1), ("2> /dev/full", 0), ("| true", 0)]
+)
+@pytest.mark.parametrize("command", ["eval", "bench"])
+def test_the_report_is_written_though_nothing_can_be_printed(folder: Path, out: str, status: int, command: str) -> None:
+    words = {
+        "eval": ["eval", "cases.yaml", "team.yaml", "--import-from", "."],
+        "bench": ["bench", "team.yaml", "--duration", "0.1", "--rounds", "1", "--concurrency", "1"],
+    }[command]
+    done = _in_a_shell(folder, out, *words, "--json", "report.json")
+    assert (done.stdout.split()[-1:], "Traceback" in done.stderr) == ([str(status)], False), done
+    if out == "> /dev/full":
+        assert done.stderr.endswith("callboard: what it says cannot be written: No space left on device\n")
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["format"]
+
+
+@pytest.mark.parametrize("out", ["| true", "2>&1 | true", "2>&1 | head -n 1 > first.txt"])
+def test_a_case_that_fails_is_told_though_nobody_reads_on(folder: Path, out: str) -> None:
+    (folder / "cases.yaml").write_text("repeat: 20\ncases: [{name: hi, ask: Hello, expect: {contains: milk}}]\n")
+    done = _in_a_shell(folder, out, "eval", "cases.yaml", "team.yaml", "--json", "report.json")
+    assert (done.stdout, "Traceback" in done.stderr) == ("1\n", False), done
+    assert len(json.loads((folder / "report.json").read_text(encoding="utf-8"))["cases"][0]["attempts"]) == 20
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["tool", "LS"], ["run", "team.yaml", "hello"]])
+def test_what_cannot_be_printed_is_said_without_a_traceback(folder: Path, words: list[str]) -> None:
+    done = _in_a_shell(folder, "> /dev/full", *words)
+    assert (done.stdout, "Traceback" in done.stderr) == ("1\n", False), done
+    assert "callboard: what it says cannot be written: No space left on device\n" in done.stderr
+
+
+def test_what_was_done_until_ctrl_c_is_in_the_report(folder: Path) -> None:
+    (folder / "checks.py").write_text("import asyncio\n\nasync def waits(answer):\n    await asyncio.Event().wait()\n")
+    waits = "repeat: 3\ncases:\n- {name: hi, ask: Hello, repeat: 1, expect: {matches: .}}\n"
+    (folder / "cases.yaml").write_text(waits + "- {name: ho, ask: Hello, expect: {code: 'checks:waits'}}\n")
     main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
-    words = ["eval", "cases.yaml", "team.yaml", "--import-from", ".", "--json", "report.json"]
-    shell = ["sh", "-c", f'exec "$@" {out}', "sh", sys.executable, "-c", main, *words]
-    done = subprocess.run(shell, cwd=folder, env=offline(), capture_output=True, text=True)
-    if out != "> /dev/full":  # to a stream that is closed, as if nobody had asked for it
-        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done
-    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["passed"]
+    words = ["eval", "cases.yaml", "team.yaml", "--import-from", ".", "--concurrency", "1", "--json", "r.json"]
+    with subprocess.Popen(
+        [sys.executable, "-c", main, *words],
+        cwd=folder,
+        env=offline(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline() == "hi #1: right\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    assert (running.returncode, err) == (130, "")
+    assert "1 of 1 cases passed" in out
+    assert "stopped: 3 attempts were not made" in out
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+    assert (report["passed"], report["unmade"], [case["name"] for case in report["cases"]]) == (False, 3, ["hi"])
+
+
+def _in_a_shell(folder: Path, out: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with its output somewhere; its exit status is the last that is printed."""
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    script = f'{{ {{ "$@"; echo $? >&3; }} {out}; }} 3>&1'
+    shell = ["sh", "-c", script, "sh", sys.executable, "-c", main, *words]
+    return subprocess.run(shell, cwd=folder, env=offline(), capture_output=True, text=True)
 
 
 WRONG = {
@@ -131,12 +185,50 @@ def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, 
     assert "#1" not in done.err
 
 
-def test_a_judge_that_nobody_has_is_named(folder: Path) -> None:
+def test_cases_may_stand_in_a_file_of_their_own_one_a_line(folder: Path) -> None:
+    (folder / "cases.yaml").write_text("repeat: 2\ncases: many.jsonl\n")
+    one = {"name": "hi", "ask": "Hello ${NAME}", "expect": {"matches": "."}}
+    (folder / "many.jsonl").write_text(f"{json.dumps(one)}\n\n{json.dumps({**one, 'name': 'ho', 'repeat': 1})}\n")
+    done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
+    assert done.status == 0, done
+    assert sorted(done.err.splitlines()) == ["hi #1: right", "hi #2: right", "ho #1: right"]
+
+
+LINES = {
+    "no JSON": ('{"name": "a",', "line 1: expected JSON"),
+    "no object": ('{"name": "a", "ask": "b", "expect": {"lacks": "c"}}\n5', "line 2: expected a mapping of name, ask"),
+    "a word that is none": (
+        '\n{"name": "a", "ask": "b", "expect": {"lack": "c"}}',
+        "line 2: expect.lack: unknown entry",
+    ),
+    "two of a name": ('{"name": "a", "ask": "b", "expect": {"lacks": "c"}}\n' * 2, "line 2: name: two cases"),
+    "a name twice": ('{"name": "a", "name": "b"}', "line 1: expected JSON; 'name' stands there twice"),
+    "no number": ('{"name": NaN}', "line 1: expected JSON; NaN is no number"),
+    "deep": ("[" * 100_000, "line 1: expected JSON"),
+    "long": ('{"name": "' + "a" * 1_000_000, "line 1: expected at most 1,000,000 bytes in a line"),
+    "other letters": (b'{"name": "\xff"}', "line 1: expected JSON"),
+    "nothing": ("\n\n", "cases: many.jsonl has no cases"),
+    "nowhere": (None, "many.jsonl: no such file"),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_that_is_wrong_is_said(folder: Path, name: str) -> None:
+    text, said = LINES[name]
+    (folder / "cases.yaml").write_text("cases: many.jsonl\n")
+    if text is not None:
+        (folder / "many.jsonl").write_bytes(text.encode() if isinstance(text, str) else text)
+    assert_refused(callboard("eval", "cases.yaml", "team.yaml", cwd=folder), said)
+
+
+def test_a_judge_that_nobody_has_is_named_before_anything_is_asked(folder: Path) -> None:
     judged = "judge: {model: larg}\ncases: [{name: hi, ask: Hello, expect: {judge: It greets.}}]\n"
     (folder / "cases.yaml").write_text(judged)
     done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
-    assert done.status == 1, done
-    assert "the judge could not be asked: no provider has its model 'larg'" in done.out
+    assert_refused(done, "the judge's model 'larg' cannot be asked", "with one of offline")
+    assert "#1" not in done.err
+    (folder / "cases.yaml").write_text(judged.replace("judge: It greets.", "lacks: milk"))
+    assert callboard("eval", "cases.yaml", "team.yaml", cwd=folder).status == 0, "nobody is to judge"
 
 
 def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:

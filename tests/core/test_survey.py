@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from callboard import Actor, ChildSpec, Node, System
 from tests.agents.support import until
 
@@ -62,3 +64,24 @@ async def test_how_long_messages_wait_is_known_from_the_second_time_on_while_it_
             await until(lambda: system.survey(10)[0]["child"][4] > 0)
             assert system.tree()[0].age > 0
         gate.set()
+
+
+async def test_only_so_many_mailboxes_are_watched_from_one_time_on_and_others_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("callboard.actors.core.processing.surveying.MOST_WATCHES", 2)
+    async with System() as system:
+        children, gate = [system.spawn(Child, name=f"child-{number}") for number in range(5)], asyncio.Event()
+        for child in children:
+            child.tell(gate)
+        await until(lambda: all(state[2:4] == ("running", 0) for state in system.survey(10)[0].values()))
+        with system.measure():  # no message waits now, and each handler does
+            for child in children:
+                child.tell(gate)
+            known = []
+            for _ in range(4):
+                known.append(sum(state[4] > 0 for state in system.survey(10)[0].values()))
+                before = system.runtime.clock()
+                await until(lambda before=before: system.runtime.clock() > before)
+        gate.set()
+    assert known == [0, 2, 4, 5]

@@ -5,7 +5,7 @@ import { bytes, clock, count, dollars, duration, plural, share, short, shortId }
 import { clamp, find, layout, zoomed } from "../../actors/serving/dashboard/static/logic/icicle.js";
 import { columns, compare, joined, nested } from "../../actors/serving/dashboard/static/logic/rows.js";
 import { backoff, reader } from "../../actors/serving/dashboard/static/logic/sse.js";
-import { inSight, severity, Tree } from "../../actors/serving/dashboard/static/logic/tree.js";
+import { branch, inSight, severity, Tree } from "../../actors/serving/dashboard/static/logic/tree.js";
 
 const actor = (path, { phase = "running", waiting = 0, age = 0, restarts = 0, crash = "", kind = "Agent" } = {}) => [path, kind, phase, waiting, age, restarts, crash];
 
@@ -30,6 +30,10 @@ test("what is below a collapsed actor is not shown, and counted", () => {
   assert.deepEqual(paths(tree.flatten({ collapsed: new Set(["a"]) })), ["a", "e"]);
   const top = tree.nodes.get("a");
   assert.deepEqual([top.below, top.belowWaiting, top.belowOldest, top.belowOff], [3, 1, 31, 0]);
+  const busy = planted(actor("a", { waiting: 2, age: 9 }), actor("a/b", { waiting: 3, age: 4 }), actor("a/b/c", { waiting: 7, age: 1 }));
+  assert.deepEqual(branch(busy.nodes.get("a")), { waiting: 12, age: 9 });
+  assert.deepEqual(branch(busy.nodes.get("a/b")), { waiting: 10, age: 4 });
+  assert.deepEqual(branch(planted(actor("a", { age: 9 })).nodes.get("a")), { waiting: 0, age: 0 });
 });
 
 test("what is found is shown with those above it", () => {
@@ -119,7 +123,7 @@ test("attempts come at ever longer intervals, never together and never too far a
 test("figures are short and say their unit", () => {
   assert.deepEqual([0, 1234567, Number.NaN, null].map(count), ["0", "1,234,567", "–", "–"]);
   assert.deepEqual([7, 2.5, 999, 1000, 12_345, 999_499, 999_600, 3.2e6, 4e9].map(short), ["7", "2.5", "999", "1.0 k", "12 k", "999 k", "1.0 M", "3.2 M", "4.0 G"]);
-  assert.deepEqual([0, 0.00001, 0.5, 12.345, 12_345, -3].map(dollars), ["$0.00", "<$0.0001", "$0.5000", "$12.35", "$12 k", "-$3.00"]);
+  assert.deepEqual([0, 0.00001, 0.5, 12.345, 9_999, 10_000, 12_345, -3].map(dollars), ["$0.00", "<$0.0001", "$0.5000", "$12.35", "$9999.00", "$10 k", "$12 k", "-$3.00"]);
   assert.deepEqual([0, 0.004, 0.5, 2.34, 59.4, 59.6, 3599.9, 4000, 90_000].map(duration), ["0 s", "4 ms", "500 ms", "2.3 s", "59 s", "1 min 00 s", "1 h 00 min", "1 h 06 min", "1 d 1 h"]);
   assert.deepEqual([0, 0.004, 0.5, 1.5].map(share), ["0 %", "0.4 %", "50 %", "150 %"]);
   assert.deepEqual([12, 4100, 4.12e8].map(bytes), ["12 B", "4.1 kB", "412 MB"]);

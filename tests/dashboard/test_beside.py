@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -19,6 +19,7 @@ import pytest
 
 from callboard import DefinitionError, watchable
 from callboard.actors.agents.overview.sockets import ended
+from callboard.actors.serving.dashboard.beside import another
 from tests.agents.support import until
 from tests.cli.command import assert_refused, callboard, offline
 
@@ -48,6 +49,7 @@ def started(*arguments: str, folder: Path, first: str) -> Iterator[tuple[subproc
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     ) as program:
         try:
@@ -95,6 +97,20 @@ def test_it_is_shown_to_whoever_has_the_key_that_the_command_says(tmp_path: Path
         assert command.wait(timeout=60) in (0, -signal.SIGTERM)
 
 
+def test_the_command_ends_at_once_although_somebody_looks_at_a_program_that_goes_on(tmp_path: Path) -> None:
+    with agency(tmp_path) as program, shown(tmp_path) as (command, client):
+        with client.stream("GET", "api/live?every=60") as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "event: snapshot"
+            command.send_signal(signal.SIGTERM)
+            assert command.wait(timeout=60) in (0, -signal.SIGTERM)
+            with suppress(httpx.RemoteProtocolError):
+                assert [line for line in lines if line.startswith("event")] == []
+        assert command.stderr is not None
+        assert command.stderr.read() == "", "it has waited for streams, which have no end of their own"
+        assert program.poll() is None
+
+
 def test_by_another_name_of_this_machine_nobody_is_answered(tmp_path: Path) -> None:
     with agency(tmp_path), shown(tmp_path) as (_, client):
         port = client.base_url.port
@@ -121,8 +137,37 @@ def test_a_program_that_ends_is_said_to_have_and_another_one_is_shown_by_its_num
                 os.kill(second.pid, signal.SIGKILL)
                 list(lines)
             second.wait()
-            answer = client.get("api/me")
+            answer = client.get("api/me", params={"process": second.pid})
             assert (answer.status_code, answer.json()["code"]) == (404, "unknown_process")
+
+
+def test_once_a_program_has_ended_another_one_is_shown_if_there_is_one(tmp_path: Path) -> None:
+    with agency(tmp_path) as first, shown(tmp_path) as (_, client):
+        first.kill()
+        first.wait()
+        for method, path in (("GET", ""), ("GET", "api/me"), ("POST", "api/drain")):
+            answer = client.request(method, path)
+            assert (answer.status_code, answer.json()["code"]) == (404, "unknown_process")
+            assert "no running team shows a dashboard" in answer.json()["detail"]
+        with agency(tmp_path) as second:
+            assert client.get("api/me").json()["process"] == second.pid
+            refused = client.post("api/drain", params={"process": first.pid}, json={})
+            assert (refused.status_code, refused.json()["code"]) == (404, "unknown_process")
+            assert client.get("api/audit").json()["entries"] == []
+
+
+def test_a_worker_that_has_ended_is_followed_by_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"callboard-{os.getuid()}"
+    folder.mkdir(mode=0o700)
+    with ExitStack() as stack:
+        for name in ("11-10", "21-20", "22-20", "31"):
+            listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listening.bind(str(folder / f"{name}.dashboard"))
+            listening.listen(8)
+        (folder / "23-20.dashboard").touch()  # of one that was killed
+        for than, found in (("24-20", "21-20"), ("21-20", "22-20"), ("11-10", "21-20"), ("41", "11-10")):
+            assert another(folder / f"{than}.dashboard").stem == found
 
 
 def test_a_program_that_was_killed_is_no_process_any_more_once_it_is_asked_for(tmp_path: Path) -> None:
@@ -199,3 +244,20 @@ async def test_until_somebody_looks_no_task_and_no_timer_waits_for_them(
                 assert (await client.get("/api/me")).json()["may"]["act"]
         await until(lambda: asyncio.all_tasks() <= before)
         assert not path.exists()
+
+
+async def test_whoever_was_connected_is_so_no_more_once_it_is_not_to_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with agency_of() as agency:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(watchable(agency, dashboard=True))
+            (path,) = (tmp_path / f"callboard-{os.getuid()}").glob("*.dashboard")
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"GET / HTTP/1.1\r\nhost: dashboard\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        writer.write(b"GET /api/me HTTP/1.1\r\nhost: dashboard\r\n\r\n")
+        with suppress(ConnectionError):
+            assert b"HTTP/1.1 " not in await reader.read()
+        writer.close()

@@ -144,7 +144,7 @@ def test_a_million_events_take_no_more_room_than_a_thousand() -> None:
 
 def test_runs_that_give_no_sign_of_work_are_stuck_but_not_those_that_wait_for_somebody() -> None:
     runs = (
-        run("works"),
+        run("works", seconds=9.04, idle=1.26, user="ada", tenant="shop"),
         run("stuck", idle=500.0, seconds=600.0),
         run("person", idle=500.0, doing="person"),
         run("handed on", idle=500.0, doing="tools", calls=("delegate",)),
@@ -159,6 +159,7 @@ def test_runs_that_give_no_sign_of_work_are_stuck_but_not_those_that_wait_for_so
         ("running", False),
         ("running", False),
     ]
+    assert (rows[0]["seconds"], rows[0]["idle"], rows[0]["user"], rows[0]["tenant"]) == (9.0, 1.3, "ada", "shop")
     assert (rows[0]["input_tokens"], rows[0]["output_tokens"], rows[0]["cost"]) == (2, 3, 0.5)
 
 

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,13 @@ from callboard import (
     Actor,
     Agency,
     Agent,
+    ApiKeys,
     Budget,
+    Caller,
     ChildSpec,
     Completion,
     Endpoint,
+    MemoryJournal,
     Message,
     Node,
     Pool,
@@ -226,6 +231,32 @@ async def test_what_is_read_takes_no_more_than_its_share_of_a_core(monkeypatch: 
         assert (await told())[1]["every"] > 10
 
 
+async def test_who_looks_sees_on_when_others_look_no_more() -> None:
+    async with agency_of() as agency, shown(agency):
+        assert agency.system is not None
+        feeds = board_of(agency, None, ()).feeds
+        for view in ("runs", "letters"):
+            with feeds.look("runs", 0.5, acts=False) as feed:
+                await feed.later(0)
+                with feeds.look(view, 0.5, acts=False):
+                    pass
+                assert agency.system.runtime.observer is not None
+                await feed.later(feed.version)
+                assert not feed.over
+            assert agency.system.runtime.observer is None
+
+
+async def test_how_late_the_event_loop_was_is_told() -> None:
+    async with agency_of() as agency, shown(agency) as client, looking(client) as told:
+        lags = []
+        for _ in range(3):
+            await told()
+            asyncio.get_running_loop().call_soon(time.sleep, 0.6)  # longer than until the next reading is due
+            lags.append((await told())[1]["summary"]["lag"])
+        assert min(lags) >= 0
+        assert max(lags) > 0
+
+
 async def test_whoever_takes_it_slowly_is_told_the_latest_and_nothing_piles_up() -> None:
     async with agency_of() as agency, shown(agency):
         assert agency.system is not None
@@ -345,3 +376,33 @@ def test_a_program_into_which_it_is_mounted_ends_as_ever_although_somebody_looks
     finally:
         program.kill()
         program.wait()
+
+
+async def until_it_ends(following: Any) -> None:
+    with suppress(StopAsyncIteration):
+        while True:
+            await following()
+
+
+async def test_a_stream_ends_when_its_key_is_revoked() -> None:
+    keys = ApiKeys(MemoryJournal())
+    key = await keys.add(user="ada", scopes=["admin"], name="ada")
+    async with shown(agency_of(), authenticate=keys) as client:
+        client.headers["authorization"] = f"Bearer {key}"
+        async with looking(client, "actors") as following:
+            for _ in range(3):
+                await following()
+            await keys.revoke("ada")
+            await until_it_ends(following)
+        assert (await client.get("api/live")).status_code == 401
+
+
+async def test_a_stream_ends_when_whoever_looks_may_do_less_than_before() -> None:
+    scopes = {"admin"}
+    async with shown(agency_of(), authenticate=lambda _: Caller("ada", scopes=frozenset(scopes))) as client:
+        async with looking(client, "approvals") as following:
+            await following()
+            scopes.symmetric_difference_update(("admin", "metrics"))
+            await until_it_ends(following)
+        async with looking(client, "approvals") as following:
+            await following()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +18,8 @@ from starlette.routing import Mount
 
 from callboard import Agency, Agent, Caller, DefinitionError, dashboard, serve
 from callboard.actors.serving.dashboard.board import own_key
+from callboard.actors.serving.dashboard.routes import ROUTES
+from tests.cli.command import offline
 from tests.serving.support import served
 
 from .support import agency_of, shown
@@ -66,6 +72,27 @@ async def test_scopes_say_who_looks_and_who_acts_and_nobody_of_a_tenant_does() -
     assert may["nobody"] == may[own_key()] == (401, "unauthorized")
 
 
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, _, method in ROUTES if path.startswith("/api/")])
+async def test_each_path_is_for_whoever_may_and_others_are_refused_before_anything_is_read(
+    path: str, method: str
+) -> None:
+    figures = path in ("/api/me", "/api/live", "/api/budgets")
+    named = re.sub("{[^}]+}", "x", path.removeprefix("/"))
+    async with shown(agency_of(), authenticate=who) as client:
+        told = {}
+        for key in (*KEYS, "nobody"):
+            answer = await client.request(method, f"{named}?no-field=1", headers=with_key(key))
+            told[key] = (answer.status_code, answer.json()["code"])
+    may, not_allowed = (400, "unknown_field"), (403, "not_allowed")
+    assert told == {
+        "boss": may,
+        "meter": may if figures else not_allowed,
+        "user": not_allowed,
+        "tenant": not_allowed,
+        "nobody": (401, "unauthorized"),
+    }
+
+
 async def test_browsers_run_nothing_on_the_page_that_is_not_of_it_and_ask_whether_it_has_changed() -> None:
     async with shown(agency_of()) as client:
         page = await client.get("")
@@ -79,6 +106,14 @@ async def test_browsers_run_nothing_on_the_page_that_is_not_of_it_and_ask_whethe
         figures = await client.get("api/me")
         assert figures.headers["cache-control"] == "no-store"
         assert figures.headers["content-security-policy"] == page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("", "text/html"), ("static/app.js", "text/javascript"), ("static/style.css", "text/css")]
+)
+async def test_browsers_are_told_what_each_file_is(path: str, kind: str) -> None:
+    async with shown(agency_of()) as client:
+        assert (await client.get(path)).headers["content-type"] == f"{kind}; charset=utf-8"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +133,14 @@ async def test_what_is_not_there_is_refused_as_a_problem() -> None:
             assert (answer.status_code, answer.json()["code"]) == (404, "unknown_path")
         assert (await client.post("api/me")).json()["code"] == "method_not_allowed"
         assert (await client.get("api/me?x=1")).json()["code"] == "unknown_field"
+        for path in (
+            "api/live?every=1&every=2",
+            "api/audit?limit=5&limit=5",
+            f"api/me?process={os.getpid()}&process=1",
+        ):
+            twice = (await client.get(path)).json()
+            assert twice["code"] == "invalid_field"
+            assert twice["detail"] == f"{twice['where']} stands 2 times in the query"
         elsewhere = await client.get("api/me?process=1")
         assert (elsewhere.status_code, elsewhere.json()["where"]) == (404, "process")
         assert (await client.get(f"api/me?process={os.getpid()}")).status_code == 200
@@ -146,3 +189,34 @@ async def test_an_agency_of_another_event_loop_is_not_shown() -> None:
         refused = await client.get("/api/live")
         assert (refused.status_code, refused.json()["code"]) == (503, "stopping")
         assert (await client.get("/api/me")).json()["name"] == ""
+
+
+SERVES = """
+import logging, sys
+from callboard import Agency, Agent, serve
+from callboard.actors.serving.dashboard.board import own_key
+
+logging.basicConfig(filename="it.log", level=logging.DEBUG)
+for _ in range(2):
+    serve(Agency(Agent("Helper"), model="offline"), dashboard=True)
+print(own_key())
+"""
+
+
+@pytest.mark.parametrize("at_terminal", [True, False])
+def test_a_key_that_was_made_is_told_once_at_a_terminal_and_never_logged(at_terminal: bool, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty() if at_terminal else os.pipe()
+    with os.fdopen(ours, "rb", buffering=0) as told, os.fdopen(theirs, "wb") as stderr:
+        command = [sys.executable, "-c", SERVES]
+        key = subprocess.check_output(command, cwd=tmp_path, env=offline(), stderr=stderr, text=True).strip()
+        stderr.write(b"the end\n")
+        stderr.flush()
+        said = told.read(65_536).decode()
+    logged = (tmp_path / "it.log").read_text("utf-8")
+    assert key not in logged
+    if at_terminal:
+        assert said.count(f"#key={key}") == 1
+        assert "dashboard" not in logged
+    else:
+        assert key not in said
+        assert "CALLBOARD_DASHBOARD_KEY" in logged

@@ -36,17 +36,17 @@ class Past(NamedTuple):
     error: str = ""
 
 
-def past(run: RunRequest, records: Iterable[Record], model: str) -> Iterator[Past]:
+def past(run: RunRequest, records: Iterable[Record], model: str, begun: dict[str, tuple[float, str]]) -> Iterator[Past]:
     """What a run has done, by its conversation's records.
 
     Args:
         run: the run.
         records: of the conversation, from the first on.
         model: the one that is asked; empty where that is the provider's affair.
+        begun: in which the calls are left that have not returned, by id: since when, and of what.
     """
     queue: list[str] = []
     step, since = 0, 0.0
-    begun: dict[str, tuple[float, str]] = {}
     asked: dict[str, tuple[float, str]] = {}
     for record in records:
         event, at = record.event, record.at
@@ -66,7 +66,8 @@ def past(run: RunRequest, records: Iterable[Record], model: str) -> Iterator[Pas
         elif kind is Completed:
             step += 1
             yield _completion(run, event.completion, model, step, since, at)
-            begun = {call.id: (at, call.name) for call in event.completion.message.tool_calls}
+            begun.clear()
+            begun |= {call.id: (at, call.name) for call in event.completion.message.tool_calls}
         elif kind is CompletionFailed:
             since = at
         elif kind is ToolsStarted:
@@ -101,6 +102,8 @@ def _completion(run: RunRequest, completion: Completion, model: str, step: int, 
         names.REQUEST_MODEL: model or None,
         names.CONVERSATION_ID: None if run.once else run.conversation,
         **made,
+        names.FINISH_REASONS: (completion.finish_reason,),
+        names.RESPONSE_ID: completion.request_id or None,
     }
     return Past(names.CHAT, model, str(step), began, ended, told, completion)
 

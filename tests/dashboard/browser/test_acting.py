@@ -91,6 +91,8 @@ async def test_providers_are_drained_resumed_probed_and_removed(stage: Stage, pa
     row = page.get_by_role("row").filter(has_text="two")
     for action in ("drain", "resume", "probe", "remove"):
         await row.get_by_test_id(f"provider-{action}").first.click()
+        if action in ("drain", "remove"):
+            await expect(page.get_by_test_id("dialog")).to_contain_text("in this process, until it ends")
         await confirmed(page, f"because of {action}")
         await written_down(stage, f"{action} provider", "two", f"because of {action}")
         health = await pool.ask(GetHealth())
@@ -108,6 +110,7 @@ async def test_a_budget_is_raised(stage: Stage, page: Page) -> None:
     await page.goto(stage.url)
     await page.get_by_test_id("nav-money").click()
     await page.get_by_role("row").filter(has_text="Clerk").get_by_test_id("raise-budget").click()
+    await expect(page.get_by_test_id("dialog")).to_contain_text("in this process, until that ends")
     await page.get_by_test_id("dialog-limit").fill("75")
     await confirmed(page)
     stats = await pool.ask(GetStats())
@@ -154,6 +157,33 @@ async def test_a_call_is_approved_with_other_arguments_and_one_is_denied(stage: 
     assert "not this file" in said.messages[2].text
 
 
+async def test_a_mistake_in_long_arguments_is_marked_at_its_line_and_gone_to_by_a_click(
+    stage: Stage, page: Page
+) -> None:
+    writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-approvals").click()
+    await page.get_by_test_id("approval-link").click()
+    area, wrong = page.get_by_test_id("arguments"), page.get_by_test_id("arguments-wrong")
+    gutter = page.locator(".editor-gutter")
+    good = "".join(f'  "name {number}": {number},\n' for number in range(100))
+    text = f'{{\n{good}  "path": oops\n}}'
+    await area.fill(text)
+    await expect(wrong).to_contain_text("Line 102, column 11")
+    await expect(gutter.locator(".wrong")).to_have_text("⚠ 102")
+    await wrong.click()
+    await expect(area).to_be_focused()
+    start = await area.evaluate("one => one.selectionStart")
+    assert text[start : await area.evaluate("one => one.selectionEnd")] == "o"
+    assert await area.evaluate("one => one.scrollTop") > 0
+    await expect(gutter).to_have_js_property("scrollTop", await area.evaluate("one => one.scrollTop"))
+    await page.keyboard.type("p")
+    await expect(gutter).to_have_js_property("scrollTop", await area.evaluate("one => one.scrollTop"))
+    await page.get_by_test_id("deny").click()
+    await confirmed(page, "not now")
+    await writes
+
+
 async def test_what_was_decided_is_in_the_list_no_more_though_an_older_reading_has_it(stage: Stage, page: Page) -> None:
     writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
     await page.goto(stage.url)
@@ -179,6 +209,67 @@ async def test_what_was_decided_is_in_the_list_no_more_though_an_older_reading_h
     await expect(page.get_by_test_id("approval-link")).to_have_count(1)
     await stage.agency.deny(stage.agency.approvals[0].approval)
     await again
+
+
+async def test_what_other_arguments_would_change_is_shown_before_anything_is_decided(stage: Stage, page: Page) -> None:
+    (stage.folder / "a.txt").write_text("old words\nkept\n")
+    writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-approvals").click()
+    await page.get_by_test_id("approval-link").click()
+    change = page.get_by_test_id("change")
+    await expect(change.locator("ins")).to_have_text("new words")
+    await expect(page.get_by_test_id("preview")).to_be_hidden()
+    await page.get_by_test_id("arguments").fill('{"path": "a.txt", "content": "my own words\\nkept\\n"}')
+    await page.get_by_test_id("preview").click()
+    await expect(change.locator("ins")).to_have_text("my own words")
+    await expect(page.get_by_test_id("preview")).to_be_hidden()
+    assert (stage.folder / "a.txt").read_text() == "old words\nkept\n"
+    assert await audited(stage) == []
+    await page.get_by_test_id("approve").click()
+    await confirmed(page)
+    await writes
+    assert (stage.folder / "a.txt").read_text() == "my own words\nkept\n"
+
+
+async def decided(stage: Stage, approval: str, verb: str) -> None:
+    """Somebody else decides."""
+    async with httpx.AsyncClient(base_url=stage.it.url, headers={"authorization": "Bearer bob+admin"}) as client:
+        answer = await client.post(f"/dashboard/api/approvals/{approval}/{verb}", json={})
+        assert answer.status_code == 200, answer.text
+
+
+async def test_what_somebody_else_has_decided_is_said_to_be_by_them(
+    stage: Stage, page: Page, troubles: list[str]
+) -> None:
+    writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
+    await stage.until(lambda: stage.agency.approvals)
+    approval = stage.agency.approvals[0].approval
+    await page.route("**/api/live?*", lambda route: None)  # the page hears of nothing by itself
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-approvals").click()
+    await page.evaluate("id => location.hash = `#/approvals/${id}`", approval)
+    await expect(page.get_by_test_id("approve")).to_be_enabled()
+    await decided(stage, approval, "deny")
+    await writes
+    await page.get_by_test_id("approve").click()
+    await confirmed(page)
+    await expect(page.get_by_test_id("decided")).to_contain_text("bob has denied it already.")
+    await expect(page.get_by_test_id("approve")).to_be_disabled()
+    await expect(page.get_by_test_id("deny")).to_be_disabled()
+    await page.get_by_test_id("nav-approvals").click()
+    await page.evaluate("id => location.hash = `#/approvals/${id}`", approval)
+    await expect(page.get_by_test_id("decided")).to_contain_text("bob has denied it already.")
+    await page.unroute_all()
+    again = asyncio.ensure_future(stage.agency.run("write b.txt", conversation="d", user="ann"))
+    await page.get_by_test_id("nav-approvals").click()
+    await page.get_by_test_id("approval-link").click()
+    await expect(page.get_by_test_id("approve")).to_be_enabled()
+    await decided(stage, stage.agency.approvals[0].approval, "approve")
+    await again
+    await expect(page.get_by_test_id("decided")).to_contain_text("bob has approved it already.")
+    await expect(page.get_by_test_id("approve")).to_be_disabled()
+    troubles[:] = [one for one in troubles if "409" not in one]
 
 
 async def test_a_run_whose_limit_is_spent_is_given_more(stage: Stage, page: Page) -> None:
@@ -225,6 +316,25 @@ async def test_a_conversation_is_gone_through_forked_and_replayed(stage: Stage, 
     await page.wait_for_url("**/#/conversations/Clerk/another")
     forked = await stage.agency.conversation("another", agent="Clerk")
     assert forked.messages[0].text == "ask Checker"
+
+
+async def test_a_conversation_is_forked_behind_one_of_its_steps(stage: Stage, page: Page) -> None:
+    for text in ("one", "two"):
+        await stage.agency.run(text, conversation="c", user="ann")
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-conversations").click()
+    await page.get_by_test_id("conversation-link").filter(has_text="c").first.click()
+    await page.get_by_test_id("tab-steps").click()
+    await page.get_by_test_id("step-summary").first.click()
+    await page.get_by_test_id("fork-step").first.click()
+    await expect(page.get_by_test_id("dialog-at")).to_have_value("1")
+    await page.get_by_test_id("dialog-to").fill("behind-one")
+    await confirmed(page)
+    await page.wait_for_url("**/#/conversations/Clerk/behind-one")
+    forked = await stage.agency.conversation("behind-one", agent="Clerk")
+    assert [message.text for message in forked.messages] == ["one", "I heard: one"]
+    entry = (await audited(stage))[-1]
+    assert (entry["action"], entry["outcome"], entry["details"]) == ("fork", "done", {"at": 1, "to": "behind-one"})
 
 
 async def test_who_looks_sees_no_button_that_acts_and_a_stranger_sees_nothing(
@@ -275,6 +385,9 @@ async def test_hostile_texts_are_shown_and_do_nothing(stage: Stage, page: Page) 
     shown = await message.inner_text()
     assert "\x1b" not in shown
     assert "\u202e" not in shown
+    # Whoever writes from right to left reads so, and where nothing is left out nothing is said of it.
+    await expect(message.locator(".said")).to_have_attribute("dir", "auto")
+    await expect(message.locator(".hint:visible")).to_have_count(0)
     assert "owned" not in await page.title()
 
 

@@ -34,16 +34,17 @@ function open(root, { me, api, go, announce }, id) {
   let answered = false;
   let closed = false;
   const waits = h("dd", null, "–");
-  const gone = h("p", { class: "past", role: "status", hidden: true }, "It does not wait any more: it was decided elsewhere, or its time is over.");
+  const gone = h("p", { class: "past", role: "status", hidden: true, "data-testid": "decided" });
+  let over = false; // whether it is known to wait no more
+  let looking = false; // … and whether that is being asked
   const wrong = h("div", null);
   let decide = []; // the controls
   let form = null; // of arguments, or of limits
 
   async function load() {
     const came = await api.get(at).catch((error) => {
-      if (error.code === "unknown_approval") past.add(id);
       if (closed) return;
-      if (error.status === 404) fill(body, empty("This does not wait any more.", "It was decided, or its time is over."));
+      if (isOver(error)) fill(body, h("div", { "data-testid": "decided" }, empty("This does not wait any more.", why(error))));
       else fill(body, failure(error, load));
     });
     if (came === undefined || closed) return;
@@ -90,6 +91,25 @@ function open(root, { me, api, go, announce }, id) {
         ),
       ),
     );
+  }
+
+  /** Whether an error says that it waits no more; then it is in no list any more, either. */
+  function isOver(error) {
+    const said = error.code === "already_decided" || error.code === "unknown_approval";
+    if (said) past.add(id);
+    return said;
+  }
+
+  function why(error) {
+    return error.code === "already_decided" ? `${line(error.detail, 200)}.` : "It was decided elsewhere, or its time is over.";
+  }
+
+  /** Says that it waits no more, and why. */
+  function end(error) {
+    over = true;
+    setText(gone, `It does not wait any more. ${why(error)}`);
+    gone.hidden = false;
+    for (const one of decide) one.disabled = true;
   }
 
   function fact(title, value) {
@@ -144,6 +164,11 @@ function open(root, { me, api, go, announce }, id) {
         announce(error.detail ?? error.message, "bad");
         return;
       }
+      if (isOver(error)) {
+        end(error);
+        back.focus();
+        return;
+      }
       for (const one of decide) one.disabled = false;
       const placed = verb === "approve" && form.refuse(error);
       if (!placed) {
@@ -158,9 +183,9 @@ function open(root, { me, api, go, announce }, id) {
     update({ approvals }) {
       const mine = approvals.find((one) => one.approval === id);
       if (mine) setText(waits, duration(mine.seconds));
-      if (asked === null || answered) return;
-      gone.hidden = mine !== undefined;
-      for (const one of decide) one.disabled = mine === undefined;
+      if (asked === null || answered || over || looking || mine) return;
+      looking = true; // what was read may be older, or not have all
+      api.get(at).catch((error) => isOver(error) && end(error)).finally(() => (looking = false));
     },
     close() {
       closed = true;
