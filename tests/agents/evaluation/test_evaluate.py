@@ -509,6 +509,14 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert passed == [[True, False], [False]]
 
 
+def test_a_report_of_another_form_is_refused_though_all_else_fits(tmp_path: Path) -> None:
+    Evaluation((result("a", 1, 1),), 2.5).save(tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    (tmp_path / "r.json").write_text(json.dumps({**data, "format": "callboard evaluation 2"}))
+    with pytest.raises(DefinitionError, match="it does not say 'callboard evaluation 1'"):
+        read_evaluation(tmp_path / "r.json")
+
+
 def test_what_a_report_leaves_out_of_an_attempt_was_nothing(tmp_path: Path) -> None:
     case = {"name": "c", "at_least": 1, "attempts": [{"case": "c", "number": 1}]}
     (tmp_path / "r.json").write_text(json.dumps({"format": "callboard evaluation 1", "cases": [case], "seconds": 1}))
