@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callboard import MissingTelemetry
 from callboard.actors.observe.errors import PushFailed, TelemetryError
 from callboard.actors.observe.labels import OTHER
 from callboard.actors.observe.metrics import (
@@ -22,8 +24,11 @@ from callboard.actors.observe.metrics import (
     Gauges,
     Histogram,
     Times,
+    labelled,
+    together,
 )
-from callboard.actors.observe.prometheus import prometheus_text, push_metrics
+from callboard.actors.observe.metrics import read as parsed
+from callboard.actors.observe.prometheus import process_figures, prometheus_text, push_metrics
 
 
 def written(*families: Any) -> dict[str, dict[tuple[str, ...], float]]:
@@ -294,3 +299,47 @@ async def test_figures_that_are_not_waited_for_are_refused() -> None:
     with pytest.raises(TelemetryError, match="families is a coroutine"):
         await push_metrics(forgotten, "http://127.0.0.1:9", "nightly")
     forgotten.close()
+
+
+def test_buckets_are_those_of_the_conventions() -> None:
+    assert SECONDS == (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+
+def test_a_name_of_two_hundred_letters_is_told_whole() -> None:
+    counter = Counter(Bound(), "c", "C", "who")
+    for length in (200, 201):
+        counter.add(("x" * length,))
+    assert list(counter.read().samples) == [("x" * 200,), ("x" * 199 + "…",)]
+
+
+def test_figures_of_several_places_stand_together_under_their_name() -> None:
+    def depth(worker: str, value: float) -> Iterable[Family]:
+        return labelled([Family("depth", "D", "gauge", ("class",), {("A",): value})], "worker", worker)
+
+    other = Family("age", "A", "gauge")
+    both = together([*depth("1", 2.0), other, *depth("2", 3.0)])
+    wanted = Family("depth", "D", "gauge", ("class", "worker"), {("A", "1"): 2.0, ("A", "2"): 3.0})
+    assert both == (wanted, other)
+
+
+def test_a_process_tells_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {family.name: family.kind for family in process_figures()}
+    assert kinds["process_cpu_seconds"] == "counter"
+    assert kinds["process_resident_memory_bytes"] == "gauge"
+    ours = Family("process_resident_memory_bytes", "M", "gauge", ("worker",), {("1",): 5.0})
+    assert b"process_cpu_seconds" in prometheus_text([])[0]
+    assert b"process_cpu_seconds" not in prometheus_text([ours])[0], "that of several processes is told by each"
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert process_figures() == ()
+
+
+async def test_without_the_extra_nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(MissingTelemetry, match="figures for Prometheus needs"):
+        await push_metrics([], "http://127.0.0.1:1", "nightly")
+
+
+@pytest.mark.parametrize("text", ["", "5", "[5]", '[["a", "b"]]', '[["a", "b", "gauge", [], [[["x"], {}]]]]'])
+def test_what_is_no_figures_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parsed(text)
