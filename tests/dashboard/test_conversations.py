@@ -122,6 +122,26 @@ async def test_what_waits_or_is_under_way_says_so() -> None:
         assert told["running"] is False
 
 
+async def test_a_call_without_a_result_has_none_among_the_messages_as_long_as_it_may_have_one() -> None:
+    async with team() as agency, board_of(agency) as client:
+        run = asyncio.ensure_future(agency.run("erase", conversation="c"))
+        (waits,) = await eventually(lambda: agency.approvals)
+        waiting = await get(client, "conversations/Front/c")
+        agency.approve(waits)
+        await run
+        told = await get(client, "conversations/Front/c")
+        asked = await get(client, f"conversations/Front/c/at/{waiting['version']}")
+        assert [one["role"] for one in waiting["messages"]] == ["user", "assistant"]
+        assert asked["messages"] == waiting["messages"]
+        assert [one["role"] for one in told["messages"]] == ["user", "assistant", "tool", "assistant"]
+        late = asyncio.ensure_future(agency.run("erase", conversation="c"))
+        await eventually(lambda: agency.approvals)
+        late.cancel()
+        await asyncio.wait({late})
+        told = await get(client, "conversations/Front/c")
+        assert "the run ended before this call had a result" in told["messages"][-1]["content"]
+
+
 async def test_a_guardrail_that_has_ended_a_run_is_a_row_behind_its_last_step() -> None:
     guard = Guardrail(PatternCheck("code", "code-[0-9]+"), on={"output"}, name="codes")
     agency = Agency(Agent("A", hooks=[guard]), model=function(lambda _: "the code-7 of it"))

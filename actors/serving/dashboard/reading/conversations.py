@@ -101,7 +101,7 @@ def told_of(
     room = Room()
     until = query.number("steps_before")
     steps, steps_before = steps_of(lineage, until)
-    messages, messages_before = messages_of(room, last.messages, query.number("messages_before"))
+    messages, messages_before = messages_of(room, last.so_far, query.number("messages_before"))
     latest = [*islice(reversed(first.runs), MOST_RUNS)]
     of_steps = {step.run for step in steps}
     known = {run.id: run for run in first.shown_runs({*latest, *of_steps})}
