@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -179,6 +180,42 @@ async def test_what_was_decided_is_in_the_list_no_more_though_an_older_reading_h
     await expect(page.get_by_test_id("approval-link")).to_have_count(1)
     await stage.agency.deny(stage.agency.approvals[0].approval)
     await again
+
+
+async def test_what_waits_in_another_process_with_the_same_journal_is_listed_and_approved_too(
+    stage: Stage, page: Page, tmp_path: Path, troubles: list[str]
+) -> None:
+    other = Stage(stage.folder, tmp_path / "journal.db")
+    async with other.agency:
+        writes = asyncio.ensure_future(other.agency.run("write a.txt", conversation="c", user="ann"))
+        await other.until(lambda: other.agency.approvals)
+        await page.goto(stage.url)
+        await page.get_by_test_id("nav-approvals").click()
+        await expect(page.get_by_text("1 decision waits for a person.")).to_be_visible()
+        await expect(page.get_by_test_id("approvals")).to_contain_text("in another process")
+        await expect(page.get_by_test_id("approvals-elsewhere")).to_contain_text("is as of")
+        await page.get_by_test_id("approval-link").click()
+        await expect(page.get_by_test_id("approve")).to_be_enabled()
+        at = await page.get_by_test_id("summary").evaluate("all => all.innerText")
+        await expect(page.get_by_test_id("summary")).not_to_have_text(at)  # another reading does not have it either
+        await expect(page.get_by_text("It does not wait any more")).to_be_hidden()
+        await page.get_by_test_id("approve").click()
+        await confirmed(page)
+        await writes
+        assert (stage.folder / "a.txt").exists()
+        await expect(page.get_by_text("Nothing waits for a person.")).to_be_visible()
+        late = asyncio.ensure_future(other.agency.run("write b.txt", conversation="d", user="ann"))
+        await other.until(lambda: other.agency.approvals)
+        await page.get_by_test_id("nav-runs").click()
+        await page.get_by_test_id("nav-approvals").click()
+        await page.get_by_test_id("approval-link").click()
+        await expect(page.get_by_test_id("approve")).to_be_enabled()
+        await other.agency.deny(other.agency.approvals[0])
+        await late
+        await page.get_by_test_id("approve").click()
+        await page.get_by_test_id("dialog-confirm").click()
+        await expect(page.get_by_test_id("view-approval").get_by_role("alert")).to_contain_text("was denied")
+        assert "404" in troubles.pop()
 
 
 async def test_a_run_whose_limit_is_spent_is_given_more(stage: Stage, page: Page) -> None:

@@ -18,12 +18,38 @@ from ...operations.approvals import limits_of
 from ...operations.problem_json import Fields, body_of, query_of
 from ...problems import refuse
 from ..acting.log import acting
-from ..board import Board
+from ..board import Board, allowed
+from ..figures.reading import MOST_ROWS
 from .cutting import Room
 from .diff import changes_of
 from .told import indented
 
 _LIMITS: Final = ("steps", "tokens", "cost")
+
+
+async def list_approvals(board: Board, request: Request) -> Response:
+    """All that waits, in this process and in those with the same journal."""
+    caller = await board.who(request, "look")
+    query_of(request)
+    found = await board.agency.pending_approvals()
+    here = {one.approval for one in board.agency.approvals}
+    room, may_decide = Room(), allowed(caller, "act")
+    rows = [
+        room.told({**_named(room, one), "here": one.approval in here, "may_decide": may_decide})
+        for one in found[:MOST_ROWS]
+    ]
+    return Json({"approvals": rows, "all": len(found)})
+
+
+def _named(room: Room, asked: ApprovalRequested) -> dict[str, Any]:
+    return {
+        "approval": asked.approval,
+        "agent": asked.agent,
+        "run": asked.run,
+        "conversation": asked.conversation,
+        "tool": room.text(asked.tool),
+        "wants": "call" if asked.tool else "limits",
+    }
 
 
 async def get_approval(board: Board, request: Request) -> Response:
@@ -33,13 +59,9 @@ async def get_approval(board: Board, request: Request) -> Response:
     asked = await board.agency.pending_approval(request.path_params["approval"])
     room = Room()
     told: dict[str, Any] = {
-        "approval": asked.approval,
-        "agent": asked.agent,
-        "run": asked.run,
-        "conversation": asked.conversation,
-        "tool": asked.tool,
+        **_named(room, asked),
+        "here": any(one.approval == asked.approval for one in board.agency.approvals),
         "call_id": asked.call_id,
-        "wants": "call" if asked.tool else "limits",
         "why": room.text(asked.why),
         "user": asked.caller.user,
         "expires_at": asked.expires_at,

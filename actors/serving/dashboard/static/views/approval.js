@@ -33,6 +33,7 @@ function open(root, { me, api, go, announce }, id) {
   let asked = null;
   let answered = false;
   let closed = false;
+  let read = true; // whether the readings have it: they are of this process, and it may wait in another
   const waits = h("dd", null, "–");
   const gone = h("p", { class: "past", role: "status", hidden: true }, "It does not wait any more: it was decided elsewhere, or its time is over.");
   const wrong = h("div", null);
@@ -48,7 +49,25 @@ function open(root, { me, api, go, announce }, id) {
     });
     if (came === undefined || closed) return;
     asked = came;
+    read = came.here !== false;
     draw();
+    if (!read) setText(waits, "in another process");
+  }
+
+  /** No reading has it any more: another process has taken it over, or it is over. */
+  async function missed() {
+    read = false;
+    try {
+      await api.get(at);
+      if (!closed) setText(waits, "in another process");
+    } catch (error) {
+      if (error.code !== "unknown_approval") {
+        read = true; // the next reading has it asked again
+        return;
+      }
+      gone.hidden = false;
+      for (const one of decide) one.disabled = true;
+    }
   }
 
   function draw() {
@@ -158,9 +177,7 @@ function open(root, { me, api, go, announce }, id) {
     update({ approvals }) {
       const mine = approvals.find((one) => one.approval === id);
       if (mine) setText(waits, duration(mine.seconds));
-      if (asked === null || answered) return;
-      gone.hidden = mine !== undefined;
-      for (const one of decide) one.disabled = mine === undefined;
+      if (asked !== null && !answered && read && mine === undefined) missed();
     },
     close() {
       closed = true;
