@@ -124,7 +124,8 @@ test("figures are short and say their unit", () => {
   assert.deepEqual([0, 0.004, 0.5, 1.5].map(share), ["0 %", "0.4 %", "50 %", "150 %"]);
   assert.deepEqual([12, 4100, 4.12e8].map(bytes), ["12 B", "4.1 kB", "412 MB"]);
   assert.deepEqual([plural(1, "run"), plural(2, "run"), plural(0, "entry", "entries")], ["1 run", "2 runs", "0 entries"]);
-  assert.equal(shortId("run-0123456789abcdef", 8), "run-0123…");
+  assert.equal(shortId("run-0123456789abcdef", 8), "run-…cdef");
+  assert.notEqual(shortId("01a21c02-dd32-747b-866d-b85c986402ea", 14), shortId("01a21c02-dd32-7118-8985-157e556f9ad6", 14));
 });
 
 test("a time of another day has its date", () => {

@@ -165,6 +165,7 @@ async def test_a_call_that_waits_in_another_process_is_shown_and_decided_too(tmp
         run, approval = await waits(first)
         assert second.approvals == ()
         row = {"approval": approval, "agent": "A", "conversation": "c", "tool": "Write", "wants": "call"}
+        row.update(user="ada", tenant="")
         (listed,) = (await get(client, "approvals"))["approvals"]
         assert listed == {**row, "run": listed["run"], "here": False, "may_decide": True}
         async with board_of(first, "lou+metrics") as there:

@@ -107,6 +107,21 @@ async def test_a_conversation_is_shown_with_its_steps_messages_and_who_said_what
         ]
 
 
+async def test_whose_a_conversation_is_is_told_with_the_tenant_also_of_a_fork() -> None:
+    async with team() as agency, board_of(agency) as client:
+        for tenant in ("acme", "globex"):
+            run = asyncio.ensure_future(agency.run("erase", conversation=tenant, caller=Caller("ada", tenant)))
+            (waits,) = await eventually(lambda: agency.approvals)
+            told = await get(client, f"approvals/{waits.approval}")
+            assert (told["user"], told["tenant"]) == ("ada", tenant)
+            agency.approve(waits)
+            await run
+            fork = (await post(client, f"conversations/Front/{tenant}/fork"))["conversation"]
+            for each in (tenant, fork):
+                told = await get(client, f"conversations/Front/{each}")
+                assert (told["user"], told["tenant"]) == ("ada", tenant)
+
+
 async def test_what_waits_or_is_under_way_says_so() -> None:
     async with team() as agency, board_of(agency) as client:
         run = asyncio.ensure_future(agency.run("erase", conversation="c"))

@@ -149,6 +149,7 @@ def test_runs_that_give_no_sign_of_work_are_stuck_but_not_those_that_wait_for_so
         run("person", idle=500.0, doing="person"),
         run("handed on", idle=500.0, doing="tools", calls=("delegate",)),
         run("of handed on", parent="handed on"),
+        run("limits", idle=500.0, doing="limits"),
     )
     assert stuck_runs(runs) == {"stuck"}
     rows = plain.runs(reading(runs=runs))["runs"]
@@ -158,6 +159,7 @@ def test_runs_that_give_no_sign_of_work_are_stuck_but_not_those_that_wait_for_so
         ("waiting", False),
         ("running", False),
         ("running", False),
+        ("waiting", False),
     ]
     assert (rows[0]["input_tokens"], rows[0]["output_tokens"], rows[0]["cost"]) == (2, 3, 0.5)
 

@@ -49,6 +49,8 @@ def _named(room: Room, asked: ApprovalRequested) -> dict[str, Any]:
         "conversation": asked.conversation,
         "tool": room.text(asked.tool),
         "wants": "call" if asked.tool else "limits",
+        "user": asked.caller.user,
+        "tenant": asked.caller.tenant,
     }
 
 
@@ -63,7 +65,6 @@ async def get_approval(board: Board, request: Request) -> Response:
         "here": any(one.approval == asked.approval for one in board.agency.approvals),
         "call_id": asked.call_id,
         "why": room.text(asked.why),
-        "user": asked.caller.user,
         "expires_at": asked.expires_at,
         "arguments": room.text(indented(asked.arguments)) if asked.tool else "",
         "limits": None if asked.tool else _spent(asked),

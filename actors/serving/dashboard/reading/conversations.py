@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ....agents.caller import NOBODY
 from ....agents.conversations.reading import Lineage, read_lineage, read_past
 from ....agents.conversations.view import ConversationSummary
 from ....journal.store import at_hand
@@ -110,11 +111,13 @@ def told_of(
     runs = runs_of(room, [known[id] for id in reversed(latest)])
     owner = {"agent": last.state.agent, "conversation": last.state.conversation}
     tokens, cost = _spent(lineage)
+    asked_by = first.state.caller or NOBODY
     return {
         "agent": agent,
         "conversation": conversation,
         "version": lineage.version,
-        "user": next((run.request.caller.user for run in first.runs.values()), ""),
+        "user": asked_by.user,
+        "tenant": asked_by.tenant,
         "owner": None if first is last else owner,
         "cost": cost,
         "tokens": tokens,

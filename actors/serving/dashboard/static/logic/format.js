@@ -86,8 +86,9 @@ export function plural(number, one, many = `${one}s`) {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
-/** The first characters of a long id, and that there are more. */
+/** The first and the last characters of a long id: ids of one moment begin alike. */
 export function shortId(id, length = 10) {
   const text = String(id);
-  return text.length > length + 1 ? `${text.slice(0, length)}…` : text;
+  const first = Math.floor(length / 2);
+  return text.length > length + 1 ? `${text.slice(0, first)}…${text.slice(first - length)}` : text;
 }

@@ -3,7 +3,7 @@
 import { confirm } from "../dialog.js";
 import { badge, button, empty, fill, h, setText } from "../dom.js";
 import { clock, duration } from "../logic/format.js";
-import { line, path } from "../logic/text.js";
+import { line, path, whose } from "../logic/text.js";
 import { call } from "../talk/call.js";
 import { limits } from "../talk/limits.js";
 import { failure, named, passage } from "../talk/passage.js";
@@ -93,7 +93,7 @@ function open(root, { me, api, go, announce }, id) {
         { class: "particulars" },
         fact("Agent", named(asked.agent, 60)),
         fact("Conversation", h("a", { href: `#/conversations/${path(asked.agent, asked.conversation)}`, "data-testid": "approval-conversation" }, named(asked.conversation, 60))),
-        asked.user ? fact("Asked by", named(asked.user, 60)) : null,
+        asked.user || asked.tenant ? fact("Asked by", h("bdi", null, whose(asked.user, asked.tenant, 60))) : null,
         fact("Run", h("span", { class: "mono" }, named(asked.run, 40))),
         h("div", null, h("dt", null, "Waits for"), waits),
         asked.expires_at ? fact("Counts as denied from", clock(asked.expires_at)) : null,

@@ -2,7 +2,7 @@
 
 import { empty, fill, h, setAttribute, setText } from "../dom.js";
 import { clock, duration, plural, shortId } from "../logic/format.js";
-import { line, path } from "../logic/text.js";
+import { line, path, whose } from "../logic/text.js";
 import { createTable } from "../table.js";
 import { approval, past } from "./approval.js";
 
@@ -39,6 +39,7 @@ export default {
           build: () => h("a", { dir: "auto" }),
           update: (element, one) => linked(element, line(one.conversation, 48), `conversations/${path(one.agent, one.conversation)}`),
         },
+        { name: "whose", title: "Asked by", text: (one) => whose(one.user, one.tenant) || "–" },
         { name: "run", title: "Run", text: (one) => line(shortId(one.run, 14)) },
         { name: "waits", title: "Waits for", text: (one) => (one.here === false ? "in another process" : duration(one.seconds)) },
         { name: "who", title: "Decided by", text: (one) => (one.may_decide ? "you" : "somebody else") },
