@@ -151,15 +151,18 @@ class Lifecycle:
         if writer is not None:
             runtime.tracing = Tracing(telemetry, writer)
             runtime.tracing.resumed, runtime.tracing.over = self._tell_past, self._tell_over
-            runtime.bus.trace(True)
         if telemetry.metrics:
             assert self.system is not None
-            figures = runtime.figures = Figures(telemetry.series, self.system.measure(), runtime.journal_file)
-            self._deaf += (runtime.bus.listen(figures.runs.handlers), figures.close)
+            measured = self.system.measure(times=False)
+            runtime.figures = Figures(telemetry.series, measured, runtime.journal_file)
+            runtime.counts = runtime.figures.runs.counts
+            self._deaf.append(measured.close)
             pushing = telemetry.pushing()
             if pushing is not None:
                 sending = pushing.run(partial(read_figures, runtime))
                 self._pushing = pushing, asyncio.get_running_loop().create_task(sending, name=f"{self.name}-figures")
+        if writer is not None or telemetry.metrics:
+            self._deaf.append(runtime.bus.tell())
         if telemetry.alerts is not None:
             watching = telemetry.alerts.watch(partial(read_figures, runtime))
             self._alerts = asyncio.get_running_loop().create_task(watching, name=f"{self.name}-alerts")
@@ -201,7 +204,6 @@ class Lifecycle:
     async def _observe_no_more(self) -> None:
         if self._telling:
             await asyncio.wait(self._telling)
-        self._runtime.bus.trace(False)
         tracing, self._runtime.tracing = self._runtime.tracing, None
         closing: list[Awaitable[None]] = []  # an exporter may have to be waited for
         if tracing is not None and tracing.writer.owned:
@@ -217,7 +219,7 @@ class Lifecycle:
             self._alerts.cancel()
             with suppress(asyncio.CancelledError):
                 await self._alerts
-        self._runtime.figures = None
+        self._runtime.figures, self._runtime.counts = None, {}
 
     def _start_model(self, system: System) -> None:
         given, runtime = self._model, self._runtime

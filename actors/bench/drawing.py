@@ -52,7 +52,7 @@ def chart(report: Report, title: str) -> Figure:
         if place == 0 and len(report.subjects) > 1:
             axes.legend(fontsize=8)
     figure.suptitle(title, fontsize=13)
-    figure.supxlabel("\n".join(report.notes()), fontsize=8)
+    figure.supxlabel(_literal("\n".join(report.notes())), fontsize=8)
     return figure
 
 
@@ -72,8 +72,14 @@ def grouped_bars(axes: Any, groups: Sequence[str], values: Mapping[str, Mapping[
         at = [index + wide * (place - (len(values) - 1) / 2) for index, _ in there]
         heights = [one.value for _, one in there]
         spread = [[one.value - one.low for _, one in there], [one.high - one.value for _, one in there]]
-        axes.bar(at, heights, wide * 0.9, yerr=spread, capsize=2, label=subject, error_kw={"linewidth": 0.8})
+        axes.bar(at, heights, wide * 0.9, yerr=spread, capsize=2, label=_literal(subject), error_kw={"linewidth": 0.8})
     axes.set_xticks(range(len(groups)), groups, fontsize=9)
+
+
+def _literal(text: str) -> str:
+    """So that a name is no formula, and none that is left out."""
+    shown = text.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def check_picture(path: Path) -> None:

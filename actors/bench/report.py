@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ..agents.errors import DefinitionError
 from ..agents.evaluation.reportfile import not_that, read_report_of, write_report
+from .columns import aligned, number
 from .figures import KINDS, Measured
 
 _FORMAT: Final = "callboard bench 1"
@@ -84,7 +85,7 @@ class Report:
         for result in self.results:
             figures = result.figures
             rows.append([result.load, result.subject, *(_cell(figures.get(name)) for name in _HEADS)])
-        lines = _aligned(rows)
+        lines = aligned(rows, left=(0, 1))
         for result in self.results:
             if result.errors:
                 told = ", ".join(f"{name} {count}" for name, count in result.errors.items())
@@ -95,7 +96,7 @@ class Report:
             rows = [["load", "subject", *(_HEADS[name] for name in spread)]]
             for result in self.results:
                 rows.append([result.load, result.subject, *(_range(result.figures.get(name)) for name in spread)])
-            lines += _aligned(rows)
+            lines += aligned(rows, left=(0, 1))
         lines += ["", *self.notes()]
         return "\n".join(lines)
 
@@ -104,7 +105,7 @@ class Report:
         rounds = max((result.rounds for result in self.results), default=0)
         told = [f"{self.date}, {self.machine}", f"medians of {rounds} rounds of {self.seconds:g} s, interleaved"]
         if len(self.subjects) == 1:
-            told.append("one subject: these are figures of its own, not a comparison")
+            told.append(f"one subject, {self.subjects[0]}: these are figures of its own, not a comparison")
         return told
 
     def as_json(self) -> dict[str, Any]:
@@ -226,16 +227,7 @@ def differences_table(found: Sequence[Difference]) -> str:
         ratio = "-" if math.isinf(one.ratio) else f"{one.ratio:.2f}"
         title = KINDS[one.figure].title
         rows.append([verdict, one.load, one.subject, title, _cell(one.earlier), _cell(one.later), ratio])
-    return "\n".join(_aligned(rows, left=4))
-
-
-def number(value: float) -> str:
-    """Three significant digits, thousands separated."""
-    if value == 0:
-        return "0"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
+    return "\n".join(aligned(rows, left=range(4)))
 
 
 def _cell(one: Measured | None) -> str:
@@ -244,14 +236,3 @@ def _cell(one: Measured | None) -> str:
 
 def _range(one: Measured | None) -> str:
     return "-" if one is None else f"{number(one.low)}–{number(one.high)}"
-
-
-def _aligned(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -137,6 +137,7 @@ def evaluate(
 @app.command
 def bench(
     *what: str,
+    also: tuple[str, ...] = (),
     concurrency: str = "1,10,100",
     rate: str = "",
     duration: float = 30.0,
@@ -153,11 +154,14 @@ def bench(
     import_from: Path | None = None,
 ) -> int:
     """Put load on teams and servers, and report throughput, latency, time to first token, errors, tokens, cost, CPU
-    and memory. Several are measured in turns, beside each other: two team files compare two settings of a pool. With
+    and memory. Several are measured in turns, beside each other; --also compares settings of a team's pool. With
     --compare the exit status is 1 where a figure has become worse.
 
     Args:
         what: team files, addresses of servers (http://127.0.0.1:8000/Clerk), or module:name of agencies.
+        also: settings to measure each team with besides, as in routing=weighted,hedge.budget=0.2; given several times,
+            each is one more subject. They are called as in a team file, with dots between; values are YAML, null for
+            none, and * is every provider: providers.*.limits.concurrency=8.
         concurrency: clients that ask again once they are answered, as in 1,10,100: one load after the other.
         rate: questions a second, whatever becomes of them, as in 5,50: further loads.
         duration: seconds for each subject and load.
@@ -176,7 +180,7 @@ def bench(
     from .bench import Wanted, bench
 
     wanted = Wanted(
-        *(what, concurrency, rate, duration, rounds, ask, questions, agent, model, timeout),
+        *(what, also, concurrency, rate, duration, rounds, ask, questions, agent, model, timeout),
         *(json, plot, compare, existing(folder), import_from),
     )
     return bench(wanted, say)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ...providers.config.changes import changes_of
+from ...providers.config.yamlfile import ConfigError
 from ..agents.agency import Agency
 from ..agents.evaluation.reportfile import check_place
 from ..agents.plaindata import imported
@@ -32,6 +34,7 @@ class Wanted:
 
     Args:
         what: team files, addresses of servers, or module:name of agencies.
+        also: settings of pools, see `changes_of`: with each of them a team is one more subject.
         concurrency: numbers of clients, as text.
         rate: questions a second, as text; empty for none.
         duration: seconds for each subject and load.
@@ -46,6 +49,7 @@ class Wanted:
     """
 
     what: tuple[str, ...]
+    also: tuple[str, ...]
     concurrency: str
     rate: str
     duration: float
@@ -62,6 +66,22 @@ class Wanted:
     import_from: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What load is put on.
+
+    Args:
+        what: as in `Wanted`.
+        also: the settings that are changed; empty for none.
+    """
+
+    what: str
+    also: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} with {self.also}" if self.also else self.what
+
+
 def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
     """Measure, and print what was.
 
@@ -73,13 +93,14 @@ def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
     """
     look_in(wanted.import_from)
     look_in(Path())  # as Python does for a program of one's own
+    subjects = _subjects(wanted)
     loads = _loads(wanted)
     questions = _questions(wanted)
     earlier = None if wanted.compare is None else read_report(wanted.compare)
     if earlier is not None:
-        matching(earlier, wanted.what, [str(load) for load in loads])
+        matching(earlier, [str(one) for one in subjects], [str(load) for load in loads])
     _check_places(wanted)
-    report = asyncio.run(_measured(wanted, loads, questions))
+    report = asyncio.run(_measured(wanted, subjects, loads, questions))
     if wanted.report is not None:  # first: printing may fail
         report.save(wanted.report)
     if wanted.picture is not None:
@@ -96,12 +117,14 @@ def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
     return int(any(one.worse for one in found))
 
 
-async def _measured(wanted: Wanted, loads: Sequence[Load], questions: Sequence[str]) -> Report:
+async def _measured(
+    wanted: Wanted, several: Sequence[Subject], loads: Sequence[Load], questions: Sequence[str]
+) -> Report:
     console = make_console(stderr=True)
     async with AsyncExitStack() as stack:
         subjects: dict[str, Ask] = {}
-        for what in wanted.what:
-            subjects[what] = await _subject(what, wanted, stack)
+        for one in several:
+            subjects[str(one)] = await _asked(one, wanted, stack)
         with console.status("") as status:
 
             def told(line: str) -> None:
@@ -120,13 +143,20 @@ async def _measured(wanted: Wanted, loads: Sequence[Load], questions: Sequence[s
             )
 
 
-async def _subject(what: str, wanted: Wanted, stack: AsyncExitStack) -> Ask:
-    if what.startswith(("http://", "https://")):
+async def _asked(subject: Subject, wanted: Wanted, stack: AsyncExitStack) -> Ask:
+    what = subject.what
+    if _is_address(what):
         return await stack.enter_async_context(server_target(what, wanted.model))
     if wanted.model:
         raise NotMeasured(f"--model is for servers; {what} says itself which models its agents have")
     if _is_file(what):
-        agency = await stack.enter_async_context(started(Path(what), wanted.folder, journal=None))
+        changes = changes_of(subject.also) if subject.also else None
+        try:
+            agency = await stack.enter_async_context(started(Path(what), wanted.folder, changes, journal=None))
+        except ConfigError as error:
+            if not subject.also:
+                raise
+            raise NotMeasured(f"--also {subject.also}: {error.message}") from None
     else:
         found = imported(what)
         if not isinstance(found, Agency):
@@ -135,15 +165,34 @@ async def _subject(what: str, wanted: Wanted, stack: AsyncExitStack) -> Ask:
     return agency_target(agency, wanted.agent)
 
 
+def _is_address(what: str) -> bool:
+    return what.startswith(("http://", "https://"))
+
+
 def _is_file(what: str) -> bool:
     return ":" not in what or Path(what).exists()
 
 
-def _loads(wanted: Wanted) -> list[Load]:
+def _subjects(wanted: Wanted) -> list[Subject]:
     if not wanted.what:
         raise NotMeasured("name what is measured: a team file, the address of a server, or module:name of an Agency")
-    if len(set(wanted.what)) < len(wanted.what):
+    settings = [" ".join(text.split()) for text in wanted.also]
+    for text in settings:
+        try:
+            changes_of(text)
+        except ConfigError as error:
+            raise NotMeasured(f"--also {text.partition('=')[0]}: {error.message}") from None
+    for what in wanted.what if settings else ():
+        if _is_address(what) or not _is_file(what):
+            whose = "a server, whose pool is its own" if _is_address(what) else "an Agency, which has its pool already"
+            raise NotMeasured(f"--also is for team files; {what} is {whose}")
+    found = [Subject(what, also) for what in wanted.what for also in ("", *settings)]
+    if len(set(found)) < len(found):
         raise NotMeasured("two subjects have one name; reports tell them apart by it")
+    return found
+
+
+def _loads(wanted: Wanted) -> list[Load]:
     for name, value in (("--duration", wanted.duration), ("--timeout", wanted.timeout)):
         if not 0 < value < math.inf:
             raise NotMeasured(f"{name} is a number of seconds above 0, not {value}")

@@ -79,11 +79,11 @@ async def _asked(cases: Cases, team_file: Path, folder: Path, repeat: int | None
 
 
 def _chosen(cases: Cases, only: Sequence[str]) -> Cases:
-    there = [case.name for case in cases.cases]
+    there = {case.name: case for case in cases.cases}
     for name in only:
         if name not in there:
             near = difflib.get_close_matches(name, there, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}"
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there):.300}"
             raise NoSuchCase(f"no case is called {name!r}; {hint}")
     return replace(cases, cases=tuple(case for case in cases.cases if not only or case.name in only))
 

@@ -17,5 +17,5 @@ def print_json(value: object) -> None:
 
 
 def plain(text: str) -> str:
-    """A text from a journal, as it may be shown in a terminal: others have written it, models among them."""
+    """A text as it may be shown in a terminal, in one line: others have written it, models among them."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

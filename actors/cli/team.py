@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...providers.config.llmfile import LlmConfig
+from ...providers.config.llmfile import LlmConfig, load_config
 from ...providers.config.yamlfile import read_yaml
 from ..agents.agency import Agency
 from ..agents.agent import Agent
@@ -102,12 +102,15 @@ async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterato
 
 
 @asynccontextmanager
-async def started(team_file: Path, folder: Path, **options: Any) -> AsyncIterator[Agency]:
+async def started(
+    team_file: Path, folder: Path, changes: Mapping[str, Any] | None = None, **options: Any
+) -> AsyncIterator[Agency]:
     """Start the team of a file, or one plain agent with the models of a file that has no agents.
 
     Args:
         team_file: the file.
         folder: an existing folder, the one its tools work in, see `default_tools`.
+        changes: settings in place of the file's, see `load_config`.
         options: of the `Agency`, in place of the file's.
 
     Raises:
@@ -115,9 +118,11 @@ async def started(team_file: Path, folder: Path, **options: Any) -> AsyncIterato
     """
     if says_only_models(team_file):
         options.setdefault("telemetry", by_environment())
-        opened: AbstractAsyncContextManager[Agency] = Agency(Agent(ALONE), config=team_file, **options)
+        opened: AbstractAsyncContextManager[Agency] = Agency(
+            Agent(ALONE), config=load_config(team_file, changes=changes), **options
+        )
     else:
-        team = load_team(team_file, default_tools(folder))
+        team = load_team(team_file, default_tools(folder), changes=changes)
         if "telemetry" not in team.options:
             options.setdefault("telemetry", by_environment())
         opened = open_agency(team, **options)

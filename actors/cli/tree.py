@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..agents.overview.overview import ActorView, Overview, shown_actors
-from ..agents.overview.sockets import Looking, NothingRuns, nothing_runs, programs
+from ..agents.overview.sockets import Looking, NothingRuns, nothing_runs, programs, several_run
 from .flow import make_console
+from .printed import plain
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -76,7 +77,7 @@ def _state(actor: ActorView) -> str:
     if actor.restarts:
         said.append(f"restarted {actor.restarts}×")
     if actor.crash:
-        said.append(f"crashed: {_plain(actor.crash)}")
+        said.append(f"crashed: {plain(actor.crash)}")
     if actor.left_out:
         said.append(f"and {actor.left_out:,} below")
     return ", ".join(said)
@@ -138,7 +139,7 @@ def _one(process: int | None) -> Looking:
     if len(found) > 1:
         for _, looking in found:
             looking.close()
-        raise NothingRuns(f"several run; name one: callboard top {' | '.join(name for name, _ in found)}")
+        raise several_run("top", [name for name, _ in found])
     return found[0][1]
 
 
@@ -155,7 +156,7 @@ def _screen(overview: Overview, height: int | None) -> Group:
     from rich.text import Text
 
     head = (
-        f"{_plain(overview.name)} (process {overview.process})  {overview.all_actors:,} actors  "
+        f"{plain(overview.name)} (process {overview.process})  {overview.all_actors:,} actors  "
         f"{len(overview.runs)} runs  ${overview.cost_a_minute:.4f} a minute  {overview.dead_letters} dead letters"
     )
     parts: list[Any] = [Text(head, style="bold")]
@@ -168,9 +169,9 @@ def _screen(overview: Overview, height: int | None) -> Group:
     room = None if left is None else max(3, left - used - 1)
     if room is not None and len(lines) > room:
         lines = [*lines[: room - 1], f"… and {len(lines) - room + 1:,} more"]
-    parts += [Text(""), Text("\n".join(map(_plain, lines)))]
+    parts += [Text(""), Text("\n".join(map(plain, lines)))]
     if overview.last_dead_letters and height is None:
-        parts += [Text(""), Text("\n".join(_plain(one) for one in overview.last_dead_letters), style="dim")]
+        parts += [Text(""), Text("\n".join(plain(one) for one in overview.last_dead_letters), style="dim")]
     return Group(*parts)
 
 
@@ -245,9 +246,4 @@ def _endpoints(overview: Overview, room: int | None) -> Any:
 def _text(cell: str) -> Any:
     from rich.text import Text
 
-    return Text(_plain(cell))
-
-
-def _plain(text: str) -> str:
-    """A text in one line, without what would steer a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    return Text(plain(cell))

@@ -556,18 +556,25 @@ class System(Spawns):
 
         return end
 
-    def measure(self) -> Meter:
+    def measure(self, *, times: bool = True) -> Meter:
         """Measure messages, mailboxes and handlers from now on, until the meter is closed.
+
+        Args:
+            times: whether messages are timed: `ActorMetrics.time_in_mailbox` and, of handlers that do not wait,
+                `ActorMetrics.processing_time`. Without that what is counted costs next to nothing.
 
         Returns:
             what is read, from any thread; use it in a ``with``, or `Meter.close` it.
 
         Raises:
             SystemClosed: the system does not run.
+            SpecError: ``times`` is neither True nor False.
         """
+        if not isinstance(times, bool):
+            raise SpecError(f"times is {brief(times)}; it is True or False")
         if self.loop is None or self.closed:
             raise SystemClosed(f"{self!r} does not run")
-        return Meter(self._observer, self.find)
+        return Meter(self._observer, self.find, times)
 
 
 def _in_turn(latest_first: list[Cell]) -> Iterator[list[Cell]]:

@@ -151,16 +151,16 @@ class _Ids:
         self.lock = threading.Lock()  # a tool may tell of something on a thread of its own
         self.wanted: list[int] = []
         self.generate_trace_id = self.generate_span_id = self.wanted.pop
-
-    def is_trace_id_random(self) -> bool:
+        self.is_trace_id_random = partial(bool, True)
         """They are hashes."""
-        return True
 
 
 class Place:
     """A span, and where something is done: what is told from there is its child. It travels in the baggage.
 
-    It is begun as it is made, and exported once it is ended.
+    It is begun as it is made, and exported once it is ended. All times within one run are those of one clock, which
+    only goes on: what the system's clock jumps meanwhile makes no span longer, and none ends before it began. None
+    begins before its parent, either, whatever a loop's clock says that goes by milliseconds.
 
     Args:
         writer: writes it and its children.
@@ -169,14 +169,17 @@ class Place:
         parent: whose child it is; the id of the run that a caller started for the first of a trace, whose id follows
             from that.
         attributes: what is known of it by now; samplers see it.
-        at: since when, in nanoseconds since 1970; None for now.
+        at: since when, in nanoseconds since 1970, but not before its parent; None for now.
         client: whether another system works meanwhile.
 
     Attributes:
+        of: see above.
+        began: since when, in nanoseconds since 1970.
+        ahead: nanoseconds that the system's clock was ahead of the one that only goes on, as the first was begun.
         sent: what is sent along with what is done here, once somebody has set it.
     """
 
-    __slots__ = ("_children", "_context", "id", "sent", "span", "trace", "writer")
+    __slots__ = ("_children", "_context", "ahead", "began", "id", "of", "sent", "span", "trace", "writer")
 
     def __init__(
         self,
@@ -190,34 +193,41 @@ class Place:
         client: bool = False,
     ) -> None:
         self.writer = writer
+        self.of = of
         self.id = own = int.from_bytes(sha256(of.encode(errors="surrogatepass")).digest()[:8], "big") or 1
         self.trace: int
+        self.ahead: int
+        self.began: int
         self.sent: SendContext | None = None
         self._children = 0
         self._context: Context | None = None
         wanted: tuple[int, ...] = (own,)
+        earliest = 0
         if isinstance(parent, Place):
-            self.trace = parent.trace
+            self.trace, self.ahead, earliest = parent.trace, parent.ahead, parent.began
             context = parent._context
             if context is None:  # in which that is the current span
                 context = parent._context = writer.in_context(parent.span, writer.nothing)
         elif isinstance(parent, str):
+            self.ahead = time.time_ns() - time.monotonic_ns()
             digest = sha256(f"trace|{parent}".encode(errors="surrogatepass")).digest()
             self.trace = int.from_bytes(digest[:16], "big") or 1
             context = writer.nothing
             wanted = own, self.trace
         else:
+            self.ahead = time.time_ns() - time.monotonic_ns()
             self.trace = parent.trace_id
             context = writer.in_context(writer.known(parent), writer.nothing)
         kind = writer.client if client else writer.internal
         if not name.isascii() or len(name) > LONGEST:  # a model has made it up, and an exporter would lose all it sends
             name, attributes = fitting(name), {each: _fitting(value) for each, value in attributes.items()}
+        now = time.monotonic_ns() + self.ahead
+        self.began = now if at is None else max(earliest, min(at, now))
         ids = writer.ids
         try:
             with ids.lock:
                 ids.wanted[:] = wanted
-                since = time.time_ns() if at is None else at
-                self.span: Span = writer.start(name, context, kind, attributes, None, since)
+                self.span: Span = writer.start(name, context, kind, attributes, None, self.began)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # of the user's sampler or processor: what is told of must not suffer from it
@@ -246,7 +256,8 @@ class Place:
                     ended.set_attributes(known)
                 if error:
                     ended.set_status(self.writer.failed(error))
-            ended.end(time.time_ns() if at is None else at)
+            now = time.monotonic_ns() + self.ahead
+            ended.end(now if at is None else max(self.began, min(at, now)))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -254,14 +265,10 @@ class Place:
 
     def attach(self) -> Token[Context]:
         """Have the span be the current one for whatever else uses OpenTelemetry, also in tasks that are begun from here
-        on; until `detach`."""
+        on; until `SpanWriter.detach`."""
         writer = self.writer
         token: Token[Context] = writer.attach(writer.in_context(self.span))
         return token
-
-    def detach(self, token: Token[Context]) -> None:
-        """Take back what `attach` has put in force."""
-        self.writer.detach(token)
 
     def header(self) -> str:
         """The span as a ``traceparent`` for another process."""
@@ -277,7 +284,7 @@ class Place:
             error: the name of the error that it ended in; empty for none.
             client: whether another system worked meanwhile.
         """
-        end = time.time_ns()
+        end = time.monotonic_ns() + self.ahead
         start = end - int(max(0.0, seconds) * _NANO)
         self._children += 1
         # The same number may come twice, after a restart, and is of something else then: the time tells them apart.
@@ -313,7 +320,7 @@ def span_here() -> Iterator[None]:
     try:
         yield
     finally:
-        at.detach(token)
+        at.writer.detach(token)
 
 
 def trace_headers() -> dict[str, str]:

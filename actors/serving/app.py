@@ -100,7 +100,7 @@ def serve(
             `Agent` takes them. One that is risky needs a scope.
         registry: where others are told of its agents, and theirs are found.
         dashboard: whether a page at ``/dashboard`` shows what it does. Where everybody may ask, the page has a key of
-            its own: what the variable ``CALLBOARD_DASHBOARD_KEY`` has, or one that is made and logged.
+            its own: what the variable ``CALLBOARD_DASHBOARD_KEY`` has, or one that is made, and told at a terminal.
 
     Raises:
         DefinitionError: an argument is wrong, an agent's name is a path of the server's, or the function of a skill's

@@ -87,12 +87,19 @@ class Server:
             Refused: nobody who may.
             QuotaExceeded: they have asked too often.
         """
-        caller = await self._found(connection) if self.authenticate else NOBODY
+        caller = await self.found(connection)
         if self.door is not None:
             await self.door.enter(connection, caller, self.agency.journal if self.agency.durable else None)
         return caller
 
-    async def _found(self, connection: HTTPConnection) -> Caller:
+    async def found(self, connection: HTTPConnection) -> Caller:
+        """Who asks, without that it counts as a request of theirs.
+
+        Raises:
+            Refused: nobody who may.
+        """
+        if not self.authenticate:
+            return NOBODY
         if self._asking >= MOST_ASKING:
             message = "too many ask at once who have not said who they are: come back"
             raise Refused(Problem(503, "overloaded", message, retry_after=SOON))

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.report import aligned
+from callboard.actors.bench.columns import aligned
 
 from .history import Findings, Log, check, read
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.harness.report import aligned
+from callboard.actors.bench.columns import aligned
 
 from .account import Account
 from .chaos import Chaos

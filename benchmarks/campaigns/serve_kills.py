@@ -27,10 +27,10 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.harness.report import aligned
 from callboard import verify_webhook
 from callboard.actors.agents.lifecycle import open_journal
 from callboard.actors.agents.turns.records import Accepted, Ended
+from callboard.actors.bench.columns import aligned
 from callboard.actors.journal.store import at_hand
 
 from .history import read

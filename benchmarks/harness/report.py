@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from callboard.actors.bench.columns import aligned, number
+
 from .model import OURS, Comparison, Row
 
 BASELINES = Path(__file__).parent.parent / "baselines"
@@ -73,27 +75,6 @@ def beside(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(aligned(cells, left=(0, 1, 2, 5)))
 
 
-def aligned(cells: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
-    """A line of text for each line of cells: the columns of ``left`` to the left, the others to the right."""
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    ]
-
-
 def spread(low: float | None, high: float | None) -> str:
     """Two ratios as one word."""
     return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
-
-
-def number(value: float) -> str:
-    """Three significant digits, without an exponent, thousands separated."""
-    if value == 0:
-        return "0"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"

@@ -39,6 +39,7 @@ from ..pool import Batching, BreakerPolicy, Budget, Hedge, Price, RetryPolicy
 from ..registry.resolve import OFFLINE, Registry, Target, alias_key, aliases_of, from_environment
 from ..spec import ProviderSpec
 from .annotations import Location
+from .changes import changed
 from .fields import FileName, Name, Section
 from .names import name_at, renamed, resolved
 from .provider import ProviderSettings
@@ -312,14 +313,17 @@ def require(file: YamlFile, at: Location, kind: str, name: str, known: Collectio
     raise file.error(at, f"no {kind} is called {name!r}; {hint}")
 
 
-def load_config(path: str | Path = "llm.yaml", env: Mapping[str, str] | None = None) -> LlmConfig:
+def load_config(
+    path: str | Path = "llm.yaml", env: Mapping[str, str] | None = None, *, changes: Mapping[str, Any] | None = None
+) -> LlmConfig:
     """Read ``llm.yaml``.
 
     Args:
         path: the file.
         env: the variables for ``${X}``; the process's environment by default.
+        changes: values in place of the file's, by their names with dots between, such as ``hedge.budget``.
 
     Raises:
         ConfigError: it is missing or wrong; names file, line and what was expected.
     """
-    return read_config(read_yaml(path, env), LlmConfig, env)[0]
+    return read_config(changed(read_yaml(path, env), changes or {}, LlmConfig.model_fields), LlmConfig, env)[0]

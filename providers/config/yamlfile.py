@@ -36,6 +36,7 @@ _OFF = frozenset({"false", "no", "off", "n", "f", "0"})
 
 _MOST_VALUES = 20_000
 """Far more than any team needs. Ten lines of aliases to aliases would make a billion."""
+_MOST_BYTES = 64_000_000
 _MERGE = "tag:yaml.org,2002:merge"
 _NAMES = frozenset({_MERGE, "tag:yaml.org,2002:str", "tag:yaml.org,2002:value"})
 _READ_AS = {
@@ -62,6 +63,10 @@ class ConfigError(CallboardError, ValueError):
         self.message = message
         self.path = str(path)
         self.line = line
+
+
+class TooLarge(ConfigError):
+    """A file has more in it than is read."""
 
 
 class MissingVariable(CallboardError, ValueError):
@@ -141,6 +146,15 @@ class YamlFile:
         """A `ConfigError` for the value at `location`; `message` says what was expected there."""
         where = ".".join(str(step) for step in location)
         return ConfigError(f"{where}: {message}" if where else message, path=self.path, line=self.line(location))
+
+    def changed(self, values: Mapping[Location, Any]) -> YamlFile:
+        """The file with other values at some places, all of them in mappings; its lines stay as they are."""
+        data, written, lines = self.data, self._written, dict(self._lines)
+        for location, value in values.items():
+            data, written = _with(data, location, value), _with(written, location, value)
+            for length in range(1, len(location) + 1):
+                lines.setdefault(location[:length], self.line(location[:length]))
+        return replace(self, data=data, _written=written, _lines=lines)
 
     def beside(self, location: Location, name: str) -> Path:
         """The path of a file that is named at `location`, in this file's folder unless it says another.
@@ -239,28 +253,40 @@ class YamlFile:
         return known
 
 
-def read_yaml(path: str | Path, env: Mapping[str, str] | None = None) -> YamlFile:
+def read_yaml(path: str | Path, env: Mapping[str, str] | None = None, *, most: int = _MOST_VALUES) -> YamlFile:
     """Read and expand a file.
 
+    Args:
+        path: where it is.
+        env: the variables for ``${NAME}``; the process's environment by default.
+        most: values that it may have, with aliases expanded.
+
     Raises:
-        ConfigError: it cannot be read or parsed, repeats a key, or a reference cannot be expanded.
+        ConfigError: it cannot be read or parsed, repeats a key, or a reference cannot be expanded; `TooLarge`: it has
+            more values, or 64 MB.
     """
     try:
+        if Path(path).stat().st_size > _MOST_BYTES:
+            raise TooLarge(f"expected at most {_MOST_BYTES // 1_000_000} MB", path=path)
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError("no such file", path=path) from None
+    except ConfigError:
+        raise
     except (OSError, ValueError) as error:  # what is no UTF-8, a null byte in the path
         raise ConfigError(f"cannot be read: {error}", path=path) from None
-    return parse_yaml(text, path, env)
+    return parse_yaml(text, path, env, most=most)
 
 
-def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | None = None) -> YamlFile:
+def parse_yaml(
+    text: str, path: str | Path = "<text>", env: Mapping[str, str] | None = None, *, most: int = _MOST_VALUES
+) -> YamlFile:
     """As `read_yaml`, from a string."""
-    file = parse_unexpanded(text, path)
+    file = parse_unexpanded(text, path, most=most)
     return replace(file, data=_expanded(file.data, (), env, file))
 
 
-def parse_unexpanded(text: str, path: str | Path) -> YamlFile:
+def parse_unexpanded(text: str, path: str | Path, *, most: int = _MOST_VALUES) -> YamlFile:
     """As `parse_yaml`, and ``${NAME}`` stays as it is: for texts that people write.
 
     Raises:
@@ -268,7 +294,7 @@ def parse_unexpanded(text: str, path: str | Path) -> YamlFile:
     """
     # SafeLoader only: the two steps of yaml.safe_load, apart, because the nodes between them know their lines.
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text, str(path), most)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(f"expected text, not the character {error.character:#04x}", path=path, line=line) from None
@@ -277,7 +303,7 @@ def parse_unexpanded(text: str, path: str | Path) -> YamlFile:
         lines: dict[Location, int] = {(): 1}
         texts: dict[Location, tuple[int, bool]] = {}
         if node is not None:
-            _note_lines(node, lines, texts, str(path))
+            _note_lines(node, lines, texts, str(path), most)
         written = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -294,8 +320,28 @@ def parse_unexpanded(text: str, path: str | Path) -> YamlFile:
     return YamlFile(str(path), written, written, lines, texts)
 
 
+class _Loader(yaml.SafeLoader):
+    """Gives up where a file has more nodes than it may have values, so that not all of it is made first."""
+
+    def __init__(self, text: str, path: str, most: int) -> None:
+        super().__init__(text)
+        self._path = path
+        self._most = most
+        self._nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._nodes += 1
+        if self._nodes > 2 * self._most:  # a value's name is a node, too
+            raise _too_many(self._most, self._path, self.peek_event().start_mark.line + 1)
+        return super().compose_node(parent, index)
+
+
+def _too_many(most: int, path: str, line: int) -> TooLarge:
+    return TooLarge(f"expected at most {most:,} values, with aliases expanded", path=path, line=line)
+
+
 def _note_lines(
-    root: yaml.Node, lines: dict[Location, int], texts: dict[Location, tuple[int, bool]], path: str
+    root: yaml.Node, lines: dict[Location, int], texts: dict[Location, tuple[int, bool]], path: str, most: int
 ) -> None:
     """Note where each value stands, aliases expanded; and where each text begins, and whether its lines are kept."""
     seen = 0
@@ -304,8 +350,8 @@ def _note_lines(
         nonlocal seen
         seen += 1
         at = node.start_mark.line + 1
-        if seen > _MOST_VALUES:
-            raise ConfigError(f"expected at most {_MOST_VALUES:,} values, with aliases expanded", path=path, line=at)
+        if seen > most:
+            raise _too_many(most, path, at)
         lines.setdefault(location, at)
         if id(node) in above:  # an alias that contains itself
             raise ConfigError("expected no alias inside its own anchor", path=path, line=at)
@@ -355,6 +401,13 @@ def _as_far_as_set(value: Any, env: Mapping[str, str] | None) -> Any:
         return expand(value, env) if isinstance(value, str) else value
     except ValueError:
         return value
+
+
+def _with(data: Any, location: Location, value: Any) -> Any:
+    if not location:
+        return value
+    there = data if isinstance(data, dict) else {}
+    return {**there, location[0]: _with(there.get(location[0]), location[1:], value)}
 
 
 def _expanded(value: Any, location: Location, env: Mapping[str, str] | None, file: YamlFile) -> Any:

@@ -92,6 +92,19 @@ class GetStats(Returns[PoolStats]):
 
 
 @dataclass(frozen=True, slots=True)
+class GetServing(Returns[tuple[str, ...]]):
+    """Say which endpoints would be sent requests for a model; nothing is sent. Answered with their names, those of a
+    group with the group's; with `UnknownModel`, `AuthenticationFailed` or `NoProvider` as a request would be, if nobody
+    would.
+
+    Args:
+        model: as requests name it; empty for the default.
+    """
+
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Probe(Returns[Health]):
     """Send a tiny request to one endpoint, or to each that is not well, and count the outcome; a model that was asked
     for embeddings is asked for one. That a model refuses it does not count, since it may do what it is for. Answered

@@ -45,6 +45,7 @@ from .control import (
     DrainEndpoint,
     FanOut,
     GetHealth,
+    GetServing,
     GetStats,
     Probe,
     RaiseBudget,
@@ -267,6 +268,12 @@ class Pool(Actor):
         now = self._dispatcher.loop.time()
         return Health(tuple(health_of(member, now) for member in self._dispatcher.planner.members.values()))
 
+    def _serving(self, message: GetServing) -> Any:
+        return self._reply(self._served(message.model))
+
+    async def _served(self, model: str) -> tuple[str, ...]:
+        return self._dispatcher.planner.serving(Request((), model))
+
     def _stats(self, _: GetStats) -> PoolStats:
         dispatcher = self._dispatcher
         return PoolStats(
@@ -458,6 +465,7 @@ def _wants_prices(routing: Any) -> bool:
 _HANDLERS: dict[type, Any] = {
     FanOut: Pool._fan_out,
     GetHealth: Pool._health,
+    GetServing: Pool._serving,
     GetStats: Pool._stats,
     Probe: Pool._probe,
     AddEndpoint: Pool._add_endpoint,

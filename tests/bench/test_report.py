@@ -68,7 +68,7 @@ def test_a_table_has_every_result_its_errors_and_its_spread() -> None:
     assert "90–110" in text
     assert "medians of 3 rounds of 10 s, interleaved" in text
     assert "one subject" not in text
-    assert "one subject" in report(result(throughput=1.0)).table()
+    assert f"one subject, {report(result(throughput=1.0)).subjects[0]}: " in report(result(throughput=1.0)).table()
 
 
 def test_errors_are_told_by_name() -> None:
@@ -157,6 +157,17 @@ def test_a_picture_is_a_png_or_a_page_that_needs_nothing_beside_it(tmp_path: Pat
         save_picture(figure, tmp_path / "p.gif", "t")
     with pytest.raises(DefinitionError, match="cannot be written"):
         save_picture(figure, tmp_path / "no" / "p.png", "t")
+
+
+def test_a_picture_names_its_subjects_as_they_are_called(tmp_path: Path) -> None:
+    alone = chart(report(result("$x_{$", throughput=5.0)), "t")
+    save_picture(alone, tmp_path / "p.png", "t")
+    assert r"one subject, \$x_{\$: " in alone.get_supxlabel()
+    both = chart(report(result("_a", throughput=5.0), result("$b^$", throughput=3.0)), "t")
+    legend = both.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [" _a", r"\$b^\$"]
+    save_picture(both, tmp_path / "p.png", "t")
 
 
 def test_an_empty_report_can_be_drawn(tmp_path: Path) -> None:

@@ -39,6 +39,24 @@ def test_subjects_are_measured_beside_each_other_and_the_report_is_written(folde
     assert "team.yaml: 2 at once, round 1 of 2" in done.err
 
 
+def test_settings_of_a_teams_pool_are_compared_in_one_run(folder: Path) -> None:
+    also = ("routing=weighted", "hedge.budget=0.2,\n providers.*.limits={concurrency: 1}")
+    done = callboard(
+        *("bench", "team.yaml", "--also", also[0], "--also", also[1], *QUICK, "--json", "r.json", "--plot", "p.html"),
+        cwd=folder,
+    )
+    assert done.status == 0, done
+    names = ["team.yaml", f"team.yaml with {also[0]}", f"team.yaml with {' '.join(also[1].split())}"]
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+    assert [one["subject"] for one in report["results"]] == names
+    rounds = [line.partition(": 2 at once")[0] for line in done.err.splitlines() if "round" in line]
+    assert rounds == names * 2, "the rounds take turns"
+    page = (folder / "p.html").read_text(encoding="utf-8")
+    assert all(name in done.out and name in page for name in names)
+    again = callboard("bench", "team.yaml", "--also", also[0], *QUICK, "--compare", "r.json", cwd=folder)
+    assert f"{names[1]}  answers a second" in again.out
+
+
 def test_a_server_that_does_not_answer_is_an_exit_status_of_one(folder: Path) -> None:
     (folder / "questions.txt").write_text("one\n\ntwo\n")
     done = callboard("bench", "http://127.0.0.1:1/v1", *QUICK, "--questions", "questions.txt", cwd=folder)
@@ -84,6 +102,14 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "one file": (["team.yaml", "--json", "p.png", "--plot", "p.png"], ["--json and --plot name one file"]),
     "a password": (["http://ada:secret@127.0.0.1:1/x"], ["no user, password or query"]),
     "too rare": (["team.yaml", "--duration", "1", "--rate", "0.1"], ["0.1 a second are none in a round"]),
+    "a setting": (["team.yaml", "--also", "rate=600"], ["--also rate=600", "no setting is called 'rate'", "routing"]),
+    "a word of it": (["team.yaml", "--also", "hedge.budgte=1"], ["hedge.budgte", "did you mean 'budget'?"]),
+    "its value": (["team.yaml", "--also", "routing=wide"], ["routing: expected", "not 'wide'"]),
+    "no value": (["team.yaml", "--also", "routing"], ["expected NAME=VALUE", "not 'routing'"]),
+    "a key": (["team.yaml", "--also", "providers.offline.api_key=s3cret"], ["write another file"]),
+    "one twice": (["team.yaml", "--also", "hedge={}", "--also", "hedge={}"], ["two subjects have one name"]),
+    "of a server": (["http://127.0.0.1:1/x", "--also", "hedge={}"], ["http://127.0.0.1:1/x is a server"]),
+    "of a module": (["shop:agency", "--also", "hedge={}"], ["shop:agency is an Agency, which has its pool already"]),
     "no report": (["team.yaml", "--compare", "r.json"], ["there is no report at 'r.json'"]),
 }
 
@@ -91,7 +117,9 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, name: str) -> None:
     options, said = WRONG[name]
-    assert_refused(callboard("bench", *options, cwd=folder), *said)
+    done = callboard("bench", *options, cwd=folder)
+    assert_refused(done, *said)
+    assert "s3cret" not in done.err
 
 
 def test_a_missing_package_is_named_with_what_installs_it(folder: Path) -> None:

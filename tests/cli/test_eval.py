@@ -131,12 +131,50 @@ def test_what_is_wrong_is_said_in_a_line_before_anything_is_asked(folder: Path, 
     assert "#1" not in done.err
 
 
-def test_a_judge_that_nobody_has_is_named(folder: Path) -> None:
+def test_cases_may_stand_in_a_file_of_their_own_one_a_line(folder: Path) -> None:
+    (folder / "cases.yaml").write_text("repeat: 2\ncases: many.jsonl\n")
+    one = {"name": "hi", "ask": "Hello ${NAME}", "expect": {"matches": "."}}
+    (folder / "many.jsonl").write_text(f"{json.dumps(one)}\n\n{json.dumps({**one, 'name': 'ho', 'repeat': 1})}\n")
+    done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
+    assert done.status == 0, done
+    assert sorted(done.err.splitlines()) == ["hi #1: right", "hi #2: right", "ho #1: right"]
+
+
+LINES = {
+    "no JSON": ('{"name": "a",', "line 1: expected JSON"),
+    "no object": ('{"name": "a", "ask": "b", "expect": {"lacks": "c"}}\n5', "line 2: expected a mapping of name, ask"),
+    "a word that is none": (
+        '\n{"name": "a", "ask": "b", "expect": {"lack": "c"}}',
+        "line 2: expect.lack: unknown entry",
+    ),
+    "two of a name": ('{"name": "a", "ask": "b", "expect": {"lacks": "c"}}\n' * 2, "line 2: name: two cases"),
+    "a name twice": ('{"name": "a", "name": "b"}', "line 1: expected JSON; 'name' stands there twice"),
+    "no number": ('{"name": NaN}', "line 1: expected JSON; NaN is no number"),
+    "deep": ("[" * 100_000, "line 1: expected JSON"),
+    "long": ('{"name": "' + "a" * 1_000_000, "line 1: expected at most 1,000,000 bytes in a line"),
+    "other letters": (b'{"name": "\xff"}', "line 1: expected JSON"),
+    "nothing": ("\n\n", "cases: many.jsonl has no cases"),
+    "nowhere": (None, "many.jsonl: no such file"),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_that_is_wrong_is_said(folder: Path, name: str) -> None:
+    text, said = LINES[name]
+    (folder / "cases.yaml").write_text("cases: many.jsonl\n")
+    if text is not None:
+        (folder / "many.jsonl").write_bytes(text.encode() if isinstance(text, str) else text)
+    assert_refused(callboard("eval", "cases.yaml", "team.yaml", cwd=folder), said)
+
+
+def test_a_judge_that_nobody_has_is_named_before_anything_is_asked(folder: Path) -> None:
     judged = "judge: {model: larg}\ncases: [{name: hi, ask: Hello, expect: {judge: It greets.}}]\n"
     (folder / "cases.yaml").write_text(judged)
     done = callboard("eval", "cases.yaml", "team.yaml", cwd=folder)
-    assert done.status == 1, done
-    assert "the judge could not be asked: no provider has its model 'larg'" in done.out
+    assert_refused(done, "the judge's model 'larg' cannot be asked", "with one of offline")
+    assert "#1" not in done.err
+    (folder / "cases.yaml").write_text(judged.replace("judge: It greets.", "lacks: milk"))
+    assert callboard("eval", "cases.yaml", "team.yaml", cwd=folder).status == 0, "nobody is to judge"
 
 
 def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:

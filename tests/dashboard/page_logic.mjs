@@ -5,7 +5,7 @@ import { bytes, clock, count, dollars, duration, plural, share, short, shortId }
 import { clamp, find, layout, zoomed } from "../../actors/serving/dashboard/static/logic/icicle.js";
 import { columns, compare, joined, nested } from "../../actors/serving/dashboard/static/logic/rows.js";
 import { backoff, reader } from "../../actors/serving/dashboard/static/logic/sse.js";
-import { inSight, severity, Tree } from "../../actors/serving/dashboard/static/logic/tree.js";
+import { branch, inSight, severity, Tree } from "../../actors/serving/dashboard/static/logic/tree.js";
 
 const actor = (path, { phase = "running", waiting = 0, age = 0, restarts = 0, crash = "", kind = "Agent" } = {}) => [path, kind, phase, waiting, age, restarts, crash];
 
@@ -30,6 +30,10 @@ test("what is below a collapsed actor is not shown, and counted", () => {
   assert.deepEqual(paths(tree.flatten({ collapsed: new Set(["a"]) })), ["a", "e"]);
   const top = tree.nodes.get("a");
   assert.deepEqual([top.below, top.belowWaiting, top.belowOldest, top.belowOff], [3, 1, 31, 0]);
+  const busy = planted(actor("a", { waiting: 2, age: 9 }), actor("a/b", { waiting: 3, age: 4 }), actor("a/b/c", { waiting: 7, age: 1 }));
+  assert.deepEqual(branch(busy.nodes.get("a")), { waiting: 12, age: 9 });
+  assert.deepEqual(branch(busy.nodes.get("a/b")), { waiting: 10, age: 4 });
+  assert.deepEqual(branch(planted(actor("a", { age: 9 })).nodes.get("a")), { waiting: 0, age: 0 });
 });
 
 test("what is found is shown with those above it", () => {

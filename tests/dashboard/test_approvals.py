@@ -68,12 +68,45 @@ async def test_a_write_is_shown_with_what_it_would_change_and_approved_with_othe
         await run
         assert (tmp_path / "f").read_text() == "one\nII\nthree\n"
         (entry,) = (await get(client, "audit"))["entries"]
-        assert (entry["action"], entry["outcome"], entry["details"]) == ("approve", "done", {"changed": True})
+        assert (entry["action"], entry["outcome"], entry["details"]["changed"]) == ("approve", "done", True)
         assert entry["target"] == f"Edit of run {told['run']}"
         assert approval not in json.dumps(entry)
         assert "II" not in json.dumps(entry["details"])
-        assert await refused(client, "GET", f"approvals/{approval}") == (404, "unknown_approval", "")
-        assert await refused(client, "POST", f"approvals/{approval}/approve", {}) == (404, "unknown_approval", "")
+
+
+@pytest.mark.parametrize(("verb", "done"), [("approve", "approved"), ("deny", "denied")])
+async def test_what_was_decided_on_a_dashboard_says_by_whom(tmp_path: Path, verb: str, done: str) -> None:
+    written = '{"path": "f", "content": "x"}'
+    async with editor(tmp_path, "Write", written) as agency, board_of(agency) as client:
+        run, approval = await waits(agency)
+        await post(client, f"approvals/{approval}/{verb}")
+        await run
+        paths = (("GET", ""), ("POST", "/preview"), ("POST", "/approve"), ("POST", "/deny"))
+        bodies: dict[str, Any] = {"/preview": {"arguments": written}}
+        for method, path in paths:
+            body = bodies.get(path, {}) if method == "POST" else None
+            answer = await client.request(method, f"/api/approvals/{approval}{path}", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (409, "already_decided"), answer.text
+            assert answer.json()["detail"] == f"root has {done} it already"
+        assert len(await log_of(client)) == 1, "what was refused was written down"
+        run = asyncio.ensure_future(agency.run("go", conversation="d"))
+        (asked,) = await eventually(lambda: agency.approvals)
+        agency.deny(asked)
+        await run
+        assert await refused(client, "GET", f"approvals/{asked.approval}") == (404, "unknown_approval", "")
+        assert await refused(client, "POST", f"approvals/{asked.approval}/deny", {}) == (404, "unknown_approval", "")
+
+
+async def test_of_two_who_decide_at_once_the_later_one_hears_that_it_was_decided(tmp_path: Path) -> None:
+    async with editor(tmp_path, "Write", '{"path": "f", "content": "x"}') as agency, board_of(agency) as client:
+        run, approval = await waits(agency)
+        answers = await asyncio.gather(
+            *(client.post(f"/api/approvals/{approval}/{verb}", json={}) for verb in ("approve", "deny"))
+        )
+        await run
+        told = sorted((answer.status_code, answer.json().get("code")) for answer in answers)
+        assert told[0] == (200, None)
+        assert told[1] in ((404, "unknown_approval"), (409, "already_decided"))
 
 
 async def test_a_call_that_would_fail_says_so_and_one_whose_tool_cannot_say_has_no_changes(tmp_path: Path) -> None:
@@ -85,7 +118,7 @@ async def test_a_call_that_would_fail_says_so_and_one_whose_tool_cannot_say_has_
         await post(client, f"approvals/{approval}/deny", reason="that is secret: hunter2")
         assert "hunter2" in (await run).text
         (entry,) = (await get(client, "audit"))["entries"]
-        assert (entry["action"], entry["outcome"], entry["details"]) == ("deny", "done", {})
+        assert (entry["action"], entry["outcome"], [*entry["details"]]) == ("deny", "done", ["mark"])
 
     @tool
     async def plain(x: int) -> str:
@@ -132,7 +165,7 @@ async def test_a_run_that_waits_for_more_is_given_more() -> None:
         await post(client, f"approvals/{approval}/approve", limits={"steps": 5})
         assert (await run).text == "done: more"
         entry = (await get(client, "audit"))["entries"][0]
-        assert (entry["outcome"], entry["details"]) == ("done", {"steps": 5})
+        assert (entry["outcome"], entry["details"]["steps"]) == ("done", 5)
 
 
 @pytest.mark.parametrize("path", ["", "/preview", "/approve", "/deny"])

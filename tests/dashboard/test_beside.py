@@ -19,6 +19,7 @@ import pytest
 
 from callboard import DefinitionError, watchable
 from callboard.actors.agents.overview.sockets import ended
+from callboard.actors.serving.dashboard.beside import another
 from tests.agents.support import until
 from tests.cli.command import assert_refused, callboard, offline
 
@@ -121,8 +122,37 @@ def test_a_program_that_ends_is_said_to_have_and_another_one_is_shown_by_its_num
                 os.kill(second.pid, signal.SIGKILL)
                 list(lines)
             second.wait()
-            answer = client.get("api/me")
+            answer = client.get("api/me", params={"process": second.pid})
             assert (answer.status_code, answer.json()["code"]) == (404, "unknown_process")
+
+
+def test_once_a_program_has_ended_another_one_is_shown_if_there_is_one(tmp_path: Path) -> None:
+    with agency(tmp_path) as first, shown(tmp_path) as (_, client):
+        first.kill()
+        first.wait()
+        for method, path in (("GET", ""), ("GET", "api/me"), ("POST", "api/drain")):
+            answer = client.request(method, path)
+            assert (answer.status_code, answer.json()["code"]) == (404, "unknown_process")
+            assert "no running team shows a dashboard" in answer.json()["detail"]
+        with agency(tmp_path) as second:
+            assert client.get("api/me").json()["process"] == second.pid
+            refused = client.post("api/drain", params={"process": first.pid}, json={})
+            assert (refused.status_code, refused.json()["code"]) == (404, "unknown_process")
+            assert client.get("api/audit").json()["entries"] == []
+
+
+def test_a_worker_that_has_ended_is_followed_by_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"callboard-{os.getuid()}"
+    folder.mkdir(mode=0o700)
+    with ExitStack() as stack:
+        for name in ("11-10", "21-20", "22-20", "31"):
+            listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listening.bind(str(folder / f"{name}.dashboard"))
+            listening.listen(8)
+        (folder / "23-20.dashboard").touch()  # of one that was killed
+        for than, found in (("24-20", "21-20"), ("21-20", "22-20"), ("11-10", "21-20"), ("41", "11-10")):
+            assert another(folder / f"{than}.dashboard").stem == found
 
 
 def test_a_program_that_was_killed_is_no_process_any_more_once_it_is_asked_for(tmp_path: Path) -> None:

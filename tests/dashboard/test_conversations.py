@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -26,10 +28,13 @@ from callboard import (
     Step,
     StepCall,
     ToolCall,
+    UnknownConversation,
     Usage,
 )
-from callboard.actors.agents.conversations.reading import read_events, read_lineage, read_past
-from callboard.actors.journal.store import at_hand
+from callboard.actors.agents.conversations import past
+from callboard.actors.agents.conversations.past import APART, Pasts
+from callboard.actors.agents.conversations.reading import read_events, read_lineage
+from callboard.actors.journal.store import Record, at_hand
 from callboard.actors.serving.dashboard.reading.conversations import told_of
 from callboard.actors.serving.dashboard.reading.cutting import DEEPEST, LONGEST, ROOM, Room
 from callboard.actors.serving.dashboard.reading.sequence import MOST_ARROWS, sequence_of
@@ -344,9 +349,11 @@ def without_times(told: Any) -> Any:
     return [without_times(one) for one in told] if isinstance(told, list) else told
 
 
-@given(ACTS, st.integers(0, 3))
+@given(ACTS, st.integers(0, 3), st.integers(1, 9), st.randoms(use_true_random=False))
 @settings(max_examples=25)
-def test_a_conversation_at_a_version_is_what_a_journal_with_only_so_many_events_has(acts: list[str], seed: int) -> None:
+def test_a_conversation_at_a_version_is_what_a_journal_with_only_so_many_events_has(
+    acts: list[str], seed: int, apart: int, order: Random
+) -> None:
     async def scenario() -> None:
         journal = MemoryJournal()
         async with team(journal) as agency:
@@ -355,38 +362,108 @@ def test_a_conversation_at_a_version_is_what_a_journal_with_only_so_many_events_
             every = await read_events(journal, "Front", "c")
             assert every.version == len(every.records)
             nothing = Fields({}, ())
-            for version in range(1, every.version + 1):
+            pasts = Pasts()
+            for version in order.sample(range(1, every.version + 1), every.version):
                 copy = MemoryJournal()
                 handles: dict[str, Any] = {}
                 for record in every.records[:version]:
                     if record.stream not in handles:
                         handles[record.stream] = await at_hand(copy.open(record.stream))
                     handles[record.stream].append((record.event,), unfinished=False)
-                past = told_of(await read_past(journal, "Front", "c", version), "Front", "c", nothing)
+                found = told_of(await pasts.read(journal, "Front", "c", version), "Front", "c", nothing)
                 fresh = told_of(await read_lineage(copy, "Front", "c"), "Front", "c", nothing)
-                assert without_times(past) == without_times(fresh)
+                assert without_times(found) == without_times(fresh)
 
-    simulate(scenario, seeds=[seed])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(past, "APART", apart)
+        patch.setattr(past, "MOST_POINTS", 4)
+        simulate(scenario, seeds=[seed])
+
+
+class Counting(MemoryJournal):
+    """Counts the events that are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_so_far = 0
+
+    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[Record]:
+        found = super().read(stream, after=after, limit=limit)
+        self.read_so_far += len(found)
+        return found
+
+    async def during(self, asked: Awaitable[Any]) -> int:
+        """How many are read meanwhile."""
+        before = self.read_so_far
+        await asked
+        return self.read_so_far - before
+
+
+async def test_who_goes_through_a_long_conversation_has_only_what_is_near_read_again_as_long_as_they_look() -> None:
+    journal = await filled(12_500, "text")
+    async with Agency(Agent("A"), model=speaker(), journal=journal) as agency, board_of(agency) as client:
+        async with client.stream("GET", "/api/live") as looks:
+            lines = looks.aiter_lines()
+            await anext(lines)
+            assert await journal.during(get(client, "conversations/A/c")) == 50_000
+            for version in (49_999, 7, 25_000, 24_999, 12_345, 50_000, 1):
+                told = await get(client, f"conversations/A/c/at/{version}")
+                assert told["steps_before"] + len({row["step"] for row in told["steps"]}) == (version + 1) // 4
+                assert await journal.during(get(client, f"conversations/A/c/at/{version}")) <= 4 * APART
+            assert await journal.during(get(client, "conversations/A/c")) <= 4 * APART
+            missing = await refused(client, "GET", "conversations/A/c/at/50001")
+            assert missing[:2] == (400, "invalid_request")
+        await eventually(lambda: all(task.get_name() != "dashboard" for task in asyncio.all_tasks()))
+        assert await journal.during(get(client, "conversations/A/c")) == 50_000, "kept although nobody looks"
+
+
+@pytest.mark.parametrize("bound", ["MOST_EVENTS", "MOST_TEXT"])
+async def test_what_is_kept_of_conversations_has_its_bounds(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, bound, {"MOST_EVENTS": 9_000, "MOST_TEXT": 900_000}[bound])
+    journal = await filled(1_000, "x" * 400, "c", "d", "e")
+    pasts = Pasts()
+
+    def read(name: str) -> Awaitable[Any]:
+        return journal.during(pasts.read(journal, "A", name))
+
+    assert [await read(name) for name in ("c", "d", "c", "e", "c")] == [4_000, 4_000, 0, 4_000, 0]
+    assert await read("d") == 4_000
+    large = await filled(1_000, "x" * 1_000) if bound == "MOST_TEXT" else await filled(2_500, "x")
+    for _ in range(2):
+        assert await large.during(pasts.read(large, "A", "c")) == (4_000 if bound == "MOST_TEXT" else 10_000)
+
+
+async def test_a_conversation_that_has_taken_the_name_of_another_is_not_taken_for_it() -> None:
+    pasts, journal = Pasts(), await filled(1_000, "old")
+    assert (await pasts.read(journal, "A", "c")).version == 4_000
+    journal.delete("A/c")
+    with pytest.raises(UnknownConversation):
+        await pasts.read(journal, "A", "c")
+    again = await at_hand(journal.open("A/c"))
+    again.append([record.event for record in await at_hand((await filled(2, "new")).read("A/c"))], unfinished=False)
+    found = await pasts.read(journal, "A", "c")
+    assert [message.text for message in found.streams[0].messages][1::2] == ["new", "new"]
 
 
 # -- never too much ----------------------------------------------------------------------------------------------------
 
 
-async def filled(runs: int, text: str) -> MemoryJournal:
-    """A journal with a long conversation, written without asking anybody."""
+async def filled(runs: int, text: str, *names: str) -> Counting:
+    """A journal with a long conversation, or several, written without asking anybody."""
     small = MemoryJournal()
     async with Agency(Agent("A"), model=speaker(), journal=small) as agency:
         await agency.run("go", conversation="c", run_id="r")
     kept = [record.event for record in await at_hand(small.read("A/c"))]
-    big = MemoryJournal()
-    stream = await at_hand(big.open("A/c"))
+    big = Counting()
     accepted, begin, completed, ended = kept
     answer = Completion(Message("assistant", text), "stop", Usage(7, 5))
-    for number in range(runs):
-        run = accepted.run._replace(id=f"r{number}")
-        mine = completed._replace(completion=answer)
-        stream.append((accepted._replace(run=run), begin, mine, ended._replace(run=run.id)), unfinished=False)
-    stream.release()
+    for name in names or ("c",):
+        stream = await at_hand(big.open(f"A/{name}"))
+        for number in range(runs):
+            run = accepted.run._replace(id=f"r{number}")
+            mine = completed._replace(completion=answer)
+            stream.append((accepted._replace(run=run), begin, mine, ended._replace(run=run.id)), unfinished=False)
+        stream.release()
     return big
 
 

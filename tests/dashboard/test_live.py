@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from callboard import (
     Actor,
     Agency,
     Agent,
+    ApiKeys,
     Budget,
+    Caller,
     ChildSpec,
     Completion,
     Endpoint,
+    MemoryJournal,
     Message,
     Node,
     Pool,
@@ -345,3 +349,33 @@ def test_a_program_into_which_it_is_mounted_ends_as_ever_although_somebody_looks
     finally:
         program.kill()
         program.wait()
+
+
+async def until_it_ends(following: Any) -> None:
+    with suppress(StopAsyncIteration):
+        while True:
+            await following()
+
+
+async def test_a_stream_ends_when_its_key_is_revoked() -> None:
+    keys = ApiKeys(MemoryJournal())
+    key = await keys.add(user="ada", scopes=["admin"], name="ada")
+    async with shown(agency_of(), authenticate=keys) as client:
+        client.headers["authorization"] = f"Bearer {key}"
+        async with looking(client, "actors") as following:
+            for _ in range(3):
+                await following()
+            await keys.revoke("ada")
+            await until_it_ends(following)
+        assert (await client.get("api/live")).status_code == 401
+
+
+async def test_a_stream_ends_when_whoever_looks_may_do_less_than_before() -> None:
+    scopes = {"admin"}
+    async with shown(agency_of(), authenticate=lambda _: Caller("ada", scopes=frozenset(scopes))) as client:
+        async with looking(client, "approvals") as following:
+            await following()
+            scopes.symmetric_difference_update(("admin", "metrics"))
+            await until_it_ends(following)
+        async with looking(client, "approvals") as following:
+            await following()

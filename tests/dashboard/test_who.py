@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +18,7 @@ from starlette.routing import Mount
 
 from callboard import Agency, Agent, Caller, DefinitionError, dashboard, serve
 from callboard.actors.serving.dashboard.board import own_key
+from tests.cli.command import offline
 from tests.serving.support import served
 
 from .support import agency_of, shown
@@ -98,6 +103,14 @@ async def test_what_is_not_there_is_refused_as_a_problem() -> None:
             assert (answer.status_code, answer.json()["code"]) == (404, "unknown_path")
         assert (await client.post("api/me")).json()["code"] == "method_not_allowed"
         assert (await client.get("api/me?x=1")).json()["code"] == "unknown_field"
+        for path in (
+            "api/live?every=1&every=2",
+            "api/audit?limit=5&limit=5",
+            f"api/me?process={os.getpid()}&process=1",
+        ):
+            twice = (await client.get(path)).json()
+            assert twice["code"] == "invalid_field"
+            assert twice["detail"] == f"{twice['where']} stands 2 times in the query"
         elsewhere = await client.get("api/me?process=1")
         assert (elsewhere.status_code, elsewhere.json()["where"]) == (404, "process")
         assert (await client.get(f"api/me?process={os.getpid()}")).status_code == 200
@@ -146,3 +159,34 @@ async def test_an_agency_of_another_event_loop_is_not_shown() -> None:
         refused = await client.get("/api/live")
         assert (refused.status_code, refused.json()["code"]) == (503, "stopping")
         assert (await client.get("/api/me")).json()["name"] == ""
+
+
+SERVES = """
+import logging, sys
+from callboard import Agency, Agent, serve
+from callboard.actors.serving.dashboard.board import own_key
+
+logging.basicConfig(filename="it.log", level=logging.DEBUG)
+for _ in range(2):
+    serve(Agency(Agent("Helper"), model="offline"), dashboard=True)
+print(own_key())
+"""
+
+
+@pytest.mark.parametrize("at_terminal", [True, False])
+def test_a_key_that_was_made_is_told_once_at_a_terminal_and_never_logged(at_terminal: bool, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty() if at_terminal else os.pipe()
+    with os.fdopen(ours, "rb", buffering=0) as told, os.fdopen(theirs, "wb") as stderr:
+        command = [sys.executable, "-c", SERVES]
+        key = subprocess.check_output(command, cwd=tmp_path, env=offline(), stderr=stderr, text=True).strip()
+        stderr.write(b"the end\n")
+        stderr.flush()
+        said = told.read(65_536).decode()
+    logged = (tmp_path / "it.log").read_text("utf-8")
+    assert key not in logged
+    if at_terminal:
+        assert said.count(f"#key={key}") == 1
+        assert "dashboard" not in logged
+    else:
+        assert key not in said
+        assert "CALLBOARD_DASHBOARD_KEY" in logged

@@ -75,6 +75,12 @@ PRINTS = {
         "greeting; 3 of 3",
         "worse: price",
     ],
+    "pool_settings.py": [
+        "status 0",
+        "team.yaml: answers, {}",
+        "team.yaml with routing=weighted: answers, {}",
+        "team.yaml with hedge.budget=0.2,providers.*.limits.concurrency=4: answers, {}",
+    ],
     "load.py": ["status 0", "load:agency, 1 at once: answers, {}", "load:agency, 8 at once: answers, {}"],
     "functions.py": [
         """may call-1/6 call shop.order({"name":"milk","count":2})? yes""",

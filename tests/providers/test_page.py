@@ -50,6 +50,7 @@ async def test_each_message_is_sent_as_the_page_says() -> None:
         "RotateKey": "acme",
         "AddEndpoint": "acme",
         "SetBudget": 0.0,
+        "GetServing": ("acme",),
         "RaiseBudget": 0.0,
         "DrainEndpoint": None,
         "ResumeEndpoint": None,

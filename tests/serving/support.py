@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+import uvicorn.server
 from openai import AsyncOpenAI
 from starlette.applications import Starlette
 
@@ -20,6 +21,23 @@ from callboard.actors import Actor, ChildSpec
 from callboard.actors.serving import serve
 from callboard.providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
 from tests.cli.command import ROOT, offline
+
+
+class _Soon:
+    """``asyncio`` as uvicorn's server has it here.
+
+    It looks each 0.1 s whether it is to end, and for as long each time whether its connections have: with hundreds of
+    servers these are minutes.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.005))
+
+
+vars(uvicorn.server)["asyncio"] = _Soon()
 
 
 class Speaker(Actor):

@@ -140,6 +140,7 @@ async def test_a_run_that_is_cancelled_says_so() -> None:
         ("GET", "/agency/runs/none?x=1", None, 400, "unknown_field", "x"),
         ("GET", "/agency/conversations?limit=0", None, 400, "invalid_field", "limit"),
         ("GET", "/agency/conversations?limit=-1", None, 400, "invalid_field", "limit"),
+        ("GET", "/agency/conversations?limit=1&limit=2", None, 400, "invalid_field", "limit"),
         ("GET", "/agency/conversations?unfinished=perhaps", None, 400, "invalid_field", "unfinished"),
         ("DELETE", "/agency/conversations/A/%00", None, 404, "unknown_conversation", None),
         ("GET", "/agency/conversations/A/none", None, 404, "unknown_conversation", None),

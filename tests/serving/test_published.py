@@ -434,6 +434,8 @@ async def test_agents_are_found_by_what_they_say_of_themselves() -> None:
         assert await found("money") == ["Boss"]
         assert await found("zebras") == []
         assert (await client.get("/agency/agents", params={"x": "1"})).status_code == 400
+        twice = (await client.get("/agency/agents?q=a&q=b")).json()
+        assert (twice["code"], twice["where"]) == ("invalid_parameter", "q")
         mine = await client.get("/agency/agents", headers={"authorization": "ann"})
         assert [one["name"] for one in mine.json()["agents"]] == ["Clerk"]
 

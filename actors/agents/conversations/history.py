@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ....providers.messages import Completion, Message, ToolCall
 from ...journal.store import Record
@@ -16,7 +17,7 @@ from ..turns.outcome import brief
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
 from ..turns.shape import kept_before
 from ..turns.state import ConversationState
-from ..turns.steps import Begin, Completed, Decided, HandoffReturned, Spent, ToolReturned
+from ..turns.steps import Completed, Decided, HandoffReturned, Spent, ToolReturned
 from .view import ConversationRun, RunStatus
 
 
@@ -51,14 +52,17 @@ class Place:
     problem: str = ""
     used: float = 0.0
 
+    def copy(self) -> Place:
+        """One that is as this one is, to which something may come yet."""
+        spent = {id: list(each) for id, each in self.spent.items()}
+        return replace(self, decided=dict(self.decided), spent=spent, returned=dict(self.returned))
 
-@dataclass(slots=True)
-class Run:
-    """A run, and where its messages are."""
+
+class Run(NamedTuple):
+    """A run, and where its messages end."""
 
     request: RunRequest
     at: float
-    start: int = 0
     end: int = 0
     answer: Answer | None = None
     error: AgentError | None = None
@@ -88,6 +92,15 @@ class StreamHistory:
         self.version = 0
         for record in records:
             self.apply(record)
+
+    def copy(self) -> StreamHistory:
+        """One that is as this one is now, and goes on by itself. What was said is shared."""
+        other = StreamHistory(self.state.agent, self.state.conversation, ())
+        other.state = self.state.copy()
+        other.steps = self.steps[:-1] + [step.copy() for step in self.steps[-1:]]
+        other.runs = dict(self.runs)
+        other.base, other.began_with, other.version = self.base, self.began_with, self.version
+        return other
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -134,8 +147,6 @@ class StreamHistory:
                 self._completed(run, event, len(before.history), event.used - used, record.at)
         elif kind is Accepted:
             self.runs.setdefault(event.run.id, Run(event.run, record.at))
-        elif kind is Begin:
-            self.runs[run].start = len(before.history)
         elif kind is Decided:
             if self.steps:
                 self.steps[-1].decided[event.call_id] = event.approved
@@ -177,14 +188,14 @@ class StreamHistory:
         run, last = self.runs.get(event.run), self.state.last
         if run is None or run.answer is not None or last is None or last.run != event.run:
             return
-        run.answer = brief(last.answer)
-        run.error = last.error
-        run.end = len(self.messages)
+        ended = run._replace(answer=brief(last.answer), error=last.error, end=len(self.messages))
+        self.runs[event.run] = ended
 
     def _rewound(self, messages: int) -> None:
         self.steps = [step for step in self.steps if step.end <= messages]
-        for run in self.runs.values():
-            run.rewound = run.rewound or run.end > messages
+        for id, run in self.runs.items():
+            if run.end > messages and not run.rewound:
+                self.runs[id] = run._replace(rewound=True)
 
     # -- as others see it ----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -40,7 +39,7 @@ class Lineage:
     Attributes:
         header: of the first stream.
         streams: in the order in which they had it; the last one has it now.
-        records: of each of them.
+        records: of each of them; none where only what they come to was asked for.
     """
 
     __slots__ = ("header", "records", "streams")
@@ -53,7 +52,7 @@ class Lineage:
     @property
     def version(self) -> int:
         """How many events there are."""
-        return sum(map(len, self.records))
+        return sum(stream.version for stream in self.streams)
 
     @property
     def steps(self) -> int:
@@ -198,7 +197,8 @@ async def _lineage(
             records = await _all(journal, name)
         if not records:
             break
-        streams.append(await _history(*owner, records))
+        streams.append(StreamHistory(*owner, ()))
+        await taken_in(streams[-1], records)
         kept.append(records)
         owner = streams[-1].state.owner
     return Lineage(header, streams, kept)
@@ -330,21 +330,25 @@ async def _any_waits(journal: Journal, children: Sequence[ConversationSummary]) 
     return False
 
 
-async def _history(agent: str, conversation: str, records: Sequence[Record]) -> StreamHistory:
-    for before, record in pairwise(records):
-        if record.version != before.version + 1:
-            name = f"{agent}/{conversation}"
-            raise EventNotReadable(f"event {before.version + 1} of {name} is missing", name)
-    history = StreamHistory(agent, conversation, ())
+async def taken_in(history: StreamHistory, records: Sequence[Record]) -> None:
+    """Have a history take in its next events; of many, others have their turn meanwhile.
+
+    Raises:
+        EventNotReadable: one is missing, or they do not fit together.
+    """
+    name = f"{history.state.agent}/{history.state.conversation}"
+    version = history.version
+    for record in records:
+        version += 1
+        if record.version != version:
+            raise EventNotReadable(f"event {version} of {name} is missing", name)
     for first in range(0, len(records), AT_ONCE):
-        if first:  # of a long conversation: others have their turn meanwhile
-            await asyncio.sleep(0)
         try:
             for record in records[first : first + AT_ONCE]:
                 history.apply(record)
         except Exception as error:
-            raise unfit(f"{agent}/{conversation}", error) from error
-    return history
+            raise unfit(name, error) from error
+        await asyncio.sleep(0)
 
 
 def _caller(first: StreamHistory, header: Header | None) -> Caller:

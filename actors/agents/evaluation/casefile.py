@@ -18,26 +18,34 @@
           handoffs: [Shop]
           judge: The answer says when the milk will come.
           code: shop_checks:polite
+
+``cases: many.jsonl`` names a file beside it instead, with a case on each line.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
 from ....providers.config.annotations import Location
-from ....providers.config.fields import Section
-from ....providers.config.yamlfile import YamlFile, read_yaml
+from ....providers.config.fields import FileName, Section
+from ....providers.config.jsonlines import read_json_lines
+from ....providers.config.yamlfile import TooLarge, YamlFile, read_yaml
 from ..caller import Caller
 from ..errors import DefinitionError
 from ..plaindata import Misread, function_of, type_of
 from .case import Case, Expected, ExpectedCall
 from .judge import Judge
+
+MOST_VALUES: Final = 200_000
+"""Of a list of cases in YAML, which take some 0.05 ms and 2 kB each."""
+MOST_CASES: Final = 1_000_000
+"""Of a file with a case on each line."""
 
 _TYPES: Mapping[str, Any] = {
     **{kind.__name__: kind for kind in (int, float, bool)},
@@ -109,12 +117,23 @@ class JudgeEntry(Section):
     least: float = Field(0.5, ge=0, le=1, description="the score from which on a rule counts as kept")
 
 
-class CaseFile(Section):
-    """A file of cases."""
+class _Head(Section):
+    """What a file says of all cases."""
 
-    cases: tuple[CaseEntry, ...] = Field(min_length=1, description="a list of cases")
     repeat: int = Field(1, ge=1, description="how many times each is asked that says nothing else")
     judge: JudgeEntry = Field(JudgeEntry(), description="who grades answers: model, least")
+
+
+class CaseFile(_Head):
+    """A file of cases."""
+
+    cases: tuple[CaseEntry, ...] = Field(min_length=1, description="a list of cases, or the name of a .jsonl file")
+
+
+class LongCaseFile(_Head):
+    """A file that says where the cases are."""
+
+    cases: FileName = Field(description="the name of a .jsonl file beside this one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +159,36 @@ def load_cases(path: str | Path, *, env: Mapping[str, str] | None = None) -> Cas
         env: the variables for ``${NAME}``; the process's environment by default.
 
     Raises:
-        ConfigError: the file cannot be read, is not YAML, does not have the shape of `CaseFile`, or names what is not
-            there. The message has the line and what was expected.
+        ConfigError: the file cannot be read, is not YAML, does not have the shape of `CaseFile` or `LongCaseFile`, or
+            names what is not there; or there are too many cases. The message has the line and what was expected.
     """
-    file = read_yaml(path, os.environ if env is None else env)
-    written = file.validate(CaseFile)
-    cases: list[Case] = []
-    for index, entry in enumerate(written.cases):
-        if any(entry.name == case.name for case in cases):
-            raise file.error(("cases", index, "name"), f"two cases are called {entry.name!r}; expected another name")
-        cases.append(_case(file, ("cases", index), entry))
-    return Cases(tuple(cases), written.repeat, Judge(written.judge.model, written.judge.least))
+    try:
+        file = read_yaml(path, os.environ if env is None else env, most=MOST_VALUES)
+    except TooLarge as error:
+        hint = "name a file with a case on each line in place of the list, as in cases: many.jsonl"
+        raise TooLarge(f"{error.message}; {hint}", path=path, line=error.line) from None
+    head: _Head
+    named = file.data.get("cases") if isinstance(file.data, dict) else None
+    if isinstance(named, str) and named.endswith(".jsonl"):
+        head = long = file.validate(LongCaseFile)
+        lines = read_json_lines(file.beside(("cases",), long.cases), MOST_CASES)
+        entries = ((line, (), line.validate(CaseEntry)) for line in lines)
+        cases = tuple(_cases(entries))
+        if not cases:
+            raise file.error(("cases",), f"{long.cases} has no cases")
+    else:
+        head = short = file.validate(CaseFile)
+        cases = tuple(_cases((file, ("cases", index), entry) for index, entry in enumerate(short.cases)))
+    return Cases(cases, head.repeat, Judge(head.judge.model, head.judge.least))
+
+
+def _cases(entries: Iterable[tuple[YamlFile, Location, CaseEntry]]) -> Iterator[Case]:
+    names: set[str] = set()
+    for file, at, entry in entries:
+        if entry.name in names:
+            raise file.error((*at, "name"), f"two cases are called {entry.name!r}; expected another name")
+        names.add(entry.name)
+        yield _case(file, at, entry)
 
 
 def _case(file: YamlFile, at: Location, entry: CaseEntry) -> Case:

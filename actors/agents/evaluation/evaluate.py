@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from ....providers.checks import COUNT, MAYBE_FUNCTION
+from ....providers.errors import ProviderError
+from ...core.base.errors import CoreError
 from ..agency import Agency
 from ..answer import Answer
 from ..errors import AgencyClosed, AgentError, ConversationIdle, DefinitionError
@@ -47,7 +49,7 @@ async def evaluate(
 
     Raises:
         DefinitionError: there are no cases, two have one name, one asks an agent that is not there, an argument is of
-            the wrong type, or no model is there to judge.
+            the wrong type, or the model that is to judge is not there.
         AgencyClosed: the agency does not run, or stopped meanwhile.
     """
     if not isinstance(agency, Agency):
@@ -57,6 +59,8 @@ async def evaluate(
         raise DefinitionError(f"evaluate: judge is a Judge, not {judge!r:.80}")
     several = all_are(Case, cases, "evaluate", "cases", "Cases")
     _check(agency, several, judge or Judge())
+    if any(case.expect.judge for case in several):
+        await _check_model(agency, (judge or Judge()).model)
     clock = asyncio.get_running_loop().time
     began = clock()
     found: dict[str, dict[int, Attempt]] = {case.name: {} for case in several}
@@ -106,6 +110,21 @@ def _check(agency: Agency, cases: tuple[Case, ...], judge: Judge) -> None:
         raise AgencyClosed("the agency does not run: evaluate it inside `async with agency`")
     if agency.pool is None and isinstance(judge.model, str) and any(case.expect.judge for case in cases):
         raise DefinitionError("a case is judged by a model, and the agency has none; give it a pool, or Judge(model=…)")
+
+
+async def _check_model(agency: Agency, model: Any) -> None:
+    """So that a judge whom nobody has is said before anything is paid for."""
+    if agency.pool not in agency.pools or not isinstance(model, str):
+        return  # an actor of the user's: what it has only it can say
+    from ....providers.pool import GetServing  # not at the top: few need it, and it takes long to import
+
+    try:
+        await agency.pool.ask(GetServing(model))
+    except ProviderError as error:
+        whose = f"the judge's model {model!r:.80}" if model else "the judge"
+        raise DefinitionError(f"{whose} cannot be asked: {error}") from error
+    except CoreError:  # the pool is being restarted: what is asked later waits for it
+        return
 
 
 class _Attempts:

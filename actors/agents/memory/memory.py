@@ -391,15 +391,15 @@ class Memory:
         where = place()
         if where is None:
             return await self._found(query, owner, at, limit, kind)
-        began, told = time.time(), {names.OPERATION: names.RETRIEVAL, names.DATA_SOURCE: kind or "memory"}
+        began, told = time.monotonic(), {names.OPERATION: names.RETRIEVAL, names.DATA_SOURCE: kind or "memory"}
         name = f"{names.RETRIEVAL} {kind or 'memory'}"
         try:
             found = await self._found(query, owner, at, limit, kind)
         except BaseException as error:
-            where.tell(name, time.time() - began, told, error=type(error).__name__)
+            where.tell(name, time.monotonic() - began, told, error=type(error).__name__)
             raise
         more = {names.RETRIEVAL_TOP_K: limit, names.RESULTS: len(found)}
-        where.tell(name, time.time() - began, told | more)
+        where.tell(name, time.monotonic() - began, told | more)
         return found
 
     async def _found(

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from importlib import import_module
@@ -242,3 +242,14 @@ def nothing_runs(process: int | None, shows: str = "") -> NothingRuns:
     if shows:
         return NothingRuns(f"{what} shows {shows}; one does in `async with watchable(agency, dashboard=True)`")
     return NothingRuns(f"{what}; start one with: callboard chat TEAM.yaml")
+
+
+def several_run(command: str, processes: Collection[int | str]) -> NothingRuns:
+    """What to raise where a command is for one of several.
+
+    Args:
+        command: which.
+        processes: their numbers.
+    """
+    which = " | ".join(map(str, processes))
+    return NothingRuns(f"several run; name one: callboard {command} {which}; callboard tree shows what each is")

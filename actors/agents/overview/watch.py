@@ -60,7 +60,7 @@ class Watch:
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._unsubscribe = self._system.subscribe(self._note)
-        self._meter = self._system.measure()
+        self._meter = self._system.measure(times=False)
 
     def __enter__(self) -> Watch:
         return self

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ....providers.config.annotations import Location
+from ....providers.config.changes import changed
 from ....providers.config.llmfile import LlmConfig, read_config, require
 from ....providers.config.yamlfile import YamlFile, read_yaml
 from ....providers.errors import ProviderError
@@ -56,13 +57,20 @@ class Team:
     logs: str = "text"
 
 
-def load_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str, str] | None = None) -> Team:
+def load_team(
+    path: str | Path,
+    tools: Iterable[Tool] = (),
+    *,
+    env: Mapping[str, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Team:
     """Read a team file. What it names as ``module:name`` is imported, nothing is started.
 
     Args:
         path: the file.
         tools: what agents may be given by name.
         env: the variables for ``${NAME}`` and for the providers' keys; the process's environment by default.
+        changes: values in place of those of the sections about models, as `load_config` takes them.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, does not have the shape of `TeamFile`, or names what is not
@@ -71,13 +79,16 @@ def load_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str,
     """
     env = os.environ if env is None else env
     file = read_yaml(path, env)
+    elsewhere = isinstance(file.data, dict) and bool(file.data.get("config"))
+    if changes and not elsewhere:
+        file = changed(file, changes, LlmConfig.model_fields)
     written, registry = read_config(file, TeamFile, env)
     config: LlmConfig = written
     if written.config:
         said = [name for name in LlmConfig.model_fields if name in written.model_fields_set]
         if said:
             raise file.error((said[0],), f"expected no section about models here: they stand in {written.config}")
-        other = read_yaml(file.beside(("config",), written.config), env)
+        other = changed(read_yaml(file.beside(("config",), written.config), env), changes or {}, LlmConfig.model_fields)
         config, registry = read_config(other, LlmConfig, env)
     else:
         for section in ("roles", "agent_models"):

@@ -10,9 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from ....providers.messages import Usage
 from ...core.processing.metering import Meter
 from ...observe import conventions as names
 from ...observe.metrics import SECONDS, Bound, Counter, Family, Gauges, Histogram, Kind
+from ..answer import Answer
+from ..errors import AgentError
 from ..events import (
     CompletionFinished,
     GuardrailFound,
@@ -27,7 +30,7 @@ from ..events import (
 _AGENT: Final = "gen_ai_agent_name"
 _MODEL: Final = ("gen_ai_response_model", "gen_ai_provider_name")
 KNOWN: Final = 1_000
-"""Models whose figures are found at once: every completion adds to four of them."""
+"""Models, tools and agents whose figures are found at once, without a call for each: a turn adds to a dozen of them."""
 
 _TOOL: Final = "gen_ai_tool_name"
 
@@ -57,6 +60,8 @@ class RunFigures:
         self._handoffs = Counter(bound, "callboard_handoffs", "Handoffs that have ended", "target", "failed")
         self._found = Counter(bound, "callboard_guardrail_findings", "What guardrails found", "guardrail", "action")
         self._models: dict[tuple[str, str], tuple[list[int], list[float], list[float], list[float]]] = {}
+        self._called: dict[str, tuple[list[int], list[float]]] = {}
+        self._answered: dict[str, tuple[list[float], list[int], list[float]]] = {}
 
     def read(self) -> list[Family]:
         """What was counted by now."""
@@ -67,8 +72,9 @@ class RunFigures:
         return [each.read() for each in counted]
 
     @property
-    def handlers(self) -> Mapping[type[RunEvent], Callable[[Any], None]]:
-        """Who is told of which events."""
+    def counts(self) -> Mapping[type[RunEvent], Callable[..., None]]:
+        """What counts, by what has happened; called with the agent's name, and the fields of the event which are its
+        own: an event is an object that is made for those who look on."""
         return {
             CompletionFinished: self._completion,
             ToolFinished: self._tool,
@@ -79,45 +85,73 @@ class RunFigures:
             RunFinished: self._run,
         }
 
-    def _completion(self, event: CompletionFinished) -> None:
-        key = event.model, event.provider
+    def _completion(
+        self,
+        agent: str,
+        *,
+        usage: Usage,
+        cost: float | None,
+        seconds: float,
+        model: str,
+        provider: str,
+        first: float | None = None,
+        **_: Any,
+    ) -> None:
+        key = model, provider
         cells = self._models.get(key)
         if cells is None:
             cells = (*self._chats.cell(key), self._input.cell(key), self._output.cell(key))
             if len(self._models) < KNOWN:
                 self._models[key] = cells
         counts, sum, given, written = cells
-        counts[bisect_left(SECONDS, event.seconds)] += 1
-        sum[0] += event.seconds
-        given[0] += event.usage.input_tokens
-        written[0] += event.usage.output_tokens
-        if event.first is not None:
-            self._first.add((event.agent,), event.first)
-        if event.cost:
-            self._cost.add((event.agent,), event.cost)
+        counts[bisect_left(SECONDS, seconds)] += 1
+        sum[0] += seconds
+        given[0] += usage.input_tokens
+        written[0] += usage.output_tokens
+        if first is not None:
+            self._first.add((agent,), first)
+        if cost:
+            self._cost.add((agent,), cost)
 
-    def _spent(self, event: ToolSpent) -> None:
-        self._cost.add((event.agent,), event.amount)
+    def _spent(self, agent: str, *, amount: float, **_: Any) -> None:
+        self._cost.add((agent,), amount)
 
-    def _retried(self, event: Retried) -> None:
-        self._again.add((event.agent,))
+    def _retried(self, agent: str, **_: Any) -> None:
+        self._again.add((agent,))
 
-    def _tool(self, event: ToolFinished) -> None:
-        key = (event.tool,)
-        self._tools.add(key, event.seconds)
-        if event.is_error:
-            self._failed.add(key)
+    def _tool(self, agent: str, *, tool: str, seconds: float, is_error: bool, **_: Any) -> None:
+        cells = self._called.get(tool)
+        if cells is None:
+            cells = self._tools.cell((tool,))
+            if len(self._called) < KNOWN:
+                self._called[tool] = cells
+        counts, sum = cells
+        counts[bisect_left(SECONDS, seconds)] += 1
+        sum[0] += seconds
+        if is_error:
+            self._failed.add((tool,))
 
-    def _handoff(self, event: HandoffFinished) -> None:
-        self._handoffs.add((event.target, "true" if event.failed else "false"))
+    def _handoff(self, agent: str, *, target: str, failed: str = "", **_: Any) -> None:
+        self._handoffs.add((target, "true" if failed else "false"))
 
-    def _guardrail(self, event: GuardrailFound) -> None:
-        self._found.add((event.guardrail, event.action), event.count)
+    def _guardrail(self, agent: str, *, guardrail: str, action: str, count: int = 1, **_: Any) -> None:
+        self._found.add((guardrail, action), count)
 
-    def _run(self, event: RunFinished) -> None:
-        self._runs.add((event.agent, "" if event.error is None else type(event.error).__name__))
-        if event.answer is not None:
-            self._took.add((event.agent,), event.answer.seconds)
+    def _run(self, agent: str, *, answer: Answer | None, error: AgentError | None) -> None:
+        if answer is None or error is not None:
+            self._runs.add((agent, "" if error is None else type(error).__name__))
+            if answer is not None:
+                self._took.add((agent,), answer.seconds)
+            return
+        cells = self._answered.get(agent)
+        if cells is None:
+            cells = self._runs.cell((agent, "")), *self._took.cell((agent,))
+            if len(self._answered) < KNOWN:
+                self._answered[agent] = cells
+        number, counts, sum = cells
+        number[0] += 1
+        counts[bisect_left(SECONDS, answer.seconds)] += 1
+        sum[0] += answer.seconds
 
 
 class Figures:
@@ -172,7 +206,3 @@ class Figures:
             yield one("callboard_journal_bytes", "Size of the journal's files", samples=[((), float(size))])
             free = float(shutil.disk_usage(self.file.parent).free)
             yield one("callboard_journal_free_bytes", "Room left on its disk", samples=[((), free)])
-
-    def close(self) -> None:
-        """Measure no more."""
-        self.meter.close()

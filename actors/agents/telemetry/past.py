@@ -36,17 +36,17 @@ class Past(NamedTuple):
     error: str = ""
 
 
-def past(run: RunRequest, records: Iterable[Record], model: str) -> Iterator[Past]:
+def past(run: RunRequest, records: Iterable[Record], model: str, begun: dict[str, tuple[float, str]]) -> Iterator[Past]:
     """What a run has done, by its conversation's records.
 
     Args:
         run: the run.
         records: of the conversation, from the first on.
         model: the one that is asked; empty where that is the provider's affair.
+        begun: in which the calls are left that have not returned, by id: since when, and of what.
     """
     queue: list[str] = []
     step, since = 0, 0.0
-    begun: dict[str, tuple[float, str]] = {}
     asked: dict[str, tuple[float, str]] = {}
     for record in records:
         event, at = record.event, record.at
@@ -66,7 +66,8 @@ def past(run: RunRequest, records: Iterable[Record], model: str) -> Iterator[Pas
         elif kind is Completed:
             step += 1
             yield _completion(event.completion, model, step, since, at)
-            begun = {call.id: (at, call.name) for call in event.completion.message.tool_calls}
+            begun.clear()
+            begun |= {call.id: (at, call.name) for call in event.completion.message.tool_calls}
         elif kind is CompletionFailed:
             since = at
         elif kind is ToolsStarted:
@@ -102,7 +103,12 @@ def _completion(completion: Completion, model: str, step: int, began: float, end
         names.RESPONSE_MODEL: completion.model or None,
         names.INPUT_TOKENS: usage.input_tokens,
         names.OUTPUT_TOKENS: usage.output_tokens,
+        names.CACHE_READ_TOKENS: usage.cache_read_tokens or None,
+        names.CACHE_WRITE_TOKENS: usage.cache_write_tokens or None,
+        names.REASONING_TOKENS: usage.reasoning_tokens or None,
         names.COST: completion.cost,
+        names.FINISH_REASONS: (completion.finish_reason,),
+        names.RESPONSE_ID: completion.request_id or None,
     }
     return Past(names.CHAT, model, str(step), began, ended, told, completion)
 

@@ -2,7 +2,8 @@
 
 A run's span begins when it was asked for, which its journal knows, and is begun anew by whoever goes on with it: the
 same one, since its ids follow from the run's. Only who brings the run to its end ends it, so it is exported once, and
-whole. What was under way when an incarnation ended is not told of: it is done, and told of, again.
+whole. What was under way when an incarnation ended is not told of: it is done, and told of, again, from when it was
+first begun.
 
 It is told directly, and not by the bus: an event is an object that is made for those who look on.
 """
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Final
 
 from ....providers.messages import Completion, Message, Request, Usage
@@ -50,6 +52,8 @@ logger = logging.getLogger("callboard")
 CANCELLED: Final = "cancelled"
 """The error of what was under way when its run ended."""
 
+NOTHING_BEFORE: Final[Mapping[str, int]] = MappingProxyType({})
+
 
 class RunSpans:
     """The spans of one run, as far as one incarnation makes it.
@@ -59,6 +63,7 @@ class RunSpans:
         run: the request.
         baggage: what all that is sent for it carries.
         again: whether this process has begun it before.
+        before: since when, in nanoseconds since 1970, it was at what it had under way then, by what that is of.
 
     Attributes:
         place: of the run itself.
@@ -70,6 +75,8 @@ class RunSpans:
     __slots__ = (
         "_again",
         "_baggage",
+        "_before",
+        "_calls",
         "_chat",
         "_found",
         "_handoffs",
@@ -85,8 +92,17 @@ class RunSpans:
         "sent",
     )
 
-    def __init__(self, tracing: Tracing, run: RunRequest, baggage: Mapping[str, Any], again: bool) -> None:
+    def __init__(
+        self,
+        tracing: Tracing,
+        run: RunRequest,
+        baggage: Mapping[str, Any],
+        again: bool,
+        before: Mapping[str, int] = NOTHING_BEFORE,
+    ) -> None:
         self._tracing = tracing
+        self._before = before
+        self._calls: Mapping[str, int] = NOTHING_BEFORE  # since when another process had them under way
         self.content = tracing.content
         self._again = again
         self._live: set[str] | None = None
@@ -100,8 +116,7 @@ class RunSpans:
         }
         if not run.once:
             told[names.CONVERSATION_ID] = run.conversation
-        now = time.time_ns()
-        at = min(now, nanoseconds(run.asked_at)) if run.asked_at else now
+        at = int(run.asked_at * 1e9) if run.asked_at else None
         of, parent = f"{run.id}|{names.INVOKE_AGENT}|", writer.remote(run.trace) if run.trace else None
         self.place = Place(writer, f"{names.INVOKE_AGENT} {run.agent}", of, parent or run.root, told, at=at)
         self._baggage = baggage
@@ -135,6 +150,12 @@ class RunSpans:
         place = made[-1] if made else self._open.get((names.EXECUTE_TOOL, call_id), self.place)
         return place.header()
 
+    def under_way(self) -> Mapping[str, int]:
+        """Since when, in nanoseconds since 1970, all has been under way that is, by what it is of: for the incarnation
+        that goes on with it."""
+        places = [*self._open.values(), *chain(*self._handoffs.values()), *([self._chat] if self._chat else ())]
+        return {**self._before, **{place.of: place.began for place in places}}
+
     # -- what is said --------------------------------------------------------------------------------------------------
 
     def asked(self, request: Request) -> None:
@@ -153,18 +174,7 @@ class RunSpans:
             return {}
 
     def _text(self, name: str, text: str) -> dict[str, Any]:
-        if not (self.content and text):
-            return {}
-        return self._said(lambda redact: {name: fitting(redact(text), None)})
-
-    def _answer(self, completion: Completion) -> dict[str, Any]:
-        """What is told of what the model answered."""
-        told: dict[str, Any] = {names.FINISH_REASONS: (completion.finish_reason,)}
-        if completion.request_id:
-            told[names.RESPONSE_ID] = completion.request_id
-        if self.content:
-            told |= self._said(partial(answered, completion))
-        return told
+        return self._said(lambda redact: {name: fitting(redact(text), None)}) if text else {}
 
     # -- spans ---------------------------------------------------------------------------------------------------------
 
@@ -183,6 +193,8 @@ class RunSpans:
         own = f"{self.run.id}|{operation}|{number}"
         if self._live is not None:
             self._live.add(own)
+        if at is None and self._before:
+            at = self._before.get(own)
         name = f"{operation} {of}" if of else operation
         return Place(self._writer, name, own, parent or self.place, told, at=at, client=client)
 
@@ -191,7 +203,7 @@ class RunSpans:
             if step == self._step:
                 return  # the same one goes on: it is shown less, or asked again
             self._chat.end({}, error=CANCELLED)
-        self._step, self._found = step, 0
+        self._step, self._found, self._calls = step, 0, NOTHING_BEFORE
         told: dict[str, Any] = {names.STEP: step}
         if model:
             told[names.REQUEST_MODEL] = model
@@ -229,7 +241,10 @@ class RunSpans:
             names.TIME_TO_FIRST_CHUNK: first,
         }
         if completion is not None:
-            told |= self._answer(completion)
+            told[names.FINISH_REASONS] = (completion.finish_reason,)
+            told[names.RESPONSE_ID] = completion.request_id or None
+            if self.content:
+                told |= self._said(partial(answered, completion))
         chat.end(told)
 
     def _retried(self, *, attempt: int, **_: Any) -> None:
@@ -241,23 +256,27 @@ class RunSpans:
         self.place.span.add_event("context reduced", told)
 
     def _tool_started(self, *, call_id: str, tool: str, arguments: str, **_: Any) -> None:
-        outer = self._open.get((names.EXECUTE_TOOL, outer_of(call_id)))
+        outer = self._open.get((names.EXECUTE_TOOL, outer_of(call_id))) if "/" in call_id else None
         told: dict[str, Any] = {names.TOOL_NAME: tool, names.TOOL_TYPE: "function", names.TOOL_CALL_ID: call_id}
-        told |= self._text(names.TOOL_ARGUMENTS, arguments)
-        begun = self._begin(names.EXECUTE_TOOL, tool, f"{self._step}|{call_id}", told, outer)
+        if self.content:
+            told |= self._text(names.TOOL_ARGUMENTS, arguments)
+        begun = self._begin(
+            names.EXECUTE_TOOL, tool, f"{self._step}|{call_id}", told, outer, at=self._calls.get(call_id)
+        )
         self._open[names.EXECUTE_TOOL, call_id] = begun
 
     def _tool_finished(self, *, call_id: str, content: str, is_error: bool, **_: Any) -> None:
         place = self._open.pop((names.EXECUTE_TOOL, call_id), None)
         if place is None:
             return
-        place.end(self._text(names.TOOL_RESULT, content), error="tool_error" if is_error else "")
+        told = self._text(names.TOOL_RESULT, content) if self.content else {}
+        place.end(told, error="tool_error" if is_error else "")
 
     def _handoff_started(self, *, call_id: str, target: str, kind: str, **_: Any) -> None:
         told = {names.HANDOFF_TARGET: target, names.HANDOFF_KIND: kind}
         made = self._handoffs.setdefault((call_id, target), [])  # one call may ask the same agent twice
         number = f"{self._step}|{call_id}|{target}|{len(made)}"
-        made.append(self._begin(names.HANDOFF, target, number, told))
+        made.append(self._begin(names.HANDOFF, target, number, told, at=self._calls.get(call_id)))
 
     def _handoff_finished(self, *, call_id: str, target: str, failed: str = "", **_: Any) -> None:
         made = self._handoffs.get((call_id, target))
@@ -276,7 +295,7 @@ class RunSpans:
             names.GUARDRAIL_ACTION: action,
         }
         parent = self._open.get((names.EXECUTE_TOOL, call_id)) or self._chat
-        now, number = time.time_ns(), f"{self._step}|{call_id}|{self._found}"
+        now, number = time.monotonic_ns() + self.place.ahead, f"{self._step}|{call_id}|{self._found}"
         began = now - nanoseconds(seconds)
         self._begin(names.GUARDRAIL, guardrail, number, told, parent, at=began).end({}, at=now)
 
@@ -313,13 +332,27 @@ class RunSpans:
             model: the one that is asked; empty where that is the provider's affair.
         """
         live, self._live = self._live or set(), None
-        for one in past(self.run, records, model):
+        begun: dict[str, tuple[float, str]] = {}
+        for one in past(self.run, records, model, begun):
             if f"{self.run.id}|{one.operation}|{one.number}" in live:
                 continue
             client, began = one.operation == names.CHAT, nanoseconds(one.began)
             place = self._begin(one.operation, one.of, one.number, {}, at=began, client=client)
-            more = one.told if one.completion is None else one.told | self._answer(one.completion)
-            place.end(more, error=one.error, at=nanoseconds(one.ended))
+            told = one.told
+            if one.completion is not None and self.content:
+                told |= self._said(partial(answered, one.completion))
+            place.end(told, error=one.error, at=nanoseconds(one.ended))
+        self._calls = {call_id: nanoseconds(at) for call_id, (at, _) in begun.items()}
+        for (call_id, _), made in self._handoffs.items():
+            if call_id in begun:
+                made[:] = [self._since(place, self._calls[call_id]) for place in made]
+
+    def _since(self, place: Place, at: int) -> Place:
+        """A handoff under way, from when it was begun: the other agent's run goes on from then, too."""
+        span: Any = place.span  # nobody but this has anything to tell of it, so it is begun anew
+        if at >= place.began or not span.is_recording():
+            return place
+        return Place(self._writer, span.name, place.of, self.place, dict(span.attributes), at=at)
 
     def _finished(self, *, answer: Answer | None, error: AgentError | None) -> None:
         self._tracing.ended(self.run.id)

@@ -114,6 +114,12 @@ class InnerCalls:
         self._calls: dict[str, InnerCall] = {}
         self._returned: list[InnerReturned] = []
 
+    def copy(self) -> InnerCalls:
+        """One that is as this one is, and goes on by itself."""
+        other = InnerCalls()
+        other._calls, other._returned = dict(self._calls), list(self._returned)
+        return other
+
     def get(self, call_id: str) -> InnerCall | None:
         """What is known of a call."""
         return self._calls.get(call_id)

@@ -8,6 +8,7 @@ the settings of today: what a run depended on (its limits, the tools its caller 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 from ..caller import Caller
@@ -105,6 +106,15 @@ class ConversationState:
         self.keyed: dict[str, Outcome] | None = None
         self.verdict: Finish | Fail | None = None
         self._last: Outcome | tuple[RunRequest, Turn, Ended, Finish | Fail | None] | None = None
+
+    def copy(self) -> ConversationState:
+        """One that is as this one is, and goes on by itself."""
+        other = copy(self)
+        other.queue = list(self.queue)
+        other.newer = None if self.newer is None else dict(self.newer)
+        other.keyed = None if self.keyed is None else dict(self.keyed)
+        other.inner = None if self.inner is None else self.inner.copy()
+        return other
 
     # -- reading -------------------------------------------------------------------------------------------------------
 

@@ -23,14 +23,16 @@ class Meter:
     Args:
         observer: of the system.
         find: gives the actor at a path.
+        times: whether messages are timed.
     """
 
-    def __init__(self, observer: Observer, find: Callable[[str], ActorRef[Any] | None]) -> None:
+    def __init__(self, observer: Observer, find: Callable[[str], ActorRef[Any] | None], times: bool) -> None:
         self._observer = observer
         self._find = find
+        self._times = times
         self._followed: dict[Cell, tuple[Tally, float]] = {}
         self._last: Metrics | None = None
-        observer.measure()
+        observer.measure(times)
         self._first = observer.read()
 
     def __enter__(self) -> Meter:
@@ -81,4 +83,4 @@ class Meter:
         if self._last is None:
             self._last = self.read()
             self._followed.clear()
-            self._observer.measure_no_more()
+            self._observer.measure_no_more(self._times)

@@ -1,7 +1,9 @@
 """Who looks at messages as they are processed: interceptors, and what counts and times them for `Meter`.
 
 While nobody looks, `Runtime.observer` is None, and that is all the dispatcher looks at, once a turn. While actors are
-measured, a turn costs it one addition to the `Tally` of the actor's class. All else is done for a sample:
+measured, a turn costs it one addition to the `Tally` of the actor's class. All else is done for a sample, where times
+are wanted (20 calls of Python functions for a watched turn), and where messages wait behind a handler or are left when
+a turn ends, so that their age is known:
 
 The mailbox of an actor is *watched* for a turn and on, until what has come meanwhile has been taken: its queue is
 replaced by one that notes when messages come and are taken. Watches are rationed, so that a busy system spends no
@@ -51,6 +53,7 @@ class Observer:
         "_meters",
         "_ration",
         "_runtime",
+        "_timers",
         "intercepting",
         "interceptors",
         "tallies",
@@ -62,6 +65,7 @@ class Observer:
         self.interceptors = Interceptors(lambda: runtime.clock())
         self._runtime = runtime
         self._meters = 0
+        self._timers = 0  # of the meters, those for which messages are timed
         self._ration = Ration(RATE, SAVED)
         self._behind = Ration(BEHIND, BEHIND / 10)
         self._by_label: dict[str, Tally] = {}
@@ -75,7 +79,7 @@ class Observer:
             label = _label(kind)
             if label not in self._by_label and len(self._by_label) >= CLASSES:
                 label = OTHER
-            tally = self._by_label.setdefault(label, Tally(0 if self._meters else NEVER))
+            tally = self._by_label.setdefault(label, Tally(0 if self._timers else NEVER))
             if len(self.tallies) < 2 * CLASSES:  # else asked again: classes may be made without end
                 self.tallies[kind] = tally
         return tally
@@ -96,20 +100,27 @@ class Observer:
         self.interceptors.remove(interceptor)
         self._look()
 
-    def measure(self) -> None:
-        """Measure, for one meter more."""
+    def measure(self, times: bool) -> None:
+        """Measure, for one meter more, which wants messages timed or not."""
         self._meters += 1
+        self._timers += times
+        tallies = list(self._by_label.values())
         if self._meters == 1:
-            for tally in list(self._by_label.values()):
-                tally.measure()
+            for tally in tallies:
+                tally.turn = None  # of a turn that nobody looked at
+        if times and self._timers == 1:
+            for tally in tallies:
+                tally.next = 0
         self._look()
 
-    def measure_no_more(self) -> None:
+    def measure_no_more(self, times: bool) -> None:
         """One meter less."""
         self._meters -= 1
-        if not self._meters:
+        self._timers -= times
+        if not self._timers:
             for tally in list(self._by_label.values()):
                 tally.next = NEVER
+        if not self._meters:
             self._followed.clear()
             self._soon(self._unwatch)
         self._look()
@@ -204,9 +215,12 @@ class Observer:
 
     def no_message(self, cell: Cell) -> None:
         """What was taken up is no message of a user's, but a stop."""
-        for tally in self._tallies(cell):
-            tally.taken -= 1
-        _untimed(cell)
+        tally = self.tallies.get(cell.actor_class) or self.tally(cell.actor_class)
+        tally.taken -= 1
+        if cell in self._followed:
+            self._followed[cell].taken -= 1
+        if cell.queue.__class__ is WatchedQueue:
+            cell.queue.not_handled()
 
     def restarted(self, cell: Cell) -> None:
         """An actor has been restarted."""
@@ -217,7 +231,8 @@ class Observer:
         """A message will not be processed."""
         for tally in self._tallies(cell):
             tally.dead_letters += 1
-        _untimed(cell)
+        if cell.queue.__class__ is WatchedQueue:  # what was taken up last is not timed: no handler works on it
+            cell.queue.not_handled()
 
     # -- watching mailboxes ----------------------------------------------------------------------------------------
 
@@ -239,7 +254,9 @@ class Observer:
             self._ration.use(1)
         behind = behind and self._behind.allows(now)
         wanted = cell.state < CLOSED and (
-            own is not None or (self._meters > 0 and (behind or lasts or self._allows(tally, now)))
+            own is not None
+            or (self._meters > 0 and behind)
+            or (self._timers > 0 and (lasts or self._allows(tally, now)))
         )
         if held is None and wanted:
             watch.renew()
@@ -348,12 +365,6 @@ def oldest(cell: Cell, now: float) -> float:
 def _in_turn(cell: Cell) -> bool:
     """Whether the dispatcher holds the actor's queue now."""
     return cell.state == BUSY and cell.driver is None
-
-
-def _untimed(cell: Cell) -> None:
-    """What was taken up last is not timed: no handler works on it."""
-    if cell.queue.__class__ is WatchedQueue:
-        cell.queue.not_handled()
 
 
 def _label(kind: Any) -> str:

@@ -64,11 +64,6 @@ class Tally:
         self.waits = Buckets()
         self.works = Buckets()
 
-    def measure(self) -> None:
-        """Time what comes from now on."""
-        self.next = 0
-        self.turn = None
-
     def skip(self) -> None:
         """No actor of the class is to be watched now: ask again later, the longer the last watch is ago the later."""
         self.next = self.taken + min(SKIPPED, 32 * (self.taken - self.watched) + 1)

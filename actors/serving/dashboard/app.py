@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ...agents.agency import Agency
 from ...agents.errors import DefinitionError
 from ..failing import FAILURES, problem_at
-from ..operations.problem_json import problem_json
+from ..operations.problem_json import once, problem_json
 from ..problems import Problem, refuse
 from ..server import Authenticate, in_turn
 from .board import Board, Endpoint, board_of
@@ -47,7 +48,8 @@ def dashboard(agency: Agency, authenticate: Authenticate | Sequence[Authenticate
     Args:
         agency: it.
         authenticate: says who asks, as for `serve`: who has the scope ``metrics`` sees figures, ``admin`` everything;
-            None for one key, which the variable ``CALLBOARD_DASHBOARD_KEY`` has, or which is made and logged.
+            None for one key: what the variable ``CALLBOARD_DASHBOARD_KEY`` has, or one that is made, and told at a
+            terminal.
 
     Raises:
         DefinitionError: an argument is wrong.
@@ -103,10 +105,10 @@ class _Answered:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         server = self._board.server
-        process = _without_process(scope)
         request = Request(scope, receive, send)
         try:
             server.check_loop()
+            process = _without_process(scope)
             if process and process != str(os.getpid()):
                 response = await _elsewhere(self._board, request, process)
             else:
@@ -119,12 +121,17 @@ class _Answered:
 
 
 def _without_process(scope: Scope) -> str:
-    """Take out of a query for which process it is, and return that; empty where nothing is said."""
+    """Take out of a query for which process it is, and return that; empty where nothing is said.
+
+    Raises:
+        Refused: several are named.
+    """
     pairs = scope["query_string"].split(b"&")
     found: list[bytes] = [pair.partition(b"=")[2] for pair in pairs if pair.startswith(b"process=")]
+    once("process", found)
     if found:
         scope["query_string"] = b"&".join(pair for pair in pairs if not pair.startswith(b"process="))
-    return found[-1].decode("latin-1") if found else ""
+    return found[0].decode("latin-1") if found else ""
 
 
 async def _elsewhere(board: Board, request: Request, process: str) -> Response:
@@ -135,7 +142,8 @@ async def _elsewhere(board: Board, request: Request, process: str) -> Response:
         raise refuse(404, "unknown_process", f"there is no process {process!r:.20} here; see api/me", "process")
     query = request.scope["query_string"].decode("latin-1")
     path = quote(request.scope["path"].removeprefix(request.scope.get("root_path", "")))
-    return await forwarded(request, f"{path}?{query}", found[process], {FOR: said_for(caller)})
+    still = partial(board.still, request, caller)
+    return await forwarded(request, f"{path}?{query}", found[process], {FOR: said_for(caller)}, still)
 
 
 class _Guarded:

@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs, own_socket
+from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs, own_socket, several_run
 from ..server import Server
 from .app import application
 from .board import Board
@@ -95,7 +95,27 @@ def program(process: int | None) -> tuple[int, Path]:
         found = {pid: path for pid, path in found.items() if pid == process}
     if not found:
         raise nothing_runs(process, "a dashboard")
-    groups = {path.stem.partition("-")[2] or str(pid) for pid, path in found.items()}
+    groups = {_group(path) or str(pid) for pid, path in found.items()}
     if len(groups) > 1:
-        raise NothingRuns(f"several run; name one: callboard dashboard {' | '.join(map(str, found))}")
+        raise several_run("dashboard", found)
     return next(iter(found.items()))
+
+
+def another(than: Path) -> Path:
+    """The program to look at once one has ended: one that serves the same, if there is one.
+
+    Args:
+        than: the socket of the one that has ended.
+
+    Raises:
+        NothingRuns: there is none.
+    """
+    found = [path for path in programs().values() if path != than and not ended(path)]
+    if not found:
+        raise nothing_runs(None, "a dashboard")
+    return next((path for path in found if _group(path) and _group(path) == _group(than)), found[0])
+
+
+def _group(path: Path) -> str:
+    """Of the program with a socket; empty for one that stands alone."""
+    return path.stem.partition("-")[2]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -87,6 +88,20 @@ class Board:
             raise refuse(403, "not_allowed", f"this is for callers with the scope {scopes} and of no tenant")
         return caller
 
+    async def still(self, request: HTTPConnection, caller: Caller) -> bool:
+        """Whether whoever is being sent a stream may still do what they might when it began: their key may have been
+        revoked, or be too old by now. Where that cannot be found out they may not, and hear why when they ask again.
+
+        Args:
+            request: by which they asked for it.
+            caller: who they were then.
+        """
+        try:
+            now = await self.asked.found(request)
+        except Exception:
+            return False
+        return all(allowed(now, may) or not allowed(caller, may) for may in get_args(May))
+
 
 Endpoint: TypeAlias = Callable[[Board, Request], Awaitable[Response]]
 
@@ -115,8 +130,7 @@ def board_of(agency: Agency, server: Server | None, authenticate: tuple[Authenti
         return Board(server or asked, asked)
     key = own_key()
     if key not in _told:
-        _told.add(key)
-        logger.warning("nobody says who may see the dashboard: open it with the key of this process, …/#key=%s", key)
+        _tell(key)
     asked = Server(agency, (OwnKey(key),))
     return Board(server or asked, asked, key)
 
@@ -139,8 +153,19 @@ def own_key() -> str:
     return _made[0]
 
 
+def _tell(key: str) -> None:
+    """Say, once, a key that was made: to whoever sits at a terminal. Logs, and what a service writes, are kept and sent
+    elsewhere: no key is there."""
+    _told.add(key)
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write(f"callboard: whoever opens the dashboard with #key={key} may do everything there\n")
+        sys.stderr.flush()
+    else:
+        logger.warning("nobody can open the dashboard: its key was made, and is told at a terminal only; give %s", KEY)
+
+
 def key_is_told() -> str:
-    """`own_key`, for who tells it where it can be seen: it is not logged then."""
+    """`own_key`, for who tells it to whoever has started the process."""
     key = own_key()
     _told.add(key)
     return key

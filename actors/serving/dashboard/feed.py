@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final
 
 from ...agents.agency import Agency
+from ...agents.conversations.past import Pasts
 from ...agents.errors import AgencyClosed
 from ...agents.overview.happened import Happened, Rates
 from ...agents.overview.watch import PoolState, Watch
@@ -66,6 +67,7 @@ class Feeds:
         self._happened = Happened()
         self._points: deque[tuple[float, ...]] = deque(maxlen=MOST_POINTS)
         self._feeds: dict[tuple[str, bool], Feed] = {}
+        self._pasts = Pasts()
         self._watch: Watch | None = None
         self._looking = 0
         self._opened = ExitStack()
@@ -114,7 +116,13 @@ class Feeds:
                 del self._feeds[key]
             if not self._looking:
                 self._watch = None
+                self._pasts.clear()
                 self._opened.close()
+
+    @property
+    def pasts(self) -> Pasts:
+        """What is kept of conversations that are gone through, as long as anybody looks."""
+        return Pasts() if self._watch is None else self._pasts
 
     def _end(self) -> None:
         for feed in self._feeds.values():

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...agents.caller import Caller
 from ..operations.problem_json import Fields, query_of
 from ..problems import refuse
 from ..sse import Event, EventStream
@@ -31,13 +32,13 @@ async def live(board: Board, request: Request) -> Response:
     if request.method == "HEAD":
         return Response(media_type=EventStream.media_type)
     board.feeds.check()
-    return EventStream(board.server, _events(board, view, every, acts=allowed(caller, "act")))
+    return EventStream(board.server, _events(board, request, caller, view, every))
 
 
-async def _events(board: Board, view: str, every: float, *, acts: bool) -> AsyncGenerator[Event]:
+async def _events(board: Board, request: Request, caller: Caller, view: str, every: float) -> AsyncGenerator[Event]:
     loop = asyncio.get_running_loop()
     seen: int | None = None
-    with board.feeds.look(view, every, acts=acts) as feed:
+    with board.feeds.look(view, every, acts=allowed(caller, "act")) as feed:
         stale = loop.time() - feed.read_at > every
         await feed.later(feed.version if stale else 0)
         while not feed.over:
@@ -47,6 +48,8 @@ async def _events(board: Board, view: str, every: float, *, acts: bool) -> Async
             seen = version  # what was read while this was sent is told next, all at once
             await _rest(feed, began + every - feed.interval - loop.time())
             await feed.later(seen)
+            if not await board.still(request, caller):
+                return
 
 
 async def _rest(feed: Feed, seconds: float) -> None:

@@ -10,18 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...agents.overview.sockets import NothingRuns, ended
 from ..failing import FAILURES
 from ..operations.problem_json import problem_json
 from ..problems import problem_of, refuse
 from ..requests import header
 from ..server import unauthorized
 from .app import guarded
+from .beside import another
 from .board import OwnKey
 from .forward import forwarded
 
 
 def loopback(socket: Path, key: str, port: int) -> Starlette:
-    """An application that forwards to a program what is asked by whoever has the key.
+    """An application that forwards to a program what is asked by whoever has the key; once that has ended, to another
+    one, if there is one.
 
     Args:
         socket: of the program.
@@ -31,6 +34,16 @@ def loopback(socket: Path, key: str, port: int) -> Starlette:
     # A page elsewhere may have its own name lead to this machine: then it is its name that a browser says.
     names = {f"{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")}
     knows = OwnKey(key)
+    shown = socket
+
+    def there() -> Path:
+        nonlocal shown
+        if ended(shown):
+            try:
+                shown = another(shown)
+            except NothingRuns as error:
+                raise refuse(404, "unknown_process", f"that process has ended: {error}", "process") from None
+        return shown
 
     async def answer(request: Request) -> Response:
         try:
@@ -39,7 +52,7 @@ def loopback(socket: Path, key: str, port: int) -> Starlette:
             path = request.scope["path"]
             if path.startswith("/api/") and knows(request) is None:
                 raise unauthorized()
-            return await forwarded(request, f"{quote(path)}?{request.url.query}", socket, {})
+            return await forwarded(request, f"{quote(path)}?{request.url.query}", there(), {})
         except FAILURES as error:
             return problem_json(problem_of(error))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -102,6 +102,19 @@ def query_of(request: Request, *there: str) -> Fields:
     """The fields of a request's query.
 
     Raises:
-        Refused: it has others.
+        Refused: it has others, or one of them several times.
     """
-    return Fields(dict(request.query_params), there, digits=True)
+    fields = Fields(dict(request.query_params), there, digits=True)
+    for name in fields.given:
+        once(name, request.query_params.getlist(name))
+    return fields
+
+
+def once(name: str, values: Sequence[object]) -> None:
+    """Look whether a field of a query is given once, and not several times: nobody knows which is meant.
+
+    Raises:
+        Refused: it is given several times.
+    """
+    if len(values) > 1:
+        raise refuse(400, "invalid_field", f"{name} stands {len(values)} times in the query", name)

@@ -37,13 +37,15 @@ async def list_agents(server: Server, request: Request, registry: Registry | Non
     for name in request.query_params:
         if name != "q":
             raise refuse(400, "unknown_parameter", f"{name!r:.80} is no parameter of the query; there is q", name[:80])
+    words = request.query_params.getlist("q")
+    if len(words) > 1:
+        raise refuse(400, "invalid_parameter", f"q stands {len(words)} times in the query", "q")
     root = request.scope.get("root_path", "")
     found = [about(server, name, caller, root, intents_of(registry, name)) for name in server.agency.open_to(caller)]
     if registry is not None:
         found += await registry.elsewhere(caller)
-    words = request.query_params.get("q")
-    if words is not None:
-        found = ranked(found, words)
+    if words:
+        found = ranked(found, words[0])
     return Json({"agents": found[:MOST]})
 
 

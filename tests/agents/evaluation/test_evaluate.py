@@ -29,6 +29,7 @@ from callboard import (
     ToolCall,
     ToolContext,
     UnknownAgent,
+    UnknownModel,
     Usage,
     compare_evaluations,
     evaluate,
@@ -249,6 +250,18 @@ async def test_a_judge_may_be_another_model() -> None:
         found = await evaluate(running, [Case("c", "go", Expected(judge="It is short."))], judge=Judge(other))
         cost = found.cases[0].attempts[0].problems
     assert cost == ("the judge gave 0 for 'It is short.': never",)
+
+
+async def test_a_judge_whom_the_pool_has_not_is_refused_before_anything_is_asked() -> None:
+    told: list[Attempt] = []
+    case = Case("c", "go", Expected(judge="It is short."))
+    async with Agency(Agent("A"), model="offline") as running:
+        with pytest.raises(DefinitionError, match="the judge's model 'larg' cannot be asked: ") as raised:
+            await evaluate(running, [case], judge=Judge("larg"), told=told.append)
+        assert isinstance(raised.value.__cause__, UnknownModel)
+        assert told == []
+        await evaluate(running, [case], judge=Judge("offline"), told=told.append)
+    assert [attempt.number for attempt in told] == [1]
 
 
 async def test_progress_is_told_and_what_is_told_can_end_it() -> None:

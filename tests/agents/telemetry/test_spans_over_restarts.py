@@ -18,7 +18,7 @@ from callboard.providers.messages import Request
 from callboard.tools import tool
 from tests.agents.support import results
 
-from .tracing import Traces, seconds, told
+from .tracing import Traces, check_times, seconds, told
 
 EXAMPLES = int(os.environ.get("CALLBOARD_EXAMPLES", "5"))
 SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
@@ -61,6 +61,7 @@ async def asked(sim: Simulation) -> None:
     async with team(traces, sim.system) as agency:
         await agency.run("go", conversation="one")
     traces.check()
+    check_times(traces.spans)
     assert traces.tree() == TREE
 
 
@@ -116,6 +117,7 @@ async def restarted_with_nothing_sent(sim: Simulation) -> None:
 
     await sim.process("service", main)
     traces = starts[-1]
+    check_times(traces.spans)
     own = [span for span in traces.spans if told(span)["gen_ai.agent.name"] == "A"]
     assert sorted(span.name for span in own) == ["chat", "chat", "handoff B", "invoke_agent A"]
     traces.check()

@@ -76,3 +76,16 @@ def seconds(span: ReadableSpan) -> float:
 def told(span: ReadableSpan) -> dict[str, Any]:
     """The attributes of a span."""
     return dict(span.attributes or {})
+
+
+def check_times(spans: list[ReadableSpan]) -> None:
+    """None begins before the one it is a part of, or ends before it begins."""
+    by_id = {id_of(span): span for span in spans}
+    for span in spans:
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert span.start_time <= span.end_time, f"{span.name} ends {span.start_time - span.end_time} ns too early"
+        within = by_id.get(span.parent.span_id) if span.parent is not None else None
+        if within is not None and within.start_time is not None:
+            early = within.start_time - span.start_time
+            assert early <= 0, f"{span.name} begins {early} ns before {within.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Final
 import pytest
 from playwright.async_api import Page, expect
 
-from .stage import Stage
+from callboard.actors import Actor
+
+from .stage import Fragile, Stage
 from .walk import PLACES, VIEWS, enter, furnish, look
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -113,6 +116,40 @@ async def test_columns_order_and_what_is_looked_for_is_found(stage: Stage, page:
         await page.get_by_test_id("nav-letters").click()
         await page.get_by_test_id("show-stuck").click()
         await expect(page.get_by_test_id("only-stuck")).to_have_attribute("aria-pressed", "true")
+
+
+class Keeper(Actor):
+    """Has a lamp below it."""
+
+    def __init__(self, gate: asyncio.Event):
+        super().__init__()
+        self.gate = gate
+
+    def on_start(self) -> None:
+        self.spawn(Fragile, self.gate, name="lamp")
+
+
+async def test_what_waits_below_a_collapsed_actor_is_told_in_the_columns_of_what_waits(
+    stage: Stage, page: Page
+) -> None:
+    system = stage.agency.system
+    assert system is not None
+    system.spawn(Keeper, stage.lamp, name="keeper")
+    await stage.until(lambda: system.find("keeper/lamp"))
+    lamp = system.find("keeper/lamp")
+    assert lamp is not None
+    for _ in range(13):
+        lamp.tell("hold")
+    await page.goto(stage.url)
+    await page.get_by_test_id("actor-keeper").locator(".twisty").click()
+    row = page.get_by_test_id("actor-keeper")
+    await expect(row).to_have_attribute("aria-expanded", "false")
+    await expect(row.locator(".cell-waiting")).to_have_text("12")
+    await expect(row.locator(".cell-age")).not_to_be_empty()
+    await expect(row.locator(".cell-crash")).to_be_empty()
+    await expect(row.locator(".cell-name")).to_contain_text("1 below")
+    await row.locator(".twisty").click()
+    await expect(row.locator(".cell-waiting")).to_be_empty()
 
 
 async def test_with_keys_alone_one_gets_to_each_view_and_through_the_tree(stage: Stage, page: Page) -> None:

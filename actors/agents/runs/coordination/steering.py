@@ -115,7 +115,7 @@ async def _looked_at(
         return messages
 
     def emit(event: type[RunEvent], **fields: Any) -> None:
-        runtime.bus.emit(event(run.root, run.id, agent, conversation, run.chain, runtime.time(), **fields))
+        runtime.happened(event(run.root, run.id, agent, conversation, run.chain, runtime.time(), **fields), **fields)
 
     def report(failed: Hook, error: BaseException) -> None:
         emit(HookFailed, hook=failed.name, error=named(error))

@@ -117,7 +117,7 @@ class Runner:
         if run.agent not in self._runtime.directory.agents:
             return
         session = self._open(run)
-        if (bus := self._runtime.bus).everything or RunStarted in bus.kinds:
+        if self._runtime.bus.everything:
             session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
         if session.entry is not None and (reason := session.entry.ends_for(run)):
             self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)

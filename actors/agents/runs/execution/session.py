@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -30,7 +30,7 @@ from ...prompts.spec import PromptSpec
 from ...prompts.state.cells import Cells
 from ...team.prepared import PreparedAgent
 from ...team.subagents import is_sub_agent
-from ...telemetry.run_spans import TELLS, RunSpans
+from ...telemetry.run_spans import NOTHING_BEFORE, TELLS, RunSpans
 from ...turns.loop.budget import left
 from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import PromptChanged, RunRequest
@@ -121,6 +121,7 @@ class Session:
         "unready",
         "value",
         "waiting",
+        "was_at",
         "within",
     )
 
@@ -167,12 +168,15 @@ class Session:
         self.stopwatch = Stopwatch(self.time, runtime.clock, state.used)
         self.interrupted = state.started
         """Calls of the step under way that an earlier incarnation had started."""
+        self.was_at: Mapping[str, int] = NOTHING_BEFORE
+        """What earlier incarnations in this process had under way, and since when; for spans."""
         self.again = False
         """Whether an earlier incarnation in this process was at work on it."""
         if entry is not None and entry.open:
             before: Session | None = entry.session
             if before is not None:
                 self.again = True
+                self.was_at = before.was_at
                 self.stopwatch.at_least(before.stopwatch.used())
             entry.session = self
         self.context = RequestContext(
@@ -186,7 +190,7 @@ class Session:
         if runtime.baggage is not None:
             baggage.update(runtime.baggage(run, prepared))
         tracing = runtime.tracing
-        self.spans = None if tracing is None else RunSpans(tracing, run, baggage, self.again)
+        self.spans = None if tracing is None else RunSpans(tracing, run, baggage, self.again, self.was_at)
         """What is told of the run as spans; None where nobody wants any."""
         self.send_context = SendContext(None, baggage) if self.spans is None else self.spans.sent
         self.over = False
@@ -288,12 +292,13 @@ class Session:
 
     def emit(self, event: type[RunEvent], /, **fields: Any) -> None:
         """Tell those who listen."""
+        runtime, run = self.runtime, self.run
         if self.spans is not None and event in TELLS:
             TELLS[event](self.spans, **fields)
-        bus = self.runtime.bus
-        if bus.everything or event in bus.kinds:
-            run = self.run
-            bus.emit(event(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), **fields))
+        if event in runtime.counts:
+            runtime.counts[event](run.agent, **fields)
+        if runtime.bus.everything:
+            runtime.bus.emit(event(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), **fields))
 
     def trace(self, call_id: str = "", target: str = "") -> str:
         """The span that a run made for this one is a part of, as a ``traceparent``.
@@ -420,7 +425,9 @@ class Session:
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
         self._end_work()
-        self.spans = None
+        if self.spans is not None:
+            self.was_at = self.spans.under_way()
+            self.spans = None
         for request in self.waiting.values():  # they go on waiting, and may be decided meanwhile
             self.unpause(request.approval)
         self.waiting.clear()

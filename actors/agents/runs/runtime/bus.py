@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeAlias
 
 from .....providers.checks import FUNCTION
@@ -19,19 +19,17 @@ Subscriber: TypeAlias = Callable[[RunEvent], object]
 class Bus:
     """Hands events to subscribers, at once and in order. A subscriber that raises is logged and stays subscribed."""
 
-    __slots__ = ("_all", "_logs", "_rooted", "_traced", "active", "everything", "kinds")
+    __slots__ = ("_all", "_logs", "_rooted", "_told", "active", "everything")
 
     def __init__(self) -> None:
         self._all: tuple[Subscriber, ...] = ()
         self._rooted: dict[str, tuple[Subscriber, ...]] = {}
         self._logs = False
-        self._traced = False
-        self.kinds: dict[type[RunEvent], tuple[Subscriber, ...]] = {}
-        """Who listens to events of one kind only."""
+        self._told = 0
         self.active = False
         """Whether anybody is told of anything."""
         self.everything = False
-        """Whether somebody listens to events of all kinds."""
+        """Whether somebody is handed events."""
 
     def subscribe(self, subscriber: Subscriber, root: str | None = None) -> Callable[[], None]:
         """Add a subscriber, to one root run or to all; return what removes it.
@@ -70,48 +68,33 @@ class Bus:
             self._rooted[root] = tuple(left)
         self._look()
 
-    def listen(self, handlers: Mapping[type[RunEvent], Subscriber]) -> Callable[[], None]:
-        """Have the events of some kinds told, and of no others any made for that; return what ends it.
-
-        Args:
-            handlers: who is told of each kind.
-        """
-        for kind, handler in handlers.items():
-            self.kinds[kind] = (*self.kinds.get(kind, ()), handler)
-        self._look()
-
-        def unsubscribe() -> None:
-            for kind, handler in handlers.items():
-                left = tuple(one for one in self.kinds.get(kind, ()) if one is not handler)
-                if left:
-                    self.kinds[kind] = left
-                else:
-                    self.kinds.pop(kind, None)
-            self._look()
-
-        return unsubscribe
-
     def log(self, wanted: bool) -> None:
         """Whether events go to the log, too, at DEBUG."""
         if wanted is not self._logs:
             self._logs = wanted
             self._look()
 
-    def trace(self, wanted: bool) -> None:
-        """Whether spans are made of runs, which are told of what happens without an event."""
-        self._traced = wanted
+    def tell(self) -> Callable[[], None]:
+        """Have told what happens: to spans and figures, which need no event for that; return what ends it, once."""
+        self._told += 1
         self._look()
+
+        def end() -> None:
+            self._told -= 1
+            self._look()
+
+        return end
 
     def _look(self) -> None:
         self.everything = bool(self._all or self._rooted or self._logs)
-        self.active = self.everything or self._traced or bool(self.kinds)
+        self.active = self.everything or self._told > 0
 
     def emit(self, event: RunEvent) -> None:
         """Hand an event to everybody it concerns."""
         if self._logs:
             ids = {"run": event.run, "root": event.root, "agent": event.agent, "conversation": event.conversation}
             logger.debug("%s", logged(event), extra={"event": type(event).__name__, **ids})
-        for subscriber in (*self._all, *self.kinds.get(type(event), ()), *self._rooted.get(event.root, ())):
+        for subscriber in (*self._all, *self._rooted.get(event.root, ())):
             try:
                 subscriber(event)
             except KeyboardInterrupt:

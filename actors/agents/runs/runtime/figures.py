@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,11 +51,10 @@ async def _pool(figures: Figures, ref: ActorRef[Any]) -> list[Family]:
 
 
 def _runs(figures: Figures, runtime: AgencyRuntime) -> Iterator[Family]:
-    now = time.time()
+    now = runtime.time()  # not the system's clock, which may be set meanwhile
     under_way: dict[str, list[float]] = {}
     for entry in runtime.register.open():
-        asked = entry.run.asked_at
-        under_way.setdefault(entry.run.agent, []).append(now - asked if asked else 0.0)
+        under_way.setdefault(entry.run.agent, []).append(now - entry.since)
     label = ("gen_ai_agent_name",)
     counts = [((agent,), float(len(ages))) for agent, ages in under_way.items()]
     yield figures.gauges.family("callboard_runs_under_way", "Runs without an answer yet", "gauge", label, counts)

@@ -7,6 +7,7 @@ taken it up; until then its entry here is all there is of it, and cancelling it 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ class Entry:
     Attributes:
         run: the request.
         submitted: when, by the event loop's time.
+        since: when it was asked for, by that time, perhaps in another process: whoever sets the system's clock later
+            makes no run older.
         reply: its answer, or the error it ended in.
         outcome: the same with what belongs to it, once it is there.
         accepted: whether it is in its conversation's journal, or about to be.
@@ -73,6 +76,7 @@ class Entry:
         "run",
         "secrets",
         "session",
+        "since",
         "submitted",
         "waiters",
         "when_recorded",
@@ -88,6 +92,7 @@ class Entry:
     ) -> None:
         self.run = run
         self.submitted = submitted
+        self.since = submitted - max(0.0, time.time() - run.asked_at) if run.asked_at else submitted
         self.reply: Future[Answer] = Future()
         self.outcome: Outcome | None = None
         self.accepted = False

@@ -23,7 +23,7 @@ from ...answer import Answer
 from ...caller import NOBODY, Caller
 from ...context import NO_DEPS
 from ...errors import AgentError, UnknownAgent
-from ...events import RunFinished
+from ...events import RunEvent, RunFinished
 from ...handoffs.limits import HandoffLimits
 from ...memory.context.strategy import ContextStrategy
 from ...output import Output, is_plain
@@ -119,6 +119,9 @@ class AgencyRuntime:
         """Where the journal is kept, if that is a file."""
         self.figures: Figures | None = None
         """What is counted; None where nobody wants it."""
+        self.counts: Mapping[type[RunEvent], Callable[..., None]] = {}
+        """What counts, by what has happened; called with the agent's name, and the fields of the event which are its
+        own."""
         self.clock = Clock()
         self.skills = OpenSkills(self._skill_context)
         self.system: System | None = None
@@ -259,9 +262,20 @@ class AgencyRuntime:
         """The end of a run, as it is told to those who look on."""
         return RunFinished(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), answer, error)
 
+    def happened(self, event: RunEvent, **fields: Any) -> None:
+        """Tell those who look on of what happened to a run without a session that could tell of it.
+
+        Args:
+            event: it.
+            fields: those of the event which are its own.
+        """
+        if type(event) in self.counts:
+            self.counts[type(event)](event.agent, **fields)
+        self.bus.emit(event)
+
     def found_failed(self, run: RunRequest, error: AgentError) -> None:
         """Tell those who look on that a run has ended without an actor that could tell of it."""
-        self.bus.emit(self.finished(run, None, error))
+        self.happened(self.finished(run, None, error), answer=None, error=error)
         if self.tracing is not None:
             self.tracing.found_over(run, max(0.0, time.time() - run.asked_at), type(error).__name__)
 

@@ -64,7 +64,7 @@ def under_way(register: RunRegister, now: float) -> tuple[RunUnderWay, ...]:
 
 def _view(entry: Entry, now: float) -> RunUnderWay:
     run, session = entry.run, entry.session
-    asked = max(0.0, now - entry.submitted)
+    asked = max(0.0, now - entry.since)
     at = (run.id, run.root, run.parent, run.agent, run.conversation, run.caller.user, run.caller.tenant)
     if session is None or session.over or not session.state.begun:
         return RunUnderWay(*at, "queued", (), 0, 0, 0, 0.0, asked, asked)

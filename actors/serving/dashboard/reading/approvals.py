@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from .....tools.errors import ToolError
-from ....agents.errors import DefinitionError, UnfitArguments
+from ....agents.errors import DefinitionError, UnfitArguments, UnknownApproval
 from ....agents.events import ApprovalRequested
+from ....journal.errors import JournalError
 from ...answers import Json
 from ...operations.approvals import limits_of
 from ...operations.problem_json import Fields, body_of, query_of
 from ...problems import refuse
+from ..acting.audit import AuditLog
 from ..acting.log import acting
 from ..board import Board, allowed
 from ..figures.reading import MOST_ROWS
@@ -25,6 +30,11 @@ from .diff import changes_of
 from .told import indented
 
 _LIMITS: Final = ("steps", "tokens", "cost")
+
+_DONE: Final = {"approve": "approved", "deny": "denied"}
+
+_LOOKED_AT: Final = 200
+"""The latest entries of the audit log, among which is looked for who has decided."""
 
 
 async def list_approvals(board: Board, request: Request) -> Response:
@@ -58,7 +68,9 @@ async def get_approval(board: Board, request: Request) -> Response:
     """What waits, and what it would change as things are now."""
     await board.who(request, "read")
     query_of(request)
-    asked = await board.agency.pending_approval(request.path_params["approval"])
+    approval = request.path_params["approval"]
+    async with _or_by_whom(board, approval):
+        asked = await board.agency.pending_approval(approval)
     room = Room()
     told: dict[str, Any] = {
         **_named(room, asked),
@@ -79,7 +91,9 @@ async def preview(board: Board, request: Request) -> Response:
     await board.who(request, "read")
     query_of(request)
     arguments = _arguments(await body_of(board.server, request, "arguments"), ...)
-    asked = await board.agency.pending_approval(request.path_params["approval"])
+    approval = request.path_params["approval"]
+    async with _or_by_whom(board, approval):
+        asked = await board.agency.pending_approval(approval)
     return Json(await _changes(board, asked, arguments, Room()))
 
 
@@ -98,19 +112,25 @@ async def approve(board: Board, request: Request) -> Response:
     query_of(request)
     fields = await body_of(board.server, request, "arguments", "limits")
     arguments, limits = _arguments(fields, None), limits_of(fields)
-    asked = await board.agency.pending_approval(request.path_params["approval"])
-    details: dict[str, Any] = {"changed": arguments is not None} if asked.tool else {}
-    if limits is not None:
-        details.update((name, getattr(limits, name)) for name in _LIMITS if getattr(limits, name) is not None)
-    async with acting(board, caller, "approve", _target(asked), details):
-        try:
-            await board.agency.approve(asked.approval, arguments=arguments, limits=limits)
-        except UnfitArguments as error:
-            raise refuse(400, "invalid_arguments", str(error), _where(error)) from None
-        except DefinitionError as error:
-            where = "arguments" if asked.tool else f"limits.{json.loads(asked.arguments)['limit']}"
-            raise refuse(400, "invalid_request", str(error), where) from None
-    return Json({"approval": asked.approval, "approved": True})
+    approval = request.path_params["approval"]
+    async with _or_by_whom(board, approval):
+        asked = await board.agency.pending_approval(approval)
+        details: dict[str, Any] = {"mark": _mark(approval)}
+        if asked.tool:
+            details["changed"] = arguments is not None
+        if limits is not None:
+            details.update((name, getattr(limits, name)) for name in _LIMITS if getattr(limits, name) is not None)
+        async with acting(board, caller, "approve", _target(asked), details):
+            try:
+                await board.agency.approve(approval, arguments=arguments, limits=limits)
+            except UnknownApproval:
+                raise
+            except UnfitArguments as error:
+                raise refuse(400, "invalid_arguments", str(error), _where(error)) from None
+            except DefinitionError as error:
+                where = "arguments" if asked.tool else f"limits.{json.loads(asked.arguments)['limit']}"
+                raise refuse(400, "invalid_request", str(error), where) from None
+    return Json({"approval": approval, "approved": True})
 
 
 async def deny(board: Board, request: Request) -> Response:
@@ -118,10 +138,32 @@ async def deny(board: Board, request: Request) -> Response:
     caller = await board.who(request, "act")
     query_of(request)
     reason = (await body_of(board.server, request, "reason")).text("reason", "")
-    asked = await board.agency.pending_approval(request.path_params["approval"])
-    async with acting(board, caller, "deny", _target(asked)):
-        await board.agency.deny(asked.approval, reason)
-    return Json({"approval": asked.approval, "approved": False})
+    approval = request.path_params["approval"]
+    async with _or_by_whom(board, approval):
+        asked = await board.agency.pending_approval(approval)
+        async with acting(board, caller, "deny", _target(asked), {"mark": _mark(approval)}):
+            await board.agency.deny(approval, reason)
+    return Json({"approval": approval, "approved": False})
+
+
+@asynccontextmanager
+async def _or_by_whom(board: Board, approval: str) -> AsyncIterator[None]:
+    """Where an approval turns out not to wait any more, have who decided it said, if that was done on a dashboard."""
+    try:
+        yield
+    except UnknownApproval:
+        mark = _mark(approval)
+        with suppress(JournalError):
+            for one in (await AuditLog(board.agency.journal).read(limit=_LOOKED_AT)).entries:
+                if one.action in _DONE and one.outcome == "done" and one.details.get("mark") == mark:
+                    message = f"{one.who} has {_DONE[one.action]} it already"
+                    raise refuse(409, "already_decided", message) from None
+        raise
+
+
+def _mark(approval: str) -> str:
+    """By which an approval is known in the audit log: its id cannot be found from it."""
+    return sha256(approval.encode()).hexdigest()[:12]
 
 
 def _spent(asked: ApprovalRequested) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ....agents.caller import NOBODY
-from ....agents.conversations.reading import Lineage, read_lineage, read_past
+from ....agents.conversations.reading import Lineage
 from ....agents.conversations.view import ConversationSummary
 from ....journal.store import at_hand
 from ...answers import Json
@@ -67,7 +67,7 @@ async def get_conversation(board: Board, request: Request) -> Response:
     query = query_of(request, "steps_before", "messages_before")
     agent, conversation = named(request)
     journal = board.agency.journal
-    lineage = await read_lineage(journal, agent, conversation)
+    lineage = await board.feeds.pasts.read(journal, agent, conversation)
     handed: tuple[str, ...] = ()
     last = lineage.streams[-1].state
     if last.queue:
@@ -82,7 +82,7 @@ async def get_past(board: Board, request: Request) -> Response:
     query = query_of(request, "steps_before", "messages_before")
     agent, conversation = named(request)
     version = Fields({"version": request.path_params["version"]}, ("version",), digits=True).number("version", ...)
-    lineage = await read_past(board.agency.journal, agent, conversation, version)
+    lineage = await board.feeds.pasts.read(board.agency.journal, agent, conversation, version)
     # An agent that takes it over has events before that is recorded: they count, and are not of it yet.
     return Json({**told_of(lineage, agent, conversation, query), "version": version})
 

@@ -19,6 +19,7 @@ const VIEWS = [
 const TOLD = { runs: ["stuck", "stuck"], approvals: ["waiting", "waiting"], letters: ["dead_letters", "dead letters"] };
 const KEY = "callboard.key";
 const EVERY = 1; // seconds
+const AGAIN = 3000; // milliseconds after which a server that did not answer is asked again who it is
 const MOST_WAITING = 50; // changes; more are not kept for a frame that does not come, as in a window that is covered
 
 const main = document.getElementById("main");
@@ -220,8 +221,8 @@ function signIn(why = "") {
       h(
         "span",
         { class: "hint", id: "key-hint" },
-        "One with the scope metrics looks on, one with the scope admin acts too. A server without keys of its own has " +
-          "written one to its log when it started. It stays in this tab.",
+        "One with the scope metrics looks on, one with the scope admin acts too. A server without keys of its own has the " +
+          "one of CALLBOARD_DASHBOARD_KEY, or has told one at its terminal when it started. It stays in this tab.",
       ),
     ),
     h("button", { type: "submit", class: "button primary", "data-testid": "sign-in" }, "Look"),
@@ -238,6 +239,14 @@ function signIn(why = "") {
 function choose(process) {
   chosen = process;
   start();
+}
+
+/** Says why nothing is shown; where that is said already, nothing moves. */
+function outOfReach(why) {
+  const said = main.querySelector("[data-why]");
+  if (said?.dataset.why === why) return;
+  const again = h("button", { type: "button", class: "button", "data-testid": "again", onclick: start }, "Try again");
+  fill(main, h("div", { role: "status", "data-why": why }, empty("There is no answer from the server.", why)), h("p", { class: "centred" }, again));
 }
 
 async function start() {
@@ -269,8 +278,8 @@ async function start() {
     else {
       open?.close();
       open = null;
-      const again = h("button", { type: "button", class: "button", "data-testid": "again", onclick: start }, "Try again");
-      fill(main, empty("There is no answer from the server.", error.detail ?? error.message), h("p", { class: "centred" }, again));
+      outOfReach(error.detail ?? error.message);
+      setTimeout(() => mine === session && start(), AGAIN);
     }
     return;
   }

@@ -101,8 +101,7 @@ def step_rendered(message: PromptRendered, happened: Happened) -> None:
 
 
 def _begin(session: Session, happened: Happened) -> None:
-    bus = session.runtime.bus
-    listened = bus.everything or CompletionStarted in bus.kinds
+    listened = session.runtime.bus.everything
     if listened or session.spans is not None:
         named = session.prepared.agent.model
         model = named or session.runtime.model_for(session.prepared.name) if isinstance(named, str) else ""
@@ -248,7 +247,7 @@ def _pipe(session: Session, work: Coroutine[Any, Any, Completion], at: Place | N
     # As a method it has 140 bytes less than a function with a closure, and thousands may be under way.
     session.ask = session.actor.pipe(work, MethodType(CompletionArrived, session))
     if at is not None and current is not None:
-        at.detach(current)
+        at.writer.detach(current)
 
 
 def _ask_itself(session: Session, answer: Responds, happened: Happened) -> None:

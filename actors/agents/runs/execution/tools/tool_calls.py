@@ -93,7 +93,7 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
         session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended, context)
     active_context.reset(token)
     if at is not None and current is not None:
-        at.detach(current)
+        at.writer.detach(current)
 
 
 def tool_done(message: ToolDone, happened: Happened) -> None:
@@ -171,7 +171,7 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
         return
     if session.spans is not None:
         session.spans.approval_requested(call.id, call.name, known.asked_at)
-    if runtime.bus.everything or ApprovalRequested in runtime.bus.kinds:
+    if runtime.bus.everything:
         runtime.bus.emit(request)
     if session.state.resumed and runtime.shared:  # it may have been decided while nobody worked on this
         _look_for_decision(session, call, expired=False)
@@ -316,6 +316,7 @@ def _returned(
         content = secrets.blot_content(content)
     seconds = session.time() - session.since.pop(call.id, session.started)
     if session.runtime.bus.active:
-        told = {"tool": call.name, "content": shown(content), "is_error": is_error}
+        text = content if isinstance(content, str) else shown(content)
+        told = {"tool": call.name, "content": text, "is_error": is_error}
         session.emit(ToolFinished, call_id=call.id, seconds=seconds, **told)
     happened(session, ToolReturned(call.id, content, is_error, session.stopwatch.used(), labels))

@@ -20,6 +20,11 @@ export function severity(node) {
   return node.waiting > 0 ? 1 : 0;
 }
 
+/** The messages that wait in an actor and in those below it, and how long the oldest has. */
+export function branch(node) {
+  return { waiting: node.waiting + node.belowMessages, age: Math.max(node.waiting > 0 ? node.age : 0, node.belowOldest) };
+}
+
 class ActorNode {
   constructor(path) {
     this.path = path;
@@ -36,6 +41,7 @@ class ActorNode {
     // Of those below it:
     this.below = 0;
     this.belowWaiting = 0;
+    this.belowMessages = 0;
     this.belowOff = 0;
     this.belowOldest = 0;
   }
@@ -122,7 +128,7 @@ export class Tree {
     while (stack.length > 0) {
       const node = stack.pop();
       order.push(node);
-      node.below = node.belowWaiting = node.belowOff = node.belowOldest = 0;
+      node.below = node.belowWaiting = node.belowMessages = node.belowOff = node.belowOldest = 0;
       for (const child of node.children) stack.push(child);
     }
     for (let at = order.length - 1; at >= 0; at -= 1) {
@@ -140,6 +146,7 @@ export class Tree {
       if (above !== null) {
         above.below += node.below + 1;
         above.belowWaiting += node.belowWaiting + waits;
+        above.belowMessages += node.belowMessages + node.waiting;
         above.belowOff += node.belowOff + off;
         above.belowOldest = Math.max(above.belowOldest, node.belowOldest, age);
       }

@@ -2,7 +2,7 @@
 
 import { arrange, h, onFrame, setAttribute, setText } from "../dom.js";
 import { count, duration } from "../logic/format.js";
-import { inSight, LATE, OLD, severity } from "../logic/tree.js";
+import { branch, inSight, LATE, OLD } from "../logic/tree.js";
 
 const COLUMNS = [
   ["name", "Actor"],
@@ -14,7 +14,6 @@ const COLUMNS = [
 ];
 /** Columns by which it can be ordered: then the tree is flat. */
 const ORDERS = new Set(["waiting", "age", "restarts"]);
-const TONES = ["", "", "info", "warn", "bad"];
 const SPARE = 40;
 
 /**
@@ -111,28 +110,25 @@ export function createGrid(on) {
     setAttribute(cells.twisty, "data-state", folder ? (hidden ? "closed" : "open") : "none");
     setText(cells.name, node.name);
     setText(cells.kind, parents ? (node.kind === node.name ? "" : node.kind) : (node.parent?.path ?? ""));
-    setText(cells.below, hidden ? `${count(node.below)} below` : "");
+    setText(cells.below, hidden ? below(node) : "");
     setText(cells.phase, node.phase);
     const tone = node.phase === "failing" ? "bad" : "info";
     setAttribute(cells.phase, "class", node.phase === "running" ? "phase" : `phase badge ${tone}`);
-    setText(cells.waiting, node.waiting > 0 ? count(node.waiting) : "");
-    setText(cells.age, node.waiting > 0 ? duration(node.age) : "");
-    setAttribute(cells.age, "data-tone", node.waiting > 0 ? TONES[severity(node)] || null : null);
+    // What is not shown below one is told with what is its own.
+    const { waiting, age } = hidden ? branch(node) : node;
+    const both = hidden && node.belowMessages > 0;
+    setText(cells.waiting, waiting > 0 ? count(waiting) : "");
+    setAttribute(cells.waiting, "title", both ? `${count(node.waiting)} of its own, ${count(node.belowMessages)} below it` : null);
+    setText(cells.age, waiting > 0 ? duration(age) : "");
+    const bad = age >= OLD || node.phase === "failing";
+    setAttribute(cells.age, "data-tone", waiting === 0 ? null : bad ? "bad" : age >= LATE ? "warn" : null);
     setText(cells.restarts, node.restarts > 0 ? count(node.restarts) : "");
-    const troubles = hidden ? below(node) : "";
-    setText(cells.crash, troubles && node.crash ? `${troubles} · ${node.crash}` : troubles || node.crash);
-    const oldest = troubles ? node.belowOldest : 0;
-    const late = oldest >= OLD ? "bad" : oldest >= LATE ? "warn" : null;
-    setAttribute(cells.crash, "data-tone", late);
-    setAttribute(cells.phase, "data-below", late);
+    setText(cells.crash, node.crash);
   }
 
-  /** What is not as it should be among those that are not shown below one. */
+  /** How many are not shown below one. */
   function below(node) {
-    const said = [];
-    if (node.belowWaiting > 0) said.push(`${count(node.belowWaiting)} waiting, ${duration(node.belowOldest)}`);
-    if (node.belowOff > 0) said.push(`${count(node.belowOff)} not running`);
-    return said.join(", ");
+    return `${count(node.below)} below${node.belowOff > 0 ? `, ${count(node.belowOff)} not running` : ""}`;
   }
 
   function paint() {

@@ -11,6 +11,8 @@ import { failure, named, passage } from "../talk/passage.js";
 /** Those known to wait no more, by their ids, as long as what is read is older and still has them. */
 export const past = new Set();
 
+const AGAIN = 5_000; // milliseconds until it is asked again whether one waits of which the readings say nothing
+
 /** The view of one of them. */
 export function approval(id) {
   return {
@@ -33,41 +35,43 @@ function open(root, { me, api, go, announce }, id) {
   let asked = null;
   let answered = false;
   let closed = false;
-  let read = true; // whether the readings have it: they are of this process, and it may wait in another
   const waits = h("dd", null, "–");
-  const gone = h("p", { class: "past", role: "status", hidden: true }, "It does not wait any more: it was decided elsewhere, or its time is over.");
+  const gone = h("p", { class: "past", role: "status", hidden: true, "data-testid": "decided" });
+  let over = false; // whether it is known to wait no more
+  let listed = true; // whether the latest reading has it: those are of this process, and may be older
+  let timer = 0;
   const wrong = h("div", null);
   let decide = []; // the controls
   let form = null; // of arguments, or of limits
 
   async function load() {
     const came = await api.get(at).catch((error) => {
-      if (error.code === "unknown_approval") past.add(id);
       if (closed) return;
-      if (error.status === 404) fill(body, empty("This does not wait any more.", "It was decided, or its time is over."));
+      if (isOver(error)) fill(body, h("div", { "data-testid": "decided" }, empty("This does not wait any more.", why(error))));
       else fill(body, failure(error, load));
     });
     if (came === undefined || closed) return;
     asked = came;
-    read = came.here !== false;
     draw();
-    if (!read) setText(waits, "in another process");
+    if (came.here === false) missed(came);
   }
 
-  /** No reading has it any more: another process has taken it over, or it is over. */
-  async function missed() {
-    read = false;
-    try {
-      await api.get(at);
-      if (!closed) setText(waits, "in another process");
-    } catch (error) {
-      if (error.code !== "unknown_approval") {
-        read = true; // the next reading has it asked again
-        return;
-      }
-      gone.hidden = false;
-      for (const one of decide) one.disabled = true;
+  /** No reading has it, but it waits. */
+  function missed({ here }) {
+    listed = false;
+    if (here === false) setText(waits, "in another process");
+    if (!closed && !over) timer = setTimeout(check, AGAIN);
+  }
+
+  /** Asks whether it still waits. */
+  async function check() {
+    timer = 0;
+    if (closed || over || answered || listed) return;
+    if (document.hidden) {
+      timer = setTimeout(check, AGAIN);
+      return;
     }
+    await api.get(at).then(missed, (error) => (isOver(error) ? end(error) : missed({})));
   }
 
   function draw() {
@@ -109,6 +113,25 @@ function open(root, { me, api, go, announce }, id) {
         ),
       ),
     );
+  }
+
+  /** Whether an error says that it waits no more; then it is in no list any more, either. */
+  function isOver(error) {
+    const said = error.code === "already_decided" || error.code === "unknown_approval";
+    if (said) past.add(id);
+    return said;
+  }
+
+  function why(error) {
+    return error.code === "already_decided" ? `${line(error.detail, 200)}.` : "It was decided elsewhere, or its time is over.";
+  }
+
+  /** Says that it waits no more, and why. */
+  function end(error) {
+    over = true;
+    setText(gone, `It does not wait any more. ${why(error)}`);
+    gone.hidden = false;
+    for (const one of decide) one.disabled = true;
   }
 
   function fact(title, value) {
@@ -163,6 +186,11 @@ function open(root, { me, api, go, announce }, id) {
         announce(error.detail ?? error.message, "bad");
         return;
       }
+      if (isOver(error)) {
+        end(error);
+        back.focus();
+        return;
+      }
       for (const one of decide) one.disabled = false;
       const placed = verb === "approve" && form.refuse(error);
       if (!placed) {
@@ -177,10 +205,13 @@ function open(root, { me, api, go, announce }, id) {
     update({ approvals }) {
       const mine = approvals.find((one) => one.approval === id);
       if (mine) setText(waits, duration(mine.seconds));
-      if (asked !== null && !answered && read && mine === undefined) missed();
+      const lost = asked !== null && listed && mine === undefined;
+      listed = mine !== undefined || asked === null;
+      if (lost) check();
     },
     close() {
       closed = true;
+      clearTimeout(timer);
     },
   };
 }

@@ -54,12 +54,15 @@ export default {
 
     let view = null; // what waits here
     let elsewhere = []; // and what does in the other processes with the same journal, where there can be any
-    let next = 0;
+    let timer = 0;
     let closed = false;
 
     async function ask() {
-      next = Infinity;
-      const began = performance.now() / 1000;
+      if (document.hidden) {
+        timer = setTimeout(ask, AGAIN * 1000);
+        return;
+      }
+      const began = performance.now();
       let words = "What waits in other processes is not known.";
       try {
         elsewhere = (await api.get("approvals")).approvals.filter((one) => !one.here);
@@ -67,9 +70,8 @@ export default {
       } catch (error) {
         words = `${words} ${error.detail ?? error.message}`;
       }
-      const now = performance.now() / 1000;
-      next = now + Math.max(AGAIN, SHARE * (now - began));
       if (closed) return;
+      timer = setTimeout(ask, Math.max(AGAIN * 1000, SHARE * (performance.now() - began)));
       setText(others, words);
       if (view !== null) draw();
     }
@@ -89,14 +91,15 @@ export default {
       table.update(approvals);
     }
 
+    if (me.durable) ask();
     return {
       update(read) {
         view = read;
         draw();
-        if (me.durable && performance.now() / 1000 >= next) ask();
       },
       close() {
         closed = true;
+        clearTimeout(timer);
       },
     };
   },

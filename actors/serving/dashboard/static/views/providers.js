@@ -6,11 +6,12 @@ import { createBar, createTable, setBar } from "../table.js";
 
 const STATES = { closed: "ok", ramping: "warn", "half-open": "warn", drained: "warn", open: "bad", disabled: "bad", stopped: "bad" };
 /** `[word, what it means, whether it is dangerous]` */
+const LASTS = "That holds in this process, until it ends.";
 const ACTIONS = {
-  drain: ["Drain", "Nothing more is sent to it until it is resumed. What is in flight ends; what only it can serve waits.", false],
+  drain: ["Drain", `Nothing more is sent to it until it is resumed. What is in flight ends; what only it can serve waits. ${LASTS}`, false],
   resume: ["Resume", "Requests are sent to it again.", false],
   probe: ["Probe", "A tiny request is sent to it, and what comes of it counts for its breaker.", false],
-  remove: ["Remove", "Nothing more is sent to it, and it is gone from the pool once its requests in flight have ended.", true],
+  remove: ["Remove", `Nothing more is sent to it, and it is gone from the pool once its requests in flight have ended. ${LASTS}`, true],
 };
 /** What each of a row's buttons does now: the first is another one where the endpoint is drained. */
 const offered = (row) => [row.state === "drained" ? "resume" : "drain", "probe", "remove"];
