@@ -119,11 +119,15 @@ async def test_a_budget_is_raised(stage: Stage, page: Page) -> None:
     assert (await audited(stage))[-1]["outcome"] == "done"
 
 
-async def test_the_process_is_drained(stage: Stage, page: Page) -> None:
+async def test_the_process_is_drained(stage: Stage, page: Page, troubles: list[str]) -> None:
     await page.goto(stage.url)
     await page.get_by_test_id("drain").click()
     await confirmed(page, "a new version")
     await stage.until(lambda: stage.it.app.state.server.draining)
+    await expect(page.get_by_test_id("stopped")).to_be_visible()
+    await page.get_by_test_id("nav-providers").click()
+    await expect(page.get_by_test_id("stopped")).to_contain_text("The agency of this process has stopped")
+    troubles[:] = [one for one in troubles if "503" not in one]
 
 
 async def test_a_call_is_approved_with_other_arguments_and_one_is_denied(stage: Stage, page: Page) -> None:
@@ -322,7 +326,9 @@ async def test_who_looks_sees_no_button_that_acts_and_a_stranger_sees_nothing(
                 await expect(page.get_by_test_id(control)).to_have_count(0)
         stranger = await new_page()
         await stranger.goto(stage.address(STRANGER))
-        await expect(stranger.get_by_role("alert")).to_contain_text("no right to look")
+        await expect(stranger.get_by_role("alert")).to_contain_text(
+            "no right to look: it needs the scope metrics or admin, and is of no tenant"
+        )
         await expect(stranger.get_by_test_id("nav-actors")).to_have_count(0)
     troubles[:] = [one for one in troubles if "403" not in one]
 

@@ -63,3 +63,12 @@ export function written(value) {
 export function path(...parts) {
   return parts.map((part) => encodeURIComponent(String(part).toWellFormed())).join("/");
 }
+
+/** A part of such a path; as it stands where it is none, as somebody has written it by hand. */
+export function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

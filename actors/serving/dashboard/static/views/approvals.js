@@ -49,7 +49,7 @@ export default {
     const panel = h("div", { class: "panel", hidden: true }, table.element);
     const nothing = empty("Nothing waits for a person.", "Calls that need an approval, and runs that need more than their limits, are answered here.");
     const none = h("div", { hidden: true }, nothing);
-    const others = h("p", { class: "told muted", "data-testid": "approvals-elsewhere" });
+    const others = h("p", { class: "told behind muted", "data-testid": "approvals-elsewhere" });
     fill(root, told, panel, none, others);
 
     let view = null; // what waits here

@@ -23,7 +23,7 @@ function open(root, { me, api, act, route }) {
   const filter = h("input", {
     type: "search",
     class: "filter",
-    placeholder: "Find by agent, conversation, user, run or tool",
+    placeholder: "Find by agent, conversation, user or tool",
     "aria-label": "Find runs by agent, conversation, user, run or tool",
     "data-testid": "filter",
     oninput() {
