@@ -21,7 +21,9 @@ export FOLDER ASK
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
 
-test: lint types layers unit
+# Tests wait for others at times, and types are looked at by one process: each has the cores meanwhile.
+test: lint layers
+	+@$(MAKE) --no-print-directory -j2 types unit
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -34,11 +36,13 @@ layers: $(DEV)
 	$(BIN)/lint-imports
 
 # Compiled first: tests start many programs, and where no bytecode is written each would compile the library again.
-# A file's tests stay in one process, one for each core: what a module has set up is set up once. None takes a minute;
-# one that waits for ever is told by its name and where it waits, instead of all being ended without a word.
+# A file's tests stay in one process: what a module has set up is set up once. There is one process more than cores, for
+# tests also wait; long files are begun first, as tests/conftest.py has them. No test takes a minute; one that waits for
+# ever is told by its name and where it waits, instead of all being ended without a word.
 unit: $(DEV)
 	$(BIN)/python -m compileall -q .src actors providers tools tests benchmarks
-	$(BIN)/python -m pytest -q -n logical --dist loadfile --timeout 600
+	$(BIN)/python -m pytest -q -n $$($(BIN)/python -c "import os; print((os.cpu_count() or 1) + 1)") \
+	  --dist loadfile --no-loadscope-reorder --timeout 600
 
 # For tests that look at the dashboard as its users do; without one they are skipped, and `make test` brings none.
 browser:

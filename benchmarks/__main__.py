@@ -12,11 +12,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from callboard.actors import CallboardError
+from callboard.actors.agents.evaluation.reportfile import check_place
+from callboard.actors.bench.drawing import check_picture
+
 from .harness import Suite, measure
 from .harness.checkout import CheckoutFailed
 from .harness.model import OURS
 from .harness.plot import write_plot
-from .harness.report import beside, stored_ratios, table, write_json
+from .harness.report import alone, beside, stored_ratios, table, write_json
 
 NAMES = ("core", "pool", "agents", "durable", "simulation", "prompts", "memory", "serve", "observe")
 WITH_BEFORE = ("core",)
@@ -51,6 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.before is not None and options.name not in WITH_BEFORE:
         print(f"--before is for {', '.join(WITH_BEFORE)}", file=sys.stderr)
         return 2
+    for path in filter(None, (options.json, options.plot)):
+        try:
+            check_place(path)
+            if path == options.plot:
+                check_picture(path)
+        except CallboardError as error:
+            print(error, file=sys.stderr)
+            return 2
     make = importlib.import_module(f"{__package__}.{options.name}").suite
     try:
         suite: Suite = make(options.quick) if options.before is None else make(options.quick, options.before)
@@ -70,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if results.comparisons:
         print(f"\n{beside(results.comparisons)}")
     print(f"\nmedians of {suite.repeats} interleaved runs; ratios to {suite.baseline}; min–max: the rounds' own ratios")
-    for note in suite.notes:
+    for note in [*alone(results.rows, suite.baseline), *suite.notes]:
         print(note)
     for subject, reason in suite.skipped.items():
         print(f"skipped {subject}: {reason}")

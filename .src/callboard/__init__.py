@@ -297,6 +297,11 @@ if TYPE_CHECKING:
     from .actors.agents.turns.loop.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
     from .actors.agents.turns.questions import Question
     from .actors.agents.turns.rules import Limits
+    from .actors.cluster.agency import ClusterAgency
+    from .actors.cluster.cluster import Cluster
+    from .actors.cluster.errors import ClusterError, CutOff, MessageNotPortable, NodeGone, NodeUnknown
+    from .actors.cluster.members import NodeInfo
+    from .actors.cluster.network import Network
     from .actors.core.base.buggify import maybe
     from .actors.journal import (
         CheckpointConflict,
@@ -320,9 +325,9 @@ if TYPE_CHECKING:
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
     from .actors.observe.alerts import Alert, Alerting, to_log, to_webhook
-    from .actors.observe.errors import MissingTelemetry, TelemetryError
+    from .actors.observe.errors import MissingTelemetry, PushFailed, TelemetryError
     from .actors.observe.logs import JsonFormatter
-    from .actors.observe.metrics import prometheus_text, push_metrics
+    from .actors.observe.prometheus import prometheus_text, push_metrics
     from .actors.observe.rules import (
         ErrorRate,
         JournalLag,
@@ -876,9 +881,14 @@ _HOMES = {
         "SpendPerHour",
         "StuckRuns",
     ),
+    ".actors.cluster.agency": ("ClusterAgency",),
+    ".actors.cluster.cluster": ("Cluster",),
+    ".actors.cluster.errors": ("ClusterError", "CutOff", "MessageNotPortable", "NodeGone", "NodeUnknown"),
+    ".actors.cluster.members": ("NodeInfo",),
+    ".actors.cluster.network": ("Network",),
     ".actors.observe.logs": ("JsonFormatter",),
-    ".actors.observe.metrics": ("prometheus_text", "push_metrics"),
-    ".actors.observe.errors": ("MissingTelemetry", "TelemetryError"),
+    ".actors.observe.prometheus": ("prometheus_text", "push_metrics"),
+    ".actors.observe.errors": ("MissingTelemetry", "PushFailed", "TelemetryError"),
     ".actors.observe.spans": ("span_here",),
     ".actors.observe.telemetry": ("Telemetry",),
     ".actors.serving": (
@@ -1072,6 +1082,9 @@ __all__ = [
     "ChildSpec",
     "ChunkLong",
     "Citation",
+    "Cluster",
+    "ClusterAgency",
+    "ClusterError",
     "CodeFailed",
     "CommandFailed",
     "Completion",
@@ -1093,6 +1106,7 @@ __all__ = [
     "CostLimit",
     "CountTokens",
     "CrewSkill",
+    "CutOff",
     "DatabaseSkill",
     "DdgsSearch",
     "DeadLetter",
@@ -1212,6 +1226,7 @@ __all__ = [
     "MemoryStore",
     "MemoryUnavailable",
     "Message",
+    "MessageNotPortable",
     "Meter",
     "Metrics",
     "MilvusMemoryStore",
@@ -1220,12 +1235,16 @@ __all__ = [
     "MissingTelemetry",
     "ModelJudge",
     "ModelTarget",
+    "Network",
     "NewFact",
     "NewTask",
     "NoCredential",
     "NoProvider",
     "NoSuchPath",
     "Node",
+    "NodeGone",
+    "NodeInfo",
+    "NodeUnknown",
     "NotAStream",
     "NotAllowed",
     "NotMainThread",
@@ -1261,6 +1280,7 @@ __all__ = [
     "ProviderSpec",
     "ProviderTimeout",
     "Publish",
+    "PushFailed",
     "Question",
     "QueueAge",
     "Quota",

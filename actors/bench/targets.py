@@ -145,6 +145,7 @@ class _Reading:
         self.error = ""
         self._parser = Parser()
         self._bytes = 0
+        self._events = 0
         self._first: float | None = None
         self._done = False
         self._usage: dict[str, Any] = {}
@@ -155,6 +156,7 @@ class _Reading:
         if self._bytes > _MOST:
             raise _Wrong("TooLong")
         for event in self._parser.feed(chunk):
+            self._events += 1
             if event.data == "[DONE]":
                 self._done = True
                 continue
@@ -176,7 +178,7 @@ class _Reading:
 
     def outcome(self, seconds: float) -> Outcome:
         """What came of it."""
-        error = self.error or ("" if self._done else "Cut")
+        error = self.error or ("" if self._done else "Cut" if self._events else "NoStream")
         tokens = [self._usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
         read, written = (count if type(count) is int and count in _COUNTS else None for count in tokens)
         return Outcome(seconds, self._first, read, written, None, error)

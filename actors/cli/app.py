@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
-import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -18,12 +18,15 @@ from .folders import existing
 from .journals.approvals import approvals, caller_of
 from .journals.journal import journal
 from .journals.keys import keys
-from .printed import say
+from .printed import no_more_to, say
 
 FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 """128 + SIGINT, as shells report a command that Ctrl-C ended."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a file or a terminal says that takes no more; commands name other errors of files themselves."""
 
 DETAILS = 400
 """Characters of an error's second line."""
@@ -131,7 +134,7 @@ def evaluate(
     from .team import look_in
 
     look_in(import_from)
-    return evaluate(cases, team, existing(folder), only, repeat, concurrency, json, compare, say)
+    return evaluate(cases, team, existing(folder), only, repeat, concurrency, json, compare)
 
 
 @app.command
@@ -183,7 +186,7 @@ def bench(
         *(what, also, concurrency, rate, duration, rounds, ask, questions, agent, model, timeout),
         *(json, plot, compare, existing(folder), import_from),
     )
-    return bench(wanted, say)
+    return bench(wanted)
 
 
 @app.command
@@ -476,6 +479,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("callboard").addHandler(logging.NullHandler())
     try:
         status = app(arguments, exit_on_error=False, print_error=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what fails as the process ends nobody can name
     except CycloptsError as error:
         return _refuse(str(error))
     except CallboardError as error:
@@ -483,8 +488,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # whoever reads has seen enough, `head` for example
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left must not fail as the process ends
+        no_more_to(1)
         return 0
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        no_more_to(1)
+        return _refuse(f"what it says cannot be written: {error.strerror}", FAILED)
     return status if isinstance(status, int) else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 from ...providers.config.changes import changes_of
 from ...providers.config.yamlfile import ConfigError
 from ..agents.agency import Agency
+from ..agents.errors import DefinitionError
 from ..agents.evaluation.reportfile import check_place
 from ..agents.plaindata import imported
 from ..bench.drawing import chart, check_picture, save_picture
@@ -21,6 +22,7 @@ from ..bench.measure import measure
 from ..bench.report import Report, differences, differences_table, matching, read_report
 from ..bench.targets import NotMeasured, agency_target, server_target
 from .flow import make_console
+from .printed import progress, say, verdict
 from .team import look_in, started
 
 TITLE: Final = "callboard bench"
@@ -82,7 +84,7 @@ class Subject:
         return f"{self.what} with {self.also}" if self.also else self.what
 
 
-def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
+def bench(wanted: Wanted) -> int:
     """Measure, and print what was.
 
     Returns:
@@ -101,20 +103,21 @@ def bench(wanted: Wanted, say: Callable[[str], None]) -> int:
         matching(earlier, [str(one) for one in subjects], [str(load) for load in loads])
     _check_places(wanted)
     report = asyncio.run(_measured(wanted, subjects, loads, questions))
-    if wanted.report is not None:  # first: printing may fail
-        report.save(wanted.report)
-    if wanted.picture is not None:
-        save_picture(chart(report, TITLE), wanted.picture, TITLE, report.table())
-    say(report.table())
-    if all(
-        result.figures.get("throughput") is None or result.figures["throughput"].high == 0 for result in report.results
-    ):
-        return 1
-    if earlier is None:
-        return 0
+    try:  # first: printing may fail
+        if wanted.report is not None:
+            report.save(wanted.report)
+        if wanted.picture is not None:
+            save_picture(chart(report, TITLE), wanted.picture, TITLE, report.table())
+    except DefinitionError:
+        say(report.table())
+        raise
+    answered = any(
+        throughput.high > 0 for result in report.results if (throughput := result.figures.get("throughput")) is not None
+    )
+    if earlier is None or not answered:
+        return verdict(int(not answered), report.table())
     found = differences(earlier, report)
-    say(f"\n{differences_table(found)}")
-    return int(any(one.worse for one in found))
+    return verdict(int(any(one.worse for one in found)), f"{report.table()}\n\n{differences_table(found)}")
 
 
 async def _measured(
@@ -130,7 +133,7 @@ async def _measured(
             def told(line: str) -> None:
                 status.update(line)
                 if not console.is_terminal:
-                    console.print(line, style="dim")
+                    progress(line)
 
             return await measure(
                 subjects,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..agents.errors import DefinitionError
 from ..agents.evaluation.casefile import Cases, load_cases
 from ..agents.evaluation.comparing import compare_evaluations
 from ..agents.evaluation.evaluate import evaluate as ask_cases
 from ..agents.evaluation.reportfile import check_place
-from ..agents.evaluation.results import Attempt, Evaluation, read_evaluation
+from ..agents.evaluation.results import Attempt, Evaluation, put_together, read_evaluation
 from ..core.base.errors import CallboardError
-from .flow import make_console
-from .printed import plain
+from .printed import plain, progress, say, verdict
 from .team import running
 
 
@@ -32,7 +33,6 @@ def evaluate(
     concurrency: int,
     report: Path | None,
     earlier: Path | None,
-    say: Callable[[str], None],
 ) -> int:
     """Ask a team its cases, and print how it did.
 
@@ -44,34 +44,48 @@ def evaluate(
         concurrency: how many at once.
         report: where the report is written; None for nowhere.
         earlier: the report to compare with; None for none.
-        say: prints a text.
 
     Returns:
         0; 1 where a case fails, or with an earlier report where one has become worse.
 
     Raises:
         CallboardError: a file is wrong, or a name is not there.
+        KeyboardInterrupt: it was interrupted; what was done until then is in the report, and printed.
     """
     cases = _chosen(load_cases(case_file), only)
     before = None if earlier is None else read_evaluation(earlier)
     if report is not None:
         check_place(report)
-    done = asyncio.run(_asked(cases, team_file, folder, repeat, concurrency))
+    made: list[Attempt] = []
+    began = time.monotonic()
+    try:
+        done = asyncio.run(_asked(cases, team_file, folder, repeat, concurrency, made))
+    except KeyboardInterrupt:
+        if made:
+            times = cases.repeat if repeat is None else repeat
+            partly = put_together(cases.cases, made, times, time.monotonic() - began)
+            if report is not None:
+                partly.save(report)
+            say(partly.table())
+        raise
     if report is not None:  # first: it was paid for, and printing may fail
-        done.save(report)
-    say(done.table())
+        try:
+            done.save(report)
+        except DefinitionError:
+            say(done.table())
+            raise
     if before is None:
-        return int(not done.passed)
+        return verdict(int(not done.passed), done.table())
     comparison = compare_evaluations(_within(before, only), done)
-    say(f"\n{comparison.table()}")
-    return int(bool(comparison.worse))
+    return verdict(int(bool(comparison.worse)), f"{done.table()}\n\n{comparison.table()}")
 
 
-async def _asked(cases: Cases, team_file: Path, folder: Path, repeat: int | None, concurrency: int) -> Evaluation:
-    console = make_console(stderr=True)
-
+async def _asked(
+    cases: Cases, team_file: Path, folder: Path, repeat: int | None, concurrency: int, made: list[Attempt]
+) -> Evaluation:
     def told(attempt: Attempt) -> None:
-        console.print(f"{plain(attempt.case)} #{attempt.number}: {'right' if attempt.passed else 'wrong'}", style="dim")
+        made.append(attempt)
+        progress(f"{plain(attempt.case)} #{attempt.number}: {'right' if attempt.passed else 'wrong'}")
 
     times = cases.repeat if repeat is None else repeat
     async with running(team_file, folder, journal=None) as agency:

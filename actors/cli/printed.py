@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TextIO
 
 
-def say(text: str, file: TextIO | None = None) -> None:
+def say(text: str, file: TextIO | None = None, *, flush: bool = False) -> None:
     """Print a line, to stdout where nothing else is said; nowhere, where that was closed before the command began."""
-    print(text, file=file)
+    print(text, file=file, flush=flush)
+
+
+def progress(text: str) -> None:
+    """Print to stderr how far a command is. What it does goes on where that cannot be read."""
+    try:
+        say(text, sys.stderr, flush=True)
+    except OSError:
+        no_more_to(2)
+
+
+def verdict(status: int, text: str) -> int:
+    """Print the last that a command has to say; returns its exit status, also where nobody reads on."""
+    try:
+        say(text, flush=True)
+    except BrokenPipeError:
+        no_more_to(1)
+    return status
+
+
+def no_more_to(stream: int) -> None:
+    """Drop what is still printed to stdout (1) or stderr (2), so that the rest of it fails no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def print_json(value: object) -> None:

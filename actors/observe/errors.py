@@ -2,7 +2,8 @@
 
 CallboardError
 └── TelemetryError
-    └── MissingTelemetry (also an ImportError)
+    ├── MissingTelemetry (also an ImportError)
+    └── PushFailed (also an OSError)
 """
 
 from __future__ import annotations
@@ -19,3 +20,7 @@ class MissingTelemetry(TelemetryError, ImportError):
 
     def __init__(self, needed_for: str) -> None:
         super().__init__(f"{needed_for} needs an optional dependency: pip install 'callboard[telemetry]'")
+
+
+class PushFailed(TelemetryError, OSError):
+    """A push gateway cannot be reached, takes too long, or refuses."""

@@ -2,31 +2,42 @@
 
 A label's values come from outside (a team's agents, the tools that models name, vendors' models), so nobody knows how
 many there will be, and a monitoring system dies of too many series. So all figures of one agency share a `Bound`: once
-it is used up, what has no series of its own yet is counted under ``other``. Sums stay right. What is counted leaves
-some for what is read when somebody asks: otherwise a job that is read once, at its end, would tell of no pool.
+it is used up, what has no series of its own yet is counted under ``other``, for which each name has a series from the
+beginning. Sums stay right. What is counted leaves some for what is read when somebody asks: otherwise a job that is
+read once, at its end, would tell of no pool.
 
-Nothing here needs an extra: ``prometheus_client`` writes what was read, in `prometheus_text` and `push_metrics`.
+Nothing here needs an extra: `prometheus_text` and `push_metrics`, in a file of their own, do.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from .errors import MissingTelemetry
-from .labels import Key, fitting_key, other
+from .labels import OTHER, Key, fitting_key, other
 
 MOST_SERIES: Final = 500
 
 KEPT: Final = 5
 """One series of so many is kept for what is read when somebody asks."""
 
+ERRORS: Final = 25
+"""One series of so many is kept for the errors, states and the like of what has no series of its own."""
+
+READ: Final = 32
+"""Names of figures that are read when somebody asks, at most: pools have 10, actors 7, runs and the journal 3 each."""
+
+LEAST_SERIES: Final = 200
+"""Fewer would leave each name little more than the series of all that has none of its own."""
+
 SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """The upper ends of the buckets of times, in seconds, as the conventions for generative AI have them."""
+
+LINES: Final = len(SECONDS) + 3
+"""Series that times are written as: buckets, the one for all, how many, and their sum."""
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
@@ -87,28 +98,51 @@ class Bound:
     """How many series there may be.
 
     Args:
-        most: at most, besides those called ``other``.
+        most: at most.
     """
 
-    __slots__ = ("_kept", "left")
+    __slots__ = ("_errors", "_kept", "left")
 
     def __init__(self, most: int = MOST_SERIES) -> None:
         self.left = most
         self._kept = most // KEPT
+        self._errors = most // ERRORS
 
-    def take(self, number: int, *, kept: bool = False) -> bool:
+    def take(self, number: int, *, kept: bool = False, error: bool = False) -> bool:
         """Whether so many more may be there; they are then.
 
         Args:
             number: how many.
-            kept: whether they may be of those that are kept.
+            kept: whether they may be of those that are kept for what is read.
+            error: whether they may be of those that are kept for errors.
         """
-        if number > (self.left if kept else self.left - self._kept):
+        if number > self.left - (0 if kept else self._kept) - (0 if error else self._errors):
             return False
+        self.give(number, kept=kept, error=error)
+        return True
+
+    def give(self, number: int, *, kept: bool = False, error: bool = False) -> None:
+        """Have so many more be there; see `take`."""
+        self.left -= number
         if kept:
             self._kept = max(0, self._kept - number)
-        self.left -= number
-        return True
+        if error:
+            self._errors = max(0, self._errors - number)
+
+    def place(self, labels: Sequence[str], key: Key, known: Container[Key], number: int, *, kept: bool = False) -> Key:
+        """The series in which a figure is counted: its own, or, where there may be no more, one for several.
+
+        Args:
+            labels, key: the names of the figure's labels, and their values.
+            known: the series that there are.
+            number: how many it takes.
+            kept: whether they may be of those that are kept for what is read.
+        """
+        last = (OTHER,) * len(labels)  # whose place the figure's name was given
+        if key in known or key == last or self.take(number, kept=kept):
+            return key
+        rest = other(labels, key)
+        return rest if rest in known or self.take(number, kept=kept, error=True) else last
 
 
 class Counter:
@@ -125,14 +159,13 @@ class Counter:
         self._bound = bound
         self._family = (name, help, labels)
         self._cells: dict[Key, list[float]] = {}
+        bound.give(1)
 
     def cell(self, key: Key) -> list[float]:
         """Where the figure with these labels' values stands: a list of one number, for who adds to it often."""
         cell = self._cells.get(key)
         if cell is None:
-            key = fitting_key(key)
-            if key not in self._cells and not self._bound.take(1):
-                key = other(self._family[2], key)
+            key = self._bound.place(self._family[2], fitting_key(key), self._cells, 1)
             cell = self._cells.setdefault(key, [0.0])
         return cell
 
@@ -150,7 +183,7 @@ class Histogram:
     """Counts times.
 
     Args:
-        bound: of the series; each of its label values takes 17.
+        bound: of the series; each of its label values takes `LINES`.
         name, help, labels: see `Family`.
     """
 
@@ -160,15 +193,14 @@ class Histogram:
         self._bound = bound
         self._family = (name, help, labels)
         self._cells: dict[Key, tuple[list[int], list[float]]] = {}
+        bound.give(LINES)
 
     def cell(self, key: Key) -> tuple[list[int], list[float]]:
         """Where the times with these labels' values stand: how many ended in each bucket of `SECONDS`, the last for
         those above, and their sum."""
         cell = self._cells.get(key)
         if cell is None:
-            key = fitting_key(key)
-            if key not in self._cells and not self._bound.take(len(SECONDS) + 3):
-                key = other(self._family[2], key)
+            key = self._bound.place(self._family[2], fitting_key(key), self._cells, LINES)
             cell = self._cells.setdefault(key, ([0] * (len(SECONDS) + 1), [0.0]))
         return cell
 
@@ -197,7 +229,8 @@ class Gauges:
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
-        self._known: set[tuple[str, Key]] = set()
+        self._known: dict[str, set[Key]] = {}
+        bound.give(READ, kept=True)
 
     def family(
         self,
@@ -217,14 +250,11 @@ class Gauges:
             most: whether of those that are one, the greatest counts, and not their sum.
         """
         found: dict[Key, float] = {}
+        known = self._known.setdefault(name, set())
         for key, value in samples:
-            if (name, key) not in self._known:
-                key = fitting_key(key)
-                if (name, key) not in self._known:
-                    if self._bound.take(1, kept=True):
-                        self._known.add((name, key))
-                    else:
-                        key = other(labels, key)
+            if key not in known:
+                key = self._bound.place(labels, fitting_key(key), known, 1, kept=True)
+                known.add(key)
             before = found.get(key)
             found[key] = value if before is None else max(before, value) if most else before + value
         return Family(name, help, kind, labels, found)
@@ -278,91 +308,3 @@ def _plain(sample: float | Times) -> Any:
 
 def _sample(value: Any) -> float | Times:
     return Times(tuple(value[0]), value[1]) if isinstance(value, list) else float(value)
-
-
-def process_figures() -> tuple[Family, ...]:
-    """What this process uses: memory, processor time, open files; nothing where the extra is not installed."""
-    try:
-        from prometheus_client import ProcessCollector
-    except ImportError:
-        return ()
-    return tuple(
-        Family(one.name, one.documentation, "counter" if one.type == "counter" else "gauge", (), {(): sample.value})
-        for one in ProcessCollector(registry=None).collect()
-        for sample in one.samples
-    )
-
-
-def prometheus_text(families: Iterable[Family]) -> tuple[bytes, str]:
-    """Figures as Prometheus reads them, with those of this process where there are none of processes among them.
-
-    Returns:
-        the text, and its content type.
-
-    Raises:
-        MissingTelemetry: the extra is not installed.
-    """
-    try:
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-    except ImportError:
-        raise MissingTelemetry("figures for Prometheus") from None
-    return generate_latest(_registry(families)), CONTENT_TYPE_LATEST
-
-
-async def push_metrics(families: Sequence[Family], gateway: str, job: str, *, timeout: float = 30.0) -> None:
-    """Send figures to a push gateway: for a job that has ended before anybody comes to read them. Those of an earlier
-    job of this name are replaced.
-
-    Args:
-        families: the figures.
-        gateway: where it is, such as ``http://localhost:9091``.
-        job: the name of the job.
-        timeout: seconds.
-
-    Raises:
-        MissingTelemetry: the extra is not installed.
-        OSError: the gateway cannot be reached, or refuses.
-    """
-    try:
-        from prometheus_client import push_to_gateway
-    except ImportError:
-        raise MissingTelemetry("figures for a push gateway") from None
-    await asyncio.to_thread(push_to_gateway, gateway, job, _registry(families), timeout=timeout)
-
-
-def _registry(families: Iterable[Family]) -> Any:
-    from prometheus_client import CollectorRegistry
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-    from prometheus_client.registry import Collector
-
-    read = tuple(families)
-    if not any(family.name.startswith("process_") for family in read):
-        read += process_figures()
-    kinds: Mapping[Kind, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
-
-    class Read(Collector):
-        def collect(self) -> Iterator[Any]:
-            for family in read:
-                if family.kind == "histogram":
-                    yield _histogram(HistogramMetricFamily, family)
-                    continue
-                made = kinds[family.kind](family.name, family.help, labels=family.labels)
-                for key, value in family.samples.items():
-                    made.add_metric(key, value)
-                yield made
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Read())
-    return registry
-
-
-def _histogram(make: Any, family: Family) -> Any:
-    made = make(family.name, family.help, labels=family.labels)
-    for key, times in family.samples.items():
-        assert isinstance(times, Times)
-        reached, buckets = 0, []
-        for end, count in zip((*map(str, SECONDS), "+Inf"), times.counts, strict=True):
-            reached += count
-            buckets.append((end, reached))
-        made.add_metric(key, buckets, times.sum)
-    return made

@@ -13,7 +13,7 @@ from uuid import uuid4
 from .alerts import Alerting
 from .checks import check_address
 from .errors import MissingTelemetry, TelemetryError
-from .metrics import MOST_SERIES
+from .metrics import LEAST_SERIES, MOST_SERIES
 from .otlp import MetricsPush
 from .spans import SpanWriter
 
@@ -38,7 +38,8 @@ class Telemetry:
         content: whether spans have what is said: questions, answers, a tool's arguments and results.
         redact: takes out of that what nobody may read; None for what the patterns of the guardrails find: keys,
             passwords, card numbers, bank accounts, addresses of mail.
-        series: how many series the figures may have; what comes later is counted together, as ``other``.
+        series: how many series the figures may have, besides those of the process, at least 200; what comes later is
+            counted together, as ``other``.
         alerts: rules over the figures that are looked at all the time, and who is told; None for none.
         service: the name of the service, where no provider says it.
 
@@ -63,8 +64,8 @@ class Telemetry:
         for name in ("endpoint", "service"):
             if not isinstance(getattr(self, name), str):
                 raise TelemetryError(f"{name} is {getattr(self, name)!r:.80}; it is a text")
-        if isinstance(self.series, bool) or not isinstance(self.series, int) or self.series < 0:
-            raise TelemetryError(f"series is {self.series!r:.80}; it is a whole number, not below 0")
+        if isinstance(self.series, bool) or not isinstance(self.series, int) or self.series < LEAST_SERIES:
+            raise TelemetryError(f"series is {self.series!r:.80}; it is a whole number, at least {LEAST_SERIES}")
         if self.endpoint:
             check_address("endpoint", self.endpoint)
             if "?" in self.endpoint or "#" in self.endpoint:

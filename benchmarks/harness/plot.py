@@ -10,6 +10,7 @@ from callboard.actors.bench.drawing import new_figure, save_picture
 from callboard.actors.bench.measure import machine
 
 from .model import OURS, Row
+from .report import alone
 
 
 def write_plot(rows: Sequence[Row], baseline: str, path: Path, title: str = "", notes: Sequence[str] = ()) -> None:
@@ -29,7 +30,6 @@ def write_plot(rows: Sequence[Row], baseline: str, path: Path, title: str = "", 
         DefinitionError: the path ends in something else, or cannot be written.
     """
     rated = [row for row in rows if row.ratio is not None and row.ratio > 0]
-    peers = sorted({row.subject for row in rows} - {OURS, baseline})
     scenarios = list(dict.fromkeys(row.scenario for row in rated))
     subjects = list(dict.fromkeys(row.subject for row in rated))
     # A bar is 0.2 inch high, whatever there is to show, so that labels never overlap.
@@ -58,8 +58,7 @@ def write_plot(rows: Sequence[Row], baseline: str, path: Path, title: str = "", 
     handles, labels = axes.get_legend_handles_labels()
     by_label = dict(zip(labels, handles, strict=True))
     axes.legend(by_label.values(), by_label.keys(), fontsize=8)
-    alone = [] if peers else ["no peers were measured: ratios to the baseline say nothing of others"]
-    below = [f"{datetime.now(UTC).date()}, {machine()}", *alone, *notes]
+    below = [f"{datetime.now(UTC).date()}, {machine()}", *alone(rows, baseline), *notes]
     figure.suptitle(title or f"ratios to {baseline}", fontsize=12)
     figure.supxlabel("\n".join(below), fontsize=7)
     save_picture(figure, path, title or "benchmark", "\n".join(below))

@@ -75,6 +75,12 @@ def beside(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(aligned(cells, left=(0, 1, 2, 5)))
 
 
+def alone(rows: Iterable[Row], baseline: str) -> list[str]:
+    """What to say where nobody was measured but ourselves and the baseline."""
+    peers = {row.subject for row in rows} - {OURS, baseline}
+    return [] if peers else ["no peers were measured: ratios to the baseline say nothing of others"]
+
+
 def spread(low: float | None, high: float | None) -> str:
     """Two ratios as one word."""
     return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"

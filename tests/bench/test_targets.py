@@ -80,6 +80,8 @@ def chunk(text: str) -> bytes:
 BODIES: dict[str, tuple[int, bytes, str]] = {
     "all of it": (200, chunk("hi") + b"data: [DONE]\n\n", ""),
     "cut": (200, chunk("hi"), "Cut"),
+    "a page": (200, b"<html>hi</html>", "NoStream"),
+    "no stream": (200, b'{"choices": [{"message": {"content": "hi"}}]}', "NoStream"),
     "a status": (429, b"{}", "HTTP429"),
     "elsewhere": (302, b"", "HTTP302"),
     "an error within": (200, b'data: {"error": {"code": "step_limit"}}\n\ndata: [DONE]\n\n', "step_limit"),

@@ -103,6 +103,27 @@ def test_an_unknown_name_exits_with_2_and_lists_the_suites(capsys: pytest.Captur
     assert all(name in error for name in names())
 
 
+@pytest.mark.parametrize("other", ["", "pykka"])
+def test_a_run_without_peers_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], other: str
+) -> None:
+    cases = [Case("tell", name, lambda: Sample(1.0, "µs")) for name in ("base", "callboard", other) if name]
+    monkeypatch.setattr("benchmarks.prompts.suite", lambda quick: Suite("base", cases))
+    assert main(["prompts"]) == 0
+    assert ("no peers were measured" in capsys.readouterr().out) == (not other)
+
+
+@pytest.mark.parametrize("options", [("--plot", "p.gif"), ("--plot", "no/p.png"), ("--json", "no/r.json")])
+def test_what_cannot_be_written_is_said_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["core", *options]) == 2
+    said = capsys.readouterr()
+    assert options[1] in said.err
+    assert said.out == ""
+
+
 def test_the_json_file_is_a_list_of_rows_with_five_keys(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     write_json([Row("tell", "callboard", 2.0, 1.0, 3.0, "µs", 0.5)], path)

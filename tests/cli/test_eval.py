@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,15 +77,80 @@ def test_compared_with_an_earlier_report_only_what_became_worse_counts(folder: P
     assert "files" not in only.out, "what is not asked is not gone"
 
 
-@pytest.mark.parametrize("out", [">&-", "> /dev/full", "2>&-"])
-def test_the_report_is_written_though_nothing_can_be_printed(folder: Path, out: str) -> None:
+@pytest.mark.parametrize(
+    ("out", "status"), [(">&-", 0), ("2>&-", 0), ("> /dev/full", 1), ("2> /dev/full", 0), ("| true", 0)]
+)
+@pytest.mark.parametrize("command", ["eval", "bench"])
+def test_the_report_is_written_though_nothing_can_be_printed(folder: Path, out: str, status: int, command: str) -> None:
+    words = {
+        "eval": ["eval", "cases.yaml", "team.yaml", "--import-from", "."],
+        "bench": ["bench", "team.yaml", "--duration", "0.1", "--rounds", "1", "--concurrency", "1"],
+    }[command]
+    done = _in_a_shell(folder, out, *words, "--json", "report.json")
+    assert (done.stdout.split()[-1:], "Traceback" in done.stderr) == ([str(status)], False), done
+    if out == "> /dev/full":
+        assert done.stderr.endswith("callboard: what it says cannot be written: No space left on device\n")
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["format"]
+
+
+@pytest.mark.parametrize("command", ["eval", "bench"])
+def test_a_report_that_cannot_be_written_is_no_loss_of_the_table(folder: Path, command: str) -> None:
+    words = {
+        "eval": ["eval", "cases.yaml", "team.yaml", "--import-from", "."],
+        "bench": ["bench", "team.yaml", "--duration", "0.1", "--rounds", "1", "--concurrency", "1"],
+    }[command]
+    done = callboard(*words, "--json", "/dev/full", cwd=folder)
+    assert done.status == 2, done
+    assert "2 of 2 cases passed" in done.out or "team.yaml" in done.out
+    assert done.err.splitlines()[-1].startswith("callboard: the report cannot be written to '/dev/full'")
+
+
+@pytest.mark.parametrize("out", ["| true", "2>&1 | true", "2>&1 | head -n 1 > first.txt"])
+def test_a_case_that_fails_is_told_though_nobody_reads_on(folder: Path, out: str) -> None:
+    (folder / "cases.yaml").write_text("repeat: 20\ncases: [{name: hi, ask: Hello, expect: {contains: milk}}]\n")
+    done = _in_a_shell(folder, out, "eval", "cases.yaml", "team.yaml", "--json", "report.json")
+    assert (done.stdout, "Traceback" in done.stderr) == ("1\n", False), done
+    assert len(json.loads((folder / "report.json").read_text(encoding="utf-8"))["cases"][0]["attempts"]) == 20
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["tool", "LS"], ["run", "team.yaml", "hello"]])
+def test_what_cannot_be_printed_is_said_without_a_traceback(folder: Path, words: list[str]) -> None:
+    done = _in_a_shell(folder, "> /dev/full", *words)
+    assert (done.stdout, "Traceback" in done.stderr) == ("1\n", False), done
+    assert "callboard: what it says cannot be written: No space left on device\n" in done.stderr
+
+
+def test_what_was_done_until_ctrl_c_is_in_the_report(folder: Path) -> None:
+    (folder / "checks.py").write_text("import asyncio\n\nasync def waits(answer):\n    await asyncio.Event().wait()\n")
+    waits = "repeat: 3\ncases:\n- {name: hi, ask: Hello, repeat: 1, expect: {matches: .}}\n"
+    (folder / "cases.yaml").write_text(waits + "- {name: ho, ask: Hello, expect: {code: 'checks:waits'}}\n")
     main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
-    words = ["eval", "cases.yaml", "team.yaml", "--import-from", ".", "--json", "report.json"]
-    shell = ["sh", "-c", f'exec "$@" {out}', "sh", sys.executable, "-c", main, *words]
-    done = subprocess.run(shell, cwd=folder, env=offline(), capture_output=True, text=True)
-    if out != "> /dev/full":  # to a stream that is closed, as if nobody had asked for it
-        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done
-    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["passed"]
+    words = ["eval", "cases.yaml", "team.yaml", "--import-from", ".", "--concurrency", "1", "--json", "r.json"]
+    with subprocess.Popen(
+        [sys.executable, "-c", main, *words],
+        cwd=folder,
+        env=offline(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline() == "hi #1: right\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    assert (running.returncode, err) == (130, "")
+    assert "1 of 1 cases passed" in out
+    assert "stopped: 3 attempts were not made" in out
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+    assert (report["passed"], report["unmade"], [case["name"] for case in report["cases"]]) == (False, 3, ["hi"])
+
+
+def _in_a_shell(folder: Path, out: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with its output somewhere; its exit status is the last that is printed."""
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    script = f'{{ {{ "$@"; echo $? >&3; }} {out}; }} 3>&1'
+    shell = ["sh", "-c", script, "sh", sys.executable, "-c", main, *words]
+    return subprocess.run(shell, cwd=folder, env=offline(), capture_output=True, text=True)
 
 
 WRONG = {
@@ -101,6 +167,8 @@ WRONG = {
     "no type": (CASES.replace("matches: ", "type: text, matches: "), "team.yaml", [], ["line 13", "or one of int"]),
     "nothing is expected": (CASES.replace("{contains: wishes.md, tools: LS, no_tools: Read}", "{}"), "team.yaml", [],
                             ["line 5", "say something of it"]),
+    "no expression": (CASES.replace("matches: .", "matches: ("), "team.yaml", [],
+                      ["line 13: cases.1.expect.matches", "no regular expression"]),
     "a part of every text": (CASES.replace("lacks: milk", "contains: ''"), "team.yaml", [],
                              ["line 13", "contains: an empty text"]),
     "a part of every text, again": (CASES.replace("lacks: milk", "lacks: [milk, '']"), "team.yaml", [],
@@ -140,7 +208,7 @@ def test_cases_may_stand_in_a_file_of_their_own_one_a_line(folder: Path) -> None
     assert sorted(done.err.splitlines()) == ["hi #1: right", "hi #2: right", "ho #1: right"]
 
 
-LINES = {
+LINES: dict[str, tuple[str | bytes | None, str]] = {
     "no JSON": ('{"name": "a",', "line 1: expected JSON"),
     "no object": ('{"name": "a", "ask": "b", "expect": {"lacks": "c"}}\n5', "line 2: expected a mapping of name, ask"),
     "a word that is none": (
@@ -183,6 +251,16 @@ def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:
     assert done.status == 0, done
     assert done.err == "a\\x1b[2J\\u202eb #1: right\n"
     assert "passed  a\\x1b[2J\\u202eb " in done.out
+
+
+def test_a_budget_of_the_team_bounds_what_it_costs(folder: Path) -> None:
+    costly = "providers: {offline: {price: {input: 100, output: 100}}}\n"
+    (folder / "llm.yaml").write_text(costly + "budgets: [{scope: pool, name: '', dollars: 0.0001}]\n")
+    (folder / "cases.yaml").write_text("repeat: 3\ncases: [{name: hi, ask: Hello, expect: {lacks: milk}}]\n")
+    done = callboard("eval", "cases.yaml", "llm.yaml", cwd=folder)
+    assert done.status == 1, done
+    assert "the run ended in RunFailed, from BudgetSpent (3 of 3)" in done.out
+    assert "$0.0000" in done.out.splitlines()[-1]
 
 
 def test_a_file_of_models_is_a_team_of_one(folder: Path) -> None:

@@ -141,7 +141,7 @@ def test_what_is_named_wrongly_is_refused_with_line_and_cause(folder: Path, agen
         ("approvals_expire: -1", "greater than or equal to 0"),
         ("telemetry: {endpoint: collector}", "telemetry.endpoint: expected an address"),
         ("telemetry: {figures: true}", "telemetry.figures: unknown entry"),
-        ("telemetry: {series: -1}", "greater than or equal to 0"),
+        ("telemetry: {series: 199}", "greater than or equal to 200"),
         ("config: llm.yaml", "providers: expected no section about models here: they stand in llm.yaml"),
         ("roles: {B: offline}", "roles.B: no agent is called 'B'"),
         ("budgets: [{scope: agent, name: a, dollars: 1}]", "budgets.0.name: no agent is called 'a'"),

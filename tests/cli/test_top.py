@@ -108,7 +108,9 @@ def test_of_several_one_is_named_and_what_shows_them_is_said(running: subprocess
 def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
     running: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": "40"}
+    whole = callboard("top", cwd=tmp_path, env={"TMPDIR": str(tmp_path), "COLUMNS": "150"}).out.splitlines()
+    least = len(whole) + 3  # the terminal's lines in which all of it has room, with some to spare for its two tables
+    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": f"{least}"}
     ours, terminal = pty.openpty()
     main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", main, "top", "--interval", "0.1"]
@@ -122,7 +124,7 @@ def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
     with subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as looker:
         os.close(terminal)
         try:
-            shown("Digger")
+            assert " more" not in shown("AgencyActor") + shown("$")
             os.kill(running.pid, 19)  # SIGSTOP
             shown("does not answer")
             shown("does not answer")
@@ -134,6 +136,25 @@ def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
         finally:
             looker.kill()
             os.close(ours)
+
+
+def test_on_a_terminal_of_few_lines_it_is_said_how_much_more_there_is(
+    running: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": "9"}
+    ours, terminal = pty.openpty()
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", main, "top", str(running.pid), "--interval", "0.1"]
+    with subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as looker:
+        os.close(terminal)
+        try:
+            said = ""
+            while said.count("dead letters") < 3:
+                said += os.read(ours, 65_536).decode(errors="replace")
+        finally:
+            looker.kill()
+            os.close(ours)
+    assert "… and 1 more" in said, "of two runs one is shown"
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:

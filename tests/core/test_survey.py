@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
+
+import pytest
 
 from callboard import Actor, ChildSpec, Node, System
 from tests.agents.support import until
@@ -22,6 +25,10 @@ class Parent(Actor):
 class Child(Actor):
     async def on_receive(self, message: Any) -> None:
         await message.wait()
+
+
+def is_later(system: System, than: float) -> bool:
+    return system.runtime.clock() > than
 
 
 def flat(nodes: tuple[Node, ...], above: str = "") -> Iterator[tuple[Any, ...]]:
@@ -62,3 +69,24 @@ async def test_how_long_messages_wait_is_known_from_the_second_time_on_while_it_
             await until(lambda: system.survey(10)[0]["child"][4] > 0)
             assert system.tree()[0].age > 0
         gate.set()
+
+
+async def test_only_so_many_mailboxes_are_watched_from_one_time_on_and_others_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("callboard.actors.core.processing.surveying.MOST_WATCHES", 2)
+    async with System() as system:
+        children, gate = [system.spawn(Child, name=f"child-{number}") for number in range(5)], asyncio.Event()
+        for child in children:
+            child.tell(gate)
+        await until(lambda: all(state[2:4] == ("running", 0) for state in system.survey(10)[0].values()))
+        with system.measure():  # no message waits now, and each handler does
+            for child in children:
+                child.tell(gate)
+            known = []
+            for _ in range(4):
+                known.append(sum(state[4] > 0 for state in system.survey(10)[0].values()))
+                before = system.runtime.clock()
+                await until(partial(is_later, system, before))
+        gate.set()
+    assert known == [0, 2, 4, 5]

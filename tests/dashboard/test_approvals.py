@@ -49,6 +49,8 @@ async def test_a_write_is_shown_with_what_it_would_change_and_approved_with_othe
         run, approval = await waits(agency)
         told = await get(client, f"approvals/{approval}")
         assert (told["tool"], told["wants"], told["agent"], told["user"]) == ("Edit", "call", "A", "ada")
+        assert (told["approval"], told["conversation"], told["call_id"]) == (approval, "c", "1")
+        assert (told["run"], told["may_decide"], told["limits"]) == (agency.approvals[0].run, True, None)
         assert json.loads(told["arguments"]) == json.loads(written)
         assert told["arguments"].startswith('{\n  "path": "f",\n')
         assert told["changes"] == [
@@ -133,6 +135,7 @@ async def test_a_call_that_would_fail_says_so_and_one_whose_tool_cannot_say_has_
         for body, where in (
             ({"arguments": '{"x": "no"}'}, "arguments.x"),
             ({"arguments": {"y": 1}}, "arguments.x"),
+            ({"arguments": {"x": 1, "y" * 300: 1}}, "arguments"),
             ({"arguments": 5}, "arguments"),
             ({"arguments": "no json"}, "arguments"),
             ({"limits": {"steps": 5}}, "arguments"),
@@ -144,7 +147,7 @@ async def test_a_call_that_would_fail_says_so_and_one_whose_tool_cannot_say_has_
         await post(client, f"approvals/{approval}/approve")
         assert (await run).text == "done: 1"
         outcomes = [outcome for _, _, _, outcome in await log_of(client)]
-        assert outcomes == ["failed"] * 4 + ["done"]
+        assert outcomes == ["failed"] * 5 + ["done"]
 
 
 async def test_a_run_that_waits_for_more_is_given_more() -> None:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -49,6 +49,7 @@ def started(*arguments: str, folder: Path, first: str) -> Iterator[tuple[subproc
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     ) as program:
         try:
@@ -94,6 +95,20 @@ def test_it_is_shown_to_whoever_has_the_key_that_the_command_says(tmp_path: Path
             assert client.get("api/me", headers=headers).status_code == 401
         command.send_signal(signal.SIGTERM)
         assert command.wait(timeout=60) in (0, -signal.SIGTERM)
+
+
+def test_the_command_ends_at_once_although_somebody_looks_at_a_program_that_goes_on(tmp_path: Path) -> None:
+    with agency(tmp_path) as program, shown(tmp_path) as (command, client):
+        with client.stream("GET", "api/live?every=60") as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "event: snapshot"
+            command.send_signal(signal.SIGTERM)
+            assert command.wait(timeout=60) in (0, -signal.SIGTERM)
+            with suppress(httpx.RemoteProtocolError):
+                assert [line for line in lines if line.startswith("event")] == []
+        assert command.stderr is not None
+        assert command.stderr.read() == "", "it has waited for streams, which have no end of their own"
+        assert program.poll() is None
 
 
 def test_by_another_name_of_this_machine_nobody_is_answered(tmp_path: Path) -> None:
@@ -237,3 +252,20 @@ async def test_until_somebody_looks_no_task_and_no_timer_waits_for_them(
                 assert (await client.get("/api/me")).json()["may"]["act"]
         await until(lambda: asyncio.all_tasks() <= before)
         assert not path.exists()
+
+
+async def test_whoever_was_connected_is_so_no_more_once_it_is_not_to_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with agency_of() as agency:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(watchable(agency, dashboard=True))
+            (path,) = (tmp_path / f"callboard-{os.getuid()}").glob("*.dashboard")
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"GET / HTTP/1.1\r\nhost: dashboard\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        writer.write(b"GET /api/me HTTP/1.1\r\nhost: dashboard\r\n\r\n")
+        with suppress(ConnectionError):
+            assert b"HTTP/1.1 " not in await reader.read()
+        writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +25,7 @@ from callboard import (
     MemoryJournal,
     Message,
     PatternCheck,
+    Request,
     Step,
     StepCall,
     ToolCall,
@@ -41,7 +42,7 @@ from callboard.actors.serving.dashboard.reading.sequence import MOST_ARROWS, seq
 from callboard.actors.serving.dashboard.reading.told import MOST_MESSAGES, MOST_ROWS, MOST_STEPS, indented, rows_of
 from callboard.actors.serving.operations.problem_json import Fields
 from callboard.actors.testing import simulate
-from tests.agents.conversations.support import journal_of, team
+from tests.agents.conversations.support import journal_of, obedient, team
 from tests.agents.support import function
 from tests.dashboard.boards import board_of, eventually, get, log_of, post, refused
 from tests.serving.support import speaker
@@ -127,6 +128,114 @@ async def test_whose_a_conversation_is_is_told_with_the_tenant_also_of_a_fork() 
                 assert (told["user"], told["tenant"]) == ("ada", tenant)
 
 
+async def test_all_that_the_page_needs_of_a_conversation_is_told_as_python_has_it() -> None:
+    async with team() as agency, board_of(agency) as client:
+        await ask(agency, "sum", "ask")
+        view = await agency.conversation("c")
+        told = await get(client, "conversations/Front/c")
+        lists = {"messages": told["messages"], "steps": told["steps"], "runs": told["runs"]}
+        assert {**told, **lists, "sequence": None} == {
+            "agent": "Front",
+            "conversation": "c",
+            "version": view.version,
+            "user": "ada",
+            "tenant": "",
+            "owner": None,
+            "cost": view.cost,
+            "tokens": sum(run.usage.total_tokens for run in view.runs),
+            "running": False,
+            "messages_before": 0,
+            "steps_before": 0,
+            "runs_before": 0,
+            "rows_left_out": 0,
+            "sequence": None,
+            **lists,
+        }
+        assert told["messages"][:3] == [
+            {"role": "user", "content": "sum"},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"id": "s1", "name": "add", "arguments": '{"a": 1, "b": 2}'}],
+            },
+            {"role": "tool", "content": "3", "tool_call_id": "s1"},
+        ]
+        first, _, third, _ = view.steps
+        (call,), (handed,) = first.calls, third.calls
+        row = {"step": 1, "run": first.run, "depth": 0, "agent": "Front", "at": first.at, "status": "done", "error": ""}
+        assert told["steps"][0] == {
+            **row,
+            "kind": "model",
+            "name": "scripted",
+            "text": "",
+            "reasoning": "",
+            "arguments": None,
+            "result": None,
+            "tokens": first.usage.total_tokens,
+            "cost": first.cost,
+            "seconds": first.seconds,
+        }
+        of_call = {"approval": "", "approved": None, "tokens": 0, "cost": 0.0}
+        assert told["steps"][1] == {
+            **row,
+            "kind": "tool",
+            "name": "add",
+            "text": "",
+            "arguments": '{\n  "a": 1,\n  "b": 2\n}',
+            "result": "3",
+            **of_call,
+            "seconds": call.seconds,
+            "call_id": "s1",
+        }
+        handoff = next(one for one in told["steps"] if one["kind"] == "handoff")
+        assert (handoff["text"], handoff["tokens"], handoff["seconds"]) == (
+            "hi",
+            handed.usage.total_tokens,
+            handed.seconds,
+        )
+        run = view.runs[0]
+        assert told["runs"][0] == {
+            "run": run.id,
+            "status": "answered",
+            "agent": "Front",
+            "user": "ada",
+            "question": "sum",
+            "error": "",
+            "answer": "done: 3",
+            "steps": 2,
+            "cost": run.cost,
+            "at": run.at,
+            "seconds": run.seconds,
+            "rewound": run.rewound,
+        }
+        arrow = told["sequence"]["arrows"][0]
+        assert arrow == {"from": "ada", "to": "Front", "kind": "ask", "label": "sum", "at": run.at, "step": 1}
+        assert told["sequence"]["arrows_left_out"] == 0
+        (listed,) = (await get(client, "conversations"))["conversations"]
+        updated = listed["updated"]
+        assert run.at < updated
+        assert listed == {
+            "agent": "Front",
+            "conversation": "c",
+            "user": "ada",
+            "tenant": "",
+            "events": view.version,
+            "updated": updated,
+            "running": False,
+            "damaged": "",
+        }
+        event = (await get(client, "conversations/Front/c/journal"))["events"][0]
+        assert event["data"].pop("run")["id"] == run.id
+        assert event == {
+            "version": 1,
+            "at": run.at,
+            "type": "Accepted",
+            "stream": "Front/c",
+            "position": 1,
+            "data": {},
+        }
+
+
 async def test_what_waits_or_is_under_way_says_so() -> None:
     async with team() as agency, board_of(agency) as client:
         run = asyncio.ensure_future(agency.run("erase", conversation="c"))
@@ -160,6 +269,27 @@ async def test_a_call_without_a_result_has_none_among_the_messages_as_long_as_it
         await asyncio.wait({late})
         told = await get(client, "conversations/Front/c")
         assert "the run ended before this call had a result" in told["messages"][-1]["content"]
+
+
+async def test_work_that_another_agent_does_now_is_an_arrow_from_the_latest_step(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+
+    async def model(request: Request) -> Any:
+        if "You know." in request.messages[0].text:
+            await gate.wait()
+        return obedient(request)
+
+    async with team(journal_of("sqlite", tmp_path), model) as agency, board_of(agency) as client:
+        await ask(agency, "hi")
+        run = asyncio.ensure_future(agency.run("ask", conversation="c", user="ada"))
+        await eventually(lambda: [one for one in agency.under_way() if (one.agent, one.doing) == ("Expert", "model")])
+        last = (await get(client, "conversations/Front/c"))["sequence"]["arrows"][-1]
+        assert (last["from"], last["to"], last["kind"]) == ("Front", "Expert", "handoff")
+        assert (last["label"], last["step"]) == ("under way", 2)
+        older = await get(client, "conversations/Front/c", steps_before=1)
+        assert [one["kind"] for one in older["sequence"]["arrows"]] == ["ask", "answer"]
+        gate.set()
+        await run
 
 
 async def test_a_guardrail_that_has_ended_a_run_is_a_row_behind_its_last_step() -> None:
@@ -387,7 +517,7 @@ class Counting(MemoryJournal):
         super().__init__()
         self.read_so_far = 0
 
-    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[Record]:
+    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[Record]:
         found = super().read(stream, after=after, limit=limit)
         self.read_so_far += len(found)
         return found

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -228,6 +229,32 @@ async def test_what_is_read_takes_no_more_than_its_share_of_a_core(monkeypatch: 
     monkeypatch.setattr("callboard.actors.serving.dashboard.feed.SHARE", 1e-7)
     async with agency_of() as agency, shown(agency) as client, looking(client, "actors") as told:
         assert (await told())[1]["every"] > 10
+
+
+async def test_who_looks_sees_on_when_others_look_no_more() -> None:
+    async with agency_of() as agency, shown(agency):
+        assert agency.system is not None
+        feeds = board_of(agency, None, ()).feeds
+        for view in ("runs", "letters"):
+            with feeds.look("runs", 0.5, acts=False) as feed:
+                await feed.later(0)
+                with feeds.look(view, 0.5, acts=False):
+                    pass
+                assert agency.system.runtime.observer is not None
+                await feed.later(feed.version)
+                assert not feed.over
+            assert agency.system.runtime.observer is None
+
+
+async def test_how_late_the_event_loop_was_is_told() -> None:
+    async with agency_of() as agency, shown(agency) as client, looking(client) as told:
+        lags = []
+        for _ in range(3):
+            await told()
+            asyncio.get_running_loop().call_soon(time.sleep, 0.6)  # longer than until the next reading is due
+            lags.append((await told())[1]["summary"]["lag"])
+        assert min(lags) >= 0
+        assert max(lags) > 0
 
 
 async def test_whoever_takes_it_slowly_is_told_the_latest_and_nothing_piles_up() -> None:

@@ -12,7 +12,7 @@ from callboard.providers.messages import Usage
 from callboard.providers.pool import Budget, GetHealth, GetStats, Pool, Price
 from tests.dashboard.boards import as_, board_of, get, log_of, post, refused, who
 from tests.providers.pool.scripted import Script, endpoint
-from tests.serving.support import served
+from tests.serving.support import served, speaker
 
 DOLLAR = Price(1.0, 1.0)
 
@@ -64,6 +64,21 @@ async def test_what_is_not_there_is_refused_by_name(action: str, body: Any, stat
     async with agency_of(Script("a")) as agency, board_of(agency) as client:
         assert await refused(client, "POST", f"providers/{action}", body) == (status, code, where)
         assert await log_of(client) == []
+
+
+async def test_whoever_names_something_that_is_not_there_is_told_what_is() -> None:
+    async def told(client: Any, **given: Any) -> str:
+        text: str = (await client.post("/api/providers/drain", json=given)).json()["detail"]
+        return text
+
+    async with agency_of(Script("a"), Script("b")) as agency, board_of(agency) as client:
+        assert (await told(client, pool="x", endpoint="a")).endswith("no pool 'x'; there are pool")
+        assert (await told(client, pool="pool", endpoint="c")).endswith("no endpoint 'c'; there are a, b")
+        for name in ("a", "b"):
+            await post(client, "providers/remove", pool="pool", endpoint=name)
+        assert (await told(client, pool="pool", endpoint="a")).endswith("no endpoint 'a'; there are none")
+    async with Agency(Agent("A"), model=speaker()) as agency, board_of(agency) as client:
+        assert (await told(client, pool="pool", endpoint="a")).endswith("no pool 'pool'; there are none")
 
 
 async def test_a_budget_is_raised_and_what_was_refused_goes_on() -> None:

@@ -18,6 +18,7 @@ from starlette.routing import Mount
 
 from callboard import Agency, Agent, Caller, DefinitionError, dashboard, serve
 from callboard.actors.serving.dashboard.board import own_key
+from callboard.actors.serving.dashboard.routes import ROUTES
 from tests.cli.command import offline
 from tests.serving.support import served
 
@@ -71,6 +72,27 @@ async def test_scopes_say_who_looks_and_who_acts_and_nobody_of_a_tenant_does() -
     assert may["nobody"] == may[own_key()] == (401, "unauthorized")
 
 
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, _, method in ROUTES if path.startswith("/api/")])
+async def test_each_path_is_for_whoever_may_and_others_are_refused_before_anything_is_read(
+    path: str, method: str
+) -> None:
+    figures = path in ("/api/me", "/api/live", "/api/budgets")
+    named = re.sub("{[^}]+}", "x", path.removeprefix("/"))
+    async with shown(agency_of(), authenticate=who) as client:
+        told = {}
+        for key in (*KEYS, "nobody"):
+            answer = await client.request(method, f"{named}?no-field=1", headers=with_key(key))
+            told[key] = (answer.status_code, answer.json()["code"])
+    may, not_allowed = (400, "unknown_field"), (403, "not_allowed")
+    assert told == {
+        "boss": may,
+        "meter": may if figures else not_allowed,
+        "user": not_allowed,
+        "tenant": not_allowed,
+        "nobody": (401, "unauthorized"),
+    }
+
+
 async def test_browsers_run_nothing_on_the_page_that_is_not_of_it_and_ask_whether_it_has_changed() -> None:
     async with shown(agency_of()) as client:
         page = await client.get("")
@@ -84,6 +106,14 @@ async def test_browsers_run_nothing_on_the_page_that_is_not_of_it_and_ask_whethe
         figures = await client.get("api/me")
         assert figures.headers["cache-control"] == "no-store"
         assert figures.headers["content-security-policy"] == page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("", "text/html"), ("static/app.js", "text/javascript"), ("static/style.css", "text/css")]
+)
+async def test_browsers_are_told_what_each_file_is(path: str, kind: str) -> None:
+    async with shown(agency_of()) as client:
+        assert (await client.get(path)).headers["content-type"] == f"{kind}; charset=utf-8"
 
 
 @pytest.mark.parametrize(

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
-import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callboard.actors.observe.errors import PushFailed, TelemetryError
 from callboard.actors.observe.labels import OTHER
 from callboard.actors.observe.metrics import (
+    READ,
     SECONDS,
     Bound,
     Counter,
+    Family,
     Gauges,
     Histogram,
-    prometheus_text,
-    push_metrics,
+    Times,
 )
+from callboard.actors.observe.prometheus import prometheus_text, push_metrics
 
 
 def written(*families: Any) -> dict[str, dict[tuple[str, ...], float]]:
@@ -65,13 +69,13 @@ def test_however_many_labels_there_are_the_series_stay_few_and_the_sums_right() 
         times.add((f"user {number}",), 0.5)
     read = gauges.family("g", "G", "gauge", ("who",), (((f"user {n}",), 1.0) for n in range(10_000)))
     found = written(counter.read(), times.read(), read)
-    assert sum(map(len, found.values())) <= 500 + 2 + len(SECONDS) + 3
+    assert sum(map(len, found.values())) <= 500
     assert sum(found["c_total"].values()) == sum(found["h_count"].values()) == sum(found["g"].values()) == 10_000
     assert found["c_total"][(OTHER,)] > 9_000
 
 
 def test_what_was_named_once_keeps_its_name() -> None:
-    gauges = Gauges(Bound(1))
+    gauges = Gauges(Bound(READ + 2))  # one is kept for errors
     for _ in range(2):
         read = gauges.family("depth", "D", "gauge", ("class",), [(("A",), 1.0), (("B",), 2.0), (("C",), 5.0)])
         assert read.samples == {("A",): 1.0, (OTHER,): 7.0}
@@ -80,13 +84,41 @@ def test_what_was_named_once_keeps_its_name() -> None:
 
 
 def test_what_comes_too_late_for_a_series_of_its_own_keeps_the_name_of_its_error() -> None:
-    runs = Counter(Bound(5), "runs", "Runs", "agent", "error")
-    for number in range(10):
+    runs = Counter(Bound(100), "runs", "Runs", "agent", "error")
+    for number in range(100):
         runs.add((f"agent {number}", ""))
         runs.add((f"agent {number}", "TimeLimit"))
     read = runs.read()
-    assert read.total(error="") == read.total(error="TimeLimit") == 10
+    assert read.total(error="") == read.total(error="TimeLimit") == 100
     assert set(read.samples) >= {(OTHER, ""), (OTHER, "TimeLimit")}
+
+
+def test_however_many_errors_there_are_the_series_stay_as_few() -> None:
+    runs = Counter(Bound(100), "runs", "Runs", "agent", "error")
+    for number in range(1_000):
+        runs.add((f"agent {number}", f"Error{number}"))
+    read = runs.read()
+    assert len(read.samples) <= 100
+    assert read.total() == 1_000
+    assert read.samples[OTHER, OTHER] > 800
+
+
+def test_each_name_has_a_series_for_what_comes_when_all_are_used_up() -> None:
+    bound = Bound(200)
+    kinds = [Counter(bound, f"c{number}", "C", "who") for number in range(7)]
+    times = [Histogram(bound, f"h{number}", "H", "who") for number in range(5)]
+    gauges = Gauges(bound)
+    for number in range(1_000):
+        kinds[0].add((f"user {number}",))
+    for number in range(1_000):
+        gauges.family("g0", "G", "gauge", ("who",), [((f"user {number}",), 1.0)])
+    for each in (*kinds[1:], *times):
+        each.add(("late",), 1.0)
+    late = [each.read() for each in (*kinds, *times)]
+    late += [gauges.family(f"g{number}", "G", "gauge", ("who",), [(("late",), 1.0)]) for number in range(1, READ)]
+    assert all(family.total() for family in late)
+    first = gauges.family("g0", "G", "gauge", ("who",), [((f"user {number}",), 1.0) for number in range(1_000)])
+    assert sum(map(len, written(*late, first).values())) <= 200
 
 
 def test_what_is_counted_leaves_room_for_what_is_read() -> None:
@@ -94,9 +126,9 @@ def test_what_is_counted_leaves_room_for_what_is_read() -> None:
     times, gauges = Histogram(bound, "h", "H", "who"), Gauges(bound)
     for number in range(1_000):
         times.add((f"tool {number}",), 0.5)
-    read = gauges.family("g", "G", "gauge", ("pool",), [((f"pool {number}",), 1.0) for number in range(100)])
+    read = gauges.family("g", "G", "gauge", ("pool",), [((f"pool {number}",), 1.0) for number in range(68)])
     assert (OTHER,) not in read.samples
-    assert len(read.samples) == 100
+    assert len(read.samples) == 68
 
 
 @pytest.mark.parametrize(
@@ -117,28 +149,146 @@ def test_whatever_a_label_is_it_is_written(value: str) -> None:
     assert label == value or "\ud800" in value or len(value) > 200
 
 
-async def test_a_job_pushes_its_figures() -> None:
-    got: list[tuple[str, str]] = []
+Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
-    class Gateway(http.server.BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"])).decode()
-            got.append((self.path, body))
-            self.send_response(200)
-            self.end_headers()
 
-        def log_message(self, *args: object) -> None: ...
+@asynccontextmanager
+async def gateway(answering: Answering) -> AsyncIterator[str]:
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answering(reader, writer)
+        finally:
+            writer.close()
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Gateway)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
+    server = await asyncio.start_server(served, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def saying(answer: str) -> Answering:
+    async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer.encode())
+        await writer.drain()
+
+    return said
+
+
+def counted() -> list[Family]:
     counter = Counter(Bound(), "runs", "Runs")
     counter.add(())
-    try:
-        await push_metrics([counter.read()], f"http://127.0.0.1:{server.server_port}", "nightly")
-    finally:
-        await asyncio.to_thread(server.shutdown)
-        thread.join()
-        server.server_close()
-    assert got[0][0] == "/metrics/job/nightly"
-    assert "runs_total 1.0" in got[0][1]
+    return [counter.read()]
+
+
+@pytest.mark.parametrize(
+    ("job", "path"),
+    [("nightly", "/job/nightly"), ("a job/1", "/job@base64/YSBqb2IvMQ=="), ("..", "/job@base64/Li4=")],
+)
+async def test_a_job_pushes_its_figures(job: str, path: str) -> None:
+    got: list[str] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = next(line.split()[1] for line in head.splitlines() if line.lower().startswith("content-length"))
+        got.extend((head, (await reader.readexactly(int(length))).decode()))
+        writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+
+    async with gateway(take) as url:
+        await push_metrics(counted(), f"{url}/", job)
+    assert got[0].startswith(f"PUT /metrics{path} ")
+    assert "runs_total 1.0" in got[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("HTTP/1.1 500 Oh\r\ncontent-length: 6\r\n\r\nsecret", "answered 500$"),
+        ("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n", "answered 302, to look elsewhere"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "cannot be reached: RemoteProtocolError"),
+        ("", "cannot be reached: "),
+    ],
+)
+async def test_a_gateway_that_refuses_is_named_by_its_host(answer: str, says: str) -> None:
+    async with gateway(saying(answer)) as url:
+        with pytest.raises(PushFailed, match=says) as failed:
+            await push_metrics(counted(), f"{url}/secret", "nightly")
+    assert isinstance(failed.value, OSError)
+    assert "the push gateway at 127.0.0.1" in str(failed.value)
+    assert "secret" not in str(failed.value)
+
+
+async def test_a_gateway_that_is_not_there_is_named() -> None:
+    async with gateway(saying("")) as url:
+        pass
+    with pytest.raises(PushFailed, match=r"the push gateway at 127\.0\.0\.1 cannot be reached: ConnectError"):
+        await push_metrics(counted(), url, "nightly")
+
+
+async def test_a_gateway_that_never_answers_is_waited_for_as_long_as_is_said() -> None:
+    asked = asyncio.Event()
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:  # each piece comes in time
+            writer.write(b"x-more: 1\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with gateway(trickle) as url:
+        with pytest.raises(PushFailed, match=r"has not answered within 0\.2 seconds|cannot be reached"):
+            await push_metrics(counted(), url, "nightly", timeout=0.2)
+    assert asked.is_set()
+
+
+FAMILY: Any = Family("c", "C", "counter", ("who",), {("ann",): 1.0})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"families": None}, "families is a NoneType; it is what `await agency.metrics\\(\\)` gives"),
+        ({"families": FAMILY}, "families is a Family"),
+        ({"families": "text"}, "families is a str"),
+        ({"families": ["text"]}, r"families\[0\] is a str; it is a Family"),
+        ({"families": [replace(FAMILY, name="no name")]}, "no name of figures"),
+        ({"families": [replace(FAMILY, name=1)]}, "no name of figures"),
+        ({"families": [replace(FAMILY, help=None)]}, "help is a text"),
+        ({"families": [replace(FAMILY, kind="sum")]}, "kind is 'sum'; it is counter, gauge or histogram"),
+        ({"families": [replace(FAMILY, labels=["who"])]}, "labels is a tuple of names"),
+        ({"families": [replace(FAMILY, labels=("a-b",))]}, "labels is a tuple of names"),
+        ({"families": [replace(FAMILY, labels=())]}, "are no values of no labels"),
+        ({"families": [replace(FAMILY, samples=[1])]}, "samples is a list"),
+        ({"families": [replace(FAMILY, samples={"ann": 1.0})]}, "are no values of who: a tuple of as many texts"),
+        ({"families": [replace(FAMILY, samples={("ann",): "1"})]}, "it is a number"),
+        ({"families": [replace(FAMILY, kind="histogram")]}, "it is Times, with 15 counts"),
+        ({"families": [replace(FAMILY, kind="histogram", samples={("ann",): Times((1,), 1.0)})]}, "it is Times"),
+        ({"gateway": None}, "gateway is an address http://… or https://…, not None"),
+        ({"gateway": "localhost:9091"}, "gateway is an address"),
+        ({"gateway": "ftp://host"}, "gateway is an address"),
+        ({"gateway": "http://"}, "gateway is an address"),
+        ({"gateway": "http://host:99999"}, "gateway is an address"),
+        ({"gateway": "http://host?a=1"}, "without a query or a fragment"),
+        ({"job": ""}, "job is ''; it is a text"),
+        ({"job": 7}, "job is 7; it is a text"),
+        ({"timeout": 0}, "timeout is 0; it is a number of seconds above 0"),
+        ({"timeout": None}, "timeout is None"),
+        ({"timeout": float("nan")}, "timeout is nan"),
+        ({"timeout": True}, "timeout is True"),
+    ],
+)
+async def test_what_is_wrong_with_a_push_is_said_by_name(wrong: dict[str, Any], says: str) -> None:
+    given: dict[str, Any] = {"families": [FAMILY], "gateway": "http://127.0.0.1:9", "job": "nightly", **wrong}
+    with pytest.raises(TelemetryError, match=says) as failed:
+        await push_metrics(given.pop("families"), given.pop("gateway"), given.pop("job"), **given)
+    assert not isinstance(failed.value, PushFailed)
+
+
+async def test_figures_that_are_not_waited_for_are_refused() -> None:
+    async def metrics() -> list[Family]:
+        return []
+
+    forgotten: Any = metrics()
+    with pytest.raises(TelemetryError, match="families is a coroutine"):
+        await push_metrics(forgotten, "http://127.0.0.1:9", "nightly")
+    forgotten.close()

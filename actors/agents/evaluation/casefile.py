@@ -228,6 +228,6 @@ def _case(file: YamlFile, at: Location, entry: CaseEntry) -> Case:
             entry.approve,
         )
     except DefinitionError as error:
-        name = str(error).removeprefix("what is expected: ").partition(":")[0]
+        name = str(error).removeprefix("what is expected: ").replace(":", " ").partition(" ")[0]
         there = (*at, "expect", name) if name in expected.model_fields_set else at
         raise file.error(there, str(error)) from None

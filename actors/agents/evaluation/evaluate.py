@@ -19,7 +19,7 @@ from ..wishes import all_are, define
 from .case import Case
 from .judge import Judge, graded
 from .judging import Came, problems, said_by
-from .results import Attempt, CaseResult, Evaluation
+from .results import Attempt, Evaluation, put_together
 
 
 async def evaluate(
@@ -63,14 +63,15 @@ async def evaluate(
         await _check_model(agency, (judge or Judge()).model)
     clock = asyncio.get_running_loop().time
     began = clock()
-    found: dict[str, dict[int, Attempt]] = {case.name: {} for case in several}
+    made: list[Attempt] = []
     to_ask = _attempts(several, repeat)
     workers = min(concurrency, sum(case.repeat or repeat for case in several))
     attempts = _Attempts(agency, judge or Judge(), clock)
 
     async def work() -> None:
         for case, number in to_ask:
-            attempt = found[case.name][number] = await attempts.make(case, number)
+            attempt = await attempts.make(case, number)
+            made.append(attempt)
             if told is not None:
                 told(attempt)
 
@@ -83,11 +84,7 @@ async def evaluate(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         stop()
-    results = [
-        CaseResult(case.name, case.at_least, tuple(found[case.name][number] for number in sorted(found[case.name])))
-        for case in several
-    ]
-    return Evaluation(tuple(results), clock() - began)
+    return put_together(several, made, repeat, clock() - began)
 
 
 def _attempts(cases: Iterable[Case], repeat: int) -> Iterator[tuple[Case, int]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from ..rendering.flow import harmless
+from .case import Case
 from .reportfile import not_that, read_report_of, write_report
 
 _FORMAT: Final = "callboard evaluation 1"
@@ -89,15 +90,17 @@ class Evaluation:
     Args:
         cases: in their order.
         seconds: from the first question to the last answer.
+        unmade: attempts that were not made, as it was stopped; cases without any are left out.
     """
 
     cases: tuple[CaseResult, ...]
     seconds: float
+    unmade: int = 0
 
     @property
     def passed(self) -> bool:
-        """Whether every case was."""
-        return all(case.passed for case in self.cases)
+        """Whether every case was, and all were asked."""
+        return not self.unmade and all(case.passed for case in self.cases)
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -134,6 +137,8 @@ class Evaluation:
         lines.append(
             f"{passed} of {len(self.cases)} cases passed; {self.tokens} tokens, ${self.cost:.4f}, {self.seconds:.3f} s"
         )
+        if self.unmade:
+            lines.append(f"stopped: {self.unmade} attempts were not made")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -149,6 +154,7 @@ class Evaluation:
             for case in self.cases
         ]
         total = {"passed": self.passed, "cost": self.cost, "tokens": self.tokens, "seconds": self.seconds}
+        total["unmade"] = self.unmade
         return {"format": _FORMAT, **total, "cases": cases}
 
     def save(self, path: str | Path) -> None:
@@ -158,6 +164,28 @@ class Evaluation:
             DefinitionError: it cannot be written.
         """
         write_report(path, self.as_json())
+
+
+def put_together(cases: Iterable[Case], attempts: Iterable[Attempt], repeat: int, seconds: float) -> Evaluation:
+    """The evaluation of attempts.
+
+    Args:
+        cases: what was to be asked.
+        attempts: what came, in any order.
+        repeat: how many times cases are asked that say nothing else.
+        seconds: from the first question to the last answer.
+    """
+    found: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        found.setdefault(attempt.case, []).append(attempt)
+    several = list(cases)
+    results = tuple(
+        CaseResult(case.name, case.at_least, tuple(sorted(found[case.name], key=lambda one: one.number)))
+        for case in several
+        if case.name in found
+    )
+    made = sum(map(len, found.values()))
+    return Evaluation(results, seconds, sum(case.repeat or repeat for case in several) - made)
 
 
 def read_evaluation(path: str | Path) -> Evaluation:
@@ -188,6 +216,8 @@ def _wrong(found: Evaluation) -> str:
         for name, value in figures:
             if not 0 <= value < math.inf:
                 return f"{name} of the case {case.name!r:.80} is {value}; expected a number from 0 on"
+    if found.unmade < 0:
+        return f"unmade is {found.unmade}; expected a number from 0 on"
     return "" if 0 <= found.seconds < math.inf else f"seconds is {found.seconds}; expected a number from 0 on"
 
 

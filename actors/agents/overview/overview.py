@@ -37,8 +37,8 @@ class ActorView:
     waiting: int
     age: float
     restarts: int
-    crash: str = ""
-    left_out: int = 0
+    crash: str
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +131,15 @@ class Overview:
     name: str
     process: int
     seconds: float
-    actors: tuple[ActorView, ...] = ()
-    all_actors: int = 0
-    runs: tuple[RunUnderWay, ...] = ()
-    pools: tuple[PoolView, ...] = ()
-    endpoints: tuple[EndpointView, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
-    cost_a_minute: float = 0.0
-    dead_letters: int = 0
-    last_dead_letters: tuple[str, ...] = ()
+    actors: tuple[ActorView, ...]
+    all_actors: int
+    runs: tuple[RunUnderWay, ...]
+    pools: tuple[PoolView, ...]
+    endpoints: tuple[EndpointView, ...]
+    waiting: tuple[Waiting, ...]
+    cost_a_minute: float
+    dead_letters: int
+    last_dead_letters: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ class _Place:
     path: str
     depth: int
     children: list[_Place] = field(default_factory=list)
-    shown: bool = False
+    shown: bool = field(init=False)
 
 
 def shown_actors(

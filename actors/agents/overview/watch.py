@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
-from ....providers.pool.accounts.stats import Health, PoolStats
+from ....providers.pool.accounts.stats import EndpointCounts, Health, PoolStats
 from ....providers.pool.control import GetHealth, GetStats
 from ...core.base.errors import CoreError
 from ...core.base.events import ActorState, Event
@@ -188,10 +188,8 @@ async def _pool(ref: ActorRef[Any]) -> PoolState | None:
 def _endpoints(pool: PoolState) -> list[EndpointView]:
     views = []
     for one in pool.health.endpoints:
-        counts = pool.stats.endpoints.get(one.name)
-        answered, failed = (0, 0) if counts is None else (counts.answered, counts.failed)
-        tokens = 0 if counts is None else counts.input_tokens + counts.output_tokens
-        cost = 0.0 if counts is None else counts.cost
+        counts = pool.stats.endpoints.get(one.name) or EndpointCounts()  # it may have been added since
         said = (one.state, one.available, one.reason, one.in_flight, one.latency, one.error_rate)
-        views.append(EndpointView(pool.name, one.name, *said, answered, failed, tokens, cost))
+        done = (counts.answered, counts.failed, counts.input_tokens + counts.output_tokens, counts.cost)
+        views.append(EndpointView(pool.name, one.name, *said, *done))
     return views

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, ClassVar, Final, NamedTuple
 
 from ...core.actor import Actor
 from ...core.base.errors import ActorDead, CoreError, MailboxFull
 from ...core.base.events import Outcome, suppress_dead_letter
+from ...core.base.log import logger_of
 from ...core.base.restart import Supervision
 from ...core.base.spec import ChildSpec
 from ...core.mail.future import Future
@@ -32,7 +32,7 @@ from .runtime.register import unavailable
 from .runtime.runtime import AgencyRuntime
 from .validation import handed_over
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 LOOK_AGAIN: Final = 5.0
 """Seconds between two looks for conversations that nobody alive works on, and for those that have long been idle."""
@@ -66,7 +66,8 @@ class AgentActor(Actor):
     def on_start(self) -> None:
         """Go on with the runs that somebody waits for: what was sent to an earlier incarnation is lost with it."""
         for entry in self._runtime.register.open(self._agent):
-            self.on_receive(entry.run)
+            if entry.carried is None:
+                self.on_receive(entry.run)
         for post in self._runtime.posts:
             agent, _, conversation = post.stream.partition("/")
             if agent == self._agent:

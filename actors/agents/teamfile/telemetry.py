@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from ....providers.config.fields import Section, address, header
 from ...observe.alerts import USUAL, Alerting, Tell, to_log, to_webhook
 from ...observe.errors import TelemetryError
-from ...observe.metrics import MOST_SERIES
+from ...observe.metrics import LEAST_SERIES, MOST_SERIES
 from ...observe.rules import ErrorRate, JournalLag, LatencyRise, QueueAge, Rule, SpendPerHour, StuckRuns
 from ...observe.telemetry import Telemetry
 from ..wishes import Misread
@@ -49,7 +49,7 @@ class TelemetryEntry(Section):
     endpoint: Annotated[str, AfterValidator(address)] = Field("", description="a collector's: http://localhost:4318")
     metrics: bool = Field(True, description="whether figures are kept, for Prometheus and the collector")
     content: bool = Field(False, description="whether spans have what is said, without what patterns find")
-    series: int = Field(MOST_SERIES, ge=0, description="how many series the figures may have")
+    series: int = Field(MOST_SERIES, ge=LEAST_SERIES, description="how many series the figures may have")
     service: str = Field("callboard", description="the name of the service")
     alerts: AlertsEntry | None = Field(None, description="rules over the figures: {} for the usual, told to the log")
 

@@ -10,7 +10,6 @@ It is told directly, and not by the bus: an event is an object that is made for 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -19,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ....providers.messages import Completion, Message, Request, Usage
+from ...core.base.log import logger_of
 from ...core.base.send_context import SendContext
 from ...journal.store import Record
 from ...observe import conventions as names
@@ -47,7 +47,7 @@ from .content import Redact, answered, asked, messages
 from .past import error_of, past
 from .tracing import Tracing
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 CANCELLED: Final = "cancelled"
 """The error of what was under way when its run ended."""

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from ....tools.scopes import ADMIN
 from ...agents.agency import Agency
 from ...observe.errors import TelemetryError
-from ...observe.metrics import Family, labelled, process_figures, prometheus_text, read, together, written
+from ...observe.metrics import Family, labelled, read, together, written
+from ...observe.prometheus import process_figures, prometheus_text
 from ..problems import refuse
 from ..server import Server
 

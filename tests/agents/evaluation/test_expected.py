@@ -110,6 +110,7 @@ async def test_what_is_as_expected_is_right(name: str) -> None:
 
 
 WRONG: dict[str, tuple[str | list[str], dict[str, Any], str]] = {
+    "no text": ("hello", {"equals": ""}, "the text is not ''"),
     "another text": ("hello", {"equals": "You said"}, "the text is not 'You said'"),
     "a part that is missing": ("hello", {"contains": ["you", "tea"]}, "the text does not contain 'tea'"),
     "a part too many": ("hello", {"lacks": "HELLO"}, "the text contains 'HELLO'"),

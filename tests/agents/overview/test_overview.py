@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +29,11 @@ from callboard import (
     Watch,
     handoff,
     tool,
+    watchable,
 )
+from callboard.actors.agents.overview.happened import Happened, Rates
 from callboard.actors.agents.overview.overview import shown_actors
+from callboard.actors.agents.overview.sockets import Looking, programs
 from tests.agents.support import function, results, until
 
 
@@ -200,6 +205,23 @@ async def test_pools_tell_their_endpoints_and_what_they_spend_a_minute() -> None
     assert endpoint.tokens > 0
 
 
+def test_what_is_done_a_minute_is_of_the_last_one_and_of_no_less_than_some_seconds() -> None:
+    def looked(*done: tuple[float, float]) -> float:
+        """What is said at the last of some looks; each has the time, and the dollars spent until then."""
+        happened = Happened()
+        *_, last = [happened.a_minute(Rates(dollars, 0.0, 0.0), at).cost for at, dollars in done]
+        return last
+
+    assert looked((0, 7)) == 0, "of what was spent before anybody looked nothing is said"
+    assert looked((0, 0), (10, 5)) == 30
+    assert looked((0, 0), (1, 5)) == looked((0, 0), (5, 5)) == 60, "one second is none to go by"
+    assert looked((0, 0), (50, 10), (70, 10)) == pytest.approx(10 * 60 / 70), "they may be of the last minute"
+    assert looked((0, 0), (50, 10), (70, 10), (110, 13)) == 3
+    assert looked((0, 10), (30, 2)) == 0, "a pool that began anew has not earned anything"
+    often = [(at / 10, at / 10) for at in range(2_000)]
+    assert looked(*often) == pytest.approx(60)
+
+
 async def test_an_agency_that_does_not_run_is_not_looked_at() -> None:
     agency = Agency(Agent("A", "a"), model=function(lambda request: "x"))
     with pytest.raises(AgencyClosed, match="does not run"):
@@ -219,6 +241,23 @@ async def test_a_pool_that_does_not_answer_is_left_out() -> None:
             overview = await watch.read()
     assert isinstance(overview, Overview)
     assert overview.endpoints == ()
+
+
+async def test_whoever_has_closed_what_they_looked_through_sees_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with Agency(Agent("A", "a"), model="offline") as agency, watchable(agency):
+        assert agency.system is not None
+        (path,) = programs(os.getpid())
+        looking = await asyncio.to_thread(Looking, path)
+        overview = await asyncio.to_thread(looking.read)
+        assert (overview.process, overview.all_actors) == (os.getpid(), len(overview.actors))
+        assert agency.system.runtime.observer is not None
+        looking.close()
+        with pytest.raises(OSError, match="descriptor"):
+            await asyncio.to_thread(looking.read)
+        await until(lambda: agency.system and agency.system.runtime.observer is None)
 
 
 trees = st.recursive(

@@ -219,8 +219,8 @@ def test_without_the_extra_figures_are_refused_with_what_to_install(monkeypatch:
     [
         ("{}", Telemetry()),
         (
-            "{spans: false, content: true, series: 9, service: shop}",
-            Telemetry(spans=False, content=True, series=9, service="shop"),
+            "{spans: false, content: true, series: 900, service: shop}",
+            Telemetry(spans=False, content=True, series=900, service="shop"),
         ),
         (
             "{endpoint: 'http://collector:4318', metrics: false}",

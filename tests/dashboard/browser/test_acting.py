@@ -162,6 +162,33 @@ async def test_a_call_is_approved_with_other_arguments_and_one_is_denied(stage: 
     assert "not this file" in said.messages[2].text
 
 
+async def test_a_mistake_in_long_arguments_is_marked_at_its_line_and_gone_to_by_a_click(
+    stage: Stage, page: Page
+) -> None:
+    writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-approvals").click()
+    await page.get_by_test_id("approval-link").click()
+    area, wrong = page.get_by_test_id("arguments"), page.get_by_test_id("arguments-wrong")
+    gutter = page.locator(".editor-gutter")
+    good = "".join(f'  "name {number}": {number},\n' for number in range(100))
+    text = f'{{\n{good}  "path": oops\n}}'
+    await area.fill(text)
+    await expect(wrong).to_contain_text("Line 102, column 11")
+    await expect(gutter.locator(".wrong")).to_have_text("⚠ 102")
+    await wrong.click()
+    await expect(area).to_be_focused()
+    start = await area.evaluate("one => one.selectionStart")
+    assert text[start : await area.evaluate("one => one.selectionEnd")] == "o"
+    assert await area.evaluate("one => one.scrollTop") > 0
+    await expect(gutter).to_have_js_property("scrollTop", await area.evaluate("one => one.scrollTop"))
+    await page.keyboard.type("p")
+    await expect(gutter).to_have_js_property("scrollTop", await area.evaluate("one => one.scrollTop"))
+    await page.get_by_test_id("deny").click()
+    await confirmed(page, "not now")
+    await writes
+
+
 async def test_what_was_decided_is_in_the_list_no_more_though_an_older_reading_has_it(stage: Stage, page: Page) -> None:
     writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
     await page.goto(stage.url)
@@ -222,6 +249,27 @@ async def test_what_waits_in_another_process_with_the_same_journal_is_listed_and
         await expect(page.get_by_test_id("decided")).to_contain_text("It does not wait any more.")
         await expect(page.get_by_test_id("approve")).to_be_disabled()
         troubles[:] = [one for one in troubles if "409" not in one and "404" not in one]
+
+
+async def test_what_other_arguments_would_change_is_shown_before_anything_is_decided(stage: Stage, page: Page) -> None:
+    (stage.folder / "a.txt").write_text("old words\nkept\n")
+    writes = asyncio.ensure_future(stage.agency.run("write a.txt", conversation="c", user="ann"))
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-approvals").click()
+    await page.get_by_test_id("approval-link").click()
+    change = page.get_by_test_id("change")
+    await expect(change.locator("ins")).to_have_text("new words")
+    await expect(page.get_by_test_id("preview")).to_be_hidden()
+    await page.get_by_test_id("arguments").fill('{"path": "a.txt", "content": "my own words\\nkept\\n"}')
+    await page.get_by_test_id("preview").click()
+    await expect(change.locator("ins")).to_have_text("my own words")
+    await expect(page.get_by_test_id("preview")).to_be_hidden()
+    assert (stage.folder / "a.txt").read_text() == "old words\nkept\n"
+    assert await audited(stage) == []
+    await page.get_by_test_id("approve").click()
+    await confirmed(page)
+    await writes
+    assert (stage.folder / "a.txt").read_text() == "my own words\nkept\n"
 
 
 async def decided(stage: Stage, approval: str, verb: str) -> None:
@@ -310,6 +358,25 @@ async def test_a_conversation_is_gone_through_forked_and_replayed(stage: Stage, 
     assert forked.messages[0].text == "ask Checker"
 
 
+async def test_a_conversation_is_forked_behind_one_of_its_steps(stage: Stage, page: Page) -> None:
+    for text in ("one", "two"):
+        await stage.agency.run(text, conversation="c", user="ann")
+    await page.goto(stage.url)
+    await page.get_by_test_id("nav-conversations").click()
+    await page.get_by_test_id("conversation-link").filter(has_text="c").first.click()
+    await page.get_by_test_id("tab-steps").click()
+    await page.get_by_test_id("step-summary").first.click()
+    await page.get_by_test_id("fork-step").first.click()
+    await expect(page.get_by_test_id("dialog-at")).to_have_value("1")
+    await page.get_by_test_id("dialog-to").fill("behind-one")
+    await confirmed(page)
+    await page.wait_for_url("**/#/conversations/Clerk/behind-one")
+    forked = await stage.agency.conversation("behind-one", agent="Clerk")
+    assert [message.text for message in forked.messages] == ["one", "I heard: one"]
+    entry = (await audited(stage))[-1]
+    assert (entry["action"], entry["outcome"], entry["details"]) == ("fork", "done", {"at": 1, "to": "behind-one"})
+
+
 async def test_who_looks_sees_no_button_that_acts_and_a_stranger_sees_nothing(
     stage: Stage, new_page: NewPage, troubles: list[str]
 ) -> None:
@@ -360,6 +427,9 @@ async def test_hostile_texts_are_shown_and_do_nothing(stage: Stage, page: Page) 
     shown = await message.inner_text()
     assert "\x1b" not in shown
     assert "\u202e" not in shown
+    # Whoever writes from right to left reads so, and where nothing is left out nothing is said of it.
+    await expect(message.locator(".said")).to_have_attribute("dir", "auto")
+    await expect(message.locator(".hint:visible")).to_have_count(0)
     assert "owned" not in await page.title()
 
 

@@ -37,9 +37,6 @@ _ACTIONS: Final = (
 
 _SHOWS: Final = ("waiting", "off", "restarted", "crashed", "all")
 
-NOT_YET: Final = {"fork-step", "preview"}
-"""Not used by a test yet."""
-
 
 def used() -> set[str]:
     """The controls that the tests beside this one use."""
@@ -67,8 +64,7 @@ async def test_each_control_of_each_view_is_used_by_a_test(stage: Stage, page: P
             name,
         )
     }
-    missing = {name: there[name] for name in there.keys() - used() - ordered - paged}
-    assert missing.keys() <= NOT_YET, missing
+    assert {name: there[name] for name in there.keys() - used() - ordered - paged} == {}
 
 
 async def test_columns_order_and_what_is_looked_for_is_found(stage: Stage, page: Page) -> None:

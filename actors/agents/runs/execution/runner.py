@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from .....providers.messages import Message
 from ....core.actor import Actor
+from ....core.base.log import logger_of
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
 from ...errors import AgencyClosed, AgentError, GuardrailTripped, RunError, RunFailed, TimeLimit, said
@@ -57,7 +58,7 @@ from .spending import adopt_runs, settle, spent, with_those_at_work
 from .tools.inner_steps import inner_decided
 from .tools.tool_calls import asked
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 _WITH_CHANGES: Final = frozenset({Completed, CompletionFailed, Interrupted, ToolReturned, HandoffReturned})
 """What may come of a step or a call that has changed what a prompt function remembers."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ....core.base.errors import CoreError
 from ....observe.errors import TelemetryError
-from ....observe.metrics import Family, together
+from ....observe.metrics import Family
 from ...telemetry.figures import Figures
 from .runtime import AgencyRuntime
 
 if TYPE_CHECKING:
+    from .....providers.pool.accounts.stats import Health, PoolStats
     from ....core.refs.ref import ActorRef
 
 PATIENCE: Final = 2.0
@@ -28,26 +29,27 @@ async def read_figures(runtime: AgencyRuntime) -> tuple[Family, ...]:
     figures = runtime.figures
     if figures is None:
         raise TelemetryError("no figures are kept: give the Agency telemetry=Telemetry(), and start it")
-    pools = await asyncio.gather(*(_pool(figures, ref) for ref in runtime.pools))
+    from .....providers.pool.figures import families  # not at the top: it takes long to import
+
+    pools = await asyncio.gather(*(_pool(ref) for ref in runtime.pools))
     return (
         *figures.runs.read(),
         *_runs(figures, runtime),
-        *together(family for families in pools for family in families),
+        *(families(figures.gauges, [pool for pool in pools if pool is not None]) if runtime.pools else ()),
         *figures.actors(),
         *figures.journal(getattr(runtime.journal, "lag", 0.0)),
     )
 
 
-async def _pool(figures: Figures, ref: ActorRef[Any]) -> list[Family]:
+async def _pool(ref: ActorRef[Any]) -> tuple[str, PoolStats, Health] | None:
     from .....providers.pool import GetHealth, GetStats
-    from .....providers.pool.figures import families  # not at the top: it takes long to import
 
     try:
         async with asyncio.timeout(PATIENCE):
             stats, health = await ref.ask(GetStats()), await ref.ask(GetHealth())
     except (CoreError, TimeoutError):
-        return []
-    return list(families(figures.gauges, ref.path.rpartition("/")[2], stats, health))
+        return None
+    return ref.path.rpartition("/")[2], stats, health
 
 
 def _runs(figures: Figures, runtime: AgencyRuntime) -> Iterator[Family]:

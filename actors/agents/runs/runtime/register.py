@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from .....tools.secrets import Secrets
 from ....core.base.errors import ActorDead, CoreError
@@ -47,6 +47,7 @@ class Entry:
         asked: the sub-agent that makes it, where a prompt function's does.
         deps: what its tools, and those of all that work for it, depend on.
         context: what its model is shown of the conversation, where the run says so and not the agent.
+        carried: has it ended where it is made, if that is another process; see `RunRegister.elsewhere`.
         final: whether the outcome is the run's end; otherwise it may be gone on with later.
         fresh: whether the run's own conversation cannot be in the journal yet.
         waiters: how many wait for the reply.
@@ -61,6 +62,7 @@ class Entry:
         "asked",
         "background",
         "cancelled",
+        "carried",
         "context",
         "dealt_with",
         "deps",
@@ -104,6 +106,7 @@ class Entry:
         self.asked: AskedAgent | None = None
         self.deps = deps
         self.context = context
+        self.carried: CancelElsewhere | None = None
         self.secrets: Secrets | None = None
         """What its tools, and those of all that work for it, were given that nobody may see."""
         self.known = NO_CREDENTIALS
@@ -165,6 +168,10 @@ class Entry:
             self.tell()
 
 
+CancelElsewhere: TypeAlias = Callable[[str, bool, bool], object]
+"""Takes what `RunRegister.cancel` was given: the reason, ``rollback`` and ``given_up``."""
+
+
 class RunRegister:
     """Knows the runs that somebody waits for.
 
@@ -175,6 +182,7 @@ class RunRegister:
 
     Attributes:
         closed: why no runs are accepted; empty where they are.
+        elsewhere: has a run made in another process, where it is to be; returns whether it does so.
     """
 
     def __init__(
@@ -185,6 +193,7 @@ class RunRegister:
         self._recovers = recovers
         self._now = now
         self._entries: dict[str, Entry] = {}
+        self.elsewhere: Callable[[Entry], bool] = _nowhere
 
     def submit(
         self,
@@ -214,6 +223,13 @@ class RunRegister:
             known.goes_on()
             return known
         entry = self._entries[run.id] = Entry(run, self._now(), output, deps, context)
+        if not self.elsewhere(entry):
+            self.make_here(entry)
+        return entry
+
+    def make_here(self, entry: Entry) -> None:
+        """Have a run made in this process."""
+        run, entry.carried = entry.run, None
         try:
             self._send(run.agent, run)
         except UnknownAgent as error:
@@ -224,7 +240,6 @@ class RunRegister:
                 self.settle(unanswered(run, closed))
         except CoreError as error:
             self.settle(unanswered(run, unavailable(run.agent, error)))
-        return entry
 
     def expect(self, run: RunRequest) -> Entry:
         """Wait for a run that is in the journal already; its agent finds it there."""
@@ -300,6 +315,9 @@ class RunRegister:
         entry.cancelled = reason
         entry.rollback = rollback
         entry.given_up = given_up
+        if entry.carried is not None:
+            entry.carried(reason, rollback, given_up)
+            return
         if not entry.accepted:
             self.settle(unanswered(run, cancelled(reason, begun=False)))
             return
@@ -325,6 +343,10 @@ class RunRegister:
         """End all open runs without an answer: nothing pending is dropped silently."""
         for entry in self.open():
             self.settle(unanswered(entry.run, error()), final=False)
+
+
+def _nowhere(entry: Entry) -> bool:
+    return False
 
 
 def _done(future: Future[None] | None) -> None:

@@ -1,0 +1,200 @@
+"""An agency of a cluster: each run is made where its conversation lives."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from ..agents.agency import Agency
+from ..agents.runs.supervisors import LookAgain
+from ..agents.turns.records import RunRequest
+from ..core.base.errors import CoreError
+from ..core.refs.ref import ActorRef
+from ..journal.store import Journal
+from .errors import CutOff
+from .members import EVERY, Members, NodeInfo, labels_of
+from .node import Node
+from .placement import Candidate, place
+from .runs.carrying import Carrier
+from .runs.making import Maker
+from .transport import Transport
+
+MAKER: Final = "runs"
+"""Name of the actor that makes runs for other nodes; there is one for each name of an agency."""
+
+FIRST_PAUSE: Final = 0.5
+LAST_PAUSE: Final = 10.0
+"""Seconds between two tries to find the way back to the others; each pause is twice the one before."""
+
+logger = logging.getLogger("callboard.cluster")
+
+
+class ClusterAgency(Agency):
+    """See `Cluster.agency`."""
+
+    _transport: Transport
+    _node_name: str
+    _lease: float
+    _version: str
+    _node: Node | None = None
+    _members: Members | None = None
+    _carrier: Carrier | None = None
+    _rejoining: asyncio.Task[None] | None = None
+    _leaving = False
+
+    def joins(self, transport: Transport, node: str, lease: float, opens: Callable[[str | Path], Journal]) -> None:
+        """Say how it takes part, before it is started: the cluster does.
+
+        Args:
+            transport: what carries messages to other nodes.
+            node: what this one is called.
+            lease: seconds; half of it goes between two looks at who is there.
+            opens: opens the journal at an address.
+        """
+        self._transport, self._node_name, self._lease = transport, node, lease
+        self._lifecycle.opens = opens
+        self._version = _version()
+
+    async def start(self) -> None:
+        """See `Agency.start`."""
+        self._runtime.takes_up = _nothing  # not before it is known what is this node's to go on with
+        await super().start()
+        try:
+            await self._join()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _join(self) -> None:
+        runtime, system = self._runtime, self.system
+        assert system is not None
+        id = runtime.journal.worker
+        node = self._node = Node(id, self._node_name, system, self._transport)
+        system.spawn(Maker, runtime, name=self._maker_name)
+        await node.open(self._lost)
+        every = min(EVERY, self._lease / 2)
+        self._members = Members(runtime.journal, self._described, self._joined, self._left, every)
+        self._carrier = Carrier(runtime, self._place, lambda node_id: node.ref(node_id, self._maker_name))
+        await self._members.join()
+        runtime.register.elsewhere = self._carrier.takes
+        runtime.takes_up = self._takes_up
+        self._look_again()
+
+    async def stop(self, *, drain: float = 0.0) -> None:
+        """See `Agency.stop`. Others are told at once that nothing new is to come here."""
+        if self._rejoining is not None:
+            self._rejoining.cancel()
+        if self._members is not None:
+            self._leaving = True
+            self._members.say()
+        await super().stop(drain=drain)  # with an address's journal closed, which gives all back
+        if self._carrier is not None:
+            self._carrier.close()
+        if self._members is not None:
+            await self._members.leave()
+        if self._node is not None:
+            await self._node.close()
+
+    def _lost(self) -> None:
+        """There is no way to other nodes: runs are made here meanwhile, and the way is looked for."""
+        logger.warning("node %s is cut off from the others; it goes on alone, and tries to come back", self._node_name)
+        self._rejoining = asyncio.get_running_loop().create_task(self._rejoin(), name=f"{self.name}-rejoin")
+
+    async def _rejoin(self) -> None:
+        assert self._node is not None
+        pause = FIRST_PAUSE
+        while not self.stopping:
+            try:
+                await self._node.open(self._lost)
+            except CutOff as error:
+                logger.debug("node %s is still cut off: %s", self._node_name, error)
+            else:
+                logger.warning("node %s takes part again", self._node_name)
+                return
+            await asyncio.sleep(pause)
+            pause = min(LAST_PAUSE, 2 * pause)
+
+    # -- who there is --------------------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[NodeInfo, ...]:
+        """The nodes that are alive, this one included, by name."""
+        if self._members is None:
+            return ()
+        return tuple(sorted(self._members.alive.values(), key=lambda node: (node.name, node.id)))
+
+    def ref(self, node: str, path: str) -> ActorRef[Any]:
+        """A reference to an actor of any node: it is asked, told, streamed from and watched like one of this process.
+
+        Args:
+            node: id or name.
+            path: of the actor there, as in `System.find`.
+
+        Raises:
+            NodeUnknown: no node that is alive is called so.
+            CutOff: this agency takes no part: it is not started.
+        """
+        if self._node is None:
+            raise CutOff("the agency takes no part in the cluster: use `async with` it")
+        return self._node.ref(node, path)
+
+    @property
+    def _maker_name(self) -> str:
+        return f"{self.name}.{MAKER}"
+
+    def _described(self) -> dict[str, str]:
+        id, agents = self._runtime.journal.worker, tuple(self._directory.agents)
+        load = sum(entry.carried is None and not entry.run.parent for entry in self._runtime.register.open())
+        return labels_of(NodeInfo(id, self._node_name, agents, load, self._leaving, self._version, 0.0))
+
+    def _joined(self, node: NodeInfo) -> None:
+        assert self._node is not None
+        self._node.joined(node.id, node.name)
+
+    def _left(self, node: NodeInfo, why: str) -> None:
+        assert self._node is not None
+        self._node.left(node.id, why)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Have gone on with what others have left."""
+        root = self._runtime.root
+        if root is not None:
+            try:
+                root.tell(LookAgain())
+            except CoreError:
+                logger.debug("nobody looks for what others have left: the agency has stopped")
+
+    # -- where runs are made -------------------------------------------------------------------------------------------
+
+    def _place(self, run: RunRequest, but: Collection[str]) -> str | None:
+        assert self._members is not None
+        me = self._runtime.journal.worker
+        candidates = [
+            Candidate(node.id, node.load)
+            for node in self._members.alive.values()
+            if not node.draining and run.agent in node.agents and node.id not in but
+        ]
+        found = place(run.conversation, candidates)
+        return None if found == me else found
+
+    def _takes_up(self, conversation: str) -> bool:
+        assert self._members is not None
+        me = self._runtime.journal.worker
+        candidates = [Candidate(node.id) for node in self._members.alive.values() if not node.draining]
+        return place(conversation, candidates) in (me, None)
+
+
+def _nothing(conversation: str) -> bool:
+    return False
+
+
+def _version() -> str:
+    try:
+        return version("callboard")
+    except PackageNotFoundError:  # from a checkout that is not installed
+        return ""

@@ -1,0 +1,79 @@
+"""Runs are made where their conversations live, whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from callboard import RunCancelled, RunFinished, TextDelta
+
+from .stage import stage
+
+
+async def test_a_run_is_made_where_its_conversation_lives_and_its_answer_comes_back() -> None:
+    async with stage("one", "two", "three") as made:
+        for name in made.nodes:
+            conversation = made.conversation_on(name)
+            for asked in made.nodes.values():
+                answer = await asked.run("where", conversation=conversation)
+                assert (answer.text, answer.conversation) == (f"it was {name}", conversation)
+        assert made.called == ["one"] * 3 + ["two"] * 3 + ["three"] * 3
+        history = await made.nodes["one"].run("hello", conversation=made.conversation_on("three"))
+        assert len(history.messages) > 8  # of the four runs before
+
+
+async def test_text_of_a_run_on_another_node_comes_as_it_is_written() -> None:
+    async with stage("one", "two") as made:
+        conversation = made.conversation_on("two")
+        events = [e async for e in made.nodes["one"].run_streaming("a b c", conversation=conversation)]
+        assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "you said a b c"
+        assert isinstance(events[-1], RunFinished)
+
+
+async def test_cancelling_reaches_the_node_where_the_run_is_made() -> None:
+    async with stage("one", "two") as made:
+        conversation = made.conversation_on("two")
+        handle = await made.nodes["one"].start_run("hold", conversation=conversation)
+        await made.holding.wait()
+        await handle.cancel()
+        with pytest.raises(RunCancelled):
+            await handle
+        assert made.called == ["two"]
+        answer = await made.nodes["two"].run("where", conversation=conversation)
+        assert answer.text == "it was two"
+
+
+async def test_a_caller_that_gives_up_ends_the_run_over_there() -> None:
+    async with stage("one", "two") as made:
+        conversation = made.conversation_on("two")
+        task = asyncio.ensure_future(made.nodes["one"].run("hold", conversation=conversation))
+        await made.holding.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        read = await made.nodes["two"].conversation(conversation, agent="Clerk")
+        assert [type(run.error) for run in read.runs] == [RunCancelled]
+
+
+async def test_a_run_goes_on_elsewhere_when_its_node_leaves() -> None:
+    async with stage("one", "two", "three") as made:
+        conversation = made.conversation_on("two")
+        task = asyncio.ensure_future(made.nodes["one"].run("think", conversation=conversation))
+        await made.holding.wait()
+        await made.nodes["two"].stop()
+        made.held.set()
+        assert (await task).text in ("thought on one", "thought on three")
+
+
+async def test_a_run_is_made_although_its_node_cannot_be_reached() -> None:
+    async with stage("one", "two") as made:
+        conversation = made.conversation_on("two")
+        node = made.nodes["one"]
+        made.network._patience = 0.02
+        assert node._node is not None
+        node._node._patience = 0.05
+        made.network.cut([node.journal.worker], [made.nodes["two"].journal.worker])
+        answer = await node.run("where", conversation=conversation)
+        assert answer.text == "it was one"
+        assert made.called == ["one"]
