@@ -192,7 +192,7 @@ def test_all_that_is_known_of_runs_approvals_and_letters_is_told() -> None:
         "all": 1,
         "stuck_after": STUCK_AFTER,
     }
-    waiting = Waiting("id", "A", "r", "c", "dig", 3.04), Waiting("other", "A", "r", "c", "", 0.0)
+    waiting = Waiting("id", "A", "r", "c", "dig", 3.04, "ada", "acme"), Waiting("other", "A", "r", "c", "", 0.0)
     call, limits = plain.approvals(reading(waiting=waiting), may_decide=False)["approvals"]
     assert call == {
         "approval": "id",
@@ -202,6 +202,8 @@ def test_all_that_is_known_of_runs_approvals_and_letters_is_told() -> None:
         "tool": "dig",
         "seconds": 3.0,
         "wants": "call",
+        "user": "ada",
+        "tenant": "acme",
         "may_decide": False,
     }
     assert limits["wants"] == "limits"
