@@ -30,7 +30,7 @@ cases:
     ask: [Good morning, Good bye]
     user: ada
     repeat: 1
-    expect: {lacks: milk, matches: ., code: "checks:says_something"}
+    expect: {lacks: milk, matches: ., type: "", code: "checks:says_something"}
 """
 CHECKS = "def says_something(answer):\n    return bool(answer.text)\n"
 
@@ -164,7 +164,7 @@ WRONG = {
     "no question": (CASES.replace("ask: List the files", 'ask: " "'), "team.yaml", [], ["line 5", "ask has no words"]),
     "two of a name": (CASES.replace("name: greeting", "name: files"), "team.yaml", [], ["line 9", "two cases"]),
     "no function": (CASES.replace("says_something", "says_somethin"), "team.yaml", [], ["line 13", "says_something"]),
-    "no type": (CASES.replace("matches: ", "type: text, matches: "), "team.yaml", [], ["line 13", "or one of int"]),
+    "no type": (CASES.replace('type: ""', "type: text"), "team.yaml", [], ["line 13", "or one of int"]),
     "nothing is expected": (CASES.replace("{contains: wishes.md, tools: LS, no_tools: Read}", "{}"), "team.yaml", [],
                             ["line 5", "say something of it"]),
     "no expression": (CASES.replace("matches: .", "matches: ("), "team.yaml", [],

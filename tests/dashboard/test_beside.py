@@ -223,6 +223,14 @@ def test_a_program_that_was_killed_is_no_process_any_more_once_it_is_asked_for(t
         assert client.get("api/me").json()["processes"] == [{"process": first.pid, "here": True}]
 
 
+def test_a_program_that_was_killed_is_none_to_be_chosen_though_nobody_has_asked_for_it(tmp_path: Path) -> None:
+    with agency(tmp_path) as first, agency(tmp_path) as second, shown(tmp_path, str(first.pid)) as (_, client):
+        assert len(client.get("api/me").json()["processes"]) == 2
+        second.kill()
+        second.wait()
+        assert client.get("api/me").json()["processes"] == [{"process": first.pid, "here": True}]
+
+
 def test_a_program_that_takes_no_more_connections_has_not_ended(tmp_path: Path) -> None:
     path = tmp_path / "it.dashboard"
     with socket.socket(socket.AF_UNIX) as listening, ExitStack() as stack:

@@ -113,6 +113,21 @@ async def test_a_conversation_is_shown_with_its_steps_messages_and_who_said_what
         ]
 
 
+async def test_whose_a_conversation_is_is_told_with_the_tenant_also_of_a_fork() -> None:
+    async with team() as agency, board_of(agency) as client:
+        for tenant in ("acme", "globex"):
+            run = asyncio.ensure_future(agency.run("erase", conversation=tenant, caller=Caller("ada", tenant)))
+            (waits,) = await eventually(lambda: agency.approvals)
+            told = await get(client, f"approvals/{waits.approval}")
+            assert (told["user"], told["tenant"]) == ("ada", tenant)
+            agency.approve(waits)
+            await run
+            fork = (await post(client, f"conversations/Front/{tenant}/fork"))["conversation"]
+            for each in (tenant, fork):
+                told = await get(client, f"conversations/Front/{each}")
+                assert (told["user"], told["tenant"]) == ("ada", tenant)
+
+
 async def test_all_that_the_page_needs_of_a_conversation_is_told_as_python_has_it() -> None:
     async with team() as agency, board_of(agency) as client:
         await ask(agency, "sum", "ask")
@@ -124,6 +139,7 @@ async def test_all_that_the_page_needs_of_a_conversation_is_told_as_python_has_i
             "conversation": "c",
             "version": view.version,
             "user": "ada",
+            "tenant": "",
             "owner": None,
             "cost": view.cost,
             "tokens": sum(run.usage.total_tokens for run in view.runs),
@@ -233,6 +249,26 @@ async def test_what_waits_or_is_under_way_says_so() -> None:
         told = await get(client, "conversations/Front/c")
         assert kinds(told)[1] == ("approval", "erase", "denied")
         assert told["running"] is False
+
+
+async def test_a_call_without_a_result_has_none_among_the_messages_as_long_as_it_may_have_one() -> None:
+    async with team() as agency, board_of(agency) as client:
+        run = asyncio.ensure_future(agency.run("erase", conversation="c"))
+        (waits,) = await eventually(lambda: agency.approvals)
+        waiting = await get(client, "conversations/Front/c")
+        agency.approve(waits)
+        await run
+        told = await get(client, "conversations/Front/c")
+        asked = await get(client, f"conversations/Front/c/at/{waiting['version']}")
+        assert [one["role"] for one in waiting["messages"]] == ["user", "assistant"]
+        assert asked["messages"] == waiting["messages"]
+        assert [one["role"] for one in told["messages"]] == ["user", "assistant", "tool", "assistant"]
+        late = asyncio.ensure_future(agency.run("erase", conversation="c"))
+        await eventually(lambda: agency.approvals)
+        late.cancel()
+        await asyncio.wait({late})
+        told = await get(client, "conversations/Front/c")
+        assert "the run ended before this call had a result" in told["messages"][-1]["content"]
 
 
 async def test_work_that_another_agent_does_now_is_an_arrow_from_the_latest_step(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_runs_that_give_no_sign_of_work_are_stuck_but_not_those_that_wait_for_so
         run("person", idle=500.0, doing="person"),
         run("handed on", idle=500.0, doing="tools", calls=("delegate",)),
         run("of handed on", parent="handed on"),
+        run("limits", idle=500.0, doing="limits"),
     )
     assert stuck_runs(runs) == {"stuck"}
     rows = plain.runs(reading(runs=runs))["runs"]
@@ -159,6 +160,7 @@ def test_runs_that_give_no_sign_of_work_are_stuck_but_not_those_that_wait_for_so
         ("waiting", False),
         ("running", False),
         ("running", False),
+        ("waiting", False),
     ]
     assert (rows[0]["seconds"], rows[0]["idle"], rows[0]["user"], rows[0]["tenant"]) == (9.0, 1.3, "ada", "shop")
     assert (rows[0]["input_tokens"], rows[0]["output_tokens"], rows[0]["cost"]) == (2, 3, 0.5)
@@ -190,7 +192,7 @@ def test_all_that_is_known_of_runs_approvals_and_letters_is_told() -> None:
         "all": 1,
         "stuck_after": STUCK_AFTER,
     }
-    waiting = Waiting("id", "A", "r", "c", "dig", 3.04), Waiting("other", "A", "r", "c", "", 0.0)
+    waiting = Waiting("id", "A", "r", "c", "dig", 3.04, "ada", "acme"), Waiting("other", "A", "r", "c", "", 0.0)
     call, limits = plain.approvals(reading(waiting=waiting), may_decide=False)["approvals"]
     assert call == {
         "approval": "id",
@@ -200,6 +202,8 @@ def test_all_that_is_known_of_runs_approvals_and_letters_is_told() -> None:
         "tool": "dig",
         "seconds": 3.0,
         "wants": "call",
+        "user": "ada",
+        "tenant": "acme",
         "may_decide": False,
     }
     assert limits["wants"] == "limits"

@@ -44,7 +44,7 @@ from ..events import (
 from ..turns.inner import outer_of
 from ..turns.records import Accepted, Ended, RunRequest
 from .content import Redact, answered, asked, messages
-from .past import error_of, past
+from .past import error_of, made_by, past
 from .tracing import Tracing
 
 logger = logger_of()
@@ -132,9 +132,8 @@ class RunSpans:
 
     def at(self, call_id: str = "") -> Place:
         """Where a call is carried out, or the completion under way is made; with what is sent along from there."""
-        place = self._open.get((names.EXECUTE_TOOL, call_id)) if call_id else self._chat
-        if place is None:
-            return self.place
+        begun = self._open.get((names.EXECUTE_TOOL, call_id)) if call_id else self._chat
+        place = begun or self.place
         if place.sent is None:
             place.sent = SendContext(None, {**self._baggage, PLACE: place})
         return place
@@ -229,17 +228,7 @@ class RunSpans:
         self._step = step
         if chat is None:
             return
-        told: dict[str, Any] = {
-            names.PROVIDER: provider or None,
-            names.RESPONSE_MODEL: model or None,
-            names.INPUT_TOKENS: usage.input_tokens,
-            names.OUTPUT_TOKENS: usage.output_tokens,
-            names.CACHE_READ_TOKENS: usage.cache_read_tokens or None,
-            names.CACHE_WRITE_TOKENS: usage.cache_write_tokens or None,
-            names.REASONING_TOKENS: usage.reasoning_tokens or None,
-            names.COST: cost,
-            names.TIME_TO_FIRST_CHUNK: first,
-        }
+        told = made_by(model, provider, usage, cost) | {names.TIME_TO_FIRST_CHUNK: first}
         if completion is not None:
             told[names.FINISH_REASONS] = (completion.finish_reason,)
             told[names.RESPONSE_ID] = completion.request_id or None
