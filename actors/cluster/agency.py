@@ -93,7 +93,7 @@ class ClusterAgency(Agency):
             self._members.say()
         await super().stop(drain=drain)  # with an address's journal closed, which gives all back
         if self._carrier is not None:
-            self._carrier.close()
+            await self._carrier.close()
         if self._members is not None:
             await self._members.leave()
         if self._node is not None:

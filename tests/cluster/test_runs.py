@@ -89,3 +89,38 @@ async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written()
                 told.append(piece.text)
                 made.held.set()
         assert told == ["you", " said dictate"]
+
+
+async def test_nodes_that_see_different_places_for_a_run_do_not_wait_for_each_other() -> None:
+    async with stage("one", "two") as made:
+        one, two = made.nodes.values()
+        for agency, other in ((one, two), (two, one)):
+            assert agency._carrier is not None
+            place = other.journal.worker
+            agency._carrier._place = lambda run, but, place=place: None if place in but else place
+        async with asyncio.timeout(10):
+            asked = [agency.run("where", conversation="c", run_id="k") for agency in (one, two)]
+            first, second = await asyncio.gather(*asked)
+            assert first.text == second.text
+            assert len(made.called) == 1
+            again = await one.run("where", conversation="d")
+            assert again.text == "it was two"
+
+
+async def test_what_is_cancelled_at_any_moment_stays_cancelled() -> None:
+    async with stage("one", "two") as made:
+        one = made.nodes["one"]
+        for passes in range(1, 60):
+            id = f"k{passes}"
+            conversation = made.conversation_on("two", begins=f"c{passes}-")
+            asked = asyncio.ensure_future(one.run("hold", conversation=conversation, run_id=id))
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            assert one._runtime.register.is_open(id)
+            one._runtime.register.cancel(id, "by the test")
+            async with asyncio.timeout(10):
+                with pytest.raises(RunCancelled, match="by the test"):
+                    await asked
+                for agency in made.nodes.values():
+                    left = [entry.reply for entry in agency._runtime.register.open()]
+                    await asyncio.gather(*left, return_exceptions=True)
