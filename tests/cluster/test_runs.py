@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from callboard import RunCancelled, RunFinished, TextDelta
+from callboard import RunCancelled, RunFinished, RunText, TextDelta
 
 from .stage import stage
 
@@ -77,3 +77,15 @@ async def test_a_run_is_made_although_its_node_cannot_be_reached() -> None:
         answer = await node.run("where", conversation=conversation)
         assert answer.text == "it was one"
         assert made.called == ["one"]
+
+
+async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written() -> None:
+    async with stage("one", "two") as made:
+        conversation = made.conversation_on("two")
+        handle = await made.nodes["one"].start_run("dictate", conversation=conversation, stream=True)
+        told = []
+        async for piece in handle.stream():
+            if isinstance(piece, RunText):
+                told.append(piece.text)
+                made.held.set()
+        assert told == ["you", " said dictate"]
