@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from .errors import CutOff
 from .members import EVERY, Members, NodeInfo, labels_of
 from .node import Node
 from .placement import Candidate, place
+from .placements import Placements
 from .runs.carrying import Carrier
 from .runs.making import Maker
 from .scaling import PATIENCE, RUNS, Scaling, scaling
@@ -61,6 +62,10 @@ class ClusterAgency(Agency):
     _carrier: Carrier | None = None
     _rejoining: asyncio.Task[None] | None = None
     _leaving = False
+    _placements: Placements
+    _seen: Mapping[str, NodeInfo] | None = None
+    _takers_of: dict[str, Mapping[str, Candidate]]
+    """By agent, as of what was seen last."""
 
     def joins(self, transport: Transport, node: str, lease: float, opens: Callable[[str | Path], Journal]) -> None:
         """Say how it takes part, before it is started: the cluster does.
@@ -92,6 +97,8 @@ class ClusterAgency(Agency):
         node = self._node = Node(id, self._node_name, system, self._transport)
         system.spawn(Maker, runtime, name=self._maker_name)
         await node.open(self._lost)
+        self._placements = Placements()
+        self._takers_of = {}
         every = min(EVERY, self._lease / 2)
         self._members = Members(runtime.journal, self._described, self._joined, self._left, every)
         self._carrier = Carrier(runtime, self._place, lambda node_id: node.ref(node_id, self._maker_name))
@@ -195,10 +202,12 @@ class ClusterAgency(Agency):
 
     def _joined(self, node: NodeInfo) -> None:
         assert self._node is not None
+        self._placements.joined(node.id)
         self._node.joined(node.id, node.name)
 
     def _left(self, node: NodeInfo, why: str) -> None:
         assert self._node is not None
+        self._placements.left(node.id)
         self._node.left(node.id, why)
         self._look_again()
 
@@ -214,15 +223,27 @@ class ClusterAgency(Agency):
     # -- where runs are made -------------------------------------------------------------------------------------------
 
     def _place(self, run: RunRequest, but: Collection[str]) -> str | None:
+        nodes = self._takers(run.agent)
+        if but:
+            nodes = {id: node for id, node in nodes.items() if id not in but}
+        found = self._placements.place(run.stream_name, run.conversation, nodes)
+        return None if found == self._runtime.journal.worker else found
+
+    def _takers(self, agent: str) -> Mapping[str, Candidate]:
+        """The nodes that take runs of an agent. Worked out once for each look at who is there: there may be many."""
         assert self._members is not None
-        me = self._runtime.journal.worker
-        candidates = [
-            Candidate(node.id, node.load)
-            for node in self._members.alive.values()
-            if not node.draining and run.agent in node.agents and node.id not in but
-        ]
-        found = place(run.conversation, candidates)
-        return None if found == me else found
+        alive = self._members.alive
+        if self._seen is not alive:
+            self._seen = alive
+            self._takers_of = {}
+        found = self._takers_of.get(agent)
+        if found is None:
+            found = self._takers_of[agent] = {
+                node.id: Candidate(node.id, node.load)
+                for node in alive.values()
+                if not node.draining and agent in node.agents
+            }
+        return found
 
     def _takes_up(self, conversation: str) -> bool:
         assert self._members is not None
