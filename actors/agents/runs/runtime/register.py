@@ -211,8 +211,15 @@ class RunRegister:
         output: Output | None = None,
         deps: Any = NO_DEPS,
         context: ContextStrategy | None = None,
+        *,
+        here: bool = False,
     ) -> Entry:
         """Have a run made. One that is known already is not sent again.
+
+        Args:
+            run: the request.
+            output, deps, context: see `Entry`.
+            here: whether it is made in this process in any case: another one has sent it.
 
         Raises:
             DefinitionError: the id belongs to a run of another conversation.
@@ -233,7 +240,7 @@ class RunRegister:
             known.goes_on()
             return known
         entry = self._entries[run.id] = Entry(run, self._now(), output, deps, context)
-        if not self.elsewhere(entry):
+        if here or not self.elsewhere(entry):
             self.make_here(entry)
         return entry
 
