@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from ..agents.agency import Agency
-from ..agents.errors import AgencyClosed
+from ..agents.errors import AgencyClosed, DefinitionError
+from ..agents.runs.runtime.health import AgencyHealth
+from ..agents.runs.runtime.register import Entry
 from ..agents.runs.supervisors import LookAgain
 from ..agents.turns.records import RunRequest
 from ..core.base.errors import CoreError
@@ -21,8 +24,10 @@ from .errors import CutOff
 from .members import EVERY, Members, NodeInfo, labels_of
 from .node import Node
 from .placement import Candidate, place
+from .placements import Placements
 from .runs.carrying import Carrier
 from .runs.making import Maker
+from .scaling import PATIENCE, RUNS, Scaling, scaling
 from .transport import Transport
 
 MAKER: Final = "runs"
@@ -35,6 +40,17 @@ LAST_PAUSE: Final = 10.0
 STOPPED: Final = "the agency was stopped while it started"
 
 logger = logging.getLogger("callboard.cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHealth(AgencyHealth):
+    """How an agency of a cluster does at one moment.
+
+    Args:
+        scaling: how many nodes the work wants.
+    """
+
+    scaling: Scaling
 
 
 class ClusterAgency(Agency):
@@ -51,6 +67,10 @@ class ClusterAgency(Agency):
     _leaving = False
     _cut_off = False
     _opens: Callable[[str | Path], Journal] | None = None
+    _placements: Placements
+    _seen: Mapping[str, NodeInfo] | None = None
+    _takers_of: dict[str, Mapping[str, Candidate]]
+    """By agent, as of what was seen last."""
 
     def _make(self) -> None:
         super()._make()
@@ -77,7 +97,7 @@ class ClusterAgency(Agency):
         await super().start()
         try:
             await self._join()
-        except BaseException as error:
+        except (Exception, asyncio.CancelledError) as error:
             stopped = self.stopping
             await self.stop()
             if stopped and isinstance(error, CoreError | JournalError):
@@ -94,6 +114,8 @@ class ClusterAgency(Agency):
         node = self._node = Node(id, self._node_name, system, self._transport)
         system.spawn(Maker, runtime, name=self._maker_name)
         await node.open(self._lost)
+        self._placements = Placements()
+        self._takers_of = {}
         every = min(EVERY, self._lease / 2)
         self._members = Members(runtime.journal, self._described, self._joined, self._left, every)
         self._carrier = Carrier(runtime, self._place, lambda node_id: node.ref(node_id, self._maker_name))
@@ -104,13 +126,12 @@ class ClusterAgency(Agency):
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """See `Agency.stop`. Others are told at once that nothing new is to come here."""
-        if self._members is not None:
-            self._leaving = True
-            self._members.say()
+        left_before = self._leaving
+        self.leave()
         try:
             await super().stop(drain=drain)  # with an address's journal closed, which gives all back
         except Exception:
-            self._leaving = self.stopping  # or it was told so wrongly that it goes on
+            self._leaving = left_before or self.stopping  # or it was told so wrongly that it goes on
             if self.stopping:
                 await self._leave()
             raise
@@ -126,6 +147,12 @@ class ClusterAgency(Agency):
             await self._members.leave()
         if self._node is not None:
             await self._node.close()
+
+    def leave(self) -> None:
+        """See `Agency.leave`."""
+        if self._members is not None and not self._leaving:
+            self._leaving = True
+            self._members.say()
 
     def _lost(self) -> None:
         """There is no way to other nodes: runs are made here meanwhile, and the way is looked for."""
@@ -177,21 +204,45 @@ class ClusterAgency(Agency):
             raise CutOff("the agency takes no part in the cluster: use `async with` it")
         return self._node.ref(node, path)
 
+    def scaling(self, *, runs: int = RUNS, patience: float = PATIENCE) -> Scaling:
+        """How many nodes the work wants, for whatever starts and stops them: the same on each node, but for a second.
+
+        Args:
+            runs: how many each node is meant to have under way, at least 1.
+            patience: seconds for which a run may wait to begin; above 0.
+
+        Raises:
+            DefinitionError: one of them is none.
+        """
+        if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
+            raise DefinitionError(f"scaling: runs is a number of runs, at least 1, not {runs!r:.80}")
+        if isinstance(patience, bool) or not isinstance(patience, int | float) or not 0.0 < patience < float("inf"):
+            raise DefinitionError(f"scaling: patience is a number of seconds above 0, not {patience!r:.80}")
+        return scaling(self.nodes, runs, patience)
+
+    async def health(self) -> ClusterHealth:
+        """See `Agency.health`."""
+        health = await super().health()
+        return ClusterHealth(health.pools, health.journal_lag, health.resources, self.scaling())
+
     @property
     def _maker_name(self) -> str:
         return f"{self.name}.{MAKER}"
 
     def _described(self) -> dict[str, str]:
         id, agents = self._runtime.journal.worker, tuple(self._directory.agents)
-        load = sum(entry.carried is None and not entry.run.parent for entry in self._runtime.register.open())
-        return labels_of(NodeInfo(id, self._node_name, agents, load, self._leaving, self._version, 0.0))
+        mine = [entry for entry in self._runtime.register.open() if entry.carried is None and not entry.run.parent]
+        waits = waiting_for(mine, self._runtime.time())
+        return labels_of(NodeInfo(id, self._node_name, agents, len(mine), self._leaving, self._version, 0.0, waits))
 
     def _joined(self, node: NodeInfo) -> None:
         assert self._node is not None
+        self._placements.joined(node.id)
         self._node.joined(node.id, node.name)
 
     def _left(self, node: NodeInfo, why: str) -> None:
         assert self._node is not None
+        self._placements.left(node.id)
         self._node.left(node.id, why)
         self._look_again()
 
@@ -207,21 +258,44 @@ class ClusterAgency(Agency):
     # -- where runs are made -------------------------------------------------------------------------------------------
 
     def _place(self, run: RunRequest, but: Collection[str]) -> str | None:
+        nodes = self._takers(run.agent)
+        if but:
+            nodes = {id: node for id, node in nodes.items() if id not in but}
+        found = self._placements.place(run.stream_name, run.conversation, nodes)
+        return None if found == self._runtime.journal.worker else found
+
+    def _takers(self, agent: str) -> Mapping[str, Candidate]:
+        """The nodes that take runs of an agent. Worked out once for each look at who is there: there may be many."""
         assert self._members is not None
-        me = self._runtime.journal.worker
-        candidates = [
-            Candidate(node.id, node.load)
-            for node in self._members.alive.values()
-            if not node.draining and run.agent in node.agents and node.id not in but
-        ]
-        found = place(run.conversation, candidates)
-        return None if found == me else found
+        alive = self._members.alive
+        if self._seen is not alive:
+            self._seen = alive
+            self._takers_of = {}
+        found = self._takers_of.get(agent)
+        if found is None:
+            found = self._takers_of[agent] = {
+                node.id: Candidate(node.id, node.load)
+                for node in alive.values()
+                if not node.draining and agent in node.agents
+            }
+        return found
 
     def _takes_up(self, conversation: str) -> bool:
         assert self._members is not None
         me = self._runtime.journal.worker
         candidates = [Candidate(node.id) for node in self._members.alive.values() if not node.draining]
         return place(conversation, candidates) in (me, None)
+
+
+def waiting_for(entries: Iterable[Entry], now: float) -> float:
+    """For how many seconds the run that waits longest has waited to begin. One that waits for another of its own
+    conversation is not meant: more nodes would not help it."""
+    heads: dict[str, Entry] = {}
+    for entry in entries:
+        known = heads.setdefault(entry.run.stream_name, entry)
+        if entry.session is not None and known.session is None:
+            heads[entry.run.stream_name] = entry
+    return max((now - entry.since for entry in heads.values() if entry.session is None), default=0.0)
 
 
 def _nothing(conversation: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from callboard import RunCancelled, RunFinished, RunText, TextDelta
 
-from .stage import stage
+from .stage import Stage, stage
 
 
 async def test_a_run_is_made_where_its_conversation_lives_and_its_answer_comes_back() -> None:
@@ -91,22 +91,6 @@ async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written()
         assert told == ["you", " said dictate"]
 
 
-async def test_nodes_that_see_different_places_for_a_run_do_not_wait_for_each_other() -> None:
-    async with stage("one", "two") as made:
-        one, two = made.nodes.values()
-        for agency, other in ((one, two), (two, one)):
-            assert agency._carrier is not None
-            place = other.journal.worker
-            agency._carrier._place = lambda run, but, place=place: None if place in but else place
-        async with asyncio.timeout(10):
-            asked = [agency.run("where", conversation="c", run_id="k") for agency in (one, two)]
-            first, second = await asyncio.gather(*asked)
-            assert first.text == second.text
-            assert len(made.called) == 1
-            again = await one.run("where", conversation="d")
-            assert again.text == "it was two"
-
-
 async def test_what_is_cancelled_at_any_moment_stays_cancelled() -> None:
     async with stage("one", "two") as made:
         one = made.nodes["one"]
@@ -124,3 +108,30 @@ async def test_what_is_cancelled_at_any_moment_stays_cancelled() -> None:
                 for agency in made.nodes.values():
                     left = [entry.reply for entry in agency._runtime.register.open()]
                     await asyncio.gather(*left, return_exceptions=True)
+
+
+def say_loads(made: Stage, seen_by: str, loads: dict[str, int]) -> None:
+    """Have a node see others with these loads."""
+    members = made.nodes[seen_by]._members
+    assert members is not None
+    by_name = {node.name: node for node in members.alive.values()}
+    members.alive = {by_name[name].id: by_name[name]._replace(load=load) for name, load in loads.items()}
+
+
+async def test_a_run_that_each_node_would_send_to_the_other_is_made() -> None:
+    async with stage("one", "two") as made:
+        say_loads(made, "one", {"one": 10, "two": 0})
+        say_loads(made, "two", {"one": 0, "two": 10})
+        async with asyncio.timeout(5):
+            assert (await made.nodes["one"].run("where", conversation="c")).text == "it was two"
+
+
+async def test_a_run_that_is_asked_for_at_two_nodes_at_once_which_see_each_other_idle_is_made_once() -> None:
+    async with stage("one", "two") as made:
+        say_loads(made, "one", {"one": 10, "two": 0})
+        say_loads(made, "two", {"one": 0, "two": 10})
+        asked = [node.run("where", conversation="c", run_id="r") for node in made.nodes.values()]
+        async with asyncio.timeout(5):
+            first, second = await asyncio.gather(*asked)
+        assert first.text == second.text
+        assert len(made.called) == 1

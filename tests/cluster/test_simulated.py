@@ -60,11 +60,12 @@ class Shop:
         return agency
 
 
-async def asked(agency: ClusterAgency, conversation: str, run_id: str) -> str:
+async def told(agency: ClusterAgency, conversation: str, run_id: str) -> str:
+    """What a run has answered, asked for again where that could not be learnt."""
     while True:
         try:
             return (await agency.run("go", conversation=conversation, run_id=run_id)).text
-        except OutcomeUnknown:  # the store was away for too long: it is asked again, as that error says
+        except OutcomeUnknown:
             continue
 
 
@@ -79,7 +80,7 @@ def asked_by_all(harm: Any = None) -> Any:
         async def main(system: System) -> list[str]:
             name = system.name
             async with shop.agency(system) as agency:
-                texts = await asyncio.gather(*[asked(agency, f"{name}{n}", f"{name}-{n}") for n in range(2)])
+                texts = await asyncio.gather(*[told(agency, f"{name}{n}", f"{name}-{n}") for n in range(2)])
                 left.discard(name)
                 if not left:
                     answered.set()

@@ -219,7 +219,7 @@ class RunRegister:
         Args:
             run: the request.
             output, deps, context: see `Entry`.
-            here: whether it is made in this process in any case.
+            here: whether it is made in this process in any case: another one has sent it.
 
         Raises:
             DefinitionError: the id belongs to a run of another conversation.
