@@ -11,8 +11,10 @@ from weakref import WeakSet
 
 from ...agents.errors import AgentError
 from ...agents.events import RunEvent, TextDelta
+from ...agents.output import Output
 from ...agents.runs.runtime.register import Entry
 from ...agents.runs.runtime.runtime import AgencyRuntime
+from ...agents.turns.records import RunRequest
 from ...core.actor import Actor
 from ...core.mail.future import Future
 from .messages import Cancel, Event, Made, Make, Recorded, Refused
@@ -54,16 +56,27 @@ class Maker(Actor):
     def _cancel(self, message: Cancel) -> None:
         self._runtime.register.cancel(message.run, message.reason, rollback=message.rollback, given_up=message.given_up)
 
+    def _refuses(self, run: RunRequest) -> str:
+        """Why a run is not made here; empty where it is."""
+        runtime = self._runtime
+        if runtime.register.closed:
+            return f"the agency {runtime.register.closed}"
+        if run.agent not in runtime.directory.agents:
+            return f"no agent is called {run.agent!r:.80} there"
+        if run.output is not None and (wrong := Output.known(*run.output)[1]):
+            return f"the answer is to fit {wrong}"
+        known = runtime.register.get(run.id)
+        if known is not None and known.open and known.carried is not None:  # else the two could wait for each other
+            return "it has the run made by another node itself"
+        return ""
+
     async def _make(self, coming: Coming) -> AsyncIterator[Any]:
         self._coming.discard(coming)
         message = coming.message
         runtime, run = self._runtime, message.run
-        if runtime.register.closed:
-            yield Refused(f"the agency {runtime.register.closed}")
-            return
-        known = runtime.register.get(run.id)
-        if known is not None and known.open and known.carried is not None:  # else the two could wait for each other
-            yield Refused("it has the run made by another node itself")
+        refused = self._refuses(run)
+        if refused:
+            yield Refused(refused)
             return
         happened: deque[RunEvent] = deque()
         arrived = asyncio.Event()
