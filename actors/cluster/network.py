@@ -1,6 +1,7 @@
 """A network in memory: for one process, for tests, and under the simulator, whose clock it runs on.
 
-It can be harmed: nodes are cut off from each other and healed, paused and continued, frames and acknowledgements lost.
+It can be harmed: nodes are cut off from each other and healed, paused and continued, frames and acknowledgements lost,
+frames repeated.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
+from itertools import product
 from random import Random
 
 from .errors import CutOff, NodeUnreachable
@@ -31,20 +33,30 @@ class Network:
         """Of frames, how many are lost on their way: 0 to 1."""
         self.lost_acknowledgements = 0.0
         """Of acknowledgements, the same: the frame has arrived."""
+        self.repeated_frames = 0.0
+        """Of frames, how many arrive twice, though no `Transport` should do so."""
         self._random = random or Random(0)
         self._patience = patience
         self._nodes: dict[str, tuple[Receive, Context]] = {}
-        self._cut: set[frozenset[str]] = set()
+        self._cut: set[tuple[str, str]] = set()
         self._paused: dict[str, asyncio.Event] = {}
 
     def transport(self) -> NetworkTransport:
         """A way in, for one node."""
         return NetworkTransport(self)
 
-    def cut(self, some: Iterable[str], others: Iterable[str]) -> None:
-        """Let nothing through between some nodes and others, by their ids, until it is healed."""
-        others = list(others)
-        self._cut.update(frozenset((one, other)) for one in some for other in others if one != other)
+    def cut(self, some: Iterable[str], others: Iterable[str], *, back: bool = True) -> None:
+        """Let nothing through between some nodes and others, by their ids, until it is healed.
+
+        Args:
+            some: from whom nothing gets through.
+            others: to whom.
+            back: whether the other way is cut as well.
+        """
+        ways = {(one, other) for one, other in product(some, others) if one != other}
+        self._cut |= ways
+        if back:
+            self._cut |= {(other, one) for one, other in ways}
 
     def heal(self) -> None:
         """Let everything through again."""
@@ -70,9 +82,11 @@ class Network:
                     raise NodeUnreachable(f"no node {receiver} is there")
                 receive, context = there
                 # A task of the receiver's: where whoever sent it gives up, or is killed, it has arrived all the same.
-                loop = asyncio.get_running_loop()
-                handling = loop.create_task(_handle(receive, sender, bytes(frame)), context=context.copy())
-                handling.add_done_callback(_looked_at)
+                for _ in range(2 if self.repeated_frames and self._random.random() < self.repeated_frames else 1):
+                    handling = asyncio.get_running_loop().create_task(
+                        _handle(receive, sender, bytes(frame)), context=context.copy()
+                    )
+                    handling.add_done_callback(_looked_at)
                 answer = await asyncio.shield(handling)
                 await self._way(receiver, sender, self.lost_acknowledgements)
                 return answer
@@ -84,7 +98,7 @@ class Network:
         waiting = self._paused.get(receiver)
         if waiting is not None:
             await waiting.wait()
-        if frozenset((sender, receiver)) in self._cut or (lost and self._random.random() < lost):
+        if (sender, receiver) in self._cut or (lost and self._random.random() < lost):
             await asyncio.sleep(self._patience)  # nothing comes, and nobody says so
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 from ..core.actor import Actor
@@ -14,6 +14,7 @@ from ..core.refs.ref import ActorRef
 from ..core.refs.watching import Terminated
 from .errors import MessageNotPortable
 from .link.frames import Target
+from .link.reading import Reading
 from .link.talk import Talk
 
 logger = logging.getLogger("callboard.cluster")
@@ -91,7 +92,7 @@ class StandIn(Actor):
         finally:
             self._ended()
 
-    async def _items(self, items: AsyncGenerator[Any]) -> AsyncIterator[Any]:
+    async def _items(self, items: Reading) -> AsyncIterator[Any]:
         self._open += 1
         try:
             async for item in items:

@@ -63,7 +63,7 @@ class Notebook(Actor):
         return self._none()
 
     async def _none(self) -> AsyncIterator[int]:
-        for number in ():
+        for number in range(0):
             yield number
 
     @handles(Log)
@@ -291,3 +291,19 @@ async def test_many_asks_leave_nothing_behind() -> None:
             talk: Any = node._peers[other.id]._connection.within  # type: ignore[union-attr]
             held = (talk._asked, talk._reading, talk._serving, talk._producing)
             assert [len(one) for one in held] == [0, 0, 0, 0]
+
+
+async def test_streams_that_are_left_at_any_moment_leave_nothing_behind() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        await ref.ask(Add(0))
+        for passes in range(40):
+            stream = ref.stream(Count(1_000), buffer=1)
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            await stream.aclose()
+        await asyncio.sleep(0.1)
+        for node, other in ((a, b), (b, a)):
+            talk: Any = node._peers[other.id]._connection.within  # type: ignore[union-attr]
+            assert [len(one) for one in (talk._reading, talk._producing)] == [0, 0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 
@@ -56,3 +57,31 @@ class Incoming:
             self._more(self._read)
             self._read = 0
         return item
+
+
+class Reading(AsyncIterator[Any]):
+    """A stream that is read; it is left by `aclose`, or by letting go of it, also where nobody has begun.
+
+    Args:
+        incoming: the items.
+        leave: called once nobody wants more.
+    """
+
+    def __init__(self, incoming: Incoming, leave: Callable[[], object]) -> None:
+        self._incoming = incoming
+        self._leave: Callable[[], object] | None = leave
+        self._loop = asyncio.get_running_loop()
+
+    async def __anext__(self) -> Any:
+        return await self._incoming.next()
+
+    async def aclose(self) -> None:
+        """Want no more."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+    def __del__(self) -> None:
+        if self._leave is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._leave)  # the garbage collector may call this anywhere

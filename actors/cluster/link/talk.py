@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from itertools import count
 from typing import Any, Final, Protocol
 
@@ -18,7 +19,7 @@ from ..transport import LARGEST
 from .frames import Carried, Kind, Message, Target
 from .peer import BYTES, Peer
 from .portable import Place, read, write, write_error
-from .reading import Incoming
+from .reading import Incoming, Reading
 
 SOON: Final = 0.002
 """Seconds that an acknowledgement waits for answers: those that are there travel with it, which saves a frame back."""
@@ -102,7 +103,7 @@ class Talk:
         if self._asked.pop(id, None) is not None:  # not answered: whoever asked has given up
             self._send(Kind.CANCEL, id)
 
-    def stream(self, target: Target, message: Any, buffer: int = 16) -> AsyncGenerator[Any]:
+    def stream(self, target: Target, message: Any, buffer: int = 16) -> Reading:
         """Ask an actor over there for a stream, at once; the items that it answers with. Leaving it cancels the
         producer.
 
@@ -114,19 +115,11 @@ class Talk:
             raise self._over
         incoming = self._reading[id] = Incoming(buffer, lambda more: self._send(Kind.CREDIT, id, more))
         self._send(Kind.STREAM, id, tuple(target), written, carried, buffer)
-        return self._items(id, incoming)
+        return Reading(incoming, partial(self._read_no_more, id))
 
-    async def _items(self, id: int, incoming: Incoming) -> AsyncGenerator[Any]:
-        try:
-            while True:
-                try:
-                    item = await incoming.next()
-                except StopAsyncIteration:
-                    return
-                yield item
-        finally:
-            if self._reading.pop(id, None) is not None:
-                self._send(Kind.CANCEL, id)
+    def _read_no_more(self, id: int) -> None:
+        if self._reading.pop(id, None) is not None:
+            self._send(Kind.CANCEL, id)
 
     def watch(self, target: Target, told: Callable[[str], object]) -> Callable[[], object]:
         """Have it told, once, when an actor over there is dead, or the connection is over; return what ends that."""
