@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from ..agents.agency import Agency
+from ..agents.errors import DefinitionError
+from ..agents.runs.runtime.health import AgencyHealth
+from ..agents.runs.runtime.register import Entry
 from ..agents.runs.supervisors import LookAgain
 from ..agents.turns.records import RunRequest
 from ..core.base.errors import CoreError
@@ -19,8 +23,10 @@ from .errors import CutOff
 from .members import EVERY, Members, NodeInfo, labels_of
 from .node import Node
 from .placement import Candidate, place
+from .placements import Placements
 from .runs.carrying import Carrier
 from .runs.making import Maker
+from .scaling import PATIENCE, RUNS, Scaling, scaling
 from .transport import Transport
 
 MAKER: Final = "runs"
@@ -31,6 +37,17 @@ LAST_PAUSE: Final = 10.0
 """Seconds between two tries to find the way back to the others; each pause is twice the one before."""
 
 logger = logging.getLogger("callboard.cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHealth(AgencyHealth):
+    """How an agency of a cluster does at one moment.
+
+    Args:
+        scaling: how many nodes the work wants.
+    """
+
+    scaling: Scaling
 
 
 class ClusterAgency(Agency):
@@ -45,6 +62,10 @@ class ClusterAgency(Agency):
     _carrier: Carrier | None = None
     _rejoining: asyncio.Task[None] | None = None
     _leaving = False
+    _placements: Placements
+    _seen: Mapping[str, NodeInfo] | None = None
+    _takers_of: dict[str, Mapping[str, Candidate]]
+    """By agent, as of what was seen last."""
 
     def joins(self, transport: Transport, node: str, lease: float, opens: Callable[[str | Path], Journal]) -> None:
         """Say how it takes part, before it is started: the cluster does.
@@ -76,6 +97,8 @@ class ClusterAgency(Agency):
         node = self._node = Node(id, self._node_name, system, self._transport)
         system.spawn(Maker, runtime, name=self._maker_name)
         await node.open(self._lost)
+        self._placements = Placements()
+        self._takers_of = {}
         every = min(EVERY, self._lease / 2)
         self._members = Members(runtime.journal, self._described, self._joined, self._left, every)
         self._carrier = Carrier(runtime, self._place, lambda node_id: node.ref(node_id, self._maker_name))
@@ -88,9 +111,7 @@ class ClusterAgency(Agency):
         """See `Agency.stop`. Others are told at once that nothing new is to come here."""
         if self._rejoining is not None:
             self._rejoining.cancel()
-        if self._members is not None:
-            self._leaving = True
-            self._members.say()
+        self.leave()
         await super().stop(drain=drain)  # with an address's journal closed, which gives all back
         if self._carrier is not None:
             self._carrier.close()
@@ -98,6 +119,12 @@ class ClusterAgency(Agency):
             await self._members.leave()
         if self._node is not None:
             await self._node.close()
+
+    def leave(self) -> None:
+        """See `Agency.leave`."""
+        if self._members is not None and not self._leaving:
+            self._leaving = True
+            self._members.say()
 
     def _lost(self) -> None:
         """There is no way to other nodes: runs are made here meanwhile, and the way is looked for."""
@@ -142,21 +169,45 @@ class ClusterAgency(Agency):
             raise CutOff("the agency takes no part in the cluster: use `async with` it")
         return self._node.ref(node, path)
 
+    def scaling(self, *, runs: int = RUNS, patience: float = PATIENCE) -> Scaling:
+        """How many nodes the work wants, for whatever starts and stops them: the same on each node, but for a second.
+
+        Args:
+            runs: how many each node is meant to have under way, at least 1.
+            patience: seconds for which a run may wait to begin; above 0.
+
+        Raises:
+            DefinitionError: one of them is none.
+        """
+        if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
+            raise DefinitionError(f"scaling: runs is a number of runs, at least 1, not {runs!r:.80}")
+        if isinstance(patience, bool) or not isinstance(patience, int | float) or not 0.0 < patience < float("inf"):
+            raise DefinitionError(f"scaling: patience is a number of seconds above 0, not {patience!r:.80}")
+        return scaling(self.nodes, runs, patience)
+
+    async def health(self) -> ClusterHealth:
+        """See `Agency.health`."""
+        health = await super().health()
+        return ClusterHealth(health.pools, health.journal_lag, health.resources, self.scaling())
+
     @property
     def _maker_name(self) -> str:
         return f"{self.name}.{MAKER}"
 
     def _described(self) -> dict[str, str]:
         id, agents = self._runtime.journal.worker, tuple(self._directory.agents)
-        load = sum(entry.carried is None and not entry.run.parent for entry in self._runtime.register.open())
-        return labels_of(NodeInfo(id, self._node_name, agents, load, self._leaving, self._version, 0.0))
+        mine = [entry for entry in self._runtime.register.open() if entry.carried is None and not entry.run.parent]
+        waits = waiting_for(mine, self._runtime.time())
+        return labels_of(NodeInfo(id, self._node_name, agents, len(mine), self._leaving, self._version, 0.0, waits))
 
     def _joined(self, node: NodeInfo) -> None:
         assert self._node is not None
+        self._placements.joined(node.id)
         self._node.joined(node.id, node.name)
 
     def _left(self, node: NodeInfo, why: str) -> None:
         assert self._node is not None
+        self._placements.left(node.id)
         self._node.left(node.id, why)
         self._look_again()
 
@@ -172,21 +223,44 @@ class ClusterAgency(Agency):
     # -- where runs are made -------------------------------------------------------------------------------------------
 
     def _place(self, run: RunRequest, but: Collection[str]) -> str | None:
+        nodes = self._takers(run.agent)
+        if but:
+            nodes = {id: node for id, node in nodes.items() if id not in but}
+        found = self._placements.place(run.stream_name, run.conversation, nodes)
+        return None if found == self._runtime.journal.worker else found
+
+    def _takers(self, agent: str) -> Mapping[str, Candidate]:
+        """The nodes that take runs of an agent. Worked out once for each look at who is there: there may be many."""
         assert self._members is not None
-        me = self._runtime.journal.worker
-        candidates = [
-            Candidate(node.id, node.load)
-            for node in self._members.alive.values()
-            if not node.draining and run.agent in node.agents and node.id not in but
-        ]
-        found = place(run.conversation, candidates)
-        return None if found == me else found
+        alive = self._members.alive
+        if self._seen is not alive:
+            self._seen = alive
+            self._takers_of = {}
+        found = self._takers_of.get(agent)
+        if found is None:
+            found = self._takers_of[agent] = {
+                node.id: Candidate(node.id, node.load)
+                for node in alive.values()
+                if not node.draining and agent in node.agents
+            }
+        return found
 
     def _takes_up(self, conversation: str) -> bool:
         assert self._members is not None
         me = self._runtime.journal.worker
         candidates = [Candidate(node.id) for node in self._members.alive.values() if not node.draining]
         return place(conversation, candidates) in (me, None)
+
+
+def waiting_for(entries: Iterable[Entry], now: float) -> float:
+    """For how many seconds the run that waits longest has waited to begin. One that waits for another of its own
+    conversation is not meant: more nodes would not help it."""
+    heads: dict[str, Entry] = {}
+    for entry in entries:
+        known = heads.setdefault(entry.run.stream_name, entry)
+        if entry.session is not None and known.session is None:
+            heads[entry.run.stream_name] = entry
+    return max((now - entry.since for entry in heads.values() if entry.session is None), default=0.0)
 
 
 def _nothing(conversation: str) -> bool:

@@ -37,6 +37,7 @@ class NodeInfo(NamedTuple):
         draining: whether it is about to leave, and takes nothing new.
         version: of the library there.
         since: when it joined, seconds since 1970 by the store's clock.
+        waits: seconds for which the run that waits longest there has waited for anything but its conversation.
     """
 
     id: str
@@ -46,6 +47,7 @@ class NodeInfo(NamedTuple):
     draining: bool
     version: str
     since: float
+    waits: float = 0.0
 
 
 class Members:
@@ -170,13 +172,14 @@ def labels_of(node: NodeInfo) -> dict[str, str]:
         "load": str(node.load),
         "draining": "1" if node.draining else "",
         "version": node.version,
+        "waits": f"{node.waits:.0f}",
     }
 
 
 def info(id: str, header: Header) -> NodeInfo:
     """What a node's header says. What it does not say, or wrongly, is as for a node of an older version."""
     labels: Mapping[str, Any] = header.labels
-    load = labels.get("load", "0")
+    load, waits = labels.get("load", "0"), labels.get("waits", "0")
     return NodeInfo(
         id,
         labels.get("name", id),
@@ -185,6 +188,7 @@ def info(id: str, header: Header) -> NodeInfo:
         labels.get("draining") == "1",
         labels.get("version", ""),
         header.created_at,
+        float(waits) if waits.isdecimal() else 0.0,
     )
 
 

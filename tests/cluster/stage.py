@@ -5,13 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
-from callboard import Agent, ChildSpec, MemoryJournal, Message, Request, ToolCall, tool
+from callboard import Agent, ChildSpec, Delta, MemoryJournal, Message, Request, ToolCall, tool
 from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.cluster import Cluster
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.placement import Candidate, place
 from callboard.testing import FunctionModel
+
+
+class Dictating(FunctionModel):
+    """Says half of what it says, and the rest once it may."""
+
+    def __init__(self, function: Any, held: asyncio.Event) -> None:
+        super().__init__(function)
+        self._held = held
+
+    async def _stream(self, request: Request) -> AsyncIterator[Delta]:
+        deltas = [delta async for delta in super()._stream(request)]
+        for number, delta in enumerate(deltas):
+            if request.messages[-1].text == "dictate" and number == 1:
+                await self._held.wait()
+            yield delta
 
 
 class Stage:
@@ -55,7 +71,7 @@ class Stage:
             return ToolCall("", text, "{}") if text in ("where", "hold") else f"you said {text}"
 
         cluster = Cluster(None, transport=self.network.transport(), journal=self.journal.as_worker(), node=name)
-        made = cluster.agency(Agent("Clerk", tools=[where, hold]), model=ChildSpec(FunctionModel, (answer,)))
+        made = cluster.agency(Agent("Clerk", tools=[where, hold]), model=ChildSpec(Dictating, (answer, self.held)))
         self.nodes[name] = made
         return made
 

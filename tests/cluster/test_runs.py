@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from callboard import RunCancelled, RunFinished, TextDelta
+from callboard import RunCancelled, RunFinished, RunText, TextDelta
 
-from .stage import stage
+from .stage import Stage, stage
 
 
 async def test_a_run_is_made_where_its_conversation_lives_and_its_answer_comes_back() -> None:
@@ -77,3 +77,42 @@ async def test_a_run_is_made_although_its_node_cannot_be_reached() -> None:
         answer = await node.run("where", conversation=conversation)
         assert answer.text == "it was one"
         assert made.called == ["one"]
+
+
+async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written() -> None:
+    async with stage("one", "two") as made:
+        conversation = made.conversation_on("two")
+        handle = await made.nodes["one"].start_run("dictate", conversation=conversation, stream=True)
+        told = []
+        async for piece in handle.stream():
+            if isinstance(piece, RunText):
+                told.append(piece.text)
+                made.held.set()
+        assert told == ["you", " said dictate"]
+
+
+def say_loads(made: Stage, seen_by: str, loads: dict[str, int]) -> None:
+    """Have a node see others with these loads."""
+    members = made.nodes[seen_by]._members
+    assert members is not None
+    by_name = {node.name: node for node in members.alive.values()}
+    members.alive = {by_name[name].id: by_name[name]._replace(load=load) for name, load in loads.items()}
+
+
+async def test_a_run_that_each_node_would_send_to_the_other_is_made() -> None:
+    async with stage("one", "two") as made:
+        say_loads(made, "one", {"one": 10, "two": 0})
+        say_loads(made, "two", {"one": 0, "two": 10})
+        async with asyncio.timeout(5):
+            assert (await made.nodes["one"].run("where", conversation="c")).text == "it was two"
+
+
+async def test_a_run_that_is_asked_for_at_two_nodes_at_once_which_see_each_other_idle_is_made_once() -> None:
+    async with stage("one", "two") as made:
+        say_loads(made, "one", {"one": 10, "two": 0})
+        say_loads(made, "two", {"one": 0, "two": 10})
+        asked = [node.run("where", conversation="c", run_id="r") for node in made.nodes.values()]
+        async with asyncio.timeout(5):
+            first, second = await asyncio.gather(*asked)
+        assert first.text == second.text
+        assert len(made.called) == 1

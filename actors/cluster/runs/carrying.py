@@ -9,9 +9,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+from ....providers.messages import Delta
 from ...agents.context import NO_DEPS
+from ...agents.events import CompletionStarted, ReasoningDelta, Retried, RunEvent, TextDelta
 from ...agents.runs.runtime.register import Entry
 from ...agents.runs.runtime.runtime import AgencyRuntime
+from ...agents.runs.runtime.spoken import Spoken
 from ...agents.turns.records import RunRequest
 from ...core.base.errors import CoreError
 from ...core.refs.ref import ActorRef
@@ -101,11 +104,12 @@ class Carrier:
     async def _made(self, entry: Entry, node: str, *, first: bool) -> str:
         """Have a run made by a node; return why it was not made to its end there, or nothing where it was."""
         runtime, run = self._runtime, entry.run
-        message = Make(run, first, runtime.bus.listens(run.root))
+        message = Make(run, first, run.stream or runtime.bus.listens(run.root))
         try:
             async with self._maker(node).stream(message, buffer=64) as stream:
                 async for said in stream:
                     if type(said) is Event:
+                        hear(entry, said.event)
                         runtime.bus.pass_on(replace(said.event, at=runtime.time()))
                     elif type(said) is Recorded:
                         entry.accepted = True
@@ -124,3 +128,19 @@ class Carrier:
             self._maker(node).tell(Cancel(entry.run.id, reason, rollback, given_up))
         except CoreError as error:
             logger.info("node %s was not told to end run %s: %s", node, entry.run.id, error)
+
+
+def hear(entry: Entry, event: RunEvent) -> None:
+    """Note what the model says in a run that is made elsewhere, for those who come to watch it here."""
+    if event.run != entry.run.id:
+        return
+    if isinstance(event, CompletionStarted):
+        entry.heard = Spoken(event.step)
+    elif entry.heard is None:
+        return
+    elif isinstance(event, Retried):
+        entry.heard = Spoken(entry.heard.step)
+    elif isinstance(event, TextDelta):
+        entry.heard.pieces.append(Delta(text=event.text))
+    elif isinstance(event, ReasoningDelta):
+        entry.heard.pieces.append(Delta(reasoning=event.text))

@@ -43,6 +43,10 @@ class Maker(Actor):
         if runtime.register.closed:
             yield Refused(f"the agency {runtime.register.closed}")
             return
+        known = runtime.register.get(run.id)
+        if known is not None and known.carried is not None:  # asked for here, too: each would wait for the other
+            yield Refused("it has sent the run elsewhere itself")
+            return
         happened: deque[RunEvent] = deque()
         arrived = asyncio.Event()
 
@@ -58,7 +62,7 @@ class Maker(Actor):
         entry: Entry | None = None
         try:
             try:
-                entry = runtime.register.submit(run)
+                entry = runtime.register.submit(run, here=True)
             except AgentError as error:
                 yield Refused(str(error))
                 return

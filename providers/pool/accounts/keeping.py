@@ -1,25 +1,23 @@
 """What budgets have booked, kept in a journal: it outlives the process, and several processes share one account.
 
-Each process appends what it has booked, a second's worth at a time, and reads what the others have. Nobody owns the
-stream: the version that each append expects puts them in order. Once it is long, a new stream takes its place that
-begins with the sums.
+Each process appends what it has booked, a second's worth at a time, and reads what the others have.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
-from ....actors.core.mail.future import Future
-from ....actors.journal.errors import JournalClosed, JournalError, StreamConflict, StreamFenced, StreamOwned
-from ....actors.journal.store import Journal, at_hand
+from ....actors.journal.errors import JournalClosed, JournalError, StreamConflict, StreamOwned
+from ....actors.journal.store import Journal
 from ... import checks
 from .budgets import Budgets
 from .periods import PERIODS, Spending
+from .stream import CommonStream
 
 STREAM: Final = "callboard.budgets"
 """How the names of a pool's streams begin. There is one, or for a moment two."""
@@ -27,12 +25,8 @@ STREAM: Final = "callboard.budgets"
 BEHIND: Final = 1.0
 """Seconds after which what was booked is appended."""
 
-LONGEST: Final = 1_000
-"""Events after which a new stream is begun."""
-
 _TRIES: Final = 20
 _CLOSING: Final = 5.0
-_PAUSE: Final = 0.05
 
 logger = logging.getLogger("callboard.pool")
 
@@ -49,10 +43,7 @@ class Keeper:
     def __init__(self, budgets: Budgets, journal: Journal, stream: str = STREAM) -> None:
         self._budgets = budgets
         budgets.kept = True  # from now on, also while the pool is restarted
-        self._journal = journal
-        self._prefix = stream
-        self._name = ""
-        self._version = 0
+        self._stream = CommonStream(journal, stream, self._sums)
         self._troubled = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -96,8 +87,8 @@ class Keeper:
     async def _kept(self) -> None:
         try:
             await self._sync()
-            if self._version > LONGEST:
-                await self._shorten()
+            if self._stream.long and await self._stream.shorten():
+                await self._load()
         except JournalError as error:
             self._put_back()
             if isinstance(error, JournalClosed):
@@ -119,7 +110,7 @@ class Keeper:
             events = [{"id": uuid4().hex, "at": at, "spent": amounts} for at, amounts in budgets.unsaved.items()]
             budgets.unsaved, budgets.sending = {}, events
             try:
-                self._version = await at_hand(self._journal.append(self._name, events, expected=self._version))
+                self._stream.version = await self._stream.append(events)
             except StreamConflict:
                 self._put_back()
                 await self._catch_up()
@@ -137,32 +128,16 @@ class Keeper:
         budgets.sending = []
 
     async def _catch_up(self) -> None:
-        records = await at_hand(self._journal.read(self._name, after=self._version))
-        if records:  # others': an append that went well was the next after what had been read
-            take_in(self._budgets.spending, (record.event for record in records), self._budgets.clock())
-            self._version = records[-1].version
-        elif self._name != await self._newest():
+        records = await self._stream.news()
+        if records is None:
             await self._load()
-
-    async def _newest(self) -> str:
-        """The name of the stream that counts. One without events was to take its place, and its process died."""
-        headers = await at_hand(self._journal.headers(prefix=f"{self._prefix}."))
-        return next((header.name for header in reversed(headers) if header.version), "")
+        elif records:  # others': an append that went well was the next after what had been read
+            take_in(self._budgets.spending, (record.event for record in records), self._budgets.clock())
 
     async def _load(self) -> None:
         """Read the stream from its beginning, or begin one."""
         budgets = self._budgets
-        records: Any = ()
-        while not records:
-            self._name = await self._newest()
-            if not self._name:
-                try:
-                    await self._begin(1, Spending(budgets.lasts), ())
-                except (StreamOwned, StreamFenced):  # another pool is about to
-                    await asyncio.sleep(_PAUSE)
-                continue
-            records = await at_hand(self._journal.read(self._name))
-        self._version = records[-1].version
+        records = await self._stream.load()
         spending = Spending(budgets.lasts)
         now = budgets.clock()
         take_in(spending, (record.event for record in records), now)
@@ -174,30 +149,10 @@ class Keeper:
             spending.add(amounts, at, now)
         budgets.spending = spending
 
-    async def _begin(self, number: int, spending: Spending, drop: tuple[str, ...]) -> None:
-        stream = await at_hand(self._journal.open(f"{self._prefix}.{number:09}"))
-        try:
-            if not stream.version:  # nobody else was faster
-                # A stream with work left in it is not pruned, however long nothing is spent.
-                await _done(stream.append(({"totals": spending.plain()},), unfinished=True, drop=drop))
-        finally:
-            with suppress(JournalError):
-                await _done(stream.release())
-
-    async def _shorten(self) -> None:
-        """Begin a new stream with the sums of this one."""
-        try:
-            stream = await at_hand(self._journal.open(self._name))
-        except StreamOwned:
-            return  # another process does it
-        try:
-            spending = Spending(self._budgets.lasts)
-            take_in(spending, stream.events, self._budgets.clock())
-            await self._begin(int(self._name.rpartition(".")[2]) + 1, spending, (self._name,))
-        finally:
-            with suppress(JournalError):
-                await _done(stream.release())
-        await self._load()
+    def _sums(self, events: Sequence[Any]) -> Any:
+        spending = Spending(self._budgets.lasts)
+        take_in(spending, events, self._budgets.clock())
+        return {"totals": spending.plain()}
 
 
 def take_in(spending: Spending, events: Iterable[Any], now: float) -> None:
@@ -240,8 +195,3 @@ def _amounts(spent: Mapping[str, Any]) -> dict[str, float]:
         wrong = ", ".join(sorted(spent.keys() - amounts.keys()))
         logger.warning("the kept budgets hold what is no amount, which is left out, of %s", wrong)
     return amounts
-
-
-async def _done(future: Future[None] | None) -> None:
-    if future is not None:
-        await future

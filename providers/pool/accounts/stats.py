@@ -127,13 +127,15 @@ class LimitUse:
 
     Args:
         kind: as in `Quota`: ``requests_per_minute``, ``concurrency``.
-        used: of it, now.
+        used: of it, now; of a limit that processes share: here.
         limit: as it is configured, or as the vendor says.
+        share: of it, how much may be used here, where processes share it; otherwise None.
     """
 
     kind: str
     used: float
     limit: float
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

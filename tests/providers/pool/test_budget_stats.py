@@ -12,7 +12,7 @@ from callboard.actors.journal import MemoryJournal
 from callboard.actors.testing import virtual_time
 from callboard.providers.messages import Usage
 from callboard.providers.pool import Budget, BudgetStats, GetStats, Price, Requester, SetBudget, Submit
-from callboard.providers.pool.accounts import keeping
+from callboard.providers.pool.accounts import stream
 
 from .scripted import Script, endpoint, pool_of, request
 
@@ -107,7 +107,7 @@ async def test_who_has_a_budget_of_their_own_or_for_ever_is_not_forgotten(budget
 
 @virtual_time
 async def test_a_journal_is_begun_anew_without_the_users_that_are_forgotten(monkeypatch: Any) -> None:
-    monkeypatch.setattr(keeping, "LONGEST", 2)
+    monkeypatch.setattr(stream, "LONGEST", 2)
     at = month(0)
     journal = MemoryJournal()
     async with pool_of(endpoint(dollar_answers(), price=DOLLAR), journal=journal, clock=lambda: at) as pool:

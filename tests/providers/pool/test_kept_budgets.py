@@ -26,7 +26,7 @@ from callboard.actors.testing import virtual_time
 from callboard.providers.errors import BudgetSpent
 from callboard.providers.messages import Usage
 from callboard.providers.pool import Budget, GetStats, Pool, Price, Requester, Submit
-from callboard.providers.pool.accounts import keeping
+from callboard.providers.pool.accounts import keeping, stream
 
 from .scripted import Script, endpoint, pool_of, request
 
@@ -429,7 +429,7 @@ def journal_of_a_process(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
 async def test_every_store_keeps_what_two_processes_spend_at_once(
     journal_of_a_process: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "LONGEST", 3)  # so that the stream gives way within a few rounds
+    monkeypatch.setattr(stream, "LONGEST", 3)  # so that the stream gives way within a few rounds
     one = endpoint(dollar_answers(latency=0.0), price=DOLLAR)
     for round_ in range(5):
         async with pool_of(one, journal=journal_of_a_process()) as first:

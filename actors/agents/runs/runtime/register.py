@@ -22,6 +22,7 @@ from ...output import Output
 from ...team.subagents import AskedAgent
 from ...turns.outcome import Outcome, cancelled, not_theirs, unanswered
 from ...turns.records import Cancel, CredentialGiven, RunRequest
+from .spoken import Spoken
 
 NO_CREDENTIALS: Final[frozenset[CredentialGiven]] = frozenset()
 """The same one for all runs: each would take 216 bytes."""
@@ -41,6 +42,7 @@ class Entry:
         cancelled: why it was cancelled; empty if it was not. The message that says so may be lost in a crash.
         given_up: whether that is only because whoever waited for it has given up, and not dealt with yet.
         dealt_with: done once it is: the run has ended, or goes on without them.
+        heard: what its model has said by now, as the process that makes it tells; None where that is this one.
         session: what its conversation does for it, while it is under way and somebody waits. Errors that callers keep
             hold the entry by their tracebacks, and must not hold the conversation by it.
         output: the type that the answer must fit, where the run asks for one of its own.
@@ -69,6 +71,7 @@ class Entry:
         "final",
         "fresh",
         "given_up",
+        "heard",
         "known",
         "outcome",
         "output",
@@ -107,6 +110,7 @@ class Entry:
         self.deps = deps
         self.context = context
         self.carried: CancelElsewhere | None = None
+        self.heard: Spoken | None = None
         self.secrets: Secrets | None = None
         """What its tools, and those of all that work for it, were given that nobody may see."""
         self.known = NO_CREDENTIALS
@@ -118,6 +122,12 @@ class Entry:
         self.rollback = False
         self.recorded = False
         self.when_recorded: Future[None] | None = None
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """What its model has said by now in the completion under way, in whichever process it is made."""
+        spoken: Spoken | None = self.heard if self.session is None else self.session.spoken
+        return spoken
 
     @property
     def open(self) -> bool:
@@ -201,8 +211,15 @@ class RunRegister:
         output: Output | None = None,
         deps: Any = NO_DEPS,
         context: ContextStrategy | None = None,
+        *,
+        here: bool = False,
     ) -> Entry:
         """Have a run made. One that is known already is not sent again.
+
+        Args:
+            run: the request.
+            output, deps, context: see `Entry`.
+            here: whether it is made in this process in any case: another one has sent it.
 
         Raises:
             DefinitionError: the id belongs to a run of another conversation.
@@ -223,7 +240,7 @@ class RunRegister:
             known.goes_on()
             return known
         entry = self._entries[run.id] = Entry(run, self._now(), output, deps, context)
-        if not self.elsewhere(entry):
+        if here or not self.elsewhere(entry):
             self.make_here(entry)
         return entry
 
