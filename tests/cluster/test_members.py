@@ -69,3 +69,23 @@ async def test_what_a_node_says_of_itself_is_told_and_what_it_does_not_say_harms
     assert (strange.name, strange.load, strange.draining) == (newer.worker, 0, False)
     await one.members.leave()
     await two.members.leave()
+
+
+async def test_a_node_that_was_forgotten_takes_part_again() -> None:
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    await two.members.join()
+    await one.members.look()
+    journal.forget(STREAMS + two.journal.worker)  # as others do with one that was away for long
+    await one.members.look()
+    assert list(one.members.alive) == [one.journal.worker]
+    await two.members.look()
+    await one.members.look()
+    assert one.heard == ["+one", "+two", "-two: it has left", "+two"]
+    two.me = two.me._replace(load=3)
+    two.members.say()
+    await one.members.look()
+    assert one.members.alive[two.journal.worker].load == 3
+    await one.members.leave()
+    await two.members.leave()
