@@ -41,15 +41,15 @@ def score(key: str, node: str, weight: float = 1.0) -> float:
         node: its id.
         weight: above 0.
     """
-    even = (_drawn(_bytes(key), node) + 0.5) * 2.0**-53  # neither 0 nor 1
+    even = ((int.from_bytes(_drawn(_bytes(key), node), "big") >> 11) + 0.5) * 2.0**-53  # 53 bits: neither 0 nor 1
     return weight / -math.log(even)
 
 
-def _drawn(key: bytes, node: str) -> int:
-    """53 bits for a key at a node."""
+def _drawn(key: bytes, node: str) -> bytes:
+    """What is drawn for a key at a node."""
     hashed = _begun(node).copy()
     hashed.update(key)
-    return int.from_bytes(hashed.digest(), "big") >> 11
+    return hashed.digest()
 
 
 @lru_cache(maxsize=10_000)
@@ -85,8 +85,12 @@ def place(key: str, nodes: Sequence[Candidate]) -> str | None:
     takes = [node for node in nodes if node.load < most[node.weight]]  # not all of them are at their bounds
     first = takes[0].weight
     if all(node.weight == first for node in takes):  # the scores are in the order of what is drawn
-        drawn = _bytes(key)
-        return min((-_drawn(drawn, node.id), node.id) for node in takes)[1]
+        drawn, best, found = _bytes(key), b"", ""
+        for node in takes:
+            wants = _drawn(drawn, node.id)
+            if wants > best or (wants == best and node.id < found):
+                best, found = wants, node.id
+        return found
     return min((-score(key, node.id, node.weight), node.id) for node in takes)[1]
 
 
