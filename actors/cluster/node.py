@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from ..core.base.errors import SpecError
+from ..core.base.errors import ActorDead, CoreError, SpecError
 from ..core.refs.ref import ActorRef
 from ..core.system import System
-from .errors import NodeGone, NodeUnknown, NodeUnreachable
+from .errors import NodeUnknown, NodeUnreachable
 from .link.frames import Over, Target, read_frame, write_acknowledgement
 from .link.peer import PATIENCE, Conversing, Peer
 from .link.talk import Talk
-from .stand_in import Door, StandIn, WatchFor, WatchNoMore
+from .stand_in import Door, Nobody, StandIn, WatchFor, WatchNoMore
 from .transport import Transport
 
 logger = logging.getLogger("callboard.cluster")
 
 DOOR: Final = "cluster"
-"""Name of the actor that watches for others."""
+"""How the name of the actor begins that watches for others."""
 
 
 class Node:
@@ -43,9 +44,10 @@ class Node:
         self._peers: dict[str, Peer] = {}
         self._names: dict[str, str] = {id: name}
         self._gone: dict[str, str] = {}
-        self._stand_ins: dict[tuple[str, Target], ActorRef[Any]] = {}
+        self._stand_ins: dict[tuple[str, Target], tuple[ActorRef[Any], Talk]] = {}
         self._addresses: dict[ActorRef[Any], tuple[str, str, str]] = {}
         self._door: ActorRef[Any] | None = None
+        self._closed = False
 
     async def open(self, lost: Callable[[], object] = lambda: None) -> None:
         """Take part.
@@ -57,14 +59,19 @@ class Node:
             CutOff: there is no way in.
         """
         if self._door is None or not self._door.is_alive():
-            self._door = self.system.spawn(Door, name=DOOR)
+            self._door = self.system.spawn(Door, name=f"{DOOR}@{self.id}")
         await self._transport.open(self.id, self._received, lost)
 
     async def close(self, why: str = "this node has stopped") -> None:
         """Take part no more: what is under way with other nodes ends in `NodeGone`."""
+        self._closed = True
         await self._transport.close()
         for peer in self._peers.values():
-            peer.close(peer.gone(why))
+            await peer.close(peer.gone(why))
+        door, self._door = self._door, None
+        if door is not None:
+            with suppress(CoreError):  # it has died before, or the system has
+                await door.stop()
 
     # -- who there is --------------------------------------------------------------------------------------------------
 
@@ -96,6 +103,8 @@ class Node:
         if not isinstance(path, str) or not path:
             raise SpecError(f"{path!r:.80} is no path, such as 'planner/conversation-1'")
         id = self._id_of(node)
+        if id == self.id and self.system.find(path) is None:
+            raise ActorDead(f"{path} on node {self.name}, which is this one, not found")
         return self.ref_to(id, path, "")
 
     def _id_of(self, node: str) -> str:
@@ -122,15 +131,26 @@ class Node:
             here = self.actor_at(target)
             if here is not None:
                 return here
+        name = self._free_name(node, path)
+        if node == self.id or node in self._gone or self._closed:
+            nobody: ActorRef[Any] = self.system.spawn(Nobody, name=name)
+            return nobody
         known = self._stand_ins.get((node, target))
-        if known is not None and known.is_alive():
-            return known
+        if known is not None and known[0].is_alive() and not known[1].over:
+            return known[0]
         talk = self._peer(node).conversing()
         assert isinstance(talk, Talk)
-        made: ActorRef[Any] = self.system.spawn(StandIn, talk, target, name=self._free_name(node, path))
-        self._stand_ins[node, target] = made
+        made: ActorRef[Any] = self.system.spawn(StandIn, talk, target, partial(self._ended, node, target), name=name)
+        self._stand_ins[node, target] = made, talk
         self._addresses[made] = (node, path, urn)
         return made
+
+    def _ended(self, node: str, target: Target, ref: ActorRef[Any]) -> None:
+        """What stood for an actor is dead."""
+        self._addresses.pop(ref, None)
+        known = self._stand_ins.get((node, target))
+        if known is not None and known[0] is ref:
+            del self._stand_ins[node, target]
 
     def _free_name(self, node: str, path: str) -> str:
         name = f"{path.replace('/', ':')}@{self._names.get(node, node)}"
@@ -162,8 +182,8 @@ class Node:
     # -- what comes ----------------------------------------------------------------------------------------------------
 
     async def _received(self, node: str, data: bytes) -> bytes:
-        if node in self._gone:  # it was paused, or cut off, and does not know yet that nobody expects it any more
-            return write_acknowledgement(Over())
+        if node in self._gone or self._closed:  # it was paused, or cut off, and does not know yet that it is over
+            return write_acknowledgement(0, Over())
         return await self._peer(node).receive(read_frame(data))
 
     def _peer(self, node: str) -> Peer:
@@ -176,8 +196,4 @@ class Node:
         return peer
 
     def _begin(self, peer: Peer) -> Conversing:
-        if peer.other in self._gone:
-            talk = Talk(self, peer)
-            talk.end(NodeGone(f"node {peer.name} ({peer.other}) is gone: {self._gone[peer.other]}"))
-            return talk
         return Talk(self, peer)

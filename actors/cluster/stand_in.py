@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 from ..core.actor import Actor
+from ..core.base.errors import ActorDead
 from ..core.base.events import suppress_dead_letter
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
@@ -37,11 +38,13 @@ class StandIn(Actor):
     Args:
         talk: with the node.
         target: the actor there.
+        ended: called with this one's reference once it is dead.
     """
 
-    def __init__(self, talk: Talk, target: Target) -> None:
+    def __init__(self, talk: Talk, target: Target, ended: Callable[[ActorRef[Any]], object]) -> None:
         super().__init__()
         self._talk = talk
+        self._has_ended = ended
         self._target = target
         self._unwatch: Callable[[], object] | None = None
         self._gone = False
@@ -55,6 +58,7 @@ class StandIn(Actor):
 
     def on_stop(self) -> None:
         """Nobody here wants to know any more."""
+        self._has_ended(self.ref)
         if self._unwatch is not None:
             self._unwatch()
 
@@ -72,7 +76,7 @@ class StandIn(Actor):
             if expects == "answer":
                 return self.reply_with(self._answer(self._talk.ask(self._target, message)))
             if expects == "stream":
-                return self._items(message)
+                return self._items(self._talk.stream(self._target, message))
             self._talk.tell(self._target, message)
         except MessageNotPortable as error:
             if expects != "nothing":
@@ -87,9 +91,8 @@ class StandIn(Actor):
         finally:
             self._ended()
 
-    async def _items(self, message: Any) -> AsyncIterator[Any]:
+    async def _items(self, items: AsyncGenerator[Any]) -> AsyncIterator[Any]:
         self._open += 1
-        items = self._talk.stream(self._target, message)
         try:
             async for item in items:
                 yield item
@@ -109,6 +112,21 @@ class StandIn(Actor):
 
 async def _raised(error: Exception) -> None:
     raise error
+
+
+class Nobody(Actor):
+    """What a reference leads to whose actor is dead, or whose node is gone."""
+
+    def on_start(self) -> None:
+        """Be dead as well."""
+        self.stop()
+
+    def on_receive(self, message: Any) -> Any:
+        """Say so to whoever was quicker."""
+        if self.expects == "nothing":
+            logger.warning("a message to %s was not delivered: it is dead", self.ref.path)
+            return None
+        return self.reply_with(_raised(ActorDead(f"{self.ref.path} not found")))
 
 
 @suppress_dead_letter

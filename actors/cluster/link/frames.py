@@ -1,7 +1,7 @@
 """What travels between two nodes, as bytes. Pure.
 
-A frame is ``(PROTOCOL, connection, number, messages)``; a message is a plain tuple that begins with its kind, so that
-a node of a newer version may say more of one than an older one reads.
+A frame is ``(PROTOCOL, life, to, connection, number, messages)``; a message is a plain tuple that begins with its kind,
+so that a node of a newer version may say more of one than an older one reads.
 """
 
 from __future__ import annotations
@@ -75,11 +75,15 @@ class Frame(NamedTuple):
     """Messages that travel together.
 
     Args:
+        life: of the sender: a node that begins anew in its process, under its id, has a higher one.
+        to: of the receiver, whom it is meant for; 0 where that is not known yet.
         connection: the number of the connection they belong to.
         number: of the frame in its connection and direction, from 1; 0 asks for a connection.
         messages: in order.
     """
 
+    life: int
+    to: int
     connection: int
     number: int
     messages: Sequence[Message]
@@ -87,7 +91,7 @@ class Frame(NamedTuple):
 
 def write_frame(frame: Frame) -> bytes:
     """A frame as bytes."""
-    return pickle.dumps((PROTOCOL, frame.connection, frame.number, list(frame.messages)), 5)
+    return pickle.dumps((PROTOCOL, *frame[:-1], list(frame.messages)), 5)
 
 
 def read_frame(data: bytes) -> Frame:
@@ -97,10 +101,9 @@ def read_frame(data: bytes) -> Frame:
         NodeUnreachable: it is of another protocol, or no frame.
     """
     protocol, *rest = _loaded(data)
-    if protocol != PROTOCOL or len(rest) < 3:
+    if protocol != PROTOCOL or len(rest) < 5:
         raise NodeUnreachable(f"it speaks protocol {protocol!r:.20} of frames; this node speaks {PROTOCOL}")
-    connection, number, messages = rest[:3]
-    return Frame(connection, number, messages)
+    return Frame(*rest[:5])
 
 
 class Over(NamedTuple):
@@ -122,23 +125,22 @@ class Taken(NamedTuple):
 Acknowledgement: TypeAlias = Over | Opened | Taken
 
 
-def write_acknowledgement(said: Acknowledgement) -> bytes:
-    """An acknowledgement as bytes."""
-    return pickle.dumps((PROTOCOL, type(said).__name__, *said), 5)
+def write_acknowledgement(life: int, said: Acknowledgement) -> bytes:
+    """An acknowledgement as bytes, and the life of who says it."""
+    return pickle.dumps((PROTOCOL, life, type(said).__name__, *said), 5)
 
 
-def read_acknowledgement(data: bytes) -> Acknowledgement:
-    """An acknowledgement of another node.
+def read_acknowledgement(data: bytes) -> tuple[int, Acknowledgement]:
+    """An acknowledgement of another node, and that node's life.
 
     Raises:
         NodeUnreachable: it is of another protocol, or none.
     """
     protocol, *rest = _loaded(data)
-    kind = _KINDS.get(rest[0]) if rest else None
+    kind = _KINDS.get(rest[1]) if len(rest) > 1 else None
     if protocol != PROTOCOL or kind is None:
         raise NodeUnreachable(f"it speaks protocol {protocol!r:.20} of frames; this node speaks {PROTOCOL}")
-    said: Acknowledgement = kind(*rest[1 : 1 + len(kind._fields)])
-    return said
+    return rest[0], kind(*rest[2 : 2 + len(kind._fields)])
 
 
 _KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (Over, Opened, Taken)}

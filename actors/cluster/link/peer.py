@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from itertools import count
 from typing import Any, Final, Protocol
 
 from ..errors import NodeGone, NodeUnreachable
@@ -30,6 +31,9 @@ from .frames import (
 WINDOW: Final = 4
 """Frames on their way to one node at once."""
 
+KEPT: Final = 4 * WINDOW
+"""Frames for which it is kept what was said of them. None goes so far ahead of one of which nothing was heard yet."""
+
 FULL: Final = 512
 """Messages in a frame at most."""
 
@@ -44,15 +48,18 @@ LAST_PAUSE: Final = 0.5
 """Seconds between two tries; each pause is twice the one before."""
 
 SIGN_OF_LIFE: Final = 1.0
-"""Seconds without a frame after which an empty one is sent, where something is expected of the other node."""
+"""Seconds without a frame after which an empty one is sent, where it matters whether the other node is there."""
+
+
+_births = count(1)
 
 
 class Conversing(Protocol):
     """What goes on within one connection: made with it, and ended with it."""
 
     @property
-    def expects(self) -> bool:
-        """Whether something is expected of the other node."""
+    def matters(self) -> bool:
+        """Whether something is expected of the other node, or done for it: its absence is to be noticed."""
 
     def take(self, messages: Sequence[Message]) -> asyncio.Future[Sequence[Message]] | Sequence[Message]:
         """Take messages that came, in order; what is returned travels with the acknowledgement."""
@@ -90,6 +97,9 @@ class Peer:
         self._transport = transport
         self._begin = begin
         self._patience = patience
+        self._life = next(_births)
+        """Of this node; see `Frame`."""
+        self._other_life = 0
         self._last = 0
         """The number of the latest connection that is known of."""
         self._connection: Connection | None = None
@@ -121,32 +131,49 @@ class Peer:
             self._last = max(self._last, connection.number)
             connection.end(error)
 
-    def close(self, error: NodeGone) -> None:
+    async def close(self, error: NodeGone) -> None:
         """End the connection, and whatever is on its way."""
         self.end(error)
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- what comes ----------------------------------------------------------------------------------------------------
 
     async def receive(self, frame: Frame) -> bytes:
         """Take a frame; return the acknowledgement."""
+        return write_acknowledgement(self._life, await self._received(frame))
+
+    async def _received(self, frame: Frame) -> Acknowledgement:
+        if frame.to not in (0, self._life) or not self._lives(frame.life):
+            return Over()
         if frame.number == 0:
-            return write_acknowledgement(self._wanted(frame.connection))
+            return self._wanted(frame.connection)
         connection = self._connection
         if connection is not None and connection.number == 0 and frame.connection > self._last:
             connection.opened(frame.connection)
             self._last = frame.connection
         elif frame.connection > self._last or (connection is not None and frame.connection > connection.number):
             if self._opens:  # of an earlier life of this node, which nobody remembers
-                return write_acknowledgement(Over())
+                return Over()
             self.end(self.gone("it has begun anew"))
             self._last = frame.connection
             connection = self._open(frame.connection)
         if connection is None or frame.connection != connection.number:
-            return write_acknowledgement(Over())
+            return Over()
         replies = await connection.arrived(frame)
-        return write_acknowledgement(Over() if replies is None else Taken(replies))
+        return Over() if replies is None else Taken(replies)
+
+    def _lives(self, life: int) -> bool:
+        """What the other one says of itself; whether it is so still. Where it has begun anew, all before is over."""
+        if life > self._other_life:
+            if self._other_life:
+                self.end(self.gone("it has begun anew"))
+                if not self._opens:
+                    self._last = 0
+            self._other_life = life
+        return life == self._other_life
 
     def _wanted(self, known: int) -> Acknowledgement:
         """The other one wants a connection, and knows of those up to a number."""
@@ -170,8 +197,7 @@ class Peer:
         return connection
 
     async def _ask_for_one(self, connection: Connection) -> None:
-        frame = write_frame(Frame(self._last, 0, ()))
-        said = await self.deliver(frame, lambda: connection is self._connection and not connection.number)
+        said = await self.deliver(self._last, 0, (), lambda: connection is self._connection and not connection.number)
         if connection is not self._connection or connection.number:
             return  # one has come meanwhile
         if isinstance(said, Opened) and said.connection > self._last:
@@ -180,7 +206,9 @@ class Peer:
         else:
             self.end(self.gone("there is no way to it"))
 
-    async def deliver(self, frame: bytes, wanted: Callable[[], bool]) -> Acknowledgement | None:
+    async def deliver(
+        self, connection: int, number: int, messages: Sequence[Message], wanted: Callable[[], bool]
+    ) -> Acknowledgement | None:
         """Send a frame until it got through, as long as it is wanted and there is patience.
 
         Returns:
@@ -188,9 +216,12 @@ class Peer:
         """
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._patience, FIRST_PAUSE
+        frame = write_frame(Frame(self._life, self._other_life, connection, number, messages))
         while wanted():
             try:
-                return read_acknowledgement(await self._transport.send(self.other, frame))
+                life, said = read_acknowledgement(await self._transport.send(self.other, frame))
+                self._lives(life)
+                return said
             except NodeUnreachable:
                 if loop.time() >= until:
                     return None
@@ -231,7 +262,7 @@ class Connection:
         self._over = False
         self._out: deque[tuple[Message, int]] = deque()
         self._sent = 0
-        self._flying = 0
+        self._flying: set[int] = set()
         self._due: asyncio.Handle | None = None
         self._sign: asyncio.TimerHandle | None = None
         self._next = 1
@@ -254,8 +285,12 @@ class Connection:
 
     def _depart_soon(self) -> None:
         """What is sent in one pass of the loop goes together."""
-        if self._due is None and self._out and self.number and self._flying < WINDOW and not self._over:
+        if self._due is None and self._out and self.number and self._may_go() and not self._over:
             self._due = self._loop.call_soon(self._depart)
+
+    def _may_go(self) -> bool:
+        flying = self._flying
+        return not flying or (len(flying) < WINDOW and self._sent + 1 - min(flying) < KEPT)
 
     def _depart(self) -> None:
         self._due = None
@@ -271,15 +306,15 @@ class Connection:
             messages.append(message)
             room -= size
         self._sent += 1
-        self._flying += 1
-        self._peer._do(self._carry(Frame(self.number, self._sent, messages)))
+        self._flying.add(self._sent)
+        self._peer._do(self._carry(self._sent, messages))
         self._depart_soon()
 
-    async def _carry(self, frame: Frame) -> None:
-        said = await self._peer.deliver(write_frame(frame), lambda: not self._over)
+    async def _carry(self, number: int, messages: Sequence[Message]) -> None:
+        said = await self._peer.deliver(self.number, number, messages, lambda: not self._over)
         if self._over:
             return
-        self._flying -= 1
+        self._flying.discard(number)
         if isinstance(said, Taken):
             self.within.replies(said.replies)
             self._depart_soon()
@@ -290,13 +325,13 @@ class Connection:
             self._peer.failed(self, "nothing gets through to it")
 
     def _watch_over(self) -> None:
-        """Look after the other one where something is expected of it, and nothing else goes there."""
+        """Look after the other one where it matters, and nothing else goes there."""
         if self._sign is None and not self._over:
             self._sign = self._loop.call_later(SIGN_OF_LIFE, self._show_life)
 
     def _show_life(self) -> None:
         self._sign = None
-        if self._over or not self.within.expects:
+        if self._over or not self.within.matters:
             return
         if not self._flying and not self._out:
             self._depart()
@@ -315,13 +350,14 @@ class Connection:
             self._early[frame.number] = frame
             while (frame_now := self._early.pop(self._next, None)) is not None:
                 self._next += 1
-                self._known.pop(frame_now.number - 4 * WINDOW, None)
+                self._known.pop(frame_now.number - KEPT, None)
                 self._take(frame_now)
         return await asyncio.shield(known)
 
     def _take(self, frame: Frame) -> None:
         known = self._known[frame.number]
         found = self.within.take(frame.messages)
+        self._watch_over()
         if not isinstance(found, asyncio.Future):
             known.set_result(found)
             return

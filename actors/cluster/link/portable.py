@@ -5,10 +5,16 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ...core.refs.ref import ActorRef
 from ..errors import ClusterError, MessageNotPortable
+
+LONGEST: Final = 1_000_000
+"""Bytes of an exception at most; of a larger one only the words travel."""
+
+WORDS: Final = 10_000
+"""Characters of them at most."""
 
 
 class RemoteFailure(ClusterError):
@@ -57,9 +63,11 @@ def write(what: Any, place: Place, name: Callable[[], str]) -> bytes:
     file = io.BytesIO()
     try:
         _Pickler(file, place).dump(what)
+    except KeyboardInterrupt:
+        raise
     except RecursionError:
         raise MessageNotPortable(f"{name()} is nested too deeply to be sent to another node") from None
-    except Exception as error:
+    except BaseException as error:  # what is pickled may raise anything, and SystemExit would end the event loop
         # Not the error's own words: they show what stands in the message.
         raise MessageNotPortable(
             f"{name()} cannot be sent to another node: a {type(what).__qualname__} holds what cannot be pickled"
@@ -81,18 +89,27 @@ def read(data: bytes, place: Place, name: Callable[[], str]) -> Any:
     """
     try:
         return _Unpickler(io.BytesIO(data), place).load()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # as above
         raise MessageNotPortable(
             f"{name()} cannot be read on this node ({type(error).__name__}): does it have the same code?"
         ) from None
 
 
 def write_error(error: BaseException, place: Place) -> bytes:
-    """An exception as bytes; one that would not come back as it is, as a `RemoteFailure` of its words."""
+    """An exception as bytes; one that would not come back as it is, or is large, as a `RemoteFailure` of its words."""
     try:
         data = write(error, place, lambda: "an error")
-        if type(read(data, place, lambda: "an error")) is type(error):
+        if len(data) <= LONGEST and type(read(data, place, lambda: "an error")) is type(error):
             return data
     except MessageNotPortable:
         pass
-    return write(RemoteFailure(f"{type(error).__qualname__}: {error}"), place, lambda: "an error")
+    return write(RemoteFailure(f"{type(error).__qualname__}: {_words(error)}"), place, lambda: "an error")
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)[:WORDS]
+    except Exception as failed:
+        return f"it cannot be shown ({type(failed).__name__})"

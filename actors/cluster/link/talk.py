@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from itertools import count
 from typing import Any, Final, Protocol
 
@@ -15,7 +16,7 @@ from ...core.refs.ref import ActorRef
 from ..errors import MessageNotPortable, NodeGone
 from ..transport import LARGEST
 from .frames import Carried, Kind, Message, Target
-from .peer import Peer
+from .peer import BYTES, Peer
 from .portable import Place, read, write, write_error
 from .reading import Incoming
 
@@ -62,9 +63,14 @@ class Talk:
         self._watched: dict[int, Callable[[], object]] = {}
 
     @property
-    def expects(self) -> bool:
-        """Whether something is expected of the other node."""
-        return bool(self._asked or self._reading or self._watching)
+    def over(self) -> bool:
+        """Whether the connection is."""
+        return self._over is not None
+
+    @property
+    def matters(self) -> bool:
+        """See `Conversing.matters`."""
+        return bool(self._asked or self._reading or self._watching or self._serving or self._producing or self._watched)
 
     # -- wishes of this node -------------------------------------------------------------------------------------------
 
@@ -96,8 +102,9 @@ class Talk:
         if self._asked.pop(id, None) is not None:  # not answered: whoever asked has given up
             self._send(Kind.CANCEL, id)
 
-    async def stream(self, target: Target, message: Any, buffer: int = 16) -> AsyncGenerator[Any]:
-        """The items that an actor over there answers with. Leaving it cancels the producer.
+    def stream(self, target: Target, message: Any, buffer: int = 16) -> AsyncGenerator[Any]:
+        """Ask an actor over there for a stream, at once; the items that it answers with. Leaving it cancels the
+        producer.
 
         Raises:
             MessageNotPortable: it cannot be written; nothing was sent.
@@ -107,6 +114,9 @@ class Talk:
             raise self._over
         incoming = self._reading[id] = Incoming(buffer, lambda more: self._send(Kind.CREDIT, id, more))
         self._send(Kind.STREAM, id, tuple(target), written, carried, buffer)
+        return self._items(id, incoming)
+
+    async def _items(self, id: int, incoming: Incoming) -> AsyncGenerator[Any]:
         try:
             while True:
                 try:
@@ -137,17 +147,22 @@ class Talk:
 
     def take(self, messages: Sequence[Message]) -> asyncio.Future[Sequence[Message]] | Sequence[Message]:
         """See `Conversing.take`."""
-        soon: list[Message] = []
-        waiting = Soon(self._loop, soon)
+        waiting = Soon(self._loop)
         for message in messages:
-            handler = _HANDLERS.get(message[0])
-            if handler is None:
-                self._unknown(message)
-            elif message[0] == Kind.ASK:
-                self._on_ask(waiting, *message[1:6])
-            else:
-                handler(self, *message[1 : 1 + handler.__code__.co_argcount - 1])
+            try:
+                self._take(message, waiting)
+            except Exception:  # the others are taken all the same, and the sender need not send it again
+                logger.exception("a message of node %s could not be taken", self._peer.name)
         return waiting.closed()
+
+    def _take(self, message: Message, waiting: Soon) -> None:
+        handler = _HANDLERS.get(message[0])
+        if handler is None:
+            self._unknown(message)
+        elif message[0] == Kind.ASK:
+            self._on_ask(waiting, *message[1:6])
+        else:
+            handler(self, *message[1 : 1 + handler.__code__.co_argcount - 1])
 
     def replies(self, messages: Sequence[Message]) -> None:
         """See `Conversing.replies`."""
@@ -178,7 +193,7 @@ class Talk:
                 message = read(what, self._house, lambda: f"a message to {found.path}")
                 future = self._there(found).ask(message, priority=priority)
         except (CoreError, MessageNotPortable) as error:
-            waiting.say((Kind.FAILURE, id, write_error(error, self._house)))
+            self._say(waiting, (Kind.FAILURE, id, write_error(error, self._house)))
             return
         self._serving[id] = future
         waiting.expect(id)
@@ -196,8 +211,12 @@ class Talk:
                 said = (Kind.REPLY, id, self._fitting(future.result(), "an answer"))
             except MessageNotPortable as error:
                 said = (Kind.FAILURE, id, write_error(error, self._house))
-        if not waiting.take(id, said):
-            self._peer.send(said, len(said[2]))
+        self._say(waiting, said)
+
+    def _say(self, waiting: Soon, said: Message) -> None:
+        """Answer: with the acknowledgement where it is in time and there is room, or else in a frame."""
+        if not waiting.take(said):
+            self._send(*said)
 
     def _on_cancel(self, id: int) -> None:
         serving = self._serving.pop(id, None)
@@ -244,8 +263,9 @@ class Talk:
     async def _produce(self, id: int, producer: Producer) -> None:
         error: BaseException | None = None
         try:
-            async for item in producer.items():
-                self._send(Kind.ITEM, id, self._fitting(item, "an item"))
+            async with aclosing(producer.items()) as items:
+                async for item in items:
+                    self._send(Kind.ITEM, id, self._fitting(item, "an item"))
         except asyncio.CancelledError:
             if id not in self._producing:
                 raise  # nobody wants more
@@ -313,7 +333,7 @@ class Talk:
 
     # -- within --------------------------------------------------------------------------------------------------------
 
-    def _send(self, kind: Kind, *rest: Any) -> None:
+    def _send(self, kind: int, *rest: Any) -> None:
         if self._over is None:
             self._peer.send((int(kind), *rest), 64 + sum(len(one) for one in rest if isinstance(one, bytes)))
 
@@ -331,7 +351,7 @@ class Talk:
         if context is None or (context.deadline is None and not context.baggage):
             return None
         seconds = None if context.deadline is None else context.deadline - self._loop.time()
-        baggage = write(dict(context.baggage), self._house, lambda: "baggage") if context.baggage else b""
+        baggage = self._fitting(dict(context.baggage), f"the baggage for {target.path}") if context.baggage else b""
         return Carried(seconds, baggage)
 
     def _context(self, carried: Any) -> SendContext | None:
@@ -360,12 +380,12 @@ class Soon:
 
     Args:
         loop: the event loop.
-        said: the answers so far.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, said: list[Message]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._said = said
+        self._said: list[Message] = []
+        self._room = BYTES
         self._expected: set[int] = set()
         self._future: asyncio.Future[Sequence[Message]] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -375,19 +395,19 @@ class Soon:
         """An answer may come."""
         self._expected.add(id)
 
-    def say(self, message: Message) -> None:
-        """An answer is there at once."""
-        self._said.append(message)
-
-    def take(self, id: int, said: Message) -> bool:
-        """Take an answer; whether it is in time."""
+    def take(self, said: Message) -> bool:
+        """Take an answer; whether it is in time, and has room."""
         if self._closed:
             return False
-        self._said.append(said)
+        _, id, what = said
+        fits = len(what) <= self._room
+        if fits:
+            self._said.append(said)
+            self._room -= len(what)
         self._expected.discard(id)
         if self._future is not None and not self._expected:
             self._close()
-        return True
+        return fits
 
     def closed(self) -> asyncio.Future[Sequence[Message]] | Sequence[Message]:
         """All messages of the frame have been handed on; what travels with the acknowledgement, once that is known."""
@@ -422,7 +442,7 @@ class Producer:
         self._room = room
         self._wake = asyncio.Event()
 
-    async def items(self) -> AsyncIterator[Any]:
+    async def items(self) -> AsyncGenerator[Any]:
         """The items, as there is room for them."""
         async with self._stream as stream:
             async for item in stream:

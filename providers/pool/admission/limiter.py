@@ -5,12 +5,14 @@ How a single limit is kept stands in `windows`.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, TypeAlias
 
 from ... import checks
 from ...messages import RateLimits
-from .windows import Bucket, Meter, SlidingWindow, Slot
+from .windows import Bucket, Meter, Places, Shared, SlidingWindow, Slot
 
 Rule: TypeAlias = Literal["window", "bucket"]
 """``window``: in any minute no more than the limit. ``bucket``: the vendor's bucket of one minute's depth, which is
@@ -111,12 +113,19 @@ class Limiter:
     def __init__(self, limits: Quota, rule: Rule = "window") -> None:
         self.limits = limits
         self.rule = rule
-        self.in_flight = 0
+        self.places = Places(limits.concurrency)
+        self._open_until = math.inf
+        self._ask: Callable[[], None] | None = None
         self._hold({})
         for name in _KINDS:
             limit = getattr(limits, name)
             if limit is not None:
                 self._add(name, limit, configured=True)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are under way."""
+        return self.places.taken
 
     def _hold(self, meters: dict[str, Meter]) -> None:
         self._meters = meters
@@ -150,7 +159,34 @@ class Limiter:
                 meter.change(limit, now)
             meters[name] = meter
         self.limits, self.rule = limits, rule
+        self.places.change(limits.concurrency)
         self._hold(meters)
+        if self._ask is not None:
+            self._open_until = -math.inf
+
+    def close(self, ask: Callable[[], None]) -> None:
+        """Admit nothing until `open`: what several processes share cannot be used before one's share is known.
+
+        Args:
+            ask: called when something is asked for that is not admitted, because it is closed, or a limit has no room;
+                it may open.
+        """
+        if self._ask is None:
+            self._ask = ask
+            self._open_until = -math.inf
+
+    def open(self, until: float) -> None:
+        """Admit what fits, until some time, after which nothing is admitted again."""
+        self._open_until = until
+
+    def shared(self) -> Mapping[str, Shared]:
+        """Return each limit that is configured, by its name in `Quota`."""
+        found: dict[str, Shared] = {
+            name: meter for name, meter in self._meters.items() if getattr(self.limits, name) is not None
+        }
+        if self.limits.concurrency is not None:
+            found["concurrency"] = self.places
+        return found
 
     def forget(self) -> None:
         """Forget what a vendor has stated: it was of another account. What was sent stays counted under what is
@@ -162,7 +198,7 @@ class Limiter:
     @property
     def full(self) -> bool:
         """Whether as many requests are in flight as may be."""
-        return self.limits.concurrency is not None and self.in_flight >= self.limits.concurrency
+        return self.places.taken >= self.places.limit
 
     @property
     def counts_tokens(self) -> bool:
@@ -171,20 +207,36 @@ class Limiter:
 
     def fits(self, need: Need, now: float) -> bool:
         """Return whether a request may be sent at ``now``."""
-        concurrency = self.limits.concurrency
-        if concurrency is not None and self.in_flight >= concurrency:
+        if now >= self._open_until and not self._opened(now):
             return False
-        for index, meter in self._checked:  # noqa: SIM110  # all() costs a generator for each request
+        places = self.places
+        if places.taken >= places.limit:
+            self._refused(places, 1.0)
+            return False
+        for index, meter in self._checked:
             if not meter.fits(need[index], now):
+                self._refused(meter, need[index])
                 return False
         return True
 
+    def _opened(self, now: float) -> bool:
+        if self._ask is not None:
+            self._ask()
+        return now < self._open_until
+
+    def _refused(self, limit: Shared, amount: float) -> None:
+        if amount > limit.refused:
+            first = not limit.refused
+            limit.refused = min(amount, limit.whole)
+            if first and self._ask is not None:
+                self._ask()
+
     def take(self, need: Need, now: float) -> Permit:
         """Admit a request that `fits`. The permit must be given back by `release` or `refund`."""
-        self.in_flight += 1
+        self.places.taken += 1
         shares: list[tuple[Meter, int, Slot | None, float]] = []
         for index, meter in self._checked:
-            amount = min(need[index], meter.limit)
+            amount = min(need[index], meter.whole)
             shares.append((meter, index, meter.take(amount, now), amount))
         return Permit(shares)
 
@@ -199,7 +251,7 @@ class Limiter:
         if permit.ended:
             return
         permit.ended = True
-        self.in_flight -= 1
+        self.places.taken -= 1
         for meter, index, slot, amount in permit.shares:
             meter.settle(slot, amount, amount if used is None else used[index], now)
 
@@ -236,11 +288,16 @@ class Limiter:
         """Return what is left of each limit, by its name in `Quota`."""
         return {name: meter.left(now) for name, meter in self._meters.items()}
 
-    def used(self, now: float) -> list[tuple[str, float, float]]:
-        """Return each limit by its name in `Quota`: what of it is used, and the limit."""
-        found = [(name, meter.limit - meter.left(now), meter.limit) for name, meter in self._meters.items()]
+    def used(self, now: float) -> list[tuple[str, float, float, float | None]]:
+        """Return each limit by its name in `Quota`: what of it is used here, the limit, and the share of it where it is
+        shared."""
+        found = [
+            (name, meter.limit - meter.left(now), meter.whole, meter.limit if meter.is_shared else None)
+            for name, meter in self._meters.items()
+        ]
+        places = self.places
         if self.limits.concurrency is not None:
-            found.append(("concurrency", self.in_flight, self.limits.concurrency))
+            found.append(("concurrency", places.taken, places.whole, places.limit if places.is_shared else None))
         return found
 
 
@@ -253,6 +310,8 @@ def _counted_anew(name: str, rule: Rule, before: Meter, limit: float | None, now
     meter = _meter(name, rule, before.limit if limit is None else limit, configured=limit is not None)
     taken = min(before.limit - before.left(now), meter.limit)
     meter.settle(meter.take(taken, now), taken, taken, now)
+    if before.is_shared:
+        meter.share(before.limit, now)
     return meter
 
 

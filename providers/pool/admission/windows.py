@@ -9,11 +9,16 @@ leaking admits twice the limit. What aiolimiter is good at, spacing departures, 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Protocol
 
 BELIEVED = 600.0
 """Seconds for which a vendor's word that a limit is lower than configured is believed, if it is not said again."""
+
+
+PARTS = 24
+"""In how many parts it is told when what was used leaves the period."""
 
 
 def margin(period: float) -> float:
@@ -41,10 +46,49 @@ class Slot:
         self.live = True
 
 
-class Meter(Protocol):
-    """Keeps one limit."""
+class Shared(Protocol):
+    """A limit of which several processes have a share each.
 
+    Attributes:
+        whole: the limit, of all of them together.
+        limit: what may be used here: all of it, or the share.
+        refused: the largest amount that did not fit since somebody set this to 0.
+        period: seconds for which what was used counts.
+    """
+
+    whole: float
     limit: float
+    refused: float
+
+    @property
+    def period(self) -> float: ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there is a share."""
+
+    def share(self, share: float, now: float, full: bool = False) -> None:
+        """Use no more than a share from now on; infinite for all there is.
+
+        Args:
+            share: how much. What was used stays counted, also where that is more.
+            now: the time.
+            full: whether nobody has used anything lately, so that a bucket may begin full; otherwise what grows in it
+                begins with nothing.
+        """
+
+    def held(self, now: float) -> float:
+        """Return what a share cannot be lowered below, since it was used within the period."""
+
+    def holds(self, now: float) -> list[tuple[float, float]]:
+        """Return when that leaves the period: seconds from now, and how much, in a few parts."""
+
+    def recent(self, now: float) -> float:
+        """Return about how much was used within the period."""
+
+
+class Meter(Shared, Protocol):
+    """Keeps one limit."""
 
     def fits(self, amount: float, now: float) -> bool:
         """Return whether ``amount`` may be admitted at ``now``."""
@@ -83,20 +127,32 @@ class Meter(Protocol):
 
 
 class _Limit:
-    """A limit that was configured, learned, or lowered for a while by its vendor."""
+    """A limit that was configured, learned, or lowered for a while by its vendor, and the share of it."""
 
-    __slots__ = ("_configured", "_lowered_until", "limit")
+    __slots__ = ("_configured", "_lowered_until", "_share", "limit", "refused", "whole")
 
     def __init__(self, limit: float, configured: bool) -> None:
-        self.limit = limit
+        self.limit = self.whole = limit
+        self.refused = 0.0
+        self._share = math.inf
         self._configured = limit if configured else None
         self._lowered_until = 0.0
 
     def change(self, limit: float, now: float) -> None:
         """Take another limit; see `Meter.change`."""
         self._configured = limit
-        if not self._lowered_until or self.limit >= limit:
+        if not self._lowered_until or self.whole >= limit:
             self._raise()
+
+    @property
+    def is_shared(self) -> bool:
+        """See `Shared.is_shared`."""
+        return self._share < math.inf
+
+    def share(self, share: float, now: float, full: bool = False) -> None:
+        """See `Shared.share`."""
+        self._share = share
+        self.limit = min(self.whole, share)
 
     def forget(self) -> None:
         """See `Meter.forget`."""
@@ -104,17 +160,67 @@ class _Limit:
 
     def _state(self, limit: float, now: float) -> None:
         if self._configured is None:
-            self.limit = limit
+            self._be(limit)
         elif limit < self._configured:
-            self.limit = limit
+            self._be(limit)
             self._lowered_until = now + BELIEVED
         else:
             self._raise()
 
     def _raise(self) -> None:
         if self._configured is not None:
-            self.limit = self._configured
+            self._be(self._configured)
         self._lowered_until = 0.0
+
+    def _be(self, whole: float) -> None:
+        self.whole = whole
+        self.limit = min(whole, self._share)
+
+
+class Places:
+    """How many requests may be under way at once.
+
+    Args:
+        limit: how many; None for any number.
+    """
+
+    __slots__ = ("_share", "limit", "refused", "taken", "whole")
+
+    period = 60.0
+    """Seconds after which one of a process that has died is taken to be over at its vendor."""
+
+    def __init__(self, limit: float | None) -> None:
+        self.taken = 0
+        self.refused = 0.0
+        self._share = math.inf
+        self.change(limit)
+
+    def change(self, limit: float | None) -> None:
+        """Take another limit."""
+        self.whole = math.inf if limit is None else limit
+        self.limit = min(self.whole, self._share)
+
+    @property
+    def is_shared(self) -> bool:
+        """See `Shared.is_shared`."""
+        return self._share < math.inf
+
+    def share(self, share: float, now: float, full: bool = False) -> None:
+        """See `Shared.share`."""
+        self._share = share
+        self.limit = min(self.whole, share)
+
+    def held(self, now: float) -> float:
+        """See `Shared.held`."""
+        return self.taken
+
+    def holds(self, now: float) -> list[tuple[float, float]]:
+        """See `Shared.holds`."""
+        return [(self.period, self.taken)] if self.taken else []
+
+    def recent(self, now: float) -> float:
+        """See `Shared.recent`."""
+        return self.taken
 
 
 class SlidingWindow(_Limit):
@@ -156,10 +262,10 @@ class SlidingWindow(_Limit):
 
     def fits(self, amount: float, now: float) -> bool:
         self._expire(now)
-        return self.used + self._foreign + min(amount, self.limit) <= self.limit
+        return self.used + self._foreign + min(amount, self.whole) <= self.limit
 
     def take(self, amount: float, now: float) -> Slot:
-        amount = min(amount, self.limit)
+        amount = min(amount, self.whole)
         self.used += amount
         slots = self._slots
         if slots:
@@ -181,7 +287,7 @@ class SlidingWindow(_Limit):
     def next_fit(self, amount: float, now: float) -> float:
         if self.fits(amount, now):
             return now
-        room = self.limit - min(amount, self.limit)
+        room = self.limit - min(amount, self.whole)
         used = self.used
         foreign_until = self._foreign_until if self._foreign else now
         # Two things leave the window with time: slots, one by one, and what others used, at once.
@@ -197,13 +303,29 @@ class SlidingWindow(_Limit):
         self._expire(now)
         return max(0.0, self.limit - self.used - self._foreign)
 
+    def held(self, now: float) -> float:
+        self._expire(now)
+        return self.used
+
+    def recent(self, now: float) -> float:
+        return self.held(now)
+
+    def holds(self, now: float) -> list[tuple[float, float]]:
+        self._expire(now)
+        parts: dict[int, float] = {}
+        for slot in self._slots:
+            part = math.ceil((slot.until - now) / self.period * PARTS)
+            parts[part] = parts.get(part, 0.0) + slot.amount
+        return [(part * self.period / PARTS, amount) for part, amount in parts.items()]
+
     def correct(
         self, limit: float | None, remaining: float | None, reset: float | None, since: float, now: float
     ) -> None:
         """Take a vendor's word; see `Meter.correct`.
 
         The vendor has not yet counted what is still on its way, and may keep a milder rule. So its ``remaining`` is
-        only believed where it is lower than ours: the difference was used by others, until ``reset``.
+        only believed where it is lower than ours: the difference was used by others, until ``reset``. What remains of
+        a limit that is shared is of all its shares, so that it says nothing until it is lower than what is left of one.
         """
         if limit is not None:
             self._state(limit, now)
@@ -226,7 +348,7 @@ class Bucket(_Limit):
         configured: as in `SlidingWindow`.
     """
 
-    __slots__ = ("_at", "_full_at", "_level", "_out", "_slack", "_used", "period")
+    __slots__ = ("_at", "_full_at", "_level", "_out", "_recent", "_recent_at", "_slack", "_used", "period")
 
     def __init__(self, limit: float, period: float, configured: bool = True) -> None:
         super().__init__(limit, configured)
@@ -239,6 +361,8 @@ class Bucket(_Limit):
         """Of what was taken here, the part that is not refilled: what would be missing if nobody else used any."""
         self._out = 0.0
         """Of what was taken, the part whose requests have not been answered: perhaps the vendor has not counted it."""
+        self._recent = 0.0
+        self._recent_at = 0.0
 
     def left(self, now: float) -> float:
         if self._lowered_until and now >= self._lowered_until:
@@ -256,35 +380,61 @@ class Bucket(_Limit):
         """Take another depth; see `Meter.change`."""
         taken = self.limit - self.left(now)
         super().change(limit, now)
-        self._level = self.limit - taken
+        self._level = min(self._level, self.limit) if self._share < math.inf else self.limit - taken
+
+    def share(self, share: float, now: float, full: bool = False) -> None:
+        # The vendor's bucket holds at least what all the shares' together do: so none may gain by a change.
+        self.left(now)
+        super().share(share, now)
+        if full:
+            self._level = self.limit
+        elif self._level >= self.limit:
+            self._level = self.limit
+            self._full_at = now
+
+    def held(self, now: float) -> float:
+        return 0.0
+
+    def holds(self, now: float) -> list[tuple[float, float]]:
+        lacks = self.limit - self.left(now)
+        return [(lacks / self.limit * self.period, lacks)] if lacks > 0.0 < self.limit else []
+
+    def recent(self, now: float) -> float:
+        self._recent *= math.exp((self._recent_at - now) / self.period)
+        self._recent_at = now
+        return self._recent
 
     def forget(self) -> None:
         super().forget()
-        self._level = self.limit - self._used
+        if self._share == math.inf:
+            self._level = self.limit - self._used
 
     def _set(self, level: float, now: float) -> None:
         if level >= self.limit:
-            if self._level < self.limit:
+            if self._level < self.limit != 0.0:
                 self._full_at = now - (level - self.limit) * self.period / self.limit
             level = self.limit
         self._level = level
 
     def _wanted(self, amount: float) -> float | None:
         """The level at which ``amount`` may go; None if it must have been full for a while."""
+        amount = min(amount, self.whole)
         level = amount + self._slack * self.limit / self.period
         return level if level <= self.limit else None
 
     def fits(self, amount: float, now: float) -> bool:
         level, wanted = self.left(now), self._wanted(amount)
         if wanted is None:
-            return level >= self.limit and now >= self._full_at + self._slack
+            return min(amount, self.whole) <= self.limit <= level and now >= self._full_at + self._slack
         return level >= wanted * (1.0 - 1e-9)  # the grain of a float: what lacks less than this is there
 
     def take(self, amount: float, now: float) -> None:
-        amount = min(amount, self.limit)
+        amount = min(amount, self.whole)
         self._level = self.left(now) - amount
         self._used += amount
         self._out += amount
+        if self._share < math.inf:
+            self._recent = self.recent(now) + amount
 
     def settle(self, slot: Slot | None, amount: float, used: float, now: float) -> None:
         self._set(self.left(now) + amount - used, now)
@@ -297,6 +447,8 @@ class Bucket(_Limit):
         wanted = self._wanted(amount)
         if wanted is not None:
             return now + (wanted - self._level) * self.period / self.limit
+        if min(amount, self.whole) > self.limit:
+            return now  # not before the share has grown
         if self._level >= self.limit:
             return self._full_at + self._slack
         # A grain later, or it would not be quite full then.
@@ -315,5 +467,6 @@ class Bucket(_Limit):
         if remaining is None:
             return
         level = self.left(now)
-        most = remaining + (now - since) * self.limit / self.period
-        self._set(max(min(level, most), remaining - self._out), now)
+        most = remaining + (now - since) * self.whole / self.period
+        least = remaining - self._out if self._share == math.inf else -math.inf  # what remains is of all shares
+        self._set(max(min(level, most), least), now)

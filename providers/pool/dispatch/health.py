@@ -59,7 +59,7 @@ def _of_model(gate: Gate, now: float) -> ModelHealth:
 
 
 def _limits(limiter: Limiter, now: float) -> tuple[LimitUse, ...]:
-    return tuple(LimitUse(kind, used, limit) for kind, used, limit in limiter.used(now))
+    return tuple(LimitUse(*use) for use in limiter.used(now))
 
 
 def _state(breaker: Breaker) -> State:

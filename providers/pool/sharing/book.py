@@ -1,0 +1,213 @@
+"""What the processes have told each other of the limits that they share. Pure: the caller passes the time.
+
+Each has a row: for each limit the share that it claims, and what it wants. A row is told anew every `TOUCH` seconds,
+and whoever has not told it for `ALIVE` seconds sends nothing more; so nobody need know who is alive: a row that nobody
+has told for so long, and the period on top in which vendors count, binds nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from .policy import Wish
+
+ALIVE: Final = 40.0
+"""Seconds for which a row lets its process send."""
+
+TOUCH: Final = 10.0
+"""Seconds after which a row is told anew, so that a journal that is away for a while stops nobody."""
+
+
+class Key(NamedTuple):
+    """Which limit.
+
+    Args:
+        endpoint: its name.
+        model: whose limit it is; empty for that which all models share.
+        kind: its name in `Quota`.
+    """
+
+    endpoint: str
+    model: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One process's part of one limit.
+
+    Args:
+        limit: all of it, as the process knows it; 0 where it has it no more.
+        share: what it may use.
+        want, lump, turn: see `Wish`.
+        period: seconds for which what was used counts.
+        holds: when what was used leaves the period, in seconds from when it was told, and how much; () where that is
+            not told, since the share counts for all of it.
+    """
+
+    limit: int
+    share: int
+    want: int = 0
+    lump: int = 0
+    turn: int = 0
+    period: float = 60.0
+    holds: tuple[tuple[float, float], ...] = ()
+
+    def plain(self) -> list[Any]:
+        """Return what JSON can say."""
+        return [self.limit, self.share, self.want, self.lump, self.turn, self.period, [list(one) for one in self.holds]]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> Claim:
+        """Return a claim as it was kept; what a later version has added is left out."""
+        limit, share, want, lump, turn, period, holds = plain[:7]
+        return cls(limit, share, want, lump, turn, period, tuple((after, amount) for after, amount in holds))
+
+    def counted(self, age: float, left: bool) -> float:
+        """Return how much of the limit it takes from others.
+
+        Args:
+            age: seconds since it was told, at least.
+            left: whether its process has gone.
+        """
+        if age < ALIVE and not left:
+            return self.share
+        used = sum(amount for after, amount in self.holds if after > age)
+        if left or age >= ALIVE + self.period:
+            return used
+        return used + max(0.0, self.share - sum(amount for _, amount in self.holds))
+
+
+@dataclass(slots=True)
+class Row:
+    """What a process has told.
+
+    Args:
+        number: how often it has told something; so no row is taken for another.
+        claims: by limit.
+        left: whether it has gone, and sends nothing more.
+        born: when it was told, or later, by the clock of who reads it.
+        at: the same by the journal's clock, while that is all one knows of its age.
+    """
+
+    number: int
+    claims: dict[Key, Claim]
+    left: bool
+    born: float
+    at: float | None = None
+
+    def alive(self, now: float) -> bool:
+        """Return whether its process may send."""
+        return not self.left and now - self.born < ALIVE
+
+    def over(self, now: float) -> bool:
+        """Return whether it counts no more."""
+        age = now - self.born
+        return (self.left or age >= ALIVE) and not any(one.counted(age, self.left) for one in self.claims.values())
+
+
+@dataclass(slots=True)
+class Book:
+    """All rows, by process."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    def take(self, event: Mapping[str, Any], now: float, at: float | None = None) -> None:
+        """Take in what was kept: a row, or the sums that a stream begins with.
+
+        Args:
+            event: it.
+            now: the time.
+            at: when it was kept, by the journal's clock, if that was before anybody here looked.
+        """
+        if "rows" in event:
+            known, self.rows = self.rows, {}
+            for process, age, row in event["rows"]:
+                if process in known and known[process].number == row["number"]:
+                    self.rows[process] = known[process]
+                else:
+                    self.rows[process] = _row(row, now, None if at is None else at - age)
+            return
+        for process, number in event.get("gone", ()):
+            if process in self.rows and self.rows[process].number == number:
+                del self.rows[process]
+        known_row = self.rows.get(event["process"])
+        if known_row is None or known_row.number < event["row"]["number"]:
+            self.rows[event["process"]] = _row(event["row"], now, at)
+
+    def settle_ages(self, at: float, now: float) -> None:
+        """Learn how old the rows are that were there before anybody here looked.
+
+        Args:
+            at: the time by the journal's clock.
+            now: the time.
+        """
+        for row in self.rows.values():
+            if row.at is not None:
+                row.born = min(row.born, now - max(0.0, at - row.at))
+                row.at = None
+
+    def sums(self, now: float) -> dict[str, Any]:
+        """Return the event that stands for all rows."""
+        return {
+            "rows": [
+                [
+                    process,
+                    max(0.0, now - row.born),
+                    {"number": row.number, "left": row.left, "claims": plain(row.claims)},
+                ]
+                for process, row in self.rows.items()
+                if not row.over(now)
+            ]
+        }
+
+    def wishes(self, key: Key, now: float) -> dict[str, Wish]:
+        """Return what those want of a limit who may send."""
+        return {
+            process: Wish(claim.want, claim.share, claim.lump, claim.turn)
+            for process, row in self.rows.items()
+            if (claim := row.claims.get(key)) is not None and claim.limit and row.alive(now)
+        }
+
+    def limit(self, key: Key, now: float) -> int:
+        """Return the smallest that a process says a limit is."""
+        return min((claim.limit for claim in self._alive(key, now) if claim.limit), default=0)
+
+    def counted(self, key: Key, now: float, but: str = "") -> float:
+        """Return how much of a limit is taken by processes, but for one."""
+        return sum(
+            row.claims[key].counted(now - row.born, row.left)
+            for process, row in self.rows.items()
+            if process != but and key in row.claims
+        )
+
+    def is_new(self, key: Key, now: float) -> bool:
+        """Return whether nobody has used anything of a limit lately, or may."""
+        return not any(
+            row.alive(now) or row.claims[key].counted(now - row.born, row.left)
+            for row in self.rows.values()
+            if key in row.claims
+        )
+
+    def last_turn(self, key: Key) -> int:
+        """Return the highest turn."""
+        return max((row.claims[key].turn for row in self.rows.values() if key in row.claims), default=0)
+
+    def over(self, now: float) -> Iterator[tuple[str, int]]:
+        """The rows that count no more, and their numbers."""
+        return ((process, row.number) for process, row in self.rows.items() if row.over(now))
+
+    def _alive(self, key: Key, now: float) -> Iterable[Claim]:
+        return (row.claims[key] for row in self.rows.values() if key in row.claims and row.alive(now))
+
+
+def plain(claims: Mapping[Key, Claim]) -> list[Any]:
+    """Return claims as JSON can say them."""
+    return [[*key, claim.plain()] for key, claim in claims.items()]
+
+
+def _row(kept: Mapping[str, Any], now: float, at: float | None) -> Row:
+    claims = {Key(*one[:3]): Claim.of(one[3]) for one in kept["claims"]}
+    return Row(kept["number"], claims, bool(kept["left"]), now, at)

@@ -1,0 +1,197 @@
+"""One process's part in what several share: what it claims next, given what the others have told. Pure.
+
+A share is lowered here before that is told, and raised after: so all shares together are at no moment more than there
+is. It is never told to be lower than what was used of it in the period that vendors count in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import uuid4
+
+from ..admission.windows import Shared
+from .book import ALIVE, TOUCH, Book, Claim, Key, Row, plain
+from .policy import Wish, targets
+
+HOLD: Final = 5.0
+"""Seconds for which room for what waited is kept, however many others wait."""
+
+_STILL: Final = 3.0
+"""Seconds for which something counts as waiting that did a while ago, so that it is not told with each breath."""
+
+_LONG: Final = 120.0
+"""A period of so many seconds is long: of its limits a process claims little more than it has used."""
+
+_AHEAD: Final = 100
+"""The part of such a limit that it claims ahead: a hundredth, which a process that dies takes with it."""
+
+_NOTICED: Final = 20
+"""A twentieth of a limit: what nobody waits for is moved only if it is more."""
+
+
+@dataclass(slots=True)
+class _Want:
+    """What is wanted here of one limit."""
+
+    amount: int = 0
+    lump: int = 0
+    waited_at: float = -math.inf
+    room_since: float = -math.inf
+
+
+class Participant:
+    """What a process claims. Lives as long as the process, since vendors go on counting.
+
+    Attributes:
+        process: its name, unique for ever.
+        book: what all have told, as far as it was read.
+    """
+
+    def __init__(self) -> None:
+        self.process = uuid4().hex
+        self.book = Book()
+        self._number = 0
+        self._told_at = -math.inf
+        self._wants: dict[Key, _Want] = {}
+        self._shares: dict[Key, float] = {}
+        self._new: set[Key] = set()
+
+    @property
+    def row(self) -> Row | None:
+        """What it has told, as far as that was read."""
+        return self.book.rows.get(self.process)
+
+    @property
+    def alive_until(self) -> float:
+        """Until when what it has told lets it send."""
+        row = self.row
+        return -math.inf if row is None or row.left else self._told_at + ALIVE
+
+    def next(
+        self, limits: Mapping[Key, Shared], gone: Collection[str], waiting: int, now: float
+    ) -> dict[str, Any] | None:
+        """Return what to tell next, or None where nothing is new. Shares that become lower are so at once.
+
+        Args:
+            limits: those that are shared.
+            gone: endpoints to which nothing is sent any more.
+            waiting: how many requests wait.
+            now: the time.
+        """
+        row = self.row
+        before = {} if row is None or row.left else row.claims
+        claims = {}
+        self._shares, self._new = {}, set()
+        for key, limit in limits.items():
+            old = before.get(key) or Claim(0, 0, period=limit.period)
+            if not old.share and self.book.is_new(key, now):
+                self._new.add(key)
+            elif not limit.is_shared:
+                limit.share(0, now)
+            claim, share = self._claim(key, limit, old, key.endpoint in gone, waiting, now)
+            if claim.limit or claim.share:
+                claims[key] = claim
+            self._shares[key] = share
+            if share < limit.limit:
+                limit.share(share, now)
+        over = [each for each in self.book.over(now) if each[0] != self.process]
+        told = {key: replace(claim, holds=()) for key, claim in claims.items()}
+        known = {key: replace(claim, holds=()) for key, claim in before.items()}
+        if row is not None and not row.left and told == known and now - self._told_at < TOUCH:
+            return None
+        return self._event(claims, False, over)
+
+    def told(self, limits: Mapping[Key, Shared], at: float, now: float) -> None:
+        """What `next` returned is kept, and nobody has told anything between: shares are what it says from now on.
+
+        Args:
+            limits: those that are shared.
+            at: when it was sent to be kept, or earlier.
+            now: the time.
+        """
+        self._told_at = at
+        self.settle(limits, now)
+
+    def settle(self, limits: Mapping[Key, Shared], now: float) -> None:
+        """Have the shares that `next` said."""
+        for key, share in self._shares.items():
+            limit = limits.get(key)
+            if limit is not None and (share != limit.limit or not limit.is_shared):
+                limit.share(share, now, full=key in self._new)
+
+    def last(self, limits: Mapping[Key, Shared], now: float) -> dict[str, Any]:
+        """Return what to tell as it goes: it gives back all but what was used. Nothing may be sent from now on.
+
+        Args:
+            limits: those that are shared.
+            now: the time.
+        """
+        claims = {}
+        for key, limit in limits.items():
+            held = math.ceil(limit.held(now))
+            holds = tuple(limit.holds(now))
+            limit.share(held, now)
+            if holds:
+                claims[key] = Claim(0, held, period=limit.period, holds=holds)
+        self._wants.clear()
+        return self._event(claims, True, [])
+
+    def _event(self, claims: Mapping[Key, Claim], left: bool, over: list[tuple[str, int]]) -> dict[str, Any]:
+        self._number += 1
+        row = {"number": self._number, "left": left, "claims": plain(claims)}
+        return {"process": self.process, "row": row, "gone": [list(one) for one in over]}
+
+    def _claim(self, key: Key, limit: Shared, old: Claim, gone: bool, waiting: int, now: float) -> tuple[Claim, float]:
+        """Return what it claims of a limit, and what it uses of that."""
+        book, me = self.book, self.process
+        whole = 0 if gone else max(1, int(limit.whole))
+        want = self._wanted(key, limit, whole, waiting, now)
+        held = math.ceil(limit.held(now))
+        wishes = {name: wish for name, wish in book.wishes(key, now).items() if name != me}
+        others = math.ceil(book.counted(key, now, but=me))
+        total = min((one for one in (whole, book.limit(key, now)) if one), default=0)
+        bound = others - sum(wish.share for wish in wishes.values())  # by those who have gone or died
+        mine = Wish(want.amount, old.share, want.lump, old.turn)
+        aims = targets(max(0, total - bound), wishes if gone else {**wishes, me: mine})
+        aim = aims.get(me, 0)
+        ahead = limit.period > _LONG
+        if ahead:
+            aim = min(aim, _ahead(old.share, held, max(1, total // _AHEAD, want.lump)))
+        lacking = any(
+            wish.share + (0 if wish.lump else total // _NOTICED) < aims[name] for name, wish in wishes.items()
+        )
+        share, use = old.share, old.share
+        if aim > share and (want.lump or not share or ahead or aim - share > total // _NOTICED):
+            share = use = min(aim, max(share, total - others))
+        elif aim < share and (lacking or gone or ahead):
+            kept = min(want.lump, share) if now - want.room_since < HOLD else 0
+            share, use = max(aim, kept, min(held, share)), max(aim, kept)
+        share = max(min(share, total - others), min(held, old.share), 0)
+        turn = old.turn
+        if want.lump and (share >= want.lump) != (old.share >= want.lump):
+            turn = max(book.last_turn(key), turn) + 1
+            want.room_since = now if share >= want.lump else -math.inf
+        holds = tuple(limit.holds(now)) if ahead else ()
+        return Claim(whole, share, want.amount, want.lump, turn, limit.period, holds), min(use, share)
+
+    def _wanted(self, key: Key, limit: Shared, whole: int, waiting: int, now: float) -> _Want:
+        want = self._wants.setdefault(key, _Want())
+        if limit.refused:
+            want.lump, want.waited_at = math.ceil(limit.refused), now
+            limit.refused = 0.0
+        elif now - want.waited_at >= _STILL:
+            want.lump = 0
+        amount = limit.recent(now) + want.lump * waiting
+        step = whole / 50.0
+        if not 0.75 * want.amount - step <= amount <= want.amount:
+            want.amount = math.ceil(1.25 * amount + step)
+        want.amount = min(want.amount, whole)
+        return want
+
+
+def _ahead(share: int, held: int, ahead: int) -> int:
+    """Return what to claim of a limit of a long period: a little more than was used, and not a bit more each time."""
+    return share if ahead / 2 <= share - held <= 2 * ahead else held + ahead

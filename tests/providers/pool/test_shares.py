@@ -1,0 +1,400 @@
+"""Limits that several processes share: who gets how much, and never more than there is. No clock, no journal."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from callboard.providers.pool.admission.limiter import Limiter, Quota, Rule, need
+from callboard.providers.pool.sharing.book import ALIVE, TOUCH, Book, Key
+from callboard.providers.pool.sharing.participant import Participant
+from callboard.providers.pool.sharing.policy import FLOOR, Wish, targets
+
+WISHES = st.dictionaries(
+    st.text("abcdef", min_size=1, max_size=2),
+    st.builds(
+        Wish,
+        st.integers(0, 1_200),
+        st.integers(0, 1_200),
+        st.one_of(st.just(0), st.integers(0, 400)),
+        st.integers(0, 9),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(st.integers(1, 1_000), WISHES)
+def test_what_processes_should_have_is_all_there_is_and_no_more(limit: int, wishes: dict[str, Wish]) -> None:
+    aims = targets(limit, wishes)
+    assert aims.keys() == wishes.keys()
+    assert min(aims.values()) >= 0
+    served = [name for name in wishes if not wishes[name].lump or aims[name]]
+    assert sum(aims.values()) == (limit if served else 0)
+
+
+@given(st.integers(1, 1_000), WISHES)
+def test_who_has_something_waiting_gets_room_for_it_or_nothing(limit: int, wishes: dict[str, Wish]) -> None:
+    aims = targets(limit, wishes)
+    for name, wish in wishes.items():
+        if wish.lump:
+            assert aims[name] == 0 or aims[name] >= min(wish.lump, limit)
+    assert any(aims.values())
+
+
+@given(st.integers(100, 10_000), st.integers(1, 6), st.integers(0, 6))
+def test_those_who_want_all_get_at_least_ninety_five_in_a_hundred_and_evenly(
+    limit: int, hungry: int, idle: int
+) -> None:
+    wishes = {f"h{number}": Wish(limit, 0, 1) for number in range(hungry)}
+    aims = targets(limit, {**wishes, **{f"i{number}": Wish(0) for number in range(idle)}})
+    shares = [aims[name] for name in wishes]
+    assert sum(shares) >= (1 - FLOOR) * limit
+    assert max(shares) - min(shares) <= 1
+    assert sum(aims.values()) == limit
+
+
+@given(st.integers(1, 1_000), WISHES)
+def test_who_wants_more_gets_what_others_do_not_want(limit: int, wishes: dict[str, Wish]) -> None:
+    aims = targets(limit, wishes)
+    floor = int(limit * FLOOR / len(wishes))
+    short = [
+        name for name, wish in wishes.items() if aims[name] < min(wish.want, limit) and (aims[name] or not wish.lump)
+    ]
+    for name, wish in wishes.items():
+        if short and aims[name] > max(wish.want, floor, wish.lump):
+            raise AssertionError(f"{name} has {aims[name]} and wants {wish}, while {short} lack some")
+
+
+@pytest.mark.parametrize(("limit", "lump", "processes"), [(1, 1, 3), (9_000, 5_000, 3), (2, 1, 5), (10, 4, 4)])
+def test_where_there_is_not_room_for_all_they_take_turns(limit: int, lump: int, processes: int) -> None:
+    shares = {f"p{number}": 0 for number in range(processes)}
+    turns = dict.fromkeys(shares, 0)
+    had: list[set[str]] = []
+    for _ in range(4 * processes):
+        aims = targets(limit, {name: Wish(limit, shares[name], lump, turns[name]) for name in shares})
+        for name, aim in aims.items():
+            if (aim >= lump) != (shares[name] >= lump):
+                turns[name] = max(turns.values()) + 1
+        shares = aims
+        had.append({name for name, aim in aims.items() if aim >= lump})
+    for at in range(processes, len(had) - processes):
+        assert set().union(*had[at : at + processes]) == shares.keys(), "somebody is passed over"
+
+
+class Process:
+    """A process with one limiter, as a pool has it."""
+
+    def __init__(self, quota: Quota, rule: Rule) -> None:
+        self.limiter = Limiter(quota, rule)
+        self.me = Participant()
+        self.asked = 0
+        self.limiter.close(self.ask)
+        self.read = 0
+        self.joined = False
+        self.dead = False
+        """Or paused: it does nothing."""
+        self.waiting = 0
+
+    def ask(self) -> None:
+        self.asked += 1
+
+    @property
+    def limits(self) -> dict[Key, Any]:
+        return {Key("a", "", name): meter for name, meter in self.limiter.shared().items()}
+
+
+class World:
+    """Processes that share a limit, a ledger that puts what they tell in order, and the vendor, which counts."""
+
+    def __init__(self, quota: Quota, rule: Rule = "window", seed: int = 0) -> None:
+        self.quota = quota
+        self.rule: Rule = rule
+        self.rng = random.Random(seed)
+        self.now = 1_000.0
+        self.ledger: list[tuple[float, dict[str, Any]]] = []
+        self.sent: list[tuple[float, float]] = []
+        self.processes: list[Process] = []
+        self.flying: list[tuple[Process, Any]] = []
+
+    def join(self, quota: Quota | None = None) -> Process:
+        process = Process(quota or self.quota, self.rule)
+        self.processes.append(process)
+        return process
+
+    def catch_up(self, process: Process) -> None:
+        me = process.me
+        for at, event in self.ledger[process.read :]:
+            me.book.take(event, self.now, None if process.joined else at)
+            if event["process"] == me.process:
+                process.joined = True
+                me.book.settle_ages(at, self.now)
+        process.read = len(self.ledger)
+
+    def beat(self, process: Process, late: bool = False) -> None:
+        """Tell what is new; ``late``: others are faster, and it has to try again."""
+        if process.dead:
+            return
+        for _ in range(2):
+            self.catch_up(process)
+            sent_at = self.now
+            event = process.me.next(process.limits, (), process.waiting, self.now)
+            if event is None:
+                process.me.settle(process.limits, self.now)
+            elif late:
+                late = False
+                self.beat(self.rng.choice(self.processes))
+                continue
+            else:
+                self.ledger.append((self.now, event))
+                process.me.told(process.limits, sent_at, self.now)
+                self.catch_up(process)
+            break
+        process.limiter.open(process.me.alive_until)
+        self.look()
+
+    def leave(self, process: Process) -> None:
+        if process.dead:
+            return
+        process.dead = True
+        self.catch_up(process)
+        self.ledger.append((self.now, process.me.last(process.limits, self.now)))
+        self.look()
+
+    def send(self, process: Process, amount: float = 1.0) -> bool:
+        wanted = need(amount, 0.0)
+        if process.dead or not process.limiter.fits(wanted, self.now):
+            return False
+        process.limiter.release(process.limiter.take(wanted, self.now), None, self.now)
+        self.sent.append((self.now, amount))
+        return True
+
+    def look(self) -> None:
+        """What all may use is no more than there is, as anybody would see it who had always been there."""
+        book = Book()
+        for at, event in self.ledger:
+            book.take(event, at)
+        for key in {key for row in book.rows.values() for key in row.claims}:
+            limit = getattr(self.quota, key.kind)
+            assert book.counted(key, self.now) <= limit, f"{key}: more than there is"
+
+    def most(self, period: float = 60.0) -> float:
+        """The most that was sent in any period."""
+        most, first, amount = 0.0, 0, 0.0
+        for at, sent in self.sent:
+            amount += sent
+            while self.sent[first][0] <= at - period:
+                amount -= self.sent[first][1]
+                first += 1
+            most = max(most, amount)
+        return most
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["send", "send", "send", "beat", "beat", "wait", "wait", "join", "die", "leave", "late"]),
+        st.integers(0, 3),
+        st.floats(0.1, 30.0),
+    ),
+    max_size=80,
+)
+
+
+@pytest.mark.parametrize("size", [1.0, 7.0])
+@settings(max_examples=60)
+@given(steps=STEPS)
+def test_whatever_happens_all_together_send_no_more_than_the_limit(size: float, steps: Sequence[Any]) -> None:
+    world = World(Quota(requests_per_minute=20) if size == 1.0 else Quota(tokens_per_minute=20))
+    world.join()
+    for what, who, seconds in steps:
+        process = world.processes[who % len(world.processes)]
+        if what == "send":
+            for _ in range(int(seconds)):
+                process.waiting = 0 if world.send(process, size) else 3
+        elif what == "beat":
+            world.beat(process)
+        elif what == "late":
+            world.beat(process, late=True)
+        elif what == "wait":
+            world.now += seconds
+        elif what == "join" and len(world.processes) < 8:
+            world.join()
+        elif what == "die":
+            process.dead = True
+        elif what == "leave":
+            world.leave(process)
+    assert world.most() <= 20
+
+
+def load(world: World, processes: Sequence[Process], seconds: int, each: int = 10_000, size: float = 1.0) -> list[int]:
+    """Let processes want to send so much a second; return how much each did."""
+    sent = [0] * len(processes)
+    for _ in range(seconds):
+        world.now += 1.0
+        for process in world.processes:
+            for _ in range(4):
+                world.now += 0.001
+                world.beat(process) if process.asked else None
+                process.asked = 0
+        for number, process in enumerate(processes):
+            process.waiting = 0
+            for left in range(each, 0, -1):
+                if not world.send(process, size):
+                    process.waiting = left
+                    break
+                sent[number] += 1
+        for process in world.processes:
+            world.beat(process)
+    return sent
+
+
+def test_one_process_alone_has_all_of_it_at_once() -> None:
+    world = World(Quota(requests_per_minute=600))
+    assert load(world, [world.join()], 2) == [600]
+
+
+@pytest.mark.parametrize("idle", [0, 1])
+def test_processes_that_want_all_get_it_evenly(idle: int) -> None:
+    world = World(Quota(requests_per_minute=600))
+    first = world.join()
+    load(world, [first], 5)
+    others = [world.join() for _ in range(2 + idle)]
+    load(world, [first, *others[:2]], 130)
+    sent = load(world, [first, *others[:2]], 606)
+    assert world.most() <= 600
+    assert sum(sent) >= 0.95 * 6_000
+    assert min(sent) >= 0.9 * max(sent)
+
+
+def test_who_wants_little_leaves_the_rest_to_the_others() -> None:
+    world = World(Quota(requests_per_minute=600))
+    busy, calm = world.join(), world.join()
+    for _ in range(200):
+        load(world, [busy], 1)
+        load(world, [calm], 1, each=1)
+    world.sent.clear()
+    sent = [0, 0]
+    for _ in range(300):
+        sent[0] += load(world, [busy], 1)[0]
+        sent[1] += load(world, [calm], 1, each=1)[0]
+    assert sent[1] == 300, "it got what it wanted"
+    assert sum(sent) >= 0.9 * 6_000
+
+
+def test_steady_demand_writes_nothing_but_signs_of_life() -> None:
+    world = World(Quota(requests_per_minute=600))
+    processes = [world.join() for _ in range(3)]
+    load(world, processes, 200)
+    before = len(world.ledger)
+    load(world, processes, 100)
+    assert len(world.ledger) - before <= 3 * (100 / TOUCH + 1)
+
+
+def test_what_a_dead_process_had_is_free_once_it_can_send_no_more_and_the_period_is_over() -> None:
+    world = World(Quota(requests_per_minute=600))
+    dead, other = world.join(), world.join()
+    load(world, [dead, other], 130)
+    dead.dead = True
+    died = world.now
+    load(world, [other], int(ALIVE) + 55)
+    assert world.most() <= 600
+    load(world, [other], 15)
+    row = other.me.row
+    assert row is not None
+    assert row.claims[Key("a", "", "requests_per_minute")].share == 600, f"{world.now - died} s after its death"
+    assert dead.me.process not in other.me.book.rows
+
+
+def test_what_a_process_gives_back_as_it_goes_is_free_at_once_but_for_what_it_used() -> None:
+    world = World(Quota(requests_per_minute=600))
+    going, other = world.join(), world.join()
+    load(world, [going, other], 3, each=1)
+    used = going.limiter.shared()["requests_per_minute"].held(world.now)
+    assert used >= 2
+    world.leave(going)
+    load(world, [other], 2, each=1)
+    row = other.me.row
+    assert row is not None
+    assert row.claims[Key("a", "", "requests_per_minute")].share == 600 - used
+
+
+def test_a_new_process_waits_for_nothing_that_was_over_before_it_came() -> None:
+    world = World(Quota(requests_per_minute=600))
+    killed = world.join()
+    load(world, [killed], 3)
+    killed.dead = True
+    world.now += ALIVE + 61.0
+    assert load(world, [world.join()], 2) == [600]
+
+
+def test_a_process_that_was_paused_sends_nothing_before_it_has_looked() -> None:
+    world = World(Quota(requests_per_minute=600))
+    paused, other = world.join(), world.join()
+    load(world, [paused, other], 100)
+    paused.dead = True
+    load(world, [other], int(ALIVE) + 80)
+    paused.dead = False
+    assert not world.send(paused), "its share may be another's by now"
+    load(world, [paused, other], 200)
+    assert world.most() <= 600
+
+
+def test_of_a_day_a_process_that_dies_takes_little_with_it() -> None:
+    world = World(Quota(requests_per_day=1_000))
+    dead, other = world.join(), world.join()
+    load(world, [dead], 30, each=10)
+    dead.dead = True
+    used = len(world.sent)
+    assert used >= 250
+    sent = load(world, [other], 400)[0]
+    assert sent >= 1_000 - used - 25
+    assert world.most(86_400.0) <= 1_000
+
+
+def test_of_a_day_what_a_process_had_used_comes_back_when_its_day_is_over() -> None:
+    world = World(Quota(requests_per_day=1_000))
+    first = world.join()
+    load(world, [first], 60, each=7)
+    world.leave(first)
+    world.now += 86_400.0 * 1.05
+    assert load(world, [world.join()], 400)[0] == 1_000
+
+
+def test_the_smallest_limit_that_a_process_has_counts() -> None:
+    world = World(Quota(requests_per_minute=600))
+    old, new = world.join(), world.join(Quota(requests_per_minute=300))
+    load(world, [old, new], 200)
+    world.sent.clear()
+    load(world, [old, new], 200)
+    assert 280 <= world.most() <= 300
+
+
+@given(st.integers(1, 5), st.integers(0, 3))
+def test_a_bucket_that_is_shared_gives_no_more_than_the_vendor_s(count: int, dying: int) -> None:
+    """The vendor's holds a minute's worth, and is refilled steadily."""
+    world = World(Quota(requests_per_minute=60), "bucket")
+    processes = [world.join() for _ in range(count)]
+    load(world, processes, 40)
+    for process in processes[:dying]:
+        process.dead = True
+    processes = [*processes, world.join()]
+    load(world, processes, 200)
+    level, before = 60.0, world.sent[0][0]
+    for at, amount in world.sent:
+        level = min(60.0, level + (at - before)) - amount
+        before = at
+        assert level >= 0.0, "the vendor would refuse it"
+
+
+def test_requests_larger_than_an_even_share_take_turns() -> None:
+    world = World(Quota(tokens_per_minute=9_000))
+    processes = [world.join() for _ in range(3)]
+    load(world, processes, 100, size=5_000.0)
+    sent = load(world, processes, 1_200, size=5_000.0)
+    assert world.most() <= 9_000
+    assert min(sent) >= 3, f"of some 19: {sent}"
