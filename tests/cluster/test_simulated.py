@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agent, System, ToolContext, tool
+from callboard import Agent, OutcomeUnknown, System, ToolContext, tool
 from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.cluster import Cluster
 from callboard.actors.cluster.network import Network
@@ -60,6 +60,15 @@ class Shop:
         return agency
 
 
+async def told(agency: ClusterAgency, conversation: str, run_id: str) -> str:
+    """What a run has answered, asked for again where that could not be learnt."""
+    while True:
+        try:
+            return (await agency.run("go", conversation=conversation, run_id=run_id)).text
+        except OutcomeUnknown:
+            continue
+
+
 def asked_by_all(harm: Any = None) -> Any:
     """Each node asks for two runs, with keys, of conversations that live anywhere, until it has their answers."""
 
@@ -71,8 +80,7 @@ def asked_by_all(harm: Any = None) -> Any:
         async def main(system: System) -> list[str]:
             name = system.name
             async with shop.agency(system) as agency:
-                runs = [agency.run("go", conversation=f"{name}{n}", run_id=f"{name}-{n}") for n in range(2)]
-                texts = [answer.text for answer in await asyncio.gather(*runs)]
+                texts = await asyncio.gather(*[told(agency, f"{name}{n}", f"{name}-{n}") for n in range(2)])
                 left.discard(name)
                 if not left:
                     answered.set()
