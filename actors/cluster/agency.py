@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..agents.agency import Agency
-from ..agents.errors import DefinitionError
+from ..agents.errors import AgencyClosed, DefinitionError
 from ..agents.runs.runtime.health import AgencyHealth
 from ..agents.runs.runtime.register import Entry
 from ..agents.runs.supervisors import LOOK_AGAIN, LookAgain
 from ..agents.turns.records import RunRequest
 from ..core.base.errors import CoreError
 from ..core.refs.ref import ActorRef
+from ..journal.errors import JournalError
 from ..journal.store import Journal
 from .errors import CutOff
 from .members import EVERY, Members, NodeInfo, interval, labels_of
@@ -35,6 +36,8 @@ MAKER: Final = "runs"
 FIRST_PAUSE: Final = 0.5
 LAST_PAUSE: Final = 10.0
 """Seconds between two tries to find the way back to the others; each pause is twice the one before."""
+
+STOPPED: Final = "the agency was stopped while it started"
 
 logger = logging.getLogger("callboard.cluster")
 
@@ -62,10 +65,17 @@ class ClusterAgency(Agency):
     _carrier: Carrier | None = None
     _rejoining: asyncio.Task[None] | None = None
     _leaving = False
+    _cut_off = False
+    _opens: Callable[[str | Path], Journal] | None = None
     _placements: Placements
     _seen: Mapping[str, NodeInfo] | None = None
     _takers_of: dict[str, Mapping[str, Candidate]]
     """By agent, as of what was seen last."""
+
+    def _make(self) -> None:
+        super()._make()
+        if self._opens is not None:
+            self._lifecycle.opens = self._opens
 
     def joins(self, transport: Transport, node: str, lease: float, opens: Callable[[str | Path], Journal]) -> None:
         """Say how it takes part, before it is started: the cluster does.
@@ -77,18 +87,25 @@ class ClusterAgency(Agency):
             opens: opens the journal at an address.
         """
         self._transport, self._node_name, self._lease = transport, node, lease
-        self._lifecycle.opens = opens
+        self._opens = self._lifecycle.opens = opens
         self._version = _version()
 
     async def start(self) -> None:
         """See `Agency.start`."""
-        self._runtime.takes_up = _nothing  # not before it is known what is this node's to go on with
+        if self.system is None:
+            self._runtime.takes_up = _nothing  # not before it is known what is this node's to go on with
         await super().start()
         try:
             await self._join()
-        except BaseException:
+        except (Exception, asyncio.CancelledError) as error:
+            stopped = self.stopping
             await self.stop()
+            if stopped and isinstance(error, CoreError | JournalError):
+                raise AgencyClosed(STOPPED) from error
             raise
+        if self.stopping:
+            await self.stop()
+            raise AgencyClosed(STOPPED)
 
     async def _join(self) -> None:
         runtime, system = self._runtime, self.system
@@ -109,12 +126,23 @@ class ClusterAgency(Agency):
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """See `Agency.stop`. Others are told at once that nothing new is to come here."""
+        left_before = self._leaving
+        self.leave()
+        try:
+            await super().stop(drain=drain)  # with an address's journal closed, which gives all back
+        except Exception:
+            self._leaving = left_before or self.stopping  # or it was told so wrongly that it goes on
+            if self.stopping:
+                await self._leave()
+            raise
+        await self._leave()
+
+    async def _leave(self) -> None:
         if self._rejoining is not None:
             self._rejoining.cancel()
-        self.leave()
-        await super().stop(drain=drain)  # with an address's journal closed, which gives all back
+            await asyncio.gather(self._rejoining, return_exceptions=True)
         if self._carrier is not None:
-            self._carrier.close()
+            await self._carrier.close()
         if self._members is not None:
             await self._members.leave()
         if self._node is not None:
@@ -128,6 +156,9 @@ class ClusterAgency(Agency):
 
     def _lost(self) -> None:
         """There is no way to other nodes: runs are made here meanwhile, and the way is looked for."""
+        self._cut_off = True
+        if self.stopping or (self._rejoining is not None and not self._rejoining.done()):
+            return
         logger.warning("node %s is cut off from the others; it goes on alone, and tries to come back", self._node_name)
         self._rejoining = asyncio.get_running_loop().create_task(self._rejoin(), name=f"{self.name}-rejoin")
 
@@ -135,13 +166,17 @@ class ClusterAgency(Agency):
         assert self._node is not None
         pause = FIRST_PAUSE
         while not self.stopping:
+            self._cut_off = False
             try:
                 await self._node.open(self._lost)
             except CutOff as error:
                 logger.debug("node %s is still cut off: %s", self._node_name, error)
+            except Exception:
+                logger.exception("node %s is still cut off", self._node_name)
             else:
-                logger.warning("node %s takes part again", self._node_name)
-                return
+                if not self._cut_off:
+                    logger.warning("node %s takes part again", self._node_name)
+                    return
             await asyncio.sleep(pause)
             pause = min(LAST_PAUSE, 2 * pause)
 

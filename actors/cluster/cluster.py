@@ -61,6 +61,10 @@ class Cluster:
             raise DefinitionError(
                 f"Cluster: journal is {str(journal)!r:.80}; machines share one in PostgreSQL: postgresql://…"
             )
+        if not isinstance(journal, str) and not isinstance(getattr(journal, "worker", None), str):
+            raise DefinitionError(f"Cluster: journal is an address postgresql://…, or a journal, not {journal!r:.80}")
+        if transport is not None and not callable(getattr(transport, "send", None)):
+            raise DefinitionError(f"Cluster: transport is such as Network().transport(), not {transport!r:.80}")
         if transport is None:
             transport = Network().transport() if address is None else RayTransport(address, namespace)
         self._transport = transport

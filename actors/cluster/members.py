@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from ..core.mail.future import Future
 from ..journal.errors import JournalClosed, JournalError
 from ..journal.store import Header, Journal, Stream, at_hand
 
@@ -85,6 +86,7 @@ class Members:
         self._missed: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._troubled = False
+        self._over = False
 
     async def join(self) -> None:
         """Take part; returns once all who are there are known.
@@ -92,26 +94,35 @@ class Members:
         Raises:
             JournalError: the journal cannot be used.
         """
-        labels = self._describe()
-        self._stream = await at_hand(self._journal.open(STREAMS + self._journal.worker))
-        written = self._stream.append(({"joined": labels["name"]},), unfinished=True, labels=labels)
-        if written is not None:
-            await written
-        self._said = labels
+        await self._enter()
         await self.look()
-        self._task = asyncio.get_running_loop().create_task(self._look_on(), name="members of the cluster")
+        if not self._over:
+            self._task = asyncio.get_running_loop().create_task(self._look_on(), name="members of the cluster")
+
+    async def _enter(self) -> None:
+        labels = self._describe()
+        stream = await at_hand(self._journal.open(STREAMS + self._journal.worker))
+        self._stream = None if self._over else stream
+        if self._over:  # it was left meanwhile
+            await self._remove(stream)
+            return
+        await _done(stream.append(({"joined": labels["name"]},), unfinished=True, labels=labels))
+        self._said = labels
 
     def say(self) -> None:
         """Tell others what has changed of this node."""
         labels = self._describe()
         changed = {name: value for name, value in labels.items() if self._said.get(name) != value}
         if changed and self._stream is not None:
-            with suppress(JournalError):  # it is read of the headers, and said again with the next change
-                self._stream.append((), labels=changed)
+            with suppress(JournalError):  # what is not written is said again once this node has found itself missing
+                written = self._stream.append((), labels=changed)
                 self._said = labels
+                if written is not None:
+                    written.when_done(_looked_at)
 
     async def leave(self) -> None:
         """Take part no more."""
+        self._over = True
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -119,9 +130,12 @@ class Members:
             self._task = None
         stream, self._stream = self._stream, None
         if stream is not None:
-            with suppress(JournalError):
-                await _done(stream.release())
-                await _done(self._journal.delete(stream.name))
+            await self._remove(stream)
+
+    async def _remove(self, stream: Stream) -> None:
+        with suppress(JournalError):
+            await _done(stream.release())
+            await _done(self._journal.delete(stream.name))
 
     async def look(self) -> None:
         """See who is there now.
@@ -134,6 +148,8 @@ class Members:
         alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner}
         if self._journal.worker in alive:
             self.seen_at = asked
+        elif self._stream is not None:  # it was away for so long that others have forgotten it
+            await self._enter()
         found = {id: info(id, header) for id, header in alive.items()}
         before, self.alive = self.alive, found
         for id, node in found.items():
@@ -157,6 +173,8 @@ class Members:
                 if not self._troubled:
                     logger.warning("who takes part cannot be seen: %s", error)
                 self._troubled = True
+            except Exception:  # whatever it was, who is there must be seen again
+                logger.exception("who takes part cannot be seen")
             else:
                 self._troubled = False
 
@@ -198,12 +216,17 @@ def info(id: str, header: Header) -> NodeInfo:
         id,
         labels.get("name", id),
         tuple(labels.get("agents", "").split("\n")),
-        int(load) if load.isdecimal() else 0,
+        int(load) if load.isdecimal() and len(load) < 10 else 0,
         labels.get("draining") == "1",
         labels.get("version", ""),
         header.created_at,
         float(waits) if waits.isdecimal() else 0.0,
     )
+
+
+def _looked_at(written: Future[None]) -> None:
+    if not written.cancelled():
+        written.exception()
 
 
 async def _done(future: Any) -> None:

@@ -103,3 +103,23 @@ def test_many_nodes_look_less_often_so_that_what_is_read_grows_with_their_number
 
 def test_the_time_between_two_looks_grows_from_a_hundred_nodes_on() -> None:
     assert [interval(1.0, nodes) for nodes in (0, 1, 100, 150, 1000)] == [1.0, 1.0, 1.0, 1.5, 10.0]
+
+
+async def test_a_node_that_was_forgotten_takes_part_again() -> None:
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    await two.members.join()
+    await one.members.look()
+    journal.forget(STREAMS + two.journal.worker)  # as others do with one that was away for long
+    await one.members.look()
+    assert list(one.members.alive) == [one.journal.worker]
+    await two.members.look()
+    await one.members.look()
+    assert one.heard == ["+one", "+two", "-two: it has left", "+two"]
+    two.me = two.me._replace(load=3)
+    two.members.say()
+    await one.members.look()
+    assert one.members.alive[two.journal.worker].load == 3
+    await one.members.leave()
+    await two.members.leave()

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from callboard import (
-    Agent,
-    ChildSpec,
-    Cluster,
-    MemoryJournal,
-    RunCancelled,
-    RunFinished,
-    RunText,
-    TextDelta,
-)
+from callboard import Agent, ChildSpec, Cluster, MemoryJournal, Request, RunCancelled, RunFinished, RunText, TextDelta
 from callboard.actors.cluster.members import STREAMS
+from callboard.actors.cluster.network import Network
 from callboard.testing import FunctionModel, run_virtual
 
 from .stage import Stage, stage
@@ -103,6 +97,25 @@ async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written()
         assert told == ["you", " said dictate"]
 
 
+async def test_what_is_cancelled_at_any_moment_stays_cancelled() -> None:
+    async with stage("one", "two") as made:
+        one = made.nodes["one"]
+        for passes in range(1, 60):
+            id = f"k{passes}"
+            conversation = made.conversation_on("two", begins=f"c{passes}-")
+            asked = asyncio.ensure_future(one.run("hold", conversation=conversation, run_id=id))
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            assert one._runtime.register.is_open(id)
+            one._runtime.register.cancel(id, "by the test")
+            async with asyncio.timeout(10):
+                with pytest.raises(RunCancelled, match="by the test"):
+                    await asked
+                for agency in made.nodes.values():
+                    left = [entry.reply for entry in agency._runtime.register.open()]
+                    await asyncio.gather(*left, return_exceptions=True)
+
+
 def say_loads(made: Stage, seen_by: str, loads: dict[str, int]) -> None:
     """Have a node see others with these loads."""
     members = made.nodes[seen_by]._members
@@ -160,3 +173,27 @@ def test_many_nodes_look_less_often_for_what_nobody_works_on_unless_one_goes(
             assert looked
 
     run_virtual(scenario())
+
+
+async def test_what_a_node_cannot_make_is_made_where_it_can_be() -> None:
+    class Where(BaseModel):
+        text: str
+
+    def where(request: Request) -> str:
+        return '{"text": "here"}'
+
+    network, journal = Network(), MemoryJournal()
+    async with AsyncExitStack() as stack:
+        one, two = [
+            await stack.enter_async_context(
+                Cluster(None, transport=network.transport(), journal=journal.as_worker(), node=name).agency(
+                    *[Agent(agent) for agent in agents], model=ChildSpec(FunctionModel, (where,))
+                )
+            )
+            for name, agents in (("one", ("Clerk", "Planner")), ("two", ("Clerk",)))
+        ]
+        assert one._carrier is not None
+        one._carrier._place = lambda run, but: None if but else two.journal.worker
+        answer = await one.run("go", output_type=Where)  # nobody else has a class of a function
+        assert answer.value == Where(text="here")
+        assert (await one.run("go", agent="Planner")).text == '{"text": "here"}'

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from .wire import FAILED, HELLO, SEND, TAKEN, Said, address, addressed, hear, said
+from .wire import FAILED, HELLO, SEND, TAKEN, Line, address, addressed
 
 PATIENCE: Final = 2.0
 """Seconds for which another gateway is waited for."""
@@ -26,12 +26,13 @@ class Gateway:
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._writer: asyncio.StreamWriter | None = None
+        self._line = Line(self._heard, self._gone)
         self._peers: dict[str, Any] = {}
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._sending: dict[int, asyncio.TimerHandle] = {}
         self._number = 0
         self._ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def connect(self, path: str, word: str) -> None:
         """Be at the service of the program that listens at a socket.
@@ -40,71 +41,89 @@ class Gateway:
             path: of the socket.
             word: by which the program knows its gateway.
         """
-        reader, self._writer = await asyncio.open_unix_connection(path)
-        self._writer.write(said(HELLO, 0, word.encode()))
-        self._do(self._serve(reader))
+        self._loop = asyncio.get_running_loop()
+        await self._loop.create_unix_connection(lambda: self._line, path)
+        self._line.say(HELLO, 0, word.encode())
 
     async def ended(self) -> None:
         """Returns once the program is gone."""
         await self._ended.wait()
 
-    async def receive(self, node: str, frame: bytes) -> bytes:
-        """A frame of another node came; return what the program says of it.
+    async def receive(self, addressed_frame: bytes) -> bytes:
+        """A frame of another node came; return what the program says of it. (One argument, of bytes: Ray carries that
+        as it is.)
 
         Raises:
             ConnectionError: the program is gone.
         """
-        if self._writer is None or self._ended.is_set():
+        if self._ended.is_set():
             raise ConnectionError("the program is gone")
         self._number = number = (self._number + 1) & 0xFFFFFFFF
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._writer.write(said(SEND, number, addressed(node, frame)))
+        waiting = self._waiting[number] = self._loop.create_future()
+        self._line.say(SEND, number, addressed_frame)
         try:
             answer: bytes = await waiting
             return answer
         finally:
             self._waiting.pop(number, None)
 
-    async def _serve(self, reader: asyncio.StreamReader) -> None:
+    def _heard(self, kind: int, number: int, body: bytes) -> None:
+        if kind == SEND:
+            node, frame = address(body)
+            self._sending[number] = self._loop.call_later(PATIENCE, self._not_heard, number)
+            if node in self._peers:
+                self._send(number, node, frame)
+            else:
+                task = self._loop.create_task(self._find_and_send(number, node, frame))
+                self._looking.add(task)
+                task.add_done_callback(self._looking.discard)
+        elif (waiting := self._waiting.get(number)) is not None and not waiting.done():
+            if kind == TAKEN:
+                waiting.set_result(body)
+            else:
+                waiting.set_exception(ConnectionError(body.decode()))
+
+    def _gone(self) -> None:
+        self._ended.set()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(ConnectionError("the program is gone"))
+
+    async def _find_and_send(self, number: int, node: str, frame: bytes) -> None:
+        import ray
+
         try:
-            while True:
-                heard = await hear(reader)
-                if heard.kind == SEND:
-                    self._do(self._send(heard))
-                elif (waiting := self._waiting.get(heard.number)) is not None and not waiting.done():
-                    if heard.kind == TAKEN:
-                        waiting.set_result(heard.body)
-                    else:
-                        waiting.set_exception(ConnectionError(heard.body.decode()))
-        except ConnectionError:
-            self._ended.set()
-            for waiting in self._waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(ConnectionError("the program is gone"))
-
-    async def _send(self, heard: Said) -> None:
-        node, frame = address(heard.body)
-        try:
-            async with asyncio.timeout(PATIENCE):
-                answer = said(TAKEN, heard.number, await (await self._peer(node)).receive.remote(self._node, frame))
-        except TimeoutError:
-            answer = said(FAILED, heard.number, f"nothing was heard of it for {PATIENCE:g} s".encode())
-        except Exception as error:  # of Ray's there are many, and each means that it did not get through
-            self._peers.pop(node, None)
-            answer = said(FAILED, heard.number, f"{type(error).__name__}: {error}".encode()[:2_000])
-        if self._writer is not None:
-            self._writer.write(answer)
-
-    async def _peer(self, node: str) -> Any:
-        peer = self._peers.get(node)
-        if peer is None:
-            import ray
-
             # Beside the loop: it asks Ray's head, which may not answer for a while.
-            peer = self._peers[node] = await asyncio.to_thread(ray.get_actor, NAME + node)
-        return peer
+            self._peers[node] = await asyncio.to_thread(ray.get_actor, NAME + node)
+        except Exception as error:
+            self._failed(number, node, error)
+        else:
+            self._send(number, node, frame)
 
-    def _do(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _send(self, number: int, node: str, frame: bytes) -> None:
+        try:
+            future = self._peers[node].receive.remote(addressed(self._node, frame)).future()
+        except Exception as error:
+            self._failed(number, node, error)
+        else:
+            tell = self._loop.call_soon_threadsafe
+            future.add_done_callback(lambda future: tell(self._answered, number, node, future))
+
+    def _answered(self, number: int, node: str, future: Any) -> None:
+        error = future.exception()
+        if error is not None:
+            self._failed(number, node, error)
+        elif (timer := self._sending.pop(number, None)) is not None:
+            timer.cancel()
+            self._line.say(TAKEN, number, future.result())
+
+    def _failed(self, number: int, node: str, error: BaseException) -> None:
+        """It did not get through: of Ray's errors there are many, and each means that."""
+        self._peers.pop(node, None)
+        if (timer := self._sending.pop(number, None)) is not None:
+            timer.cancel()
+            self._line.say(FAILED, number, f"{type(error).__name__}: {error}".encode()[:2_000])
+
+    def _not_heard(self, number: int) -> None:
+        if self._sending.pop(number, None) is not None:
+            self._line.say(FAILED, number, f"nothing was heard of it for {PATIENCE:g} s".encode())

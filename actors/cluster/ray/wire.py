@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, cast
 
 HELLO: Final = 0
 """The first thing a gateway says: the word that it was given."""
@@ -26,19 +27,6 @@ _NAME: Final = struct.Struct("!H")
 LARGEST: Final = 80 * 1024 * 1024
 
 
-class Said(NamedTuple):
-    """Something that was said."""
-
-    kind: int
-    number: int
-    body: bytes
-
-
-def said(kind: int, number: int, body: bytes) -> bytes:
-    """It, as bytes."""
-    return _HEAD.pack(5 + len(body), kind, number) + body
-
-
 def addressed(node: str, frame: bytes) -> bytes:
     """A frame with the id of the node that it goes to, or comes from."""
     name = node.encode()
@@ -51,16 +39,52 @@ def address(body: bytes) -> tuple[str, bytes]:
     return body[2 : 2 + length].decode(), body[2 + length :]
 
 
-async def hear(reader: asyncio.StreamReader) -> Said:
-    """What is said next.
+class Line(asyncio.Protocol):
+    """One end of the socket.
 
-    Raises:
-        ConnectionError: nothing more will be.
+    A protocol, and no reader and tasks: each ask crosses four such ends, and a call takes some 30 µs less so.
+
+    Args:
+        heard: told of each thing that the other side says.
+        gone: called once, when nothing more will be said.
     """
-    try:
-        length, kind, number = _HEAD.unpack(await reader.readexactly(_HEAD.size))
-        if not 5 <= length <= LARGEST:
-            raise ConnectionError(f"{length} bytes were announced")
-        return Said(kind, number, await reader.readexactly(length - 5))
-    except asyncio.IncompleteReadError:
-        raise ConnectionError("the other side is gone") from None
+
+    def __init__(self, heard: Callable[[int, int, bytes], object], gone: Callable[[], object]) -> None:
+        self._heard = heard
+        self._gone = gone
+        self._transport: asyncio.WriteTransport | None = None
+        self._rest = bytearray()
+
+    def say(self, kind: int, number: int, body: bytes) -> None:
+        """Say something; where nobody hears it any more, nothing is done."""
+        if self._transport is not None:
+            self._transport.write(_HEAD.pack(5 + len(body), kind, number) + body)
+
+    def close(self) -> None:
+        """Say, and hear, no more."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        rest = self._rest
+        rest += data
+        while len(rest) >= _HEAD.size and self._transport is not None:
+            length, kind, number = _HEAD.unpack_from(rest)
+            if not 5 <= length <= LARGEST:  # nobody of ours
+                self._transport.abort()
+                return
+            if len(rest) < 4 + length:
+                return
+            body = bytes(memoryview(rest)[_HEAD.size : 4 + length])
+            del rest[: 4 + length]
+            self._heard(kind, number, body)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = None
+        self._gone()

@@ -44,7 +44,8 @@ class Carrier:
         self._runtime = runtime
         self._place = place
         self._maker = maker
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def under_way(self) -> int:
@@ -62,18 +63,24 @@ class Carrier:
             return False
         entry.carried = partial(self._cancel, entry, node)
         task = asyncio.get_running_loop().create_task(self._carry(entry, node), name=f"carry {run.id}")
-        self._tasks[run.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return True
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Carry nothing any more; what is made elsewhere goes on there."""
-        for task in list(self._tasks.values()):
+        self._closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _carry(self, entry: Entry, node: str) -> None:
         run = entry.run
         tried: set[str] = set()
+        if entry.cancelled:  # nobody has heard of it yet
+            entry.carried = None
+            self._runtime.register.cancel(run.id, entry.cancelled)
         while entry.open:
             entry.carried = partial(self._cancel, entry, node)
             why = await self._made(entry, node, first=not tried)
@@ -121,6 +128,10 @@ class Carrier:
                         return said.why
         except CoreError as error:
             return str(error)
+        except asyncio.CancelledError:
+            if self._closed:
+                raise
+            return "it was broken off"
         return "it said no more"
 
     def _cancel(self, entry: Entry, node: str, reason: str, rollback: bool, given_up: bool) -> None:
