@@ -17,7 +17,7 @@ from typing import Final
 from ..errors import CutOff, NodeUnreachable
 from ..transport import Receive
 from .launcher import READY
-from .wire import FAILED, HELLO, SEND, TAKEN, Said, address, addressed, hear, said
+from .wire import FAILED, HELLO, SEND, TAKEN, Line, address, addressed
 
 INSTALL: Final = "a cluster of several machines needs Ray: pip install 'callboard[cluster]'"
 
@@ -47,7 +47,7 @@ class RayTransport:
         self._folder: Path | None = None
         self._server: asyncio.Server | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._line: Line | None = None
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -59,7 +59,8 @@ class RayTransport:
         self._folder = Path(tempfile.mkdtemp(prefix="callboard-"))  # nobody else may enter it
         path, word = str(self._folder / "gateway"), secrets.token_hex(16)
         came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._server = await asyncio.start_unix_server(lambda r, w: self._serve(r, w, word, came), path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: self._comes(word.encode(), came), path)
         wanted = {
             "address": self._address,
             "namespace": self._namespace,
@@ -91,11 +92,12 @@ class RayTransport:
 
     async def send(self, node: str, frame: bytes) -> bytes:
         """See `Transport.send`."""
-        if self._writer is None:
+        line = self._line
+        if line is None:
             raise NodeUnreachable("this node has no gateway at the moment")
         self._number = number = (self._number + 1) & 0xFFFFFFFF
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._writer.write(said(SEND, number, addressed(node, frame)))
+        line.say(SEND, number, addressed(node, frame))
         try:
             answer: bytes = await waiting
             return answer
@@ -105,9 +107,9 @@ class RayTransport:
     async def close(self) -> None:
         """See `Transport.close`."""
         self._lost = lambda: None
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -127,45 +129,45 @@ class RayTransport:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, word: str, came: asyncio.Future[None]
-    ) -> None:
-        try:
-            hello = await hear(reader)
-            if hello.kind != HELLO or not secrets.compare_digest(hello.body, word.encode()) or came.done():
-                writer.close()
-                return
-            self._writer = writer
-            came.set_result(None)
-            while True:
-                heard = await hear(reader)
-                if heard.kind == SEND:
-                    self._do(heard, writer)
-                elif (waiting := self._waiting.get(heard.number)) is not None and not waiting.done():
-                    if heard.kind == TAKEN:
-                        waiting.set_result(heard.body)
-                    else:
-                        waiting.set_exception(NodeUnreachable(heard.body.decode()))
-        except ConnectionError:
-            writer.close()
-            if self._writer is writer:
-                self._writer = None
-                for waiting in self._waiting.values():
-                    if not waiting.done():
-                        waiting.set_exception(NodeUnreachable("the gateway is gone"))
-                self._lost()
+    def _comes(self, word: bytes, came: asyncio.Future[None]) -> Line:
+        """Somebody is at the socket: our gateway, if it knows the word."""
 
-    def _do(self, heard: Said, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._take(heard, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        def heard(kind: int, number: int, body: bytes) -> None:
+            if line is self._line:
+                self._heard(line, kind, number, body)
+            elif kind == HELLO and secrets.compare_digest(body, word) and not came.done():
+                self._line = line
+                came.set_result(None)
+            else:
+                line.close()
 
-    async def _take(self, heard: Said, writer: asyncio.StreamWriter) -> None:
+        line = Line(heard, lambda: self._gone(line))
+        return line
+
+    def _heard(self, line: Line, kind: int, number: int, body: bytes) -> None:
+        if kind == SEND:
+            task = asyncio.get_running_loop().create_task(self._take(line, number, body))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif (waiting := self._waiting.get(number)) is not None and not waiting.done():
+            if kind == TAKEN:
+                waiting.set_result(body)
+            else:
+                waiting.set_exception(NodeUnreachable(body.decode()))
+
+    async def _take(self, line: Line, number: int, body: bytes) -> None:
         assert self._receive is not None
-        node, frame = address(heard.body)
+        node, frame = address(body)
         try:
-            answer = said(TAKEN, heard.number, await self._receive(node, frame))
+            line.say(TAKEN, number, await self._receive(node, frame))
         except NodeUnreachable as error:
-            answer = said(FAILED, heard.number, str(error).encode())
-        if not writer.is_closing():
-            writer.write(answer)
+            line.say(FAILED, number, str(error).encode())
+
+    def _gone(self, line: Line) -> None:
+        if line is not self._line:
+            return
+        self._line = None
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(NodeUnreachable("the gateway is gone"))
+        self._lost()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final, cast
 
 HELLO: Final = 0
 """The first thing a gateway says: the word that it was given."""
@@ -24,14 +25,6 @@ FAILED: Final = 3
 _HEAD: Final = struct.Struct("!IBI")
 _NAME: Final = struct.Struct("!H")
 LARGEST: Final = 80 * 1024 * 1024
-
-
-class Said(NamedTuple):
-    """Something that was said."""
-
-    kind: int
-    number: int
-    body: bytes
 
 
 def said(kind: int, number: int, body: bytes) -> bytes:
@@ -51,16 +44,69 @@ def address(body: bytes) -> tuple[str, bytes]:
     return body[2 : 2 + length].decode(), body[2 + length :]
 
 
-async def hear(reader: asyncio.StreamReader) -> Said:
-    """What is said next.
+class Ear:
+    """Makes of bytes, as they come, what was said."""
 
-    Raises:
-        ConnectionError: nothing more will be.
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def hear(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """The kind, the number and the body of each thing that was said to its end.
+
+        Raises:
+            ConnectionError: nobody of ours says this.
+        """
+        rest = self._rest
+        rest += data
+        while len(rest) >= _HEAD.size:
+            length, kind, number = _HEAD.unpack_from(rest)
+            if not 5 <= length <= LARGEST:
+                raise ConnectionError(f"{length} bytes were announced")
+            if len(rest) < 4 + length:
+                return
+            body = bytes(memoryview(rest)[_HEAD.size : 4 + length])
+            del rest[: 4 + length]
+            yield kind, number, body
+
+
+class Line(asyncio.Protocol):
+    """The program's end of the socket.
+
+    Args:
+        heard: told of each thing that the other side says.
+        gone: called once, when nothing more will be said.
     """
-    try:
-        length, kind, number = _HEAD.unpack(await reader.readexactly(_HEAD.size))
-        if not 5 <= length <= LARGEST:
-            raise ConnectionError(f"{length} bytes were announced")
-        return Said(kind, number, await reader.readexactly(length - 5))
-    except asyncio.IncompleteReadError:
-        raise ConnectionError("the other side is gone") from None
+
+    def __init__(self, heard: Callable[[int, int, bytes], object], gone: Callable[[], object]) -> None:
+        self._heard = heard
+        self._gone = gone
+        self._transport: asyncio.Transport | None = None
+        self._ear = Ear()
+
+    def say(self, kind: int, number: int, body: bytes) -> None:
+        """Say something; where nobody hears it any more, nothing is done."""
+        if self._transport is not None:
+            self._transport.write(said(kind, number, body))
+
+    def close(self) -> None:
+        """Say, and hear, no more."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        try:
+            for kind, number, body in self._ear.hear(data):
+                self._heard(kind, number, body)
+        except ConnectionError:
+            if self._transport is not None:
+                self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = None
+        self._gone()
