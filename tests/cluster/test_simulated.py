@@ -131,3 +131,28 @@ def test_frames_and_acknowledgements_that_get_lost_lose_no_run_and_do_nothing_tw
 
 def test_a_store_that_is_away_for_a_while_loses_no_run() -> None:
     simulate(asked_by_all(), seeds=SEEDS, faults=[StoreFault("one", what="unreachable", seconds=10.0, optional=True)])
+
+
+async def cut_one_way(shop: Shop) -> None:
+    await asyncio.sleep(0.7)
+    for node in list(shop.network._nodes):
+        shop.network.cut([node], list(shop.network._nodes), back=False)
+        await asyncio.sleep(2.0)
+        shop.network.heal()
+
+
+async def paused(shop: Shop) -> None:
+    await asyncio.sleep(0.7)
+    for node in list(shop.network._nodes)[:2]:
+        shop.network.pause(node)
+        await asyncio.sleep(4.0)
+        shop.network.proceed(node)
+
+
+@pytest.mark.parametrize("harm", [cut_one_way, paused], ids=lambda harm: harm.__name__)
+def test_nodes_that_hear_but_are_not_heard_and_such_as_stand_still_lose_no_run_and_do_nothing_twice(harm: Any) -> None:
+    simulate(asked_by_all(harm), seeds=SEEDS)
+
+
+def test_a_node_that_is_killed_while_the_network_is_cut_loses_no_run_and_does_nothing_twice() -> None:
+    simulate(asked_by_all(cut), seeds=SEEDS, faults=[Restart("two", optional=True)])
