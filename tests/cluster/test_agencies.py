@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from callboard import AgencyClosed, Agent, ChildSpec, Cluster, DefinitionError, MemoryJournal, System
+from callboard import (
+    AgencyClosed,
+    Agent,
+    ChildSpec,
+    Cluster,
+    ConversationBusy,
+    DefinitionError,
+    Handoff,
+    MemoryJournal,
+    System,
+)
 from callboard.actors.cluster.errors import CutOff, NodeUnknown
 from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
@@ -141,3 +151,44 @@ async def test_an_agency_finds_its_way_back_however_often_it_is_cut_off(caplog: 
             await one._rejoining
         assert opened == 4
         assert made.network._nodes
+
+
+async def test_an_agency_that_stops_waits_for_what_is_made_elsewhere_or_lets_it_go_on_there() -> None:
+    async with stage("one", "two") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        conversation = made.conversation_on("two")
+        waited = asyncio.ensure_future(one.run("think", conversation=conversation))
+        await made.holding.wait()
+        stopping = asyncio.ensure_future(one.stop(drain=10.0))
+        await asyncio.sleep(0)
+        made.held.set()
+        await stopping
+        assert (await waited).text == "thought on two"
+    async with stage("one", "two") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        conversation = made.conversation_on("two")
+        asked = asyncio.ensure_future(one.run("think", conversation=conversation, run_id="k"))
+        await made.holding.wait()
+        await one.stop()
+        with pytest.raises(AgencyClosed):
+            await asked
+        made.held.set()
+        assert (await two.run("think", conversation=conversation, run_id="k")).text == "thought on two"
+
+
+async def test_a_run_on_another_node_is_steered_and_keeps_others_out_and_its_agent_takes_handoffs() -> None:
+    async with stage("one", "two") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        conversation = made.conversation_on("two")
+        handle = await one.start_run("hold", conversation=conversation)
+        await made.holding.wait()
+        for asker in (one, two):
+            with pytest.raises(ConversationBusy):
+                await asker.run("where", conversation=conversation, when_busy="reject")
+        await one.steer(conversation, "and be quick")
+        made.held.set()
+        answer = await handle
+        assert [m.text for m in answer.messages if m.role == "user"] == ["hold", "and be quick"]
+        ref = one.ref("two", two.agent_ref("Clerk").path)
+        handed: Any = await ref.ask(Handoff("Watcher", "Clerk", "hello"))
+        assert handed.text.startswith("you said From: Watcher")
