@@ -307,3 +307,25 @@ async def test_streams_that_are_left_at_any_moment_leave_nothing_behind() -> Non
         for node, other in ((a, b), (b, a)):
             talk: Any = node._peers[other.id]._connection.within  # type: ignore[union-attr]
             assert [len(one) for one in (talk._reading, talk._producing)] == [0, 0]
+
+
+async def test_a_transport_that_raises_what_it_should_not_costs_no_answer(caplog: Any) -> None:
+    caplog.set_level(100)
+    network = Network()
+    async with two(network) as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        assert await ref.ask(Add(1)) == 1
+        carry, failed = network.carry, []
+
+        async def failing(sender: str, receiver: str, frame: bytes) -> bytes:
+            if len(failed) < 6:
+                failed.append(frame)
+                raise OSError("broken")
+            return await carry(sender, receiver, frame)
+
+        network.carry = failing  # type: ignore[method-assign]
+        async with asyncio.timeout(10):
+            for number in range(2, 12):
+                assert await ref.ask(Add(1)) == number
+        assert len(failed) == 6

@@ -8,6 +8,7 @@ that fails on either side is over on both: whoever hears of an older one is told
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -50,6 +51,8 @@ LAST_PAUSE: Final = 0.5
 SIGN_OF_LIFE: Final = 1.0
 """Seconds without a frame after which an empty one is sent, where it matters whether the other node is there."""
 
+
+logger = logging.getLogger("callboard.cluster")
 
 _births = count(1)
 
@@ -223,8 +226,11 @@ class Peer:
                 self._lives(life)
                 return said
             except NodeUnreachable:
-                if loop.time() >= until:
-                    return None
+                pass
+            except Exception:  # whatever a transport raises: what waits for the frame must end
+                logger.exception("a frame for node %s could not be sent", self.name)
+            if loop.time() >= until:
+                return None
             await asyncio.sleep(pause)
             pause = min(LAST_PAUSE, 2 * pause)
         return None

@@ -160,10 +160,13 @@ class Talk:
     def replies(self, messages: Sequence[Message]) -> None:
         """See `Conversing.replies`."""
         for message in messages:
-            if message[0] == Kind.REPLY:
-                self._on_reply(*message[1:3])
-            else:
-                self._on_failure(*message[1:3])
+            try:
+                if message[0] == Kind.REPLY:
+                    self._on_reply(*message[1:3])
+                else:
+                    self._on_failure(*message[1:3])
+            except Exception:  # as above
+                logger.exception("an answer of node %s could not be taken", self._peer.name)
 
     def _unknown(self, message: Message) -> None:
         """A kind of a newer version: where an answer is wanted, it is said that it is not known."""
