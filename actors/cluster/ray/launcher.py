@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any, Final
 
-from .gateway import NAME, Gateway
+from .gateway import AT_ONCE, NAME, Gateway
 
 READY: Final = "ready"
 LOOK: Final = 5.0
@@ -39,7 +39,7 @@ def main() -> int:
             ignore_reinit_error=True,
         )
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        options = {"name": NAME + wanted["node"], "num_cpus": 0, "max_concurrency": 10_000, "max_restarts": 0}
+        options = {"name": NAME + wanted["node"], "num_cpus": 0, "max_concurrency": AT_ONCE, "max_restarts": 0}
         gateway: Any = ray.remote(Gateway).options(scheduling_strategy=here, **options).remote(wanted["node"])
         ray.get(gateway.connect.remote(wanted["socket"], wanted["word"]), timeout=wanted["seconds"])
     except Exception as error:
