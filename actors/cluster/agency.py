@@ -22,6 +22,7 @@ from ..journal.errors import JournalError
 from ..journal.store import Journal
 from .errors import CutOff
 from .members import EVERY, Members, NodeInfo, interval, labels_of
+from .network import Network
 from .node import Node
 from .placement import Candidate, place
 from .placements import Placements
@@ -57,6 +58,7 @@ class ClusterAgency(Agency):
     """See `Cluster.agency`."""
 
     _transport: Transport
+    _alone: bool
     _node_name: str
     _lease: float
     _version: str
@@ -77,16 +79,20 @@ class ClusterAgency(Agency):
         if self._opens is not None:
             self._lifecycle.opens = self._opens
 
-    def joins(self, transport: Transport, node: str, lease: float, opens: Callable[[str | Path], Journal]) -> None:
+    def joins(
+        self, transport: Transport | None, node: str, lease: float, opens: Callable[[str | Path], Journal]
+    ) -> None:
         """Say how it takes part, before it is started: the cluster does.
 
         Args:
-            transport: what carries messages to other nodes.
+            transport: what carries messages to other nodes; None where there is no way to any: all is made here.
             node: what this one is called.
             lease: seconds; half of it goes between two looks at who is there.
             opens: opens the journal at an address.
         """
-        self._transport, self._node_name, self._lease = transport, node, lease
+        self._alone = transport is None
+        self._transport = Network().transport() if transport is None else transport
+        self._node_name, self._lease = node, lease
         self._opens = self._lifecycle.opens = opens
         self._version = _version()
 
@@ -120,7 +126,8 @@ class ClusterAgency(Agency):
         self._members = Members(runtime.journal, self._described, self._joined, self._left, every)
         self._carrier = Carrier(runtime, self._place, lambda node_id: node.ref(node_id, self._maker_name))
         await self._members.join()
-        runtime.register.elsewhere = self._carrier.takes
+        if not self._alone:
+            runtime.register.elsewhere = self._carrier.takes
         runtime.takes_up = self._takes_up
         self._look_again()
 
@@ -288,6 +295,8 @@ class ClusterAgency(Agency):
         return found
 
     def _takes_up(self, conversation: str) -> bool:
+        if self._alone:
+            return True
         assert self._members is not None
         me = self._runtime.journal.worker
         candidates = [Candidate(node.id) for node in self._members.alive.values() if not node.draining]

@@ -13,7 +13,6 @@ from ..agents.handoffs.target import Responder
 from ..agents.turns.encoding.codec import RunCodec
 from ..journal.store import Journal
 from .agency import ClusterAgency
-from .network import Network
 from .ray.transport import RayTransport
 from .transport import Transport
 
@@ -27,8 +26,8 @@ class Cluster:
 
     Args:
         address: of Ray's head, as ``ray.init`` takes it: ``auto`` for the one that runs on this machine or is set in
-            ``RAY_ADDRESS``, ``local`` for one of this program's own; None for no Ray: this program is then the only
-            node, and works as an `Agency` does.
+            ``RAY_ADDRESS``, ``local`` for one of this program's own; None for no Ray: this program then makes
+            all that it is asked for itself, as an `Agency` does.
         journal: what all nodes share: the address ``postgresql://…`` of a database, or a journal.
         namespace: of the cluster within Ray; several clusters may share Ray.
         node: what this program is called, for people; by default the name of its machine.
@@ -65,8 +64,8 @@ class Cluster:
             raise DefinitionError(f"Cluster: journal is an address postgresql://…, or a journal, not {journal!r:.80}")
         if transport is not None and not callable(getattr(transport, "send", None)):
             raise DefinitionError(f"Cluster: transport is such as Network().transport(), not {transport!r:.80}")
-        if transport is None:
-            transport = Network().transport() if address is None else RayTransport(address, namespace)
+        if transport is None and address is not None:
+            transport = RayTransport(address, namespace)
         self._transport = transport
         self._journal = journal
         self._node = socket.gethostname() if node is None else node

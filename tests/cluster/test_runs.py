@@ -197,3 +197,25 @@ async def test_what_a_node_cannot_make_is_made_where_it_can_be() -> None:
         answer = await one.run("go", output_type=Where)  # nobody else has a class of a function
         assert answer.value == Where(text="here")
         assert (await one.run("go", agent="Planner")).text == '{"text": "here"}'
+
+
+def test_programs_without_a_way_to_each_other_make_what_they_are_asked_for_at_once() -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        async with AsyncExitStack() as stack:
+            one, two = [
+                await stack.enter_async_context(
+                    Cluster(None, journal=journal.as_worker(), node=name).agency(
+                        Agent("Clerk"), model=ChildSpec(FunctionModel, (lambda request, name=name: f"by {name}",))
+                    )
+                )
+                for name in ("one", "two")
+            ]
+            await asyncio.sleep(3.0)
+            before = asyncio.get_running_loop().time()
+            for number in range(10):  # some of them would live with the other one
+                assert (await one.run("go", conversation=f"a{number}")).text == "by one"
+                assert (await two.run("go", conversation=f"b{number}")).text == "by two"
+            assert asyncio.get_running_loop().time() - before < 1.0
+
+    run_virtual(scenario())
