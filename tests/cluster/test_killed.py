@@ -9,8 +9,8 @@ from benchmarks.campaigns.history import read
 from benchmarks.campaigns.served import answer_to
 from benchmarks.subjects.cluster_node import HOLD
 from benchmarks.subjects.cluster_programs import NodeProgram
-from callboard.actors.cluster.placement import Candidate, place
 
+from callboard.actors.cluster.placement import Candidate, place
 from tests.postgres import Server
 
 from .raying import ray_address
