@@ -14,14 +14,14 @@ from ..agents.agency import Agency
 from ..agents.errors import AgencyClosed, DefinitionError
 from ..agents.runs.runtime.health import AgencyHealth
 from ..agents.runs.runtime.register import Entry
-from ..agents.runs.supervisors import LookAgain
+from ..agents.runs.supervisors import LOOK_AGAIN, LookAgain
 from ..agents.turns.records import RunRequest
 from ..core.base.errors import CoreError
 from ..core.refs.ref import ActorRef
 from ..journal.errors import JournalError
 from ..journal.store import Journal
 from .errors import CutOff
-from .members import EVERY, Members, NodeInfo, labels_of
+from .members import EVERY, Members, NodeInfo, interval, labels_of
 from .node import Node
 from .placement import Candidate, place
 from .placements import Placements
@@ -238,20 +238,27 @@ class ClusterAgency(Agency):
     def _joined(self, node: NodeInfo) -> None:
         assert self._node is not None
         self._placements.joined(node.id)
+        self._look_less()
         self._node.joined(node.id, node.name)
 
     def _left(self, node: NodeInfo, why: str) -> None:
         assert self._node is not None
         self._placements.left(node.id)
+        self._look_less()
         self._node.left(node.id, why)
         self._look_again()
+
+    def _look_less(self) -> None:
+        """Have many nodes look less often for what nobody works on: that a node has gone is a reason of its own."""
+        if self._members is not None:
+            self._runtime.look_every = interval(LOOK_AGAIN, len(self._members.alive))
 
     def _look_again(self) -> None:
         """Have gone on with what others have left."""
         root = self._runtime.root
         if root is not None:
             try:
-                root.tell(LookAgain())
+                root.tell(LookAgain(at_once=True))
             except CoreError:
                 logger.debug("nobody looks for what others have left: the agency has stopped")
 

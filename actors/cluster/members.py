@@ -21,6 +21,10 @@ STREAMS: Final = "callboard.nodes."
 EVERY: Final = 1.0
 """Seconds between two looks at who is there."""
 
+CROWD: Final = 100
+"""Nodes above which each looks, and tells of itself, less often: so that what the store has to read in a second grows
+with the number of nodes, and not with its square, and what it has to write does not grow."""
+
 FORGOTTEN: Final = 60.0
 """Seconds after which the stream of a node that is not alive is deleted."""
 
@@ -59,7 +63,7 @@ class Members:
         describe: what others are told of this node; see `labels_of`.
         joined: called for a node that is there, and was not before.
         left: called for one that is there no more, and why.
-        every: seconds between two looks.
+        every: seconds between two looks, where nodes are few; see `interval`.
     """
 
     def __init__(
@@ -159,7 +163,7 @@ class Members:
 
     async def _look_on(self) -> None:
         while True:
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(interval(self._every, len(self.alive)))
             self.say()
             try:
                 await self.look()
@@ -180,6 +184,16 @@ class Members:
         old = [name for name, since in self._missed.items() if now - since >= FORGOTTEN]
         if old:
             self._journal.forget(*old)
+
+
+def interval(every: float, nodes: int) -> float:
+    """Seconds between two looks.
+
+    Args:
+        every: where nodes are few.
+        nodes: how many there are.
+    """
+    return every * max(1.0, nodes / CROWD)
 
 
 def labels_of(node: NodeInfo) -> dict[str, str]:

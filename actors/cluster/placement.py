@@ -41,15 +41,17 @@ def score(key: str, node: str, weight: float = 1.0) -> float:
         node: its id.
         weight: above 0.
     """
-    even = (_drawn(_bytes(key), node) + 0.5) * 2.0**-53  # neither 0 nor 1
+    (drawn,) = _drawn(_bytes(key), [node])
+    even = ((int.from_bytes(drawn, "big") >> 11) + 0.5) * 2.0**-53  # 53 bits: neither 0 nor 1
     return weight / -math.log(even)
 
 
-def _drawn(key: bytes, node: str) -> int:
-    """53 bits for a key at a node."""
-    hashed = _begun(node).copy()
-    hashed.update(key)
-    return int.from_bytes(hashed.digest(), "big") >> 11
+def _drawn(key: bytes, nodes: Iterable[str]) -> list[bytes]:
+    """What is drawn for a key at each of some nodes."""
+    hashes = [_begun(node).copy() for node in nodes]
+    for hashed in hashes:
+        hashed.update(key)
+    return [hashed.digest() for hashed in hashes]
 
 
 @lru_cache(maxsize=10_000)
@@ -80,14 +82,15 @@ def place(key: str, nodes: Sequence[Candidate]) -> str | None:
     """
     if not nodes:
         return None
-    total, weights = sum(node.load for node in nodes) + 1, sum(node.weight for node in nodes)
+    total, weights = sum([node.load for node in nodes]) + 1, sum([node.weight for node in nodes])
     most = {weight: bound(total, weight / weights) for weight in {node.weight for node in nodes}}
     takes = [node for node in nodes if node.load < most[node.weight]]  # not all of them are at their bounds
-    first = takes[0].weight
-    if all(node.weight == first for node in takes):  # the scores are in the order of what is drawn
-        drawn = _bytes(key)
-        return min((-_drawn(drawn, node.id), node.id) for node in takes)[1]
-    return min((-score(key, node.id, node.weight), node.id) for node in takes)[1]
+    if len(most) > 1:
+        return min((-score(key, node.id, node.weight), node.id) for node in takes)[1]
+    ids = [node.id for node in takes]  # of the same weight: the scores are in the order of what is drawn
+    drawn = _drawn(_bytes(key), ids)
+    best = max(drawn)
+    return min([id for id, wants in zip(ids, drawn, strict=True) if wants == best])
 
 
 def bound(total: int, part: float) -> int:

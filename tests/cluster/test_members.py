@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from callboard import MemoryJournal
-from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, labels_of
+from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, interval, labels_of
+from callboard.testing import run_virtual
 
 
 class Told:
@@ -69,6 +74,35 @@ async def test_what_a_node_says_of_itself_is_told_and_what_it_does_not_say_harms
     assert (strange.name, strange.load, strange.draining) == (newer.worker, 0, False)
     await one.members.leave()
     await two.members.leave()
+
+
+@pytest.mark.parametrize(("nodes", "looks"), [(3, 20), (100, 20), (400, 5)])
+def test_many_nodes_look_less_often_so_that_what_is_read_grows_with_their_number(nodes: int, looks: int) -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        for _ in range(nodes - 1):
+            other = journal.as_worker()
+            other.open(STREAMS + other.worker).append((), labels={"name": "other"})
+        one = Told(journal, "one")
+        one.members = Members(one.journal, one._labels, one._joined, one._left)
+        seen: list[float] = []
+        look = one.members.look
+
+        async def counted() -> None:
+            seen.append(asyncio.get_running_loop().time())
+            await look()
+
+        one.members.look = counted  # type: ignore[method-assign]
+        await one.members.join()
+        await asyncio.sleep(20.5)
+        assert len(seen) - 1 == looks
+        await one.members.leave()
+
+    run_virtual(scenario())
+
+
+def test_the_time_between_two_looks_grows_from_a_hundred_nodes_on() -> None:
+    assert [interval(1.0, nodes) for nodes in (0, 1, 100, 150, 1000)] == [1.0, 1.0, 1.0, 1.5, 10.0]
 
 
 async def test_a_node_that_was_forgotten_takes_part_again() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from callboard import Agent, ChildSpec, Cluster, MemoryJournal, Request, RunCancelled, RunFinished, RunText, TextDelta
+from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
-from callboard.testing import FunctionModel
+from callboard.testing import FunctionModel, run_virtual
 
 from .stage import Stage, stage
 
@@ -139,6 +141,38 @@ async def test_a_run_that_is_asked_for_at_two_nodes_at_once_which_see_each_other
             first, second = await asyncio.gather(*asked)
         assert first.text == second.text
         assert len(made.called) == 1
+
+
+@pytest.mark.parametrize(("many", "seconds"), [(1, 5), (400, 20)])
+def test_many_nodes_look_less_often_for_what_nobody_works_on_unless_one_goes(
+    many: int, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        looked: list[float] = []
+        headers = MemoryJournal.headers
+
+        def counted(self: MemoryJournal, **options: Any) -> Any:
+            if options.get("abandoned"):
+                looked.append(asyncio.get_running_loop().time())
+            return headers(self, **options)
+
+        monkeypatch.setattr(MemoryJournal, "headers", counted)
+        others = [journal.as_worker() for _ in range(many)]
+        for other in others:
+            other.open(STREAMS + other.worker).append((), labels={"name": "other"})
+        cluster = Cluster(None, journal=journal.as_worker(), node="one")
+        async with cluster.agency(Agent("Clerk"), model=ChildSpec(FunctionModel, (str,))):
+            await asyncio.sleep(1.0)
+            looked.clear()
+            await asyncio.sleep(60.0)
+            assert len(looked) == 60 // seconds
+            looked.clear()
+            others[0].abandon()
+            await asyncio.sleep(5.0)
+            assert looked
+
+    run_virtual(scenario())
 
 
 async def test_what_a_node_cannot_make_is_made_where_it_can_be() -> None:

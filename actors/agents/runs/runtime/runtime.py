@@ -91,6 +91,8 @@ class AgencyRuntime:
         posts: what was said to conversations by way of the journal.
         following: those who wait for what is written into the journal.
         takes_up: whether a conversation that nobody alive works on, by its id, is this process's to go on with.
+        look_every: seconds between two looks for conversations that nobody alive works on, where that is longer than
+            it usually is.
         retention: how long what is finished is kept; None for ever.
     """
 
@@ -113,6 +115,7 @@ class AgencyRuntime:
         self.posts = Posts()
         self.following = Following()
         self.takes_up: Callable[[str], bool] = _everything
+        self.look_every = 0.0
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
         self.tracing: Tracing | None = None
