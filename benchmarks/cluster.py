@@ -28,7 +28,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from callboard.actors.cluster.placement import Candidate, place
 
@@ -40,6 +40,7 @@ from .subjects.cluster_programs import NodeProgram, ProgramEnded, RayProgram
 from .subjects.postgres_server import PostgresServer
 
 BASELINE: Final = "ray"
+T = TypeVar("T")
 REPEATS: Final = 7
 KILLED: Final = "c"
 NODES: Final = ("a", "b", KILLED)
@@ -95,7 +96,7 @@ class Nodes:
             self._folder.cleanup()
             self._runner.close()
 
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
 
     async def _end(self) -> None:

@@ -62,7 +62,8 @@ def main() -> None:
             asker = ray.remote(Asker).options(**options).remote()
         found = ray.get(asker.ask.remote(echo, wanted["n"], wanted["at_once"]))
         answer(number=wanted["number"], found=found)
-    ray.shutdown()
+    leave: Any = ray.shutdown
+    leave()
     cluster.shutdown()
 
 
