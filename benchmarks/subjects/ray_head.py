@@ -48,7 +48,7 @@ def main() -> None:
     def answer(**fields: object) -> None:
         print(json.dumps(fields), file=answers, flush=True)
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     for _ in range(RAYLETS - 1):
         cluster.add_node(num_cpus=2)
     answer(number=0, found=cluster.address)
@@ -62,8 +62,7 @@ def main() -> None:
             asker = ray.remote(Asker).options(**options).remote()
         found = ray.get(asker.ask.remote(echo, wanted["n"], wanted["at_once"]))
         answer(number=wanted["number"], found=found)
-    leave: Any = ray.shutdown
-    leave()
+    ray.shutdown()
     cluster.shutdown()
 
 
