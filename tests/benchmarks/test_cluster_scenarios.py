@@ -11,6 +11,7 @@ def test_what_is_compared_is_what_the_suite_has() -> None:
         assert [(case.scenario, case.subject) for case in suite.cases] == [
             ("ask", "ray"),
             ("ask", "callboard"),
+            ("ask", "ray_sync"),
             ("in_flight", "ray"),
             ("in_flight", "callboard"),
             ("takeover", "callboard"),
