@@ -10,13 +10,14 @@ ASK    ?=
 SOAK   ?=
 KILLS  ?=
 SERVE_KILLS ?=
+CLUSTER_KILLS ?=
 SUITES ?=
 A2A_TCK ?= https://github.com/a2aproject/a2a-tck
 OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills schedules conformance clean
+.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -69,6 +70,10 @@ serve-kills: $(DEV)
 	$(BIN)/python -m benchmarks.serve_kills --restarts 6 --every 6 --drain 0.1 $(SERVE_KILLS)
 	$(BIN)/python -m benchmarks.serve_kills --store postgres --workers 4 --kills 20 --every 6 $(SERVE_KILLS)
 	$(BIN)/python -m benchmarks.serve_kills --store postgres --workers 4 --restarts 4 --every 6 $(SERVE_KILLS)
+
+# Nodes of a cluster over Ray and PostgreSQL, killed and paused under 300 conversations; some twenty minutes.
+cluster-kills: $(DEV)
+	$(BIN)/python -m benchmarks.cluster_kills $(CLUSTER_KILLS)
 
 # Changes of a pool under load, in 2,000 schedules, and 500 with crashes and 500 without cancellations; some three minutes.
 # Then processes that are killed at a write of their journal, 300 schedules of each; some four minutes.

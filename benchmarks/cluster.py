@@ -2,7 +2,8 @@
 
 Nodes are programs of their own over a real Ray and a real PostgreSQL, all of them on this machine; Ray gives each its
 gateway on the head's raylet, for that is the one that it finds for programs of one machine. ``ray`` is an actor of
-Ray's that asks another one, nothing else.
+Ray's that asks another one, nothing else; both take many calls at once, on event loops, as nodes do. ``ray_sync`` is a
+pair that takes one at a time.
 
 =============  ========================================================================  ==========
 scenario       what is measured                                                          goal
@@ -28,7 +29,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from callboard.actors.cluster.placement import Candidate, place
 
@@ -40,6 +41,7 @@ from .subjects.cluster_programs import NodeProgram, ProgramEnded, RayProgram
 from .subjects.postgres_server import PostgresServer
 
 BASELINE: Final = "ray"
+T = TypeVar("T")
 REPEATS: Final = 7
 KILLED: Final = "c"
 NODES: Final = ("a", "b", KILLED)
@@ -55,6 +57,7 @@ def suite(quick: bool) -> Suite:
     cases = [
         Case("ask", BASELINE, partial(nodes.raw, ask, 1)),
         Case("ask", OURS, partial(nodes.ask, ask, 1)),
+        Case("ask", "ray_sync", partial(nodes.raw_sync, ask)),
         Case("in_flight", BASELINE, partial(nodes.raw, in_flight, 100)),
         Case("in_flight", OURS, partial(nodes.ask, in_flight, 100)),
         Case("takeover", OURS, nodes.takeover, repeats=1 if quick else 5),
@@ -78,6 +81,10 @@ class Nodes:
         """An actor of Ray's asks another one."""
         return self._run(self._asked(None, n, at_once))
 
+    def raw_sync(self, n: int) -> Sample:
+        """The same with actors that take one call at a time."""
+        return self._run(self._asked_sync(n))
+
     def ask(self, n: int, at_once: int) -> Sample:
         """An actor of one node is asked by another node."""
         return self._run(self._asked(NODES[0], n, at_once))
@@ -95,7 +102,7 @@ class Nodes:
             self._folder.cleanup()
             self._runner.close()
 
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
 
     async def _end(self) -> None:
@@ -128,6 +135,11 @@ class Nodes:
         else:
             seconds = await self._nodes[asker].do("ask", node=NODES[1], n=n, at_once=at_once)
         return Sample(median(seconds) / at_once * 1e3, "ms")
+
+    async def _asked_sync(self, n: int) -> Sample:
+        await self._join(*NODES[:2])
+        assert self._ray is not None
+        return Sample(median(await self._ray.do("ask_sync", n=n)) * 1e3, "ms")
 
     async def _takeover(self) -> list[Sample]:
         await self._join(*NODES)

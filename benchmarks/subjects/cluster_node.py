@@ -154,6 +154,7 @@ async def main(address: str, journal: str, name: str, log: str, piece: float) ->
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with cluster.agency(agent, model=ChildSpec(Speaker, (name, written, piece), name="model")) as agency:
+        assert agency.system is not None
         program = Program(agency, transport)
         agency.system.spawn(Echo, name=ECHO)
         answer(number=0, found=agency.journal.worker)
@@ -164,4 +165,4 @@ async def main(address: str, journal: str, name: str, log: str, piece: float) ->
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:5], float(sys.argv[5])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], float(sys.argv[5])))

@@ -38,6 +38,24 @@ class Asker:
         return seconds
 
 
+class OneAtATime:
+    """An actor without an event loop, which takes one call at a time: asked, or asking."""
+
+    def on_receive(self, message: Any) -> Any:
+        return message
+
+    def ask(self, echo: Any, n: int) -> list[float]:
+        """Ask another one, one after the other; see `Asker`."""
+        import ray
+
+        seconds = []
+        for number in range(n):
+            began = time.perf_counter()
+            ray.get(echo.on_receive.remote(number))
+            seconds.append(time.perf_counter() - began)
+        return seconds
+
+
 def main() -> None:
     """Until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -48,7 +66,7 @@ def main() -> None:
     def answer(**fields: object) -> None:
         print(json.dumps(fields), file=answers, flush=True)
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     for _ in range(RAYLETS - 1):
         cluster.add_node(num_cpus=2)
     answer(number=0, found=cluster.address)
@@ -60,7 +78,11 @@ def main() -> None:
             options = {"num_cpus": 0, "max_concurrency": 1_000}
             echo = ray.remote(Echo).options(**options).remote()
             asker = ray.remote(Asker).options(**options).remote()
-        found = ray.get(asker.ask.remote(echo, wanted["n"], wanted["at_once"]))
+            one, other = [ray.remote(OneAtATime).options(num_cpus=0).remote() for _ in range(2)]
+        if wanted["do"] == "ask_sync":
+            found = ray.get(one.ask.remote(other, wanted["n"]))
+        else:
+            found = ray.get(asker.ask.remote(echo, wanted["n"], wanted["at_once"]))
         answer(number=wanted["number"], found=found)
     ray.shutdown()
     cluster.shutdown()
