@@ -22,7 +22,7 @@ from .harness.model import OURS
 from .harness.plot import write_plot
 from .harness.report import alone, beside, made_on, store, stored_ratios, table, write_json
 
-NAMES = ("core", "pool", "agents", "durable", "simulation", "prompts", "memory", "serve", "observe", "cluster")
+NAMES = ("core", "pool", "agents", "durable", "simulation", "prompts", "memory", "serve", "observe", "quota", "cluster")
 WITH_BEFORE = ("core",)
 DEFAULT_BEFORE = "565c8cf"  # the last commit before the core was rewritten
 

@@ -19,9 +19,9 @@ from .admission.breaker import Breaker
 from .admission.gate import EndpointGate, Gate
 from .admission.limiter import Quota, Rule
 from .admission.pacing import Pacer
-from .dispatch.endpoint import Endpoint, Member
+from .dispatch.endpoint import Endpoint, Member, has_own_places
 from .dispatch.planner import Planner
-from .memory import Memory
+from .memory import Memory, ModelMemory
 
 _BACKOFF = Backoff(initial=0.25, maximum=30.0, jitter=0.2)
 """The waits between attempts to start an actor that cannot, where its child spec says nothing else."""
@@ -251,7 +251,7 @@ class Members:
         self._memory.meet(endpoint)
         gate = EndpointGate(
             name,
-            self._memory.limiter(name, endpoint.limits, rule, self._loop.time()),
+            self._memory.limiter(name, endpoint.limits, rule, self._loop.time(), has_own_places(endpoint)),
             Breaker(endpoint.breaker, self._rng),
             priority=endpoint.priority,
             weight=endpoint.weight,
@@ -260,13 +260,13 @@ class Members:
         gate.drained = name in self._memory.drained
         if rule == "window" and endpoint.limits.requests_per_minute is not None:
             gate.pacer = Pacer(endpoint.limits.requests_per_minute)
+        for model in endpoint.model_limits:  # or the first request for each would wait until its share is known
+            self._remembered(endpoint, model)
         return Member(endpoint, gate, self._make_gate, self._forget)
 
     def _make_gate(self, member: Member, model: str) -> Gate:
         endpoint = member.endpoint
-        limits = endpoint.model_limits.get(model, Quota())
-        rule, _ = _counting(endpoint, limits)
-        kept = self._memory.model(endpoint.name, model, limits, rule, self._loop.time())
+        kept = self._remembered(endpoint, model)
         return Gate(
             member.gate,
             model,
@@ -276,6 +276,11 @@ class Members:
             counts=kept.counts,
             member=member,
         )
+
+    def _remembered(self, endpoint: Endpoint, model: str) -> ModelMemory:
+        limits = endpoint.model_limits.get(model, Quota())
+        rule, _ = _counting(endpoint, limits)
+        return self._memory.model(endpoint.name, model, limits, rule, self._loop.time())
 
     def _forget(self, gate: Gate) -> None:
         self._memory.forget(gate.name, gate.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .accounts.budgets import Budgets
@@ -10,6 +11,7 @@ from .accounts.stats import EndpointCounts, PoolCounts
 from .admission.limiter import Limiter, Quota, Rule
 from .control import SwitchProvider
 from .dispatch.endpoint import Endpoint, vendor_account
+from .sharing.participant import Participant
 
 
 @dataclass(slots=True)
@@ -39,6 +41,13 @@ class Memory:
     forgotten: dict[str, EndpointCounts] = field(default_factory=dict)
     """What was counted for models of which nothing is remembered any more, by endpoint."""
 
+    participant: Participant = field(default_factory=Participant)
+    """Its part in limits that other processes have, too."""
+    on_limits: Callable[[], None] | None = None
+    """Called when there are other limits; where it is None, they are not shared."""
+    on_learned: Callable[[], None] | None = None
+    """Called when a limit was learned that nobody configured, where limits are shared."""
+
     def meet(self, endpoint: Endpoint) -> None:
         """Calls go out as an endpoint says from now on: what its vendor has stated of another account is forgotten."""
         name, account = endpoint.name, vendor_account(endpoint)
@@ -48,13 +57,15 @@ class Memory:
             for limiter in (*models, *([self.limiters[name]] if name in self.limiters else [])):
                 limiter.forget()
 
-    def limiter(self, endpoint: str, limits: Quota, rule: Rule, now: float) -> Limiter:
+    def limiter(self, endpoint: str, limits: Quota, rule: Rule, now: float, own_places: bool = False) -> Limiter:
         """Return what all models of an endpoint share; where its limits have changed, with what was sent before."""
         found = self.limiters.get(endpoint)
         if found is None:
             found = self.limiters[endpoint] = Limiter(limits, rule)
-        else:
-            found.change(limits, rule, now)
+        elif not found.change(limits, rule, now) and own_places == found.own_places:
+            return found
+        found.own_places = own_places
+        self._share(found)
         return found
 
     def model(self, endpoint: str, model: str, limits: Quota, rule: Rule, now: float) -> ModelMemory:
@@ -63,9 +74,17 @@ class Memory:
         found = models.get(model)
         if found is None:
             found = models[model] = ModelMemory(Limiter(limits, rule))
-        else:
-            found.limiter.change(limits, rule, now)
+        elif not found.limiter.change(limits, rule, now):
+            return found
+        self._share(found.limiter)
         return found
+
+    def _share(self, limiter: Limiter) -> None:
+        limiter.on_learned = self.on_learned
+        if self.on_limits is not None:
+            if limiter.shared():
+                limiter.close()
+            self.on_limits()
 
     def forget(self, endpoint: str, model: str) -> None:
         """Remember nothing more of a model but its counts."""

@@ -25,6 +25,7 @@ from ...actors.core.base.events import Outcome
 from ...actors.core.base.send_context import current_send_context
 from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.watching import Terminated
+from ...actors.journal.memory import MemoryJournal
 from ...actors.journal.store import Journal
 from .. import checks
 from ..embeddings import EmbeddingRequest
@@ -68,6 +69,7 @@ from .front.front import Front
 from .front.safe_cache import SafeCache
 from .members import Idle, Members, StartAgain, Started
 from .memory import Memory
+from .shared_limits import SharedLimits
 
 logger = logging.getLogger("callboard.pool")
 
@@ -100,8 +102,9 @@ class Pool(Actor):
         budgets: limits on spending.
         probe_interval: seconds between health probes of endpoints that are not well; None leaves it to requests.
         on_usage: told of each call to a provider as it ends: a function of a `CallRecord`.
-        journal: where what was spent is kept, so that it outlives the process; None for nowhere. It must take plain
-            dictionaries as events, as an agency's does, and one made with ``JsonCodec()``.
+        journal: where what was spent is kept, so that it outlives the process, and by which processes share accounts
+            and limits; None for nowhere. It must take plain dictionaries as events, as an agency's does, and one made
+            with ``JsonCodec()``.
         clock: seconds since 1970, for the periods of budgets.
         memory: what a restart of the pool itself must not forget; `spec` provides it.
         seed: of all randomness (routing, jitter); None to take one from the actor system.
@@ -159,6 +162,8 @@ class Pool(Actor):
         self._probe_interval = probe_interval
         self._on_usage = on_usage
         self._keeper = None if journal is None else Keeper(memory.budgets, journal)
+        self._shared_in = None if isinstance(journal, MemoryJournal) else journal
+        self._shared: SharedLimits | None = None
         self._dispatcher: Dispatcher
         self._members: Members
 
@@ -197,6 +202,8 @@ class Pool(Actor):
         prices = self._prices if _wants_prices(self._options["routing"]) else None  # or the list need not be loaded
         self._members = Members(self, self._dispatcher.planner, memory, prices, rng)
         self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching, memory.switches)
+        if self._shared_in is not None:
+            self._shared = SharedLimits(memory, self._shared_in, self._dispatcher)
         for endpoint in self._endpoints:
             self._members.begin(endpoint)
         self._dispatcher.queue.changed()
@@ -223,7 +230,7 @@ class Pool(Actor):
             return None
         self._dispatcher.queue.close()
         self._front.close()
-        resources = [each for each in (self._cache, self._keeper) if each is not None]
+        resources = [each for each in (self._cache, self._keeper, self._shared) if each is not None]
         return _closed(resources) if resources else None
 
     def on_failure(self, *_: Any) -> Any:
@@ -297,6 +304,8 @@ class Pool(Actor):
         return self._carried_out(self._probed(message.endpoint))
 
     async def _probed(self, name: str) -> Health:
+        if self._shared is not None:
+            await self._shared.wake()
         gates = []
         planner = self._dispatcher.planner
         for member in planner.called(name) if name else planner.members.values():
@@ -430,9 +439,8 @@ def _requester() -> Requester:
     return requester
 
 
-async def _closed(resources: Sequence[SafeCache | Keeper]) -> None:
-    for resource in resources:
-        await resource.close()
+async def _closed(resources: Sequence[SafeCache | Keeper | SharedLimits]) -> None:
+    await asyncio.gather(*(resource.close() for resource in resources))
 
 
 _OPTIONS: Mapping[str, checks.Wish] = {

@@ -224,7 +224,7 @@ def test_rows_are_bounded_and_the_number_of_all_is_told() -> None:
 
 
 def pool(**more: Any) -> PoolState:
-    limits = (LimitUse("requests_per_minute", 3.0, 60.0), LimitUse("tokens_per_minute", 0.0, math.inf))
+    limits = (LimitUse("requests_per_minute", 3.0, 60.0, 20), LimitUse("tokens_per_minute", 0.0, math.inf))
     model = ModelHealth("m", "open", False, 0.5, 1.0, 2.0, 1, "Overloaded", limits[:1])
     endpoints = (
         EndpointHealth("one", "closed", True, 0.0, 1.0, 1.0, 1, "", (model,), limits[1:]),
@@ -248,7 +248,7 @@ def test_endpoints_are_told_by_model_with_their_limits() -> None:
         "reason": "Overloaded",
         "in_flight": 1,
         "limits": [
-            {"kind": "requests_per_minute", "used": 3.0, "limit": 60.0},
+            {"kind": "requests_per_minute", "used": 3.0, "limit": 60.0, "share": 20},
             {"kind": "tokens_per_minute", "used": 0.0, "limit": None},
         ],
         "latency": 1.0,

@@ -65,6 +65,10 @@ class Admission:
         self._lines: dict[Tiers, list[Ticket]] = {}
         self._arrivals = 0
         self._waiting = 0
+        self.shares = False
+        """Whether limits are shared with other processes, and so have to know what waits for them."""
+        self.wake: Callable[[], None] | None = None
+        """Called by who comes while nobody may go, because shares of limits are yet to be learned; or None."""
 
     @property
     def waiting(self) -> int:
@@ -81,7 +85,9 @@ class Admission:
 
     def submit(self, ticket: Ticket, now: float) -> Grant | None:
         """Return a grant if the request may be sent at once; otherwise it waits in line and None is returned."""
-        if not self._waiting:
+        if self.wake is not None:
+            self.wake()
+        elif not self._waiting:
             grant = self._grant(ticket, now, ())
             if grant is not None:
                 return grant
@@ -91,6 +97,8 @@ class Admission:
         if self._waiting > 1 and self._head(line) is ticket:
             # Others wait, but perhaps only for endpoints this one does not need.
             self.pump(now)
+        elif self.shares and self._waiting == 1:
+            self._refuse(ticket, now)
         return ticket.grant
 
     def leads(self, ticket: Ticket) -> bool:
@@ -112,12 +120,16 @@ class Admission:
         if not self._waiting:
             self._lines.clear()
             return granted
+        if self.wake is not None:
+            return granted
         claimed: set[Gate | EndpointGate] = set()
         heads = self._heads()
         while heads:
             ticket = heapq.heappop(heads)
             grant = self._grant(ticket, now, claimed)
             if grant is None:
+                if self.shares:
+                    self._refuse(ticket, now)
                 for gate in self._usable(ticket, now):
                     # What the endpoint's models share is kept for it only if that is what it waits for.
                     claimed.add(gate.endpoint if gate.free(ticket.need, now) else gate)
@@ -172,6 +184,10 @@ class Admission:
             if alive:
                 return alive
         return ()
+
+    def _refuse(self, ticket: Ticket, now: float) -> None:
+        for gate in self._usable(ticket, now):
+            gate.refuse(ticket.need, now)
 
     def _grant(self, ticket: Ticket, now: float, claimed: Collection[Gate | EndpointGate]) -> Grant | None:
         need = ticket.need

@@ -30,6 +30,8 @@ class Spacing(Protocol):
 
     def take(self) -> None: ...
 
+    def change(self, requests_per_minute: float) -> None: ...
+
 
 class EndpointGate:
     """What all models of one endpoint share.
@@ -197,7 +199,7 @@ class Gate:
 
     @property
     def in_flight(self) -> int:
-        return self.limiter.in_flight
+        return self.limiter.places.taken
 
     @property
     def counts_tokens(self) -> bool:
@@ -274,6 +276,16 @@ class Gate:
             and endpoint.limiter.fits(need, now)
             and (endpoint.pacer is None or endpoint.pacer.ready())
         )
+
+    @property
+    def dormant(self) -> bool:
+        """Whether its shares of limits are not known yet, since nothing has been asked for lately."""
+        return self.limiter.closed or self.endpoint.limiter.closed
+
+    def refuse(self, need: Need, now: float) -> None:
+        """Note that a request waits for it, whatever it is that it waits for."""
+        self.limiter.refuse(need, now)
+        self.endpoint.limiter.refuse(need, now)
 
     def next_time(self, need: Need, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""

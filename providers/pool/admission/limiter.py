@@ -114,8 +114,11 @@ class Limiter:
         self.limits = limits
         self.rule = rule
         self.places = Places(limits.concurrency)
+        self.own_places = False
+        """Whether the limit of requests at once is this process's own, which it shares with no other."""
+        self.on_learned: Callable[[], None] | None = None
+        """Called when a limit has been learned that nobody configured."""
         self._open_until = math.inf
-        self._ask: Callable[[], None] | None = None
         self._hold({})
         for name in _KINDS:
             limit = getattr(limits, name)
@@ -134,7 +137,7 @@ class Limiter:
     def _add(self, name: str, limit: float, configured: bool) -> None:
         self._hold({**self._meters, name: _meter(name, self.rule, limit, configured)})
 
-    def change(self, limits: Quota, rule: Rule, now: float) -> None:
+    def change(self, limits: Quota, rule: Rule, now: float) -> bool:
         """Take other limits. What was sent, and what is in flight, stays counted under them; what a vendor has stated,
         and nobody configures, stays known.
 
@@ -142,9 +145,12 @@ class Limiter:
             limits: what is configured now.
             rule: how they are counted.
             now: the time.
+
+        Returns:
+            whether they are others.
         """
         if (limits, rule) == (self.limits, self.rule):
-            return
+            return False
         meters: dict[str, Meter] = {}
         for name in _KINDS:
             meter, limit = self._meters.get(name), getattr(limits, name)
@@ -161,32 +167,36 @@ class Limiter:
         self.limits, self.rule = limits, rule
         self.places.change(limits.concurrency)
         self._hold(meters)
-        if self._ask is not None:
-            self._open_until = -math.inf
+        return True
 
-    def close(self, ask: Callable[[], None]) -> None:
-        """Admit nothing until `open`: what several processes share cannot be used before one's share is known.
-
-        Args:
-            ask: called when something is asked for that is not admitted, because it is closed, or a limit has no room;
-                it may open.
-        """
-        if self._ask is None:
-            self._ask = ask
-            self._open_until = -math.inf
+    def close(self) -> None:
+        """Admit nothing until `open`: what several processes share cannot be used before one's share is known."""
+        self._open_until = -math.inf
 
     def open(self, until: float) -> None:
         """Admit what fits, until some time, after which nothing is admitted again."""
         self._open_until = until
 
+    @property
+    def closed(self) -> bool:
+        """Whether it waits to be opened."""
+        return self._open_until == -math.inf
+
     def shared(self) -> Mapping[str, Shared]:
-        """Return each limit that is configured, by its name in `Quota`."""
-        found: dict[str, Shared] = {
-            name: meter for name, meter in self._meters.items() if getattr(self.limits, name) is not None
-        }
-        if self.limits.concurrency is not None:
+        """Return each limit that several processes may share, by its name in `Quota`."""
+        found: dict[str, Shared] = {**self._meters}
+        if self.limits.concurrency is not None and not self.own_places:
             found["concurrency"] = self.places
         return found
+
+    def refuse(self, need: Need, now: float) -> None:
+        """Note that a request waits here for what it needs: `Shared.refused`."""
+        places = self.places
+        if places.taken >= places.limit:
+            places.refused = 1.0
+        for index, meter in self._checked:
+            if not meter.fits(need[index], now):
+                meter.refused = max(meter.refused, min(need[index], meter.whole))
 
     def forget(self) -> None:
         """Forget what a vendor has stated: it was of another account. What was sent stays counted under what is
@@ -207,29 +217,15 @@ class Limiter:
 
     def fits(self, need: Need, now: float) -> bool:
         """Return whether a request may be sent at ``now``."""
-        if now >= self._open_until and not self._opened(now):
+        if now >= self._open_until:
             return False
         places = self.places
         if places.taken >= places.limit:
-            self._refused(places, 1.0)
             return False
-        for index, meter in self._checked:
+        for index, meter in self._checked:  # noqa: SIM110  # all() costs a generator for each request
             if not meter.fits(need[index], now):
-                self._refused(meter, need[index])
                 return False
         return True
-
-    def _opened(self, now: float) -> bool:
-        if self._ask is not None:
-            self._ask()
-        return now < self._open_until
-
-    def _refused(self, limit: Shared, amount: float) -> None:
-        if amount > limit.refused:
-            first = not limit.refused
-            limit.refused = min(amount, limit.whole)
-            if first and self._ask is not None:
-                self._ask()
 
     def take(self, need: Need, now: float) -> Permit:
         """Admit a request that `fits`. The permit must be given back by `release` or `refund`."""
@@ -280,6 +276,8 @@ class Limiter:
                 limit = None
             elif name not in self._meters:
                 self._add(name, limit, configured=False)
+                if self.on_learned is not None:
+                    self.on_learned()
             meter = self._meters.get(name)
             if meter is not None:
                 meter.correct(limit, remaining, reset, since, now)

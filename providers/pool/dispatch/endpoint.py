@@ -221,6 +221,12 @@ def _provider(spec: ChildSpec) -> ProviderSpec | None:
     return next((each for each in (*spec.args, *spec.kwargs.values()) if isinstance(each, ProviderSpec)), None)
 
 
+def has_own_places(endpoint: Endpoint) -> bool:
+    """Return whether its requests at once are limited by nothing but how many its provider's actor sends at once."""
+    provider = _provider(endpoint.spec)
+    return provider is not None and provider.max_in_flight == endpoint.limits.concurrency
+
+
 def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
     """Return a child spec with another key: in its `ProviderSpec` if it has one, otherwise as a keyword argument."""
 

@@ -48,7 +48,7 @@ def _of_model(gate: Gate, now: float) -> ModelHealth:
     return ModelHealth(
         model=gate.model,
         state=state,
-        available=gate.ready(ONE_REQUEST, now),
+        available=gate.ready(ONE_REQUEST, now) or (gate.dormant and not gate.down(now)),
         error_rate=gate.recent.count(False) / len(gate.recent) if gate.recent else 0.0,
         latency=gate.latencies.average,
         latency_p95=gate.latencies.quantile(0.95),

@@ -20,12 +20,16 @@ TOUCH: Final = 10.0
 """Seconds after which a row is told anew, so that a journal that is away for a while stops nobody."""
 
 
+ALL: Final = "*"
+"""In place of a model: all of an endpoint."""
+
+
 class Key(NamedTuple):
     """Which limit.
 
     Args:
         endpoint: its name.
-        model: whose limit it is; empty for that which all models share.
+        model: whose limit it is; `ALL` for that which all models share.
         kind: its name in `Quota`.
     """
 
@@ -177,11 +181,12 @@ class Book:
 
     def counted(self, key: Key, now: float, but: str = "") -> float:
         """Return how much of a limit is taken by processes, but for one."""
-        return sum(
-            row.claims[key].counted(now - row.born, row.left)
-            for process, row in self.rows.items()
-            if process != but and key in row.claims
-        )
+        return sum(self.counted_of(process, key, now) for process in self.rows if process != but)
+
+    def counted_of(self, process: str, key: Key, now: float) -> float:
+        """Return how much of a limit is taken by a process."""
+        row = self.rows.get(process)
+        return 0.0 if row is None or key not in row.claims else row.claims[key].counted(now - row.born, row.left)
 
     def is_new(self, key: Key, now: float) -> bool:
         """Return whether nobody has used anything of a limit lately, or may."""

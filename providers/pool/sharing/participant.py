@@ -58,6 +58,7 @@ class Participant:
         self._wants: dict[Key, _Want] = {}
         self._shares: dict[Key, float] = {}
         self._new: set[Key] = set()
+        self._helds: dict[Key, float] = {}
 
     @property
     def row(self) -> Row | None:
@@ -81,16 +82,17 @@ class Participant:
             waiting: how many requests wait.
             now: the time.
         """
-        row = self.row
-        before = {} if row is None or row.left else row.claims
+        row = self.row if now < self.alive_until else None
+        before = {} if row is None else row.claims
         claims = {}
         self._shares, self._new = {}, set()
         for key, limit in limits.items():
             old = before.get(key) or Claim(0, 0, period=limit.period)
-            if not old.share and self.book.is_new(key, now):
-                self._new.add(key)
-            elif not limit.is_shared:
-                limit.share(0, now)
+            if not old.share:  # it begins, or begins again
+                if not self.book.is_new(key, now):
+                    limit.share(0, now)
+                elif limit.is_shared:
+                    self._new.add(key)
             claim, share = self._claim(key, limit, old, key.endpoint in gone, waiting, now)
             if claim.limit or claim.share:
                 claims[key] = claim
@@ -100,7 +102,7 @@ class Participant:
         over = [each for each in self.book.over(now) if each[0] != self.process]
         told = {key: replace(claim, holds=()) for key, claim in claims.items()}
         known = {key: replace(claim, holds=()) for key, claim in before.items()}
-        if row is not None and not row.left and told == known and now - self._told_at < TOUCH:
+        if row is not None and told == known and now - self._told_at < TOUCH:
             return None
         return self._event(claims, False, over)
 
@@ -139,6 +141,15 @@ class Participant:
         self._wants.clear()
         return self._event(claims, True, [])
 
+    def is_busy(self, limits: Mapping[Key, Shared], now: float) -> bool:
+        """Return whether something waits, or was used within a short period, or since this was last asked."""
+        helds = {key: limit.held(now) for key, limit in limits.items()}
+        before, self._helds = self._helds, helds
+        return any(
+            limit.refused or limit.recent(now) >= 0.5 if limit.period <= _LONG else helds[key] > before.get(key, 0.0)
+            for key, limit in limits.items()
+        )
+
     def _event(self, claims: Mapping[Key, Claim], left: bool, over: list[tuple[str, int]]) -> dict[str, Any]:
         self._number += 1
         row = {"number": self._number, "left": left, "claims": plain(claims)}
@@ -149,7 +160,7 @@ class Participant:
         book, me = self.book, self.process
         whole = 0 if gone else max(1, int(limit.whole))
         want = self._wanted(key, limit, whole, waiting, now)
-        held = math.ceil(limit.held(now))
+        held = min(math.ceil(limit.held(now)), math.ceil(book.counted_of(me, key, now)))  # of what it has told it has
         wishes = {name: wish for name, wish in book.wishes(key, now).items() if name != me}
         others = math.ceil(book.counted(key, now, but=me))
         total = min((one for one in (whole, book.limit(key, now)) if one), default=0)
@@ -166,10 +177,10 @@ class Participant:
         share, use = old.share, old.share
         if aim > share and (want.lump or not share or ahead or aim - share > total // _NOTICED):
             share = use = min(aim, max(share, total - others))
-        elif aim < share and (lacking or gone or ahead):
+        elif aim < share and (lacking or gone or ahead or share + others > total):
             kept = min(want.lump, share) if now - want.room_since < HOLD else 0
-            share, use = max(aim, kept, min(held, share)), max(aim, kept)
-        share = max(min(share, total - others), min(held, old.share), 0)
+            share, use = max(aim, kept), max(aim, kept)
+        share = max(share, held)
         turn = old.turn
         if want.lump and (share >= want.lump) != (old.share >= want.lump):
             turn = max(book.last_turn(key), turn) + 1

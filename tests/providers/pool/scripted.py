@@ -10,7 +10,7 @@ from typing import Any
 
 from callboard.actors import Actor, ActorRef, ChildSpec, System
 from callboard.providers.errors import ProviderOverloaded, RateLimited
-from callboard.providers.messages import Completion, Delta, FinishReason, Message, Request, Usage
+from callboard.providers.messages import Completion, Delta, FinishReason, Message, RateLimits, Request, Usage
 from callboard.providers.pool import FREE, Endpoint, Pool
 
 Behaviour = Callable[["Script", Request], Exception | None]
@@ -39,6 +39,10 @@ class Script:
     cancelled: int = 0
     started: int = 0
     keys: list[str] = field(default_factory=list)
+
+    def headers(self) -> RateLimits | None:
+        """What it says of its limits."""
+        return None
 
     @property
     def times(self) -> list[float]:
@@ -115,7 +119,10 @@ class Scripted(Actor):
     def _answer(self, request: Request) -> Completion:
         text = self.script.text or f"{self.script.name}: {request.messages[-1].text}"
         model = self.script.model or request.model
-        return Completion(Message("assistant", text), self.script.finish, self.script.usage, model, self.script.name)
+        script = self.script
+        return Completion(
+            Message("assistant", text), script.finish, script.usage, model, script.name, limits=script.headers()
+        )
 
     async def _complete(self, request: Request) -> Completion:
         await self._work(request)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from callboard.actors.testing import virtual_time
 from callboard.providers.messages import RateLimits
 from callboard.providers.pool import Quota
 from callboard.providers.pool.admission.limiter import ONE_REQUEST, Limiter, need
+from callboard.providers.pool.admission.pacing import Pacer
 from callboard.providers.pool.admission.windows import BELIEVED, Bucket, Meter, SlidingWindow, margin
 
 gaps = st.floats(0, 30, allow_nan=False)
@@ -301,3 +304,22 @@ def test_a_bucket_that_forgets_what_others_used_lacks_what_was_taken_here_and_no
         assert limiter.remaining(now) == {"tokens_per_minute": 0.0}
         limiter.forget()
         assert limiter.remaining(now) == {"tokens_per_minute": pytest.approx(left)}
+
+
+@virtual_time
+async def test_departures_are_spread_to_another_rate_and_what_is_left_of_a_burst_stays() -> None:
+    def room(pacer: Pacer) -> int:
+        went = 0
+        while pacer.ready():
+            pacer.take()
+            went += 1
+        return went
+
+    for gone, before, after, left in ((0, 600, 200, 33), (90, 600, 200, 10), (30, 200, 600, 3), (100, 600, 200, 0)):
+        pacer = Pacer(before)
+        pacer.take(gone)
+        pacer.change(after)
+        assert room(pacer) == left
+        pacer.change(0)  # nothing may leave anyway
+        await asyncio.sleep(6.05)
+        assert room(pacer) == after // 10

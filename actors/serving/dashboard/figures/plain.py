@@ -81,7 +81,8 @@ def _endpoints(pool: PoolState) -> list[dict[str, Any]]:
 
 
 def _limit(limit: LimitUse) -> dict[str, Any]:
-    return {"kind": limit.kind, "used": finite(round(limit.used, 3)), "limit": finite(limit.limit)}
+    share = {} if limit.share is None else {"share": finite(round(limit.share, 3))}
+    return {"kind": limit.kind, "used": finite(round(limit.used, 3)), "limit": finite(limit.limit), **share}
 
 
 def _counts(counts: EndpointCounts) -> dict[str, Any]:

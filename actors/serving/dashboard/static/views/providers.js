@@ -69,8 +69,10 @@ function open(root, { me, api, act }) {
             fill(element, limits.length > 0 ? limits.map((one) => createBar(one.kind.replaceAll("_", " "))) : h("span", { class: "muted" }, "none"));
           }
           limits.forEach((one, at) => {
-            const part = one.limit > 0 ? one.used / one.limit : 0;
-            const words = one.limit === null ? `${short(one.used)}, no limit` : `${short(one.used)} / ${short(one.limit)}`;
+            const here = one.share ?? one.limit;
+            const part = here > 0 ? one.used / here : 0;
+            const whole = one.share === undefined ? "" : ` of ${short(one.limit)}`;
+            const words = one.limit === null ? `${short(one.used)}, no limit` : `${short(one.used)} / ${short(here)}${whole}`;
             setBar(element.children[at], part, words, part >= 1 ? "bad" : part >= 0.8 ? "warn" : "");
           });
         },
