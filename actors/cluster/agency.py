@@ -211,21 +211,21 @@ class ClusterAgency(Agency):
             raise CutOff("the agency takes no part in the cluster: use `async with` it")
         return self._node.ref(node, path)
 
-    def scaling(self, *, runs: int = RUNS, patience: float = PATIENCE) -> Scaling:
+    def scaling(self, *, runs: int = RUNS, max_wait: float = PATIENCE) -> Scaling:
         """How many nodes the work wants, for whatever starts and stops them: the same on each node, but for a second.
 
         Args:
             runs: how many each node is meant to have under way, at least 1.
-            patience: seconds for which a run may wait to begin; above 0.
+            max_wait: seconds for which a run may wait to begin; above 0.
 
         Raises:
             DefinitionError: one of them is none.
         """
         if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
             raise DefinitionError(f"scaling: runs is a number of runs, at least 1, not {runs!r:.80}")
-        if isinstance(patience, bool) or not isinstance(patience, int | float) or not 0.0 < patience < float("inf"):
-            raise DefinitionError(f"scaling: patience is a number of seconds above 0, not {patience!r:.80}")
-        return scaling(self.nodes, runs, patience)
+        if isinstance(max_wait, bool) or not isinstance(max_wait, int | float) or not 0.0 < max_wait < float("inf"):
+            raise DefinitionError(f"scaling: max_wait is a number of seconds above 0, not {max_wait!r:.80}")
+        return scaling(self.nodes, runs, max_wait)
 
     async def health(self) -> ClusterHealth:
         """See `Agency.health`."""

@@ -22,11 +22,11 @@ class Network:
     Args:
         latency: seconds that a frame is on its way, at least and at most.
         random: draws from between them, and what is lost.
-        patience: seconds after which a frame that nobody can take counts as not got through.
+        timeout: seconds after which a frame that nobody can take counts as not got through.
     """
 
     def __init__(
-        self, latency: tuple[float, float] = (0.0, 0.0), random: Random | None = None, patience: float = 5.0
+        self, latency: tuple[float, float] = (0.0, 0.0), random: Random | None = None, timeout: float = 5.0
     ) -> None:
         self.latency = latency
         self.lost_frames = 0.0
@@ -36,7 +36,7 @@ class Network:
         self.repeated_frames = 0.0
         """Of frames, how many arrive twice, though no `Transport` should do so."""
         self._random = random or Random(0)
-        self._patience = patience
+        self._timeout = timeout
         self._nodes: dict[str, tuple[Receive, Context]] = {}
         self._cut: set[tuple[str, str]] = set()
         self._paused: dict[str, asyncio.Event] = {}
@@ -72,10 +72,10 @@ class Network:
         if waiting is not None:
             waiting.set()
 
-    async def carry(self, sender: str, receiver: str, frame: bytes) -> bytes:
+    async def deliver(self, sender: str, receiver: str, frame: bytes) -> bytes:
         """Bring a frame to a node, and the acknowledgement back; see `Transport.send`."""
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await self._way(sender, receiver, self.lost_frames)
                 there = self._nodes.get(receiver)
                 if there is None:
@@ -91,7 +91,7 @@ class Network:
                 await self._way(receiver, sender, self.lost_acknowledgements)
                 return answer
         except TimeoutError:
-            raise NodeUnreachable(f"nothing was heard of {receiver} for {self._patience:g} s") from None
+            raise NodeUnreachable(f"nothing was heard of {receiver} for {self._timeout:g} s") from None
 
     async def _way(self, sender: str, receiver: str, lost: float) -> None:
         await asyncio.sleep(self._random.uniform(*self.latency))
@@ -99,7 +99,7 @@ class Network:
         if waiting is not None:
             await waiting.wait()
         if (sender, receiver) in self._cut or (lost and self._random.random() < lost):
-            await asyncio.sleep(self._patience)  # nothing comes, and nobody says so
+            await asyncio.sleep(self._timeout)  # nothing comes, and nobody says so
 
 
 class NetworkTransport:
@@ -120,7 +120,7 @@ class NetworkTransport:
         """See `Transport.send`."""
         if not self._node:
             raise NodeUnreachable("this node takes no part")
-        return await self._network.carry(self._node, node, frame)
+        return await self._network.deliver(self._node, node, frame)
 
     async def close(self) -> None:
         """See `Transport.close`."""

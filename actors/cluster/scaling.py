@@ -47,28 +47,28 @@ class Scaling:
     waits: float
 
 
-def scaling(nodes: Iterable[NodeInfo], runs: int = RUNS, patience: float = PATIENCE) -> Scaling:
+def scaling(nodes: Iterable[NodeInfo], runs: int = RUNS, max_wait: float = PATIENCE) -> Scaling:
     """How many nodes the work wants.
 
     Args:
         nodes: those that are alive.
         runs: how many each is meant to have under way; at least 1.
-        patience: seconds for which a run may wait to begin; above 0.
+        max_wait: seconds for which a run may wait to begin; above 0.
     """
     all_nodes = list(nodes)
     there = sum(not node.draining for node in all_nodes)
     total = sum(node.load for node in all_nodes)
     waits = max((node.waits for node in all_nodes), default=0.0)
     for_load, with_room = max(1, math.ceil(total / runs)), max(1, math.ceil(total / (ROOM * runs)))
-    for_queue = math.ceil(there * min(MOST, waits / patience)) if waits > patience else 0
+    for_queue = math.ceil(there * min(MOST, waits / max_wait)) if waits > max_wait else 0
     if not there:
         return Scaling(there, for_load, "there is no node that takes anything new", total, waits)
     if for_queue > max(there, for_load):
-        why = f"a run has waited for {waits:.0f} s to begin, which is more than {patience:g} s"
+        why = f"a run has waited for {waits:.0f} s to begin, which is more than {max_wait:g} s"
         return Scaling(there, for_queue, why, total, waits)
     if for_load > there:
         return Scaling(there, for_load, f"{total} runs are under way, and a node is to have {runs}", total, waits)
-    if with_room < there and waits <= patience:
+    if with_room < there and waits <= max_wait:
         why = f"{total} runs are under way, for which fewer nodes of {runs} each have room to spare"
         return Scaling(there, with_room, why, total, waits)
     return Scaling(there, there, "what there is fits the work", total, waits)

@@ -78,7 +78,8 @@ def main() -> None:
             options = {"num_cpus": 0, "max_concurrency": 1_000}
             echo = ray.remote(Echo).options(**options).remote()
             asker = ray.remote(Asker).options(**options).remote()
-            one, other = [ray.remote(OneAtATime).options(num_cpus=0).remote() for _ in range(2)]
+            turns: Any = ray.remote(OneAtATime).options(num_cpus=0)
+            one, other = turns.remote(), turns.remote()
         if wanted["do"] == "ask_sync":
             found = ray.get(one.ask.remote(other, wanted["n"]))
         else:

@@ -124,7 +124,7 @@ def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
     with subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as looker:
         os.close(terminal)
         try:
-            assert " more" not in shown("AgencyActor") + shown("$")
+            assert "… and" not in shown("AgencyActor") + shown("$")
             os.kill(running.pid, 19)  # SIGSTOP
             shown("does not answer")
             shown("does not answer")

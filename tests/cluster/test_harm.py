@@ -156,14 +156,14 @@ async def test_answers_that_are_large_together_come_all_the_same() -> None:
         b.system.spawn(Notebook, name="book")
         ref = a.ref("two", "book")
         sizes = []
-        carry = network.carry
+        carry = network.deliver
 
         async def measured(sender: str, receiver: str, frame: bytes) -> bytes:
             said = await carry(sender, receiver, frame)
             sizes.append(max(len(frame), len(said)))
             return said
 
-        network.carry = measured  # type: ignore[method-assign]
+        network.deliver = measured  # type: ignore[method-assign]
         answers = await asyncio.gather(*[ref.ask(Make("large")) for _ in range(30)])
         assert {len(answer) for answer in answers} == {3_000_000}
         assert max(sizes) < 8_000_000
@@ -183,7 +183,7 @@ async def test_messages_of_all_kinds_are_taken_in_the_order_sent() -> None:
 
 
 async def test_an_acknowledgement_that_gets_lost_costs_no_answer_however_much_goes_meanwhile() -> None:
-    network = Network(patience=0.3)
+    network = Network(timeout=0.3)
     async with two(network) as (a, b):
         b.system.spawn(Counter, name="counter")
         ref = a.ref("two", "counter")
@@ -265,7 +265,7 @@ async def test_a_node_that_begins_anew_under_its_id_is_understood_at_once() -> N
 
 async def test_work_for_a_node_that_cannot_be_reached_any_more_is_cancelled() -> None:
     for here, there in ((0, 1), (1, 0)):
-        network = Network(patience=0.05)
+        network = Network(timeout=0.05)
         async with two(network) as nodes:
             a, b = nodes[here], nodes[there]
             a._patience = b._patience = 0.2
@@ -316,7 +316,8 @@ async def test_a_transport_that_raises_what_it_should_not_costs_no_answer(caplog
         b.system.spawn(Counter, name="counter")
         ref = a.ref("two", "counter")
         assert await ref.ask(Add(1)) == 1
-        carry, failed = network.carry, []
+        carry = network.deliver
+        failed: list[bytes] = []
 
         async def failing(sender: str, receiver: str, frame: bytes) -> bytes:
             if len(failed) < 6:
@@ -324,7 +325,7 @@ async def test_a_transport_that_raises_what_it_should_not_costs_no_answer(caplog
                 raise OSError("broken")
             return await carry(sender, receiver, frame)
 
-        network.carry = failing  # type: ignore[method-assign]
+        network.deliver = failing  # type: ignore[method-assign]
         async with asyncio.timeout(10):
             for number in range(2, 12):
                 assert await ref.ask(Add(1)) == number

@@ -190,7 +190,7 @@ async def all_at_once(network: Network, random: Random) -> None:
 def property_of(harm: Harm) -> Any:
     async def scenario(sim: Simulation) -> None:
         random = Random(harm.__name__)
-        network = Network((0.0, 0.03), random, patience=1.0)
+        network = Network((0.0, 0.03), random, timeout=1.0)
         took: dict[str, dict[str, list[int]]] = {"a": {}, "b": {}}
         async with System("one") as one, System("two") as two:
             nodes = Node("a", "one", one, network.transport()), Node("b", "two", two, network.transport())

@@ -212,7 +212,7 @@ async def test_the_end_of_an_actor_and_of_a_node_is_told() -> None:
 
 
 async def test_a_node_that_cannot_be_reached_is_gone_and_comes_back() -> None:
-    network = Network(patience=0.05)
+    network = Network(timeout=0.05)
     async with two(network) as (a, b):
         a._patience = b._patience = 0.2
         b.system.spawn(Counter, name="counter")

@@ -76,7 +76,7 @@ async def test_a_run_is_made_although_its_node_cannot_be_reached() -> None:
     async with stage("one", "two") as made:
         conversation = made.conversation_on("two")
         node = made.nodes["one"]
-        made.network._patience = 0.02
+        made.network._timeout = 0.02
         assert node._node is not None
         node._node._patience = 0.05
         made.network.cut([node.journal.worker], [made.nodes["two"].journal.worker])

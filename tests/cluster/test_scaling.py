@@ -38,7 +38,7 @@ def node(load: int, waits: float = 0.0, *, draining: bool = False) -> NodeInfo:
     ],
 )
 def test_load_and_what_waits_say_how_many_nodes_there_are_to_be(nodes: list[NodeInfo], wanted: int, why: str) -> None:
-    found = scaling(nodes, runs=500, patience=2.0)
+    found = scaling(nodes, runs=500, max_wait=2.0)
     assert found.wanted == wanted
     assert why in found.why
 
@@ -48,12 +48,12 @@ loads = st.lists(st.tuples(st.integers(0, 3000), st.floats(0, 100)), min_size=1,
 
 @given(loads)
 def test_what_is_wanted_holds_the_work_and_no_node_that_goes_is_wanted_back(given: list[tuple[int, float]]) -> None:
-    found = scaling([node(*one) for one in given], runs=500, patience=2.0)
+    found = scaling([node(*one) for one in given], runs=500, max_wait=2.0)
     total = sum(load for load, _ in given)
     assert found.wanted * 500 >= total
     assert found.wanted <= max(2 * len(given), math.ceil(total / 500))
     if found.wanted < len(given):
-        again = scaling([node(math.ceil(total / found.wanted)) for _ in range(found.wanted)], runs=500, patience=2.0)
+        again = scaling([node(math.ceil(total / found.wanted)) for _ in range(found.wanted)], runs=500, max_wait=2.0)
         assert again.wanted == found.wanted
 
 
@@ -79,5 +79,5 @@ async def test_an_agency_says_what_all_its_nodes_have_and_what_waits() -> None:
             with pytest.raises(DefinitionError, match="runs is a number"):
                 two.scaling(runs=wrong)
         for wrong in (0.0, float("nan"), "x"):
-            with pytest.raises(DefinitionError, match="patience"):
-                two.scaling(patience=wrong)
+            with pytest.raises(DefinitionError, match="max_wait"):
+                two.scaling(max_wait=wrong)

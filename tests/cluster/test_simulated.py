@@ -34,7 +34,7 @@ class Shop:
 
     def __init__(self, sim: Simulation) -> None:
         self.sim = sim
-        self.network = Network((0.0, 0.02), Random(1), patience=1.0)
+        self.network = Network((0.0, 0.02), Random(1), timeout=1.0)
         self.charged: Counter[tuple[str, int]] = Counter()
         self.charged_on: Counter[str] = Counter()
 

@@ -15,7 +15,7 @@ import pytest
 
 from callboard import JsonCodec, PostgresJournal, SqliteJournal
 from callboard.actors import ActorCrashed, ActorDead, System
-from callboard.actors.testing import Restart, Simulation, StoreFault, simulate
+from callboard.actors.testing import Fault, Restart, Simulation, StoreFault, simulate
 from callboard.providers.errors import NoProvider, ProviderError
 from callboard.providers.messages import RateLimits
 from callboard.providers.pool import AddEndpoint, GetHealth, Pool, Probe, Quota
@@ -129,7 +129,11 @@ def test_a_journal_that_is_away_for_a_process_causes_no_more_to_be_sent(what: An
 
 
 def test_whatever_strikes_no_more_is_sent() -> None:
-    faults = [Restart("a", optional=True), StoreFault("b", optional=True), Restart("c", when="after", optional=True)]
+    faults: list[Fault] = [
+        Restart("a", optional=True),
+        StoreFault("b", optional=True),
+        Restart("c", when="after", optional=True),
+    ]
 
     async def scenario(sim: Simulation) -> None:
         script = Script(latency=0.2)
@@ -377,7 +381,7 @@ def test_a_stream_that_is_begun_anew_loses_no_share(monkeypatch: pytest.MonkeyPa
         assert not header.name.endswith(".000000001")
         journal.close()
 
-    faults = [Restart("a", optional=True), StoreFault("b", optional=True)]
+    faults: list[Fault] = [Restart("a", optional=True), StoreFault("b", optional=True)]
     assert simulate(scenario, seeds=SCHEDULES, faults=faults).ok
 
 

@@ -7,7 +7,6 @@ commands carried out. What they lead to comes back as a message and is the next 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -104,7 +103,7 @@ class Runner:
     # -- a run begins, or is gone on with ------------------------------------------------------------------------------
 
     def _open(self, run: RunRequest) -> Session:
-        self._runtime.bus.log(logger.isEnabledFor(logging.DEBUG))
+        self._runtime.bus.look_at_log()
         session = self.session = Session(self._actor, self._runtime, self._state, run, self._recorder.append)
         session.start_clock()
         return session

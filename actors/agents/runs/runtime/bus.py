@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -68,8 +69,9 @@ class Bus:
             self._rooted[root] = tuple(left)
         self._look()
 
-    def log(self, wanted: bool) -> None:
-        """Whether events go to the log, too, at DEBUG."""
+    def look_at_log(self) -> None:
+        """See whether the log wants to be told of events, too, which it is at DEBUG."""
+        wanted = logger.isEnabledFor(logging.DEBUG)
         if wanted is not self._logs:
             self._logs = wanted
             self._look()
