@@ -284,8 +284,9 @@ class Gate:
 
     def refuse(self, need: Need, now: float) -> None:
         """Note that a request waits for it, whatever it is that it waits for."""
+        pacer = self.endpoint.pacer
         self.limiter.refuse(need, now)
-        self.endpoint.limiter.refuse(need, now)
+        self.endpoint.limiter.refuse(need, now, paced=pacer is not None and not pacer.ready())
 
     def next_time(self, need: Need, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""

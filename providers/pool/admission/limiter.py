@@ -189,8 +189,17 @@ class Limiter:
             found["concurrency"] = self.places
         return found
 
-    def refuse(self, need: Need, now: float) -> None:
-        """Note that a request waits here for what it needs: `Shared.refused`."""
+    def refuse(self, need: Need, now: float, paced: bool = False) -> None:
+        """Note that a request waits here for what it needs: `Shared.refused`.
+
+        Args:
+            need: what it needs.
+            now: the time.
+            paced: whether it waits because departures are spaced: for a share that is larger they would be less so.
+        """
+        rate = self._meters.get("requests_per_minute") if paced else None
+        if rate is not None and rate.limit < rate.whole:
+            rate.refused, rate.paced = max(rate.refused, 1.0), True
         places = self.places
         if places.taken >= places.limit:
             places.refused = 1.0

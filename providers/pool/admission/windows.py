@@ -53,12 +53,14 @@ class Shared(Protocol):
         whole: the limit, of all of them together.
         limit: what may be used here: all of it, or the share.
         refused: the largest amount that did not fit since somebody set this to 0.
+        paced: whether something waited because departures are spaced, since somebody set this to False.
         period: seconds for which what was used counts.
     """
 
     whole: float
     limit: float
     refused: float
+    paced: bool
 
     @property
     def period(self) -> float: ...
@@ -129,11 +131,12 @@ class Meter(Shared, Protocol):
 class _Limit:
     """A limit that was configured, learned, or lowered for a while by its vendor, and the share of it."""
 
-    __slots__ = ("_configured", "_lowered_until", "_share", "limit", "refused", "whole")
+    __slots__ = ("_configured", "_lowered_until", "_share", "limit", "paced", "refused", "whole")
 
     def __init__(self, limit: float, configured: bool) -> None:
         self.limit = self.whole = limit
         self.refused = 0.0
+        self.paced = False
         self._share = math.inf
         self._configured = limit if configured else None
         self._lowered_until = 0.0
@@ -184,7 +187,7 @@ class Places:
         limit: how many; None for any number.
     """
 
-    __slots__ = ("_share", "limit", "refused", "taken", "whole")
+    __slots__ = ("_share", "limit", "paced", "refused", "taken", "whole")
 
     period = 60.0
     """Seconds after which one of a process that has died is taken to be over at its vendor."""
@@ -192,6 +195,7 @@ class Places:
     def __init__(self, limit: float | None) -> None:
         self.taken = 0
         self.refused = 0.0
+        self.paced = False
         self._share = math.inf
         self.change(limit)
 

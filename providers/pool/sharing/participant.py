@@ -196,6 +196,8 @@ class Participant:
         elif now - want.waited_at >= _STILL:
             want.lump = 0
         amount = limit.recent(now) + want.lump * waiting
+        if limit.paced:  # what is used says less than how fast it would be
+            amount, limit.paced = max(amount, 1.5 * limit.limit), False
         step = whole / 50.0
         if not 0.75 * want.amount - step <= amount <= want.amount:
             want.amount = math.ceil(1.25 * amount + step)

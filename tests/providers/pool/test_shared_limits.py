@@ -228,6 +228,23 @@ def test_whose_turn_it_is_by_priority_goes_first_also_after_a_pause() -> None:
     assert simulate(scenario, seeds=2).ok
 
 
+def test_who_has_much_to_send_is_not_spaced_by_an_even_share_while_others_need_less() -> None:
+    async def scenario(sim: Simulation) -> None:
+        script = Script(latency=0.1)
+        one, two = [await ready for ready in pools(sim, endpoint(script, limits=Quota(requests_per_minute=600)))]
+        await two.ask(request())
+        clients = [asyncio.ensure_future(client(one)) for _ in range(5)]
+        for _ in range(7):
+            await asyncio.sleep(8.0)
+            await two.ask(request())
+        assert len(script.times) >= 0.9 * 600
+        for each in clients:
+            each.cancel()
+        await asyncio.wait(clients)
+
+    assert simulate(scenario, seeds=2).ok
+
+
 def test_a_limit_of_requests_at_once_is_shared() -> None:
     async def scenario(sim: Simulation) -> None:
         script = Script(latency=2.0)

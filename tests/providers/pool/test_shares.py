@@ -132,20 +132,28 @@ class World:
                 me.book.settle_ages(at, self.now)
         process.read = len(self.ledger)
 
-    def beat(self, process: Process, late: bool = False) -> None:
-        """Tell what is new; ``late``: others are faster, and it has to try again."""
+    def beat(self, process: Process, late: bool = False, slow: float = 0.0) -> None:
+        """Tell what is new.
+
+        Args:
+            process: who does.
+            late: whether others are faster, and it has to try again.
+            slow: the size of what it sends, as much of it as it may, before that is told.
+        """
         if process.dead:
             return
         for _ in range(2):
             self.catch_up(process)
             sent_at = self.now
             event = process.me.next(process.limits, (), process.waiting, self.now)
-            if event is None:
-                process.me.settle(process.limits, self.now)
-            elif late:
+            while slow and not process.limiter.closed and self.send(process, slow):
+                pass
+            if event is not None and late:
                 late = False
                 self.beat(self.rng.choice(self.processes))
                 continue
+            if event is None:
+                process.me.settle(process.limits, self.now)
             else:
                 self.ledger.append((self.now, event))
                 process.me.told(process.limits, sent_at, self.now)
@@ -224,7 +232,9 @@ def test_whatever_happens_all_together_send_no_more_than_the_limit(size: float, 
         elif what == "beat":
             world.beat(process)
         elif what == "late":
-            world.beat(process, late=True)
+            world.beat(process, late=True, slow=size)
+        elif what == "slow":
+            world.beat(process, slow=size)
         elif what == "wait":
             world.now += seconds
         elif what == "join" and len(world.processes) < 8:
@@ -234,6 +244,21 @@ def test_whatever_happens_all_together_send_no_more_than_the_limit(size: float, 
         elif what in ("leave", "rest"):
             world.leave(process, rest=what == "rest")
     assert world.most() <= 20
+
+
+def test_what_is_given_back_is_not_used_while_that_is_being_told() -> None:
+    world = World(Quota(requests_per_minute=20))
+    first, second = world.join(), world.join()
+    world.beat(first)
+    world.send(second)  # it cannot yet, and says so
+    world.beat(second)
+    world.beat(first, slow=1.0)
+    while world.send(second):
+        world.beat(second)
+    world.beat(second)
+    while world.send(second):
+        pass
+    assert world.most() == 20
 
 
 def load(world: World, processes: Sequence[Process], seconds: int, each: int = 10_000, size: float = 1.0) -> list[int]:
