@@ -33,10 +33,10 @@ from typing import Any, Final, TypeVar
 
 from callboard.actors.cluster.placement import Candidate, place
 
+from .campaigns.cluster_node import HOLD
 from .campaigns.history import read
 from .harness import Case, Sample, Suite, Unsupported
 from .harness.model import OURS
-from .subjects.cluster_node import HOLD
 from .subjects.cluster_programs import NodeProgram, ProgramEnded, RayProgram
 from .subjects.postgres_server import PostgresServer
 

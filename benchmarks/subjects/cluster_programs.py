@@ -124,7 +124,7 @@ class NodeProgram(Program):
 
     async def join(self, address: str, journal: str, log: str, piece: float) -> None:
         """Start it, and wait until it takes part."""
-        await self.start("benchmarks.subjects.cluster_node", address, journal, self.name, log, str(piece))
+        await self.start("benchmarks.campaigns.cluster_node", address, journal, self.name, log, str(piece))
         self._gateway = await self.do("gateway")
 
     @property

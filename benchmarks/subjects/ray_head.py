@@ -1,6 +1,6 @@
 """A Ray of this machine, and two actors of it that ask each other: what a raw call costs.
 
-``python -m benchmarks.subjects.ray_head`` starts it, says its address, and then reads what to do, as `cluster_node`.
+``python -m benchmarks.subjects.ray_head`` starts it, says its address, and reads what to do from stdin, as nodes do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Asker:
     """Asks another actor."""
 
     async def ask(self, echo: Any, n: int, at_once: int) -> list[float]:
-        """See `cluster_node.Program.do_ask`."""
+        """See `campaigns.cluster_node`."""
         seconds = []
         for number in range(n):
             began = time.perf_counter()
@@ -78,8 +78,8 @@ def main() -> None:
             options = {"num_cpus": 0, "max_concurrency": 1_000}
             echo = ray.remote(Echo).options(**options).remote()
             asker = ray.remote(Asker).options(**options).remote()
-            turns: Any = ray.remote(OneAtATime).options(num_cpus=0)
-            one, other = turns.remote(), turns.remote()
+            one_at_a_time: Any = ray.remote(OneAtATime).options(num_cpus=0)
+            one, other = one_at_a_time.remote(), one_at_a_time.remote()
         if wanted["do"] == "ask_sync":
             found = ray.get(one.ask.remote(other, wanted["n"]))
         else:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from benchmarks.campaigns.cluster_node import HOLD
 from benchmarks.campaigns.history import read
 from benchmarks.campaigns.served import answer_to
-from benchmarks.subjects.cluster_node import HOLD
 from benchmarks.subjects.cluster_programs import NodeProgram
 
 from callboard.actors.cluster.placement import Candidate, place

@@ -1,4 +1,4 @@
-"""A node of a cluster, as a program of its own; `cluster_programs` starts it.
+"""A node of a cluster, as a program of its own; `subjects.cluster_programs` starts it.
 
 It reads what to do from stdin, a JSON object a line, and answers each with one; several may be under way.
 """
@@ -16,12 +16,13 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from benchmarks.campaigns.history import Log
-from benchmarks.campaigns.served import answer_to, pieces_of, works
 from callboard import Agent, AgentError, ChildSpec, Cluster, Completion, Delta, Message, Request, ToolCall, Usage, tool
 from callboard.actors import Actor
 from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.ray.transport import RayTransport
+
+from .history import Log
+from .served import answer_to, pieces_of, works
 
 AGENT: Final = "Counter"
 ECHO: Final = "echo"
