@@ -142,6 +142,19 @@ async function others() {
   if (told !== null && mine === session) header.processes(told.processes);
 }
 
+/** A view's module, asked for again as long as it is wanted: its server may be away for a moment. */
+async function moduleOf(name, wanted) {
+  for (let again = 0; ; again += 1) {
+    try {
+      return (await import(`./views/${name}.js${again ? `?again=${again}` : ""}`)).default; // a browser may keep a failure
+    } catch (error) {
+      if (!wanted()) return null;
+      console.warn(error);
+      await new Promise((go) => setTimeout(go, AGAIN));
+    }
+  }
+}
+
 async function show() {
   const mine = ++turn;
   const to = route();
@@ -155,7 +168,7 @@ async function show() {
     setAttribute(link, "aria-current", link.dataset.view === to.name ? "page" : null);
   }
   nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  const { default: known } = await import(`./views/${to.name}.js`);
+  const known = await moduleOf(to.name, () => mine === turn);
   if (mine !== turn) return;
   const stopped = h("p", { class: "warning bad", hidden: true, "data-testid": "stopped" }, "The agency of this process has stopped: what is shown is as it was, and nothing more is read.");
   const view = known.at?.(to) ?? known; // what is deeper than a view's own page is one of its own
