@@ -10,18 +10,21 @@ ASK    ?=
 SOAK   ?=
 KILLS  ?=
 SERVE_KILLS ?=
+CLUSTER_KILLS ?=
 SUITES ?=
 A2A_TCK ?= https://github.com/a2aproject/a2a-tck
 OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills schedules conformance clean
+.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
 
-test: lint types layers unit
+# Tests wait for others at times, and types are looked at by one process: each has the cores meanwhile.
+test: lint layers
+	+@$(MAKE) --no-print-directory -j2 types unit
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -34,11 +37,13 @@ layers: $(DEV)
 	$(BIN)/lint-imports
 
 # Compiled first: tests start many programs, and where no bytecode is written each would compile the library again.
-# A file's tests stay in one process, one for each core: what a module has set up is set up once. None takes a minute;
-# one that waits for ever is told by its name and where it waits, instead of all being ended without a word.
+# A file's tests stay in one process: what a module has set up is set up once. There is one process more than cores, for
+# tests also wait; long files are begun first, as tests/conftest.py has them. No test takes a minute; one that waits for
+# ever is told by its name and where it waits, instead of all being ended without a word.
 unit: $(DEV)
 	$(BIN)/python -m compileall -q .src actors providers tools tests benchmarks
-	$(BIN)/python -m pytest -q -n logical --dist loadfile --timeout 600
+	$(BIN)/python -m pytest -q -n $$($(BIN)/python -c "import os; print((os.cpu_count() or 1) + 1)") \
+	  --dist loadfile --no-loadscope-reorder --timeout 600
 
 # For tests that look at the dashboard as its users do; without one they are skipped, and `make test` brings none.
 browser:
@@ -65,6 +70,10 @@ serve-kills: $(DEV)
 	$(BIN)/python -m benchmarks.serve_kills --restarts 6 --every 6 --drain 0.1 $(SERVE_KILLS)
 	$(BIN)/python -m benchmarks.serve_kills --store postgres --workers 4 --kills 20 --every 6 $(SERVE_KILLS)
 	$(BIN)/python -m benchmarks.serve_kills --store postgres --workers 4 --restarts 4 --every 6 $(SERVE_KILLS)
+
+# Nodes of a cluster over Ray and PostgreSQL, killed and paused under 300 conversations; some twenty minutes.
+cluster-kills: $(DEV)
+	$(BIN)/python -m benchmarks.cluster_kills $(CLUSTER_KILLS)
 
 # Changes of a pool under load, in 2,000 schedules, and 500 with crashes and 500 without cancellations; some three minutes.
 # Then processes that are killed at a write of their journal, 300 schedules of each; some four minutes.

@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME [--quick] [--json FILE] [--plot FILE] [--only SCENARIO,…]``.
+"""``python -m benchmarks NAME [--quick] [--json FILE] [--plot FILE] [--only SCENARIO,…] [--store]``.
 
 ``core`` also takes ``--before [COMMIT]``, which measures our library as it was at that commit in the same run.
 """
@@ -20,9 +20,9 @@ from .harness import Suite, measure
 from .harness.checkout import CheckoutFailed
 from .harness.model import OURS
 from .harness.plot import write_plot
-from .harness.report import alone, beside, stored_ratios, table, write_json
+from .harness.report import alone, beside, made_on, store, stored_ratios, table, write_json
 
-NAMES = ("core", "pool", "agents", "durable", "simulation", "prompts", "memory", "serve", "observe", "quota")
+NAMES = ("core", "pool", "agents", "durable", "simulation", "prompts", "memory", "serve", "observe", "quota", "cluster")
 WITH_BEFORE = ("core",)
 DEFAULT_BEFORE = "565c8cf"  # the last commit before the core was rewritten
 
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios into FILE, a .png or .html")
     parser.add_argument("--only", default="", metavar="SCENARIO,…", help="run these scenarios only")
+    parser.add_argument("--store", action="store_true", help="keep the rows as the suite's baseline, with the machine")
     parser.add_argument(
         "--before",
         nargs="?",
@@ -54,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if options.before is not None and options.name not in WITH_BEFORE:
         print(f"--before is for {', '.join(WITH_BEFORE)}", file=sys.stderr)
+        return 2
+    if options.store and (options.quick or options.only):
+        print("--store keeps a whole run: it goes with neither --quick nor --only", file=sys.stderr)
         return 2
     for path in filter(None, (options.json, options.plot)):
         try:
@@ -82,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if results.comparisons:
         print(f"\n{beside(results.comparisons)}")
     print(f"\nmedians of {suite.repeats} interleaved runs; ratios to {suite.baseline}; min–max: the rounds' own ratios")
-    for note in [*alone(results.rows, suite.baseline), *suite.notes]:
+    for note in [*made_on(options.name), *alone(results.rows, suite.baseline), *suite.notes]:
         print(note)
     for subject, reason in suite.skipped.items():
         print(f"skipped {subject}: {reason}")
@@ -92,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"failed {scenario} {subject}: {reason}")
     if options.json:
         write_json(results.rows, options.json)
+    if options.store:
+        store(options.name, results.rows)
     if options.plot:
         left_out = [f"without {subject}: {reason}" for subject, reason in suite.skipped.items()]
         write_plot(results.rows, suite.baseline, options.plot, f"callboard, {options.name}", left_out)

@@ -21,6 +21,7 @@ from .harness import Case, Sample, Unsupported
 from .harness.counting import counting
 from .subjects.dashboard import KEY, Many, agency
 from .subjects.process import ROOT
+from .subjects.replayed import replayed
 
 ACTORS: Final = 10_000
 RATE: Final = 2_000
@@ -42,6 +43,7 @@ def cases(quick: bool) -> list[Case]:
         Case("tree", "dashboard", partial(_tree, window), repeats=5),
         Case("paint", "dashboard", _paint, repeats=5),
         Case("events", "dashboard", partial(_events, events), repeats=1),
+        Case("replayed", "server", partial(_replayed, events), repeats=1),
     ]
 
 
@@ -187,3 +189,8 @@ def _events(count: int) -> list[Sample]:
         ended = server.ask("events", count - first), heap()
     server_grew, page_grew = (1e-6 * (after - before) for before, after in zip(settled, ended, strict=True))
     return [Sample(server_grew, "MB", "_server"), Sample(page_grew, "MB", "_page")]
+
+
+def _replayed(count: int) -> Sample:
+    """By how much memory grows while a journal is read, from a tenth of its events to all of them."""
+    return Sample(1e-6 * asyncio.run(replayed(count, count // SETTLED)), "MB")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from inspect import isawaitable
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+MOST_CHANGES: Final = 1_000
+"""Of one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +39,26 @@ def as_changes(given: object) -> tuple[Change, ...]:
     """Changes, however many a preview returned.
 
     Raises:
-        TypeError: it returned something else.
+        TypeError: it returned something else, or too many.
     """
     if given is None:
         return ()
-    changes = (given,) if isinstance(given, Change) else tuple(given) if isinstance(given, Iterable) else (given,)
+    several = given if isinstance(given, Iterable) else (given,)
+    changes = tuple(islice(several, MOST_CHANGES + 1))
     for one in changes:
-        texts = (one.before, one.after) if isinstance(one, Change) else (0,)
-        if not all(text is None or isinstance(text, str) for text in texts):
+        if not isinstance(one, Change) or not _fits(one):
             raise TypeError(f"preview returned {type(one).__name__}, not a Change of texts, several, or None")
+    if len(changes) > MOST_CHANGES:
+        raise TypeError(f"preview returned more than {MOST_CHANGES:,} changes")
     return changes
+
+
+def _fits(change: Change) -> bool:
+    texts = (text for text in (change.before, change.after) if text is not None)
+    return all(isinstance(text, str) for text in (change.path, change.note, *texts))
+
+
+def asked(preview: Preview, arguments: dict[str, Any]) -> object:
+    """What a preview returns; what is to be gone through is gone through here and now."""
+    given = preview(arguments)
+    return given if isawaitable(given) else as_changes(given)

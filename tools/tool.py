@@ -18,7 +18,7 @@ from .calls.invocation import Invocation
 from .calls.slots import Slots
 from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError, ToolTimeout
-from .preview import Change, Preview, as_changes
+from .preview import Change, Preview, as_changes, asked
 from .result import ToolResult, parts_of
 from .scopes import Scopes, as_scopes
 from .signatures.returned import ANYTHING, Returned
@@ -273,16 +273,19 @@ class Tool:
         if preview is None:
             return None
         values = dict(self.check(arguments))
+        task = asyncio.current_task()
         try:
             async with asyncio.timeout(_PREVIEW):
                 plain = not inspect.iscoroutinefunction(preview)
-                given = await in_thread(partial(preview, values)) if plain else preview(values)
+                given = await in_thread(partial(asked, preview, values)) if plain else preview(values)
                 return as_changes(await settled(given))
         except TimeoutError:
             raise ToolTimeout(f"the preview of {self.name!r} did not end within {_PREVIEW:g} seconds") from None
         except ToolError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_ours(error, task):
+                raise
             logger.warning("the preview of tool %s raised %s", self.name, type(error).__name__, exc_info=error)
             raise ToolCrashed(f"the preview of {self.name!r} failed: {named(error)}") from error
 

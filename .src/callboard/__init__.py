@@ -297,6 +297,12 @@ if TYPE_CHECKING:
     from .actors.agents.turns.loop.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
     from .actors.agents.turns.questions import Question
     from .actors.agents.turns.rules import Limits
+    from .actors.cluster.agency import ClusterAgency, ClusterHealth
+    from .actors.cluster.cluster import Cluster
+    from .actors.cluster.errors import ClusterError, CutOff, MessageNotPortable, NodeGone, NodeUnknown
+    from .actors.cluster.members import NodeInfo
+    from .actors.cluster.network import Network
+    from .actors.cluster.scaling import Scaling
     from .actors.core.base.buggify import maybe
     from .actors.journal import (
         CheckpointConflict,
@@ -876,6 +882,12 @@ _HOMES = {
         "SpendPerHour",
         "StuckRuns",
     ),
+    ".actors.cluster.agency": ("ClusterAgency", "ClusterHealth"),
+    ".actors.cluster.cluster": ("Cluster",),
+    ".actors.cluster.errors": ("ClusterError", "CutOff", "MessageNotPortable", "NodeGone", "NodeUnknown"),
+    ".actors.cluster.members": ("NodeInfo",),
+    ".actors.cluster.network": ("Network",),
+    ".actors.cluster.scaling": ("Scaling",),
     ".actors.observe.logs": ("JsonFormatter",),
     ".actors.observe.prometheus": ("prometheus_text", "push_metrics"),
     ".actors.observe.errors": ("MissingTelemetry", "PushFailed", "TelemetryError"),
@@ -1072,6 +1084,10 @@ __all__ = [
     "ChildSpec",
     "ChunkLong",
     "Citation",
+    "Cluster",
+    "ClusterAgency",
+    "ClusterError",
+    "ClusterHealth",
     "CodeFailed",
     "CommandFailed",
     "Completion",
@@ -1093,6 +1109,7 @@ __all__ = [
     "CostLimit",
     "CountTokens",
     "CrewSkill",
+    "CutOff",
     "DatabaseSkill",
     "DdgsSearch",
     "DeadLetter",
@@ -1212,6 +1229,7 @@ __all__ = [
     "MemoryStore",
     "MemoryUnavailable",
     "Message",
+    "MessageNotPortable",
     "Meter",
     "Metrics",
     "MilvusMemoryStore",
@@ -1220,12 +1238,16 @@ __all__ = [
     "MissingTelemetry",
     "ModelJudge",
     "ModelTarget",
+    "Network",
     "NewFact",
     "NewTask",
     "NoCredential",
     "NoProvider",
     "NoSuchPath",
     "Node",
+    "NodeGone",
+    "NodeInfo",
+    "NodeUnknown",
     "NotAStream",
     "NotAllowed",
     "NotMainThread",
@@ -1315,6 +1337,7 @@ __all__ = [
     "RunSummary",
     "RunText",
     "RunUnderWay",
+    "Scaling",
     "SearchBackend",
     "SearchHit",
     "SearxngSearch",

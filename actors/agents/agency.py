@@ -250,6 +250,9 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed):
         """
         return self._lifecycle.stop_on_signals(drain, signals)
 
+    def leave(self) -> None:
+        """Have other processes send it no more runs: it is about to stop. What it is asked for here is made as ever."""
+
     async def drained(self, seconds: float) -> bool:
         """Wait until no run is under way, for so many seconds at most; returns whether that came about in time. With a
         journal of one's own runs that wait for a person are not waited for."""

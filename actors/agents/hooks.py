@@ -38,7 +38,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
@@ -49,6 +48,7 @@ from ...providers.shapes import misshapen, wrong_call, wrong_completion, wrong_d
 from ...tools import ToolResult
 from ...tools.scopes import ALL, Scopes, as_scopes
 from ..core.base.foreign import awaited, is_ours
+from ..core.base.log import logger_of
 from ..core.base.send_context import active
 from .answer import Answer
 from .answer_shape import restore, values_of, wrong_answer
@@ -58,7 +58,7 @@ from .events import RunEvent
 from .handoffs.handoff import Handoff, wrong_handoff
 from .wishes import all_are, define
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 HookEvent: TypeAlias = Literal[
     "connection",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...providers.checks import LIST
 from ..core.base.errors import CoreError
+from ..core.base.log import logger_of
 from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ...providers.pool.dispatch.usage import OnUsage
 
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 LOOK: Final = 0.5
 """Seconds between two looks at whether a run has come to wait for a person."""
@@ -66,6 +66,7 @@ class Lifecycle:
         system: the system it lives in, once started.
         closed: whether it has stopped or is about to.
         resumed: the answers of runs that an earlier process left unfinished, by run id.
+        opens: opens the journal at an address, on a thread.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Lifecycle:
         self.system: System | None = None
         self.closed = False
         self.resumed: dict[str, Future[Answer]] = {}
+        self.opens: Callable[[str | Path], Journal] = open_journal
         self._runtime = runtime
         self._model = model
         self._given_system = system
@@ -114,7 +116,7 @@ class Lifecycle:
         runtime.system = system
         try:
             if self._address is not None:  # beside the loop: an older file may have to be rewritten
-                runtime.journal = await asyncio.to_thread(open_journal, self._address)
+                runtime.journal = await asyncio.to_thread(self.opens, self._address)
                 if "://" not in str(self._address):
                     runtime.journal_file = Path(self._address)
             self._observe()

@@ -9,7 +9,6 @@ where they are in memory already.
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import types
 import typing
@@ -19,9 +18,10 @@ from enum import Enum
 from itertools import chain
 from typing import Any, Final, Generic, NewType
 
+from ..core.base.log import logger_of
 from .json_schema import JsonSchema
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 _BY_SCHEMA: Final = "json schema"
 """Stands where the name of a type stands, of an answer that must fit a JSON schema."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from ...tools import Tool
 from ...tools.signatures.schema import yields
 from ..core.base.foreign import awaited, is_ours
 from ..core.base.ids import uuid7
+from ..core.base.log import logger_of
 from ..core.base.spec import ChildSpec
 from ..core.refs.ref import ActorRef
 from .agency import Agency
@@ -35,7 +35,7 @@ from .wishes import AGENT_NAME, define
 if TYPE_CHECKING:
     from typing import Unpack
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 P = TypeVar("P", bound=Prompt)
 T = TypeVar("T")

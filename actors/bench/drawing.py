@@ -72,7 +72,7 @@ def grouped_bars(axes: Any, groups: Sequence[str], values: Mapping[str, Mapping[
         at = [index + wide * (place - (len(values) - 1) / 2) for index, _ in there]
         heights = [one.value for _, one in there]
         spread = [[one.value - one.low for _, one in there], [one.high - one.value for _, one in there]]
-        axes.bar(at, heights, wide * 0.9, yerr=spread, capsize=2, label=_literal(subject), error_kw={"linewidth": 0.8})
+        axes.bar(at, heights, wide * 0.9, yerr=spread, capsize=2, label=_literal(subject))
     axes.set_xticks(range(len(groups)), groups, fontsize=9)
 
 

@@ -149,9 +149,7 @@ async def _open(
     try:
         for left in range(load.questions(seconds), 0, -1):
             due += (until - due) * (1 - chance.random() ** (1 / left))  # the first of so many that are left
-            wait = due - clock()
-            if wait > 0:
-                await asyncio.sleep(wait)
+            await asyncio.sleep(due - clock())  # where it is past, what was asked before has its turn
             if len(under_way) >= MOST_AT_ONCE:
                 outcomes.append(Outcome(0.0, error=TOO_MANY))
                 continue

@@ -9,8 +9,9 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from ..core.base.errors import CallboardError
 from .config import config
@@ -27,6 +28,9 @@ INTERRUPTED = 130
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a file or a terminal says that takes no more; commands name other errors of files themselves."""
+
+AUTO = "auto"
+"""The address of the Ray that runs on this machine, or that ``RAY_ADDRESS`` names."""
 
 DETAILS = 400
 """Characters of an error's second line."""
@@ -250,6 +254,8 @@ def serve(
     webhooks: str = "",
     registry: str = "",
     dashboard: bool = False,
+    cluster: Annotated[list[str] | None, Parameter(consume_multiple=(0, 1), negative="")] = None,
+    journal: str = "",
 ) -> int:
     """Serve a team over HTTP until it is told to stop: SIGTERM and Ctrl-C have what is under way finished.
 
@@ -267,11 +273,17 @@ def serve(
         webhooks: module:name of the Webhooks that runs in the background may name, to be told of their end.
         registry: module:name of the Registry where other agencies are told of these agents, and theirs are found.
         dashboard: show what the team does on a page, at /dashboard; an ASGI application says it itself.
+        cluster: be a node of a cluster, which makes each run where its conversation lives; by the address of Ray's head
+            if one is given, or else by the Ray of this machine. It needs a journal in PostgreSQL.
+        journal: in place of the team file's: a file, or postgresql://….
     """
     from .serve import Wanted, serve
 
     said = (authenticate, allow_anyone, webhooks, registry, dashboard)
-    wanted = Wanted(what, host, port, workers, existing(folder), import_from, reload, drain, *said)
+    if cluster == [""]:
+        return _refuse("--cluster is an address of Ray, such as 10.0.0.1:6379, or stands alone")
+    address = "" if cluster is None else (*cluster, AUTO)[0]
+    wanted = Wanted(what, host, port, workers, existing(folder), import_from, reload, drain, *said, address, journal)
     return serve(wanted)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from ...providers.config.changes import changes_of
 from ...providers.config.yamlfile import ConfigError
 from ..agents.agency import Agency
+from ..agents.errors import DefinitionError
 from ..agents.evaluation.reportfile import check_place
 from ..agents.plaindata import imported
 from ..bench.drawing import chart, check_picture, save_picture
@@ -21,7 +22,7 @@ from ..bench.measure import measure
 from ..bench.report import Report, differences, differences_table, matching, read_report
 from ..bench.targets import NotMeasured, agency_target, server_target
 from .flow import make_console
-from .printed import progress, verdict
+from .printed import progress, say, verdict
 from .team import look_in, started
 
 TITLE: Final = "callboard bench"
@@ -102,10 +103,14 @@ def bench(wanted: Wanted) -> int:
         matching(earlier, [str(one) for one in subjects], [str(load) for load in loads])
     _check_places(wanted)
     report = asyncio.run(_measured(wanted, subjects, loads, questions))
-    if wanted.report is not None:  # first: printing may fail
-        report.save(wanted.report)
-    if wanted.picture is not None:
-        save_picture(chart(report, TITLE), wanted.picture, TITLE, report.table())
+    try:  # first: printing may fail
+        if wanted.report is not None:
+            report.save(wanted.report)
+        if wanted.picture is not None:
+            save_picture(chart(report, TITLE), wanted.picture, TITLE, report.table())
+    except DefinitionError:
+        say(report.table())
+        raise
     answered = any(
         throughput.high > 0 for result in report.results if (throughput := result.figures.get("throughput")) is not None
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from ...tools.errors import MissingExtra
 from ..agents.overview.sockets import NothingRuns
@@ -51,7 +52,7 @@ def dashboard(process: int | None, port: int, say: Callable[[str], None]) -> int
                 transport.abort()
 
     server = UvicornWorker(config, leave)
-    say(f"the dashboard of process {found}: http://{HOST}:{port}/#key={key}")
+    say(f"the dashboard of process {found}: http://{HOST}:{port}/#key={quote(key, safe='')}")
     say("whoever has this address may do everything there; Ctrl-C ends it")
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listening]))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..agents.errors import DefinitionError
 from ..agents.evaluation.casefile import Cases, load_cases
 from ..agents.evaluation.comparing import compare_evaluations
 from ..agents.evaluation.evaluate import evaluate as ask_cases
@@ -68,7 +69,11 @@ def evaluate(
             say(partly.table())
         raise
     if report is not None:  # first: it was paid for, and printing may fail
-        done.save(report)
+        try:
+            done.save(report)
+        except DefinitionError:
+            say(done.table())
+            raise
     if before is None:
         return verdict(int(not done.passed), done.table())
     comparison = compare_evaluations(_within(before, only), done)

@@ -1,4 +1,4 @@
-"""``callboard serve``: a team, an agency or an application behind HTTP, in one process or several."""
+"""``callboard serve``: a team, an agency or an application behind HTTP, in one process, several, or many machines."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from ...tools.errors import MissingExtra
 from ..agents.agency import Agency
 from ..agents.overview.sockets import NothingRuns
 from ..agents.plaindata import function_of, imported
+from ..cluster.agency import ClusterAgency
+from ..cluster.cluster import Cluster
 from ..core.base.errors import CallboardError
 from ..observe.logs import JsonFormatter
-from .team import durable, logs_of, look_in, running
+from .team import journal_of, logs_of, look_in, running
 
 try:
     from ..serving import Registry, Webhooks
@@ -43,6 +45,11 @@ DRAIN: Final = 30.0
 """Seconds for which runs under way are waited for where nothing is said of it."""
 
 MOST_PORT: Final = 65_535
+
+POSTGRES: Final = ("postgres://", "postgresql://")
+
+LOCAL: Final = "local"
+"""The address of a Ray that a process starts for itself."""
 
 GROUP: Final = "CALLBOARD_DASHBOARD_GROUP"
 """The variable by which workers find each other: each shows the dashboards of all."""
@@ -71,6 +78,8 @@ class Wanted:
         webhooks: module:name of the `Webhooks` that runs may name; empty for none.
         registry: module:name of the `Registry` that is told of the agents; empty for none.
         dashboard: whether a page shows what they do.
+        cluster: the address of Ray, where each process is a node of a cluster; empty where none is.
+        journal: in place of the team file's; empty for that one.
     """
 
     what: str
@@ -86,6 +95,8 @@ class Wanted:
     webhooks: str
     registry: str
     dashboard: bool
+    cluster: str
+    journal: str
 
     @property
     def words(self) -> list[str]:
@@ -93,6 +104,7 @@ class Wanted:
         said = [self.what, "--folder", str(self.folder)]
         named = {"--import-from": self.import_from, "--drain": self.drain, "--authenticate": self.authenticate or None}
         named |= {"--webhooks": self.webhooks or None, "--registry": self.registry or None}
+        named |= {"--cluster": self.cluster or None, "--journal": self.journal or None}
         said += [word for name, value in named.items() if value is not None for word in (name, str(value))]
         return ["serve", *said, *(["--dashboard"] if self.dashboard else [])]
 
@@ -119,7 +131,7 @@ def serve(wanted: Wanted) -> int:
     mine = assigned()
     if mine is not None:
         return _work(wanted, *mine)
-    given = KEY in os.environ
+    given = bool(os.environ.get(KEY))
     key_is_told()
     drain = _check(wanted)
     try:
@@ -209,7 +221,10 @@ async def _shown(board: Board | None) -> AsyncIterator[None]:
 async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Drain]]:
     """The application, with its agency started, and what drains it."""
     if wanted.file is not None:
-        async with running(wanted.file, wanted.folder) as agency:
+        options: dict[str, Any] = {"journal": wanted.journal} if wanted.journal else {}
+        if wanted.cluster:
+            options["make"] = partial(_of_cluster, wanted)
+        async with running(wanted.file, wanted.folder, **options) as agency:
             app = _application(wanted, agency)
             yield app, partial(drain, app.state.server)
         return
@@ -220,6 +235,13 @@ async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Drain]]:
         return
     async with server.agency:
         yield app, partial(drain, server)
+
+
+def _of_cluster(wanted: Wanted, *agents: Any, journal: str, **options: Any) -> ClusterAgency:
+    """An agency of a cluster. Workers of one machine are nodes of their own, each with its own name."""
+    name = socket.gethostname()
+    node = f"{name}-{os.getpid()}" if wanted.workers > 1 else name
+    return Cluster(wanted.cluster, journal=str(journal), node=node).agency(*agents, **options)
 
 
 def _application(wanted: Wanted, agency: Agency) -> Any:
@@ -317,10 +339,20 @@ def _check(wanted: Wanted) -> float:
     if wanted.registry and not isinstance(imported(wanted.registry), Registry):
         raise CannotServe(f"--registry {wanted.registry} is no Registry(store, url=…)")
     if wanted.file is not None:
-        kept = durable(wanted.file, wanted.folder)
+        journal = wanted.journal or journal_of(wanted.file, wanted.folder)
+        if "://" in journal and not journal.startswith(POSTGRES):
+            raise CannotServe("--journal is the path of a file, or an address postgresql://…")
+        kept = bool(journal)
+        _check_cluster(wanted, journal)
         known = bool(wanted.authenticate and function_of(wanted.authenticate))
         how = f"write `journal: conversations.db` or `journal: postgresql://…` into {wanted.what}"
     else:
+        for option, said in (("cluster", wanted.cluster), ("journal", wanted.journal)):
+            if said:
+                raise CannotServe(
+                    f"--{option} is for a team file; {wanted.what} says itself: "
+                    "Cluster(address, journal='postgresql://…').agency(…) there, or Agency(journal=…)"
+                )
         app = _named(wanted)
         server = _server_of(app)
         kept = all(each.agency.durable for each in _servers_in(app))
@@ -337,6 +369,23 @@ def _check(wanted: Wanted) -> float:
             "--authenticate module:function, or give --allow-anyone where that is meant"
         )
     return _seconds(wanted, server)
+
+
+def _check_cluster(wanted: Wanted, journal: str) -> None:
+    """Refuse what no cluster can work with."""
+    if not wanted.cluster:
+        return
+    if not journal.startswith(POSTGRES):
+        raise CannotServe(
+            f"nodes of a cluster share a journal in PostgreSQL, and {wanted.what} has "
+            f"{'another' if journal else 'none'}; write `journal: postgresql://…` into it, or give --journal postgresql://…"
+        )
+    if wanted.cluster == LOCAL and wanted.workers > 1:
+        raise CannotServe(
+            "--cluster local has each worker start a Ray of its own, and none would reach another: "
+            "start one with `ray start --head`, and give --cluster"
+        )
+    Cluster(wanted.cluster, journal=journal)  # refuses an address that is none, and says whether Ray is installed
 
 
 def _is_of_this_machine(host: str) -> bool:

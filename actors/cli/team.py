@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
@@ -54,13 +54,15 @@ def says_only_models(file: Path) -> bool:
     return any(difflib.get_close_matches(name, models, 1) for name in data)
 
 
-def durable(team_file: Path, folder: Path) -> bool:
-    """Whether a file names a journal, that several processes may share.
+def journal_of(team_file: Path, folder: Path) -> str:
+    """The journal that a file names, that several processes may share; empty where it names none.
 
     Raises:
         ConfigError: the file is wrong.
     """
-    return not says_only_models(team_file) and "journal" in load_team(team_file, default_tools(folder)).options
+    if says_only_models(team_file):
+        return ""
+    return str(load_team(team_file, default_tools(folder)).options.get("journal", ""))
 
 
 def logs_of(team_file: Path, folder: Path) -> str:
@@ -103,7 +105,11 @@ async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterato
 
 @asynccontextmanager
 async def started(
-    team_file: Path, folder: Path, changes: Mapping[str, Any] | None = None, **options: Any
+    team_file: Path,
+    folder: Path,
+    changes: Mapping[str, Any] | None = None,
+    make: Callable[..., Agency] = Agency,
+    **options: Any,
 ) -> AsyncIterator[Agency]:
     """Start the team of a file, or one plain agent with the models of a file that has no agents.
 
@@ -111,6 +117,7 @@ async def started(
         team_file: the file.
         folder: an existing folder, the one its tools work in, see `default_tools`.
         changes: settings in place of the file's, see `load_config`.
+        make: makes the agency of what `Agency` takes.
         options: of the `Agency`, in place of the file's.
 
     Raises:
@@ -118,13 +125,13 @@ async def started(
     """
     if says_only_models(team_file):
         options.setdefault("telemetry", by_environment())
-        opened: AbstractAsyncContextManager[Agency] = Agency(
+        opened: AbstractAsyncContextManager[Agency] = make(
             Agent(ALONE), config=load_config(team_file, changes=changes), **options
         )
     else:
         team = load_team(team_file, default_tools(folder), changes=changes)
         if "telemetry" not in team.options:
             options.setdefault("telemetry", by_environment())
-        opened = open_agency(team, **options)
+        opened = open_agency(team, make, **options)
     async with opened as agency:
         yield agency

@@ -15,6 +15,7 @@ from .printed import plain
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from ..agents.runs.runtime.under_way import RunUnderWay
     from ..core.system import System
 
 
@@ -195,8 +196,8 @@ def _runs(overview: Overview, room: int | None) -> Any:
         (
             run.agent,
             run.conversation,
-            ": ".join(filter(None, ("" if run.doing == "tools" else run.doing, ", ".join(run.calls)))),
-            run.user,
+            _at(run),
+            " of ".join(filter(None, (run.user, run.tenant))),
             f"{run.steps}",
             f"{run.tokens:,}",
             f"${run.cost:.4f}",
@@ -206,6 +207,12 @@ def _runs(overview: Overview, room: int | None) -> Any:
         for run in overview.runs
     ]
     return _table(("agent", "conversation", "at", "user", "steps", "tokens", "cost", "seconds", "idle"), rows, room)
+
+
+def _at(run: RunUnderWay) -> str:
+    if run.doing == "limits":
+        return "person: more than its limits"
+    return ": ".join(filter(None, ("" if run.doing == "tools" else run.doing, ", ".join(run.calls))))
 
 
 def _waiting(overview: Overview, room: int | None) -> Any:

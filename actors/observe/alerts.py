@@ -17,12 +17,13 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from ..core.base.foreign import is_ours
+from ..core.base.log import logger_of
 from .checks import check_address, check_headers, is_number
 from .errors import TelemetryError
 from .metrics import Family
 from .rules import ErrorRate, JournalLag, LatencyRise, QueueAge, Reading, Rule, StuckRuns
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 PATIENCE: Final = 10.0
 """Seconds that telling one receiver may take."""

@@ -7,16 +7,16 @@ used: they count what they are told as it happens, and none of them can be given
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ..core.base.log import logger_of
 from .errors import MissingTelemetry
 from .metrics import SECONDS, Family, Times
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 class MetricsPush:

@@ -10,7 +10,6 @@ them random, while those of a UUID 7 are half fixed and a caller's own id may be
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 import time
@@ -21,6 +20,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ..core.base.log import logger_of
 from ..core.base.send_context import SendContext, active
 from .conventions import ERROR_TYPE
 from .errors import MissingTelemetry, TelemetryError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Attributes: TypeAlias = Mapping[str, Any]
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 PLACE: Final = "callboard.span"
 """Under this key of the baggage stands the `Place` that what is done there belongs to."""

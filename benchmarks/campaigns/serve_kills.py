@@ -31,6 +31,7 @@ from callboard import verify_webhook
 from callboard.actors.agents.lifecycle import open_journal
 from callboard.actors.agents.turns.records import Accepted, Ended
 from callboard.actors.bench.columns import aligned
+from callboard.actors.cluster.members import STREAMS
 from callboard.actors.journal.store import at_hand
 
 from .history import read
@@ -145,7 +146,7 @@ async def _campaign(options: Options) -> Seen:
     seen = Seen()
     async with _Receiver(seen) as receiver:
         await _served(options, seen, receiver)
-    _effects(options, seen)
+    effects(options.folder, seen)
     return seen
 
 
@@ -160,7 +161,7 @@ async def _served(options: Options, seen: Seen, receiver: _Receiver) -> None:
         questions = [f"q{number}" for number in range(options.questions)]
         await clients.ask_all(questions, options.clients, options.pace)
         await blows
-        await _all_ended(options, seen)
+        await all_ended(options.journal, options.patience, seen)
         await receiver.until(seen.told_of, options.patience)
     finally:
         status = await asyncio.to_thread(service.end, options.patience)
@@ -242,18 +243,21 @@ async def _strike(service: Service, options: Options, seen: Seen) -> None:
         seen.counts[f"{blow}s"] += 1
 
 
-async def _all_ended(options: Options, seen: Seen) -> None:
+async def all_ended(kept: str, patience: float, seen: Seen) -> None:
     """Each run that was accepted has ended once, at last."""
-    journal = open_journal(options.journal)
+    journal = open_journal(kept)
     try:
-        until = time.monotonic() + options.patience
+        until = time.monotonic() + patience
         while time.monotonic() < until:
-            if not await at_hand(journal.headers(unfinished=True)):
+            unfinished = await at_hand(journal.headers(unfinished=True))
+            if all(header.name.startswith(STREAMS) for header in unfinished):
                 break
             await asyncio.sleep(0.2)
         accepted: Counter[str] = Counter()
         ended: Counter[str] = Counter()
         for header in await at_hand(journal.headers()):
+            if header.name.startswith(STREAMS):
+                continue  # a node that takes part
             if header.unfinished:
                 seen.violated("every run ends", header.name)
             for record in await at_hand(journal.read(header.name)):
@@ -271,8 +275,9 @@ async def _all_ended(options: Options, seen: Seen) -> None:
             seen.violated("every run ends once", f"{run}: {ended[run]} times")
 
 
-def _effects(options: Options, seen: Seen) -> None:
-    done = Counter(line.rest[1] for line in read(options.folder / "history") if line.word == "begin")
+def effects(folder: Path, seen: Seen) -> None:
+    """No call of a tool has acted twice."""
+    done = Counter(line.rest[1] for line in read(folder / "history") if line.word == "begin")
     seen.counts["tools"] = done.total()
     for key, times in done.items():
         if times > 1:

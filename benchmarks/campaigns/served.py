@@ -44,10 +44,10 @@ AGENT = "Counter"
 
 def answer_to(question: str) -> str:
     """What the agent answers."""
-    return "".join(_pieces(question))
+    return "".join(pieces_of(question))
 
 
-def _pieces(question: str) -> list[str]:
+def pieces_of(question: str) -> list[str]:
     number = 3 + hashlib.sha256(question.encode()).digest()[0] % 10
     return [f"{question}.{index} " for index in range(number)]
 
@@ -86,7 +86,7 @@ class Speaker(Actor):
             call = ToolCall("call", "note", f'{{"key": "{question}"}}')
             yield Delta(completion=Completion(Message("assistant", "", (call,)), "tool_calls", Usage(5, 1)))
             return
-        for piece in _pieces(question):
+        for piece in pieces_of(question):
             await asyncio.sleep(random.uniform(0.3, 1.7) * self._piece)
             yield Delta(piece)
         yield Delta(completion=Completion(Message("assistant", answer_to(question)), "stop", Usage(5, 5)))

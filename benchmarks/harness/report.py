@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from callboard.actors.bench.columns import aligned, number
+from callboard.actors.bench.measure import machine
 
 from .model import OURS, Comparison, Row
 
 BASELINES = Path(__file__).parent.parent / "baselines"
+MACHINES = "machines.json"
+"""Beside the baselines: of each the machine it was made on, and when."""
+
 HEADER = ("scenario", "subject", "median", "min", "max", "unit", "ratio", "min–max", "stored ratio")
 BESIDE = ("scenario", "ours", "other", "median", "other's", "unit", "ours/other", "min–max")
 
@@ -22,6 +27,22 @@ def stored_ratios(name: str, folder: Path = BASELINES) -> dict[tuple[str, str], 
         return {}
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {(row["scenario"], row["subject"]): row["ratio"] for row in rows if row["ratio"] is not None}
+
+
+def made_on(name: str, folder: Path = BASELINES) -> list[str]:
+    """What to say of the stored baseline: its machine and date; nothing where there is none."""
+    path = folder / MACHINES
+    found = json.loads(path.read_text(encoding="utf-8")).get(name) if path.exists() else None
+    return [] if found is None else [f"stored ratios: of {found['date']}, {found['machine']}"]
+
+
+def store(name: str, rows: Iterable[Row], folder: Path = BASELINES) -> None:
+    """Keep ``rows`` as the baseline of a suite, and what it was made on."""
+    write_json(rows, folder / f"{name}.json")
+    path = folder / MACHINES
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known[name] = {"date": str(datetime.now(UTC).date()), "machine": machine()}
+    path.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_json(rows: Iterable[Row], path: Path) -> None:

@@ -22,7 +22,8 @@ class Echo:
 def _an_echo() -> Any:
     if not ray.is_initialized():
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    echo = ray.remote(num_cpus=0)(Echo).remote()
+    echo: Any = ray.remote(num_cpus=0)(Echo)
+    echo = echo.remote()
     ray.get(echo.on_receive.remote(0))
     return echo
 

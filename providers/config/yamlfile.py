@@ -332,7 +332,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._nodes += 1
         if self._nodes > 2 * self._most:  # a value's name is a node, too
-            raise _too_many(self._most, self._path, self.peek_event().start_mark.line + 1)
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            raise _too_many(self._most, self._path, event.start_mark.line + 1)
         return super().compose_node(parent, index)
 
 

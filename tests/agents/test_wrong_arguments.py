@@ -83,9 +83,11 @@ async def test_none_and_true_are_no_numbers_and_no_ids(tmp_path: Path) -> None:
                 await of_wrong_type(None)[what](agency, handle)
 
 
-@pytest.mark.parametrize("given", ["a/b", "", "a\0b", "\ud83d"], ids=ascii)
+@pytest.mark.parametrize("given", ["a/b", "", "a\0b", "\ud83d", ".", ".."], ids=ascii)
 async def test_an_id_that_cannot_be_one_is_a_wrong_argument_of_a_run_and_unknown_to_a_look_up(given: str) -> None:
     rule = "cannot name a conversation: use a text, not empty, that can be written in a line, without '/'"
+    if given.startswith("."):  # no browser asks for /conversations/A/.. as it stands
+        rule = "cannot name a conversation: in a URL's path it is a step to another one"
     async with Agency(Agent("A"), model=scripted(Script(["x"]))) as agency:
         for ask in (agency.run, agency.start_run):
             with pytest.raises(DefinitionError) as raised:

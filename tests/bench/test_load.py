@@ -54,6 +54,17 @@ def test_a_closed_load_asks_again_once_it_is_answered_and_waits_for_what_is_unde
     simulated(flow)
 
 
+async def test_who_is_answered_at_once_keeps_no_other_client_waiting() -> None:
+    asked: list[asyncio.Task[Any] | None] = []
+
+    async def ask(question: str) -> Outcome:
+        asked.append(asyncio.current_task())
+        return Outcome(0.0)
+
+    await drive(ask, Closed(3), ["a"], seconds=0.01, timeout=60)
+    assert len(set(asked[:3])) == 3
+
+
 def test_an_open_load_asks_at_its_rate_whatever_becomes_of_it() -> None:
     async def flow() -> None:
         for seconds in (0.0, 20.0):
@@ -204,3 +215,30 @@ def test_rounds_are_put_together_by_their_median_and_spread() -> None:
     assert (found["throughput"].value, found["throughput"].low, found["throughput"].high) == (2.0, 1.0, 5.0)
     assert found["cost"].value == 2.0
     assert list(found) == ["throughput", "cost"]
+
+
+def test_figures_are_in_milliseconds_and_by_the_second() -> None:
+    answered = [Outcome(0.001 * n, 0.0005 * n, 10, None, 0.5) for n in range(1, 101)]
+    made = figures([*answered, Outcome(9.0, error="Timeout")], 4.0, 2.0, 5e6)
+    assert made == pytest.approx(
+        {
+            "throughput": 25,
+            "latency_p50": 50,
+            "latency_p90": 90,
+            "latency_p99": 99,
+            "latency_max": 100,
+            "first_p50": 25,
+            "first_p99": 49.5,
+            "errors": 100 / 101,
+            "input_tokens": 250,
+            "cost": 500,
+            "cpu": 20,
+            "memory": 5,
+        }
+    )
+    assert list(made) == [name for name in KINDS if name in made]
+
+
+def test_where_nothing_was_answered_there_are_no_answers_a_second() -> None:
+    assert figures([], 1.0, 2.0, 5e6) == {"memory": 5.0}
+    assert figures([Outcome(1.0, error="Down")], 1.0, 2.0, 5e6) == {"throughput": 0.0, "errors": 100.0, "memory": 5.0}

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from benchmarks.__main__ import main, names
 from benchmarks.harness import Case, Comparison, Row, Sample, Suite, Unsupported, measure
 from benchmarks.harness.plot import write_plot
-from benchmarks.harness.report import beside, stored_ratios, table, write_json
+from benchmarks.harness.report import BASELINES, beside, made_on, store, stored_ratios, table, write_json
+
+from callboard.actors.bench.measure import machine
 
 
 def scripted(log: list[str], subject: str, values: list[float]) -> Callable[[], Sample]:
@@ -136,6 +139,27 @@ def test_stored_ratios_are_read_back_from_a_baseline_file(tmp_path: Path) -> Non
     write_json([Row("tell", "callboard", 2.0, 1.0, 3.0, "µs", 0.5)], tmp_path / "core.json")
     assert stored_ratios("core", tmp_path) == {("tell", "callboard"): 0.5}
     assert stored_ratios("pool", tmp_path) == {}
+
+
+def test_a_baseline_is_kept_with_the_machine_that_it_was_made_on(tmp_path: Path) -> None:
+    store("core", [Row("tell", "callboard", 2.0, 1.0, 3.0, "µs", 0.5)], tmp_path)
+    store("pool", [Row("ask", "callboard", 4.0, 1.0, 9.0, "µs", 2.0)], tmp_path)
+    assert stored_ratios("core", tmp_path) == {("tell", "callboard"): 0.5}
+    (said,) = made_on("core", tmp_path)
+    assert machine() in said
+    assert str(datetime.now(UTC).date()) in said
+    assert made_on("serve", tmp_path) == []
+
+
+def test_each_stored_baseline_says_its_machine() -> None:
+    kept = [path.stem for path in BASELINES.glob("*.json") if path.stem != "machines"]
+    assert [name for name in kept if not made_on(name)] == []
+
+
+@pytest.mark.parametrize("option", ["--quick", "--only=spawn"])
+def test_a_part_of_a_run_is_no_baseline(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["core", "--store", option]) == 2
+    assert "--store keeps a whole run" in capsys.readouterr().err
 
 
 def test_the_table_shows_spread_and_stored_ratio_and_marks_our_rows() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from benchmarks.harness import Sample
 from benchmarks.observe import suite
+from benchmarks.subjects.replayed import replayed
 
 
 def calls(kind: str) -> float:
@@ -17,3 +18,7 @@ def calls(kind: str) -> float:
 def test_telemetry_is_at_most_five_percent_more_calls_a_turn(kind: str, percent: float) -> None:
     off, on = calls("off"), calls(kind)
     assert off < on <= off * (1 + percent / 100), f"{kind}: {on:.1f} calls a turn, and {off:.1f} without telemetry"
+
+
+async def test_a_journal_is_read_from_its_beginning_with_all_its_events() -> None:
+    assert abs(await replayed(2_000, 200)) < 50e6

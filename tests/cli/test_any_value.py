@@ -85,6 +85,14 @@ telemetry: {spans: false, endpoint: "http://collector:4318", content: true, seri
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_collects() -> Iterator[None]:
+    """What cannot be sent to the collector is given up soon: each agency that starts would try for 5 s at its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.01")
+        yield
+
+
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield at
     entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,57 @@ def test_a_server_that_does_not_answer_is_an_exit_status_of_one(folder: Path) ->
     assert "ClientConnectorError" in done.out
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Answers whatever is asked, and keeps it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        super().__init__(("127.0.0.1", 0), _Answering)
+
+
+class _Answering(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.asked.append((body["model"], body["messages"][-1]["content"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\ndata: [DONE]\n\n')
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as made:
+        thread = threading.Thread(target=made.serve_forever)
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("options", "questions"),
+    [
+        ((), {"Say hello."}),
+        (("--ask", "one", "--ask", " "), {"one"}),
+        (("--questions", "questions.txt"), {"two", "three"}),
+        (("--ask", "one", "--questions", "questions.txt"), {"one", "two", "three"}),
+    ],
+)
+def test_what_is_asked_of_a_server_are_the_questions_and_the_model(
+    folder: Path, server: Server, options: tuple[str, ...], questions: set[str]
+) -> None:
+    (folder / "questions.txt").write_text("two\n\nthree\n")
+    url = f"http://127.0.0.1:{server.server_port}/Clerk"
+    done = callboard("bench", url, *QUICK, "--model", "small", *options, cwd=folder)
+    assert done.status == 0, done
+    assert {question for _, question in server.asked} == questions
+    assert {model for model, _ in server.asked} == {"small"}
+
+
 def test_a_run_is_compared_with_an_earlier_one(folder: Path) -> None:
     assert callboard("bench", "other.yaml", *QUICK, "--json", "r.json", cwd=folder).status == 0
     report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
@@ -89,6 +143,8 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "twice": (["team.yaml", "team.yaml"], ["two subjects have one name"]),
     "a model of a team": (["team.yaml", "--model", "x"], ["--model is for servers"]),
     "no clients": (["team.yaml", "--concurrency", "0"], ["--concurrency has whole numbers"]),
+    "too many clients": (["team.yaml", "--concurrency", "100001"], ["to 100,000 with commas between", "100001"]),
+    "too many rounds": (["team.yaml", "--rounds", "1001"], ["--rounds is a number from 1 to 1,000, not 1001"]),
     "half a client": (["team.yaml", "--concurrency", "1,2.5"], ["not '2.5'"]),
     "the same twice": (["team.yaml", "--concurrency", "1,1"], ["--concurrency has 1 twice"]),
     "a rate": (["team.yaml", "--rate", "nan"], ["--rate has numbers"]),

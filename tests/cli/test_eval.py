@@ -30,7 +30,7 @@ cases:
     ask: [Good morning, Good bye]
     user: ada
     repeat: 1
-    expect: {lacks: milk, matches: ., code: "checks:says_something"}
+    expect: {lacks: milk, matches: ., type: "", code: "checks:says_something"}
 """
 CHECKS = "def says_something(answer):\n    return bool(answer.text)\n"
 
@@ -93,6 +93,18 @@ def test_the_report_is_written_though_nothing_can_be_printed(folder: Path, out: 
     assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["format"]
 
 
+@pytest.mark.parametrize("command", ["eval", "bench"])
+def test_a_report_that_cannot_be_written_is_no_loss_of_the_table(folder: Path, command: str) -> None:
+    words = {
+        "eval": ["eval", "cases.yaml", "team.yaml", "--import-from", "."],
+        "bench": ["bench", "team.yaml", "--duration", "0.1", "--rounds", "1", "--concurrency", "1"],
+    }[command]
+    done = callboard(*words, "--json", "/dev/full", cwd=folder)
+    assert done.status == 2, done
+    assert "2 of 2 cases passed" in done.out or "team.yaml" in done.out
+    assert done.err.splitlines()[-1].startswith("callboard: the report cannot be written to '/dev/full'")
+
+
 @pytest.mark.parametrize("out", ["| true", "2>&1 | true", "2>&1 | head -n 1 > first.txt"])
 def test_a_case_that_fails_is_told_though_nobody_reads_on(folder: Path, out: str) -> None:
     (folder / "cases.yaml").write_text("repeat: 20\ncases: [{name: hi, ask: Hello, expect: {contains: milk}}]\n")
@@ -152,9 +164,11 @@ WRONG = {
     "no question": (CASES.replace("ask: List the files", 'ask: " "'), "team.yaml", [], ["line 5", "ask has no words"]),
     "two of a name": (CASES.replace("name: greeting", "name: files"), "team.yaml", [], ["line 9", "two cases"]),
     "no function": (CASES.replace("says_something", "says_somethin"), "team.yaml", [], ["line 13", "says_something"]),
-    "no type": (CASES.replace("matches: ", "type: text, matches: "), "team.yaml", [], ["line 13", "or one of int"]),
+    "no type": (CASES.replace('type: ""', "type: text"), "team.yaml", [], ["line 13", "or one of int"]),
     "nothing is expected": (CASES.replace("{contains: wishes.md, tools: LS, no_tools: Read}", "{}"), "team.yaml", [],
                             ["line 5", "say something of it"]),
+    "no expression": (CASES.replace("matches: .", "matches: ("), "team.yaml", [],
+                      ["line 13: cases.1.expect.matches", "no regular expression"]),
     "a part of every text": (CASES.replace("lacks: milk", "contains: ''"), "team.yaml", [],
                              ["line 13", "contains: an empty text"]),
     "a part of every text, again": (CASES.replace("lacks: milk", "lacks: [milk, '']"), "team.yaml", [],
@@ -194,7 +208,7 @@ def test_cases_may_stand_in_a_file_of_their_own_one_a_line(folder: Path) -> None
     assert sorted(done.err.splitlines()) == ["hi #1: right", "hi #2: right", "ho #1: right"]
 
 
-LINES = {
+LINES: dict[str, tuple[str | bytes | None, str]] = {
     "no JSON": ('{"name": "a",', "line 1: expected JSON"),
     "no object": ('{"name": "a", "ask": "b", "expect": {"lacks": "c"}}\n5', "line 2: expected a mapping of name, ask"),
     "a word that is none": (
@@ -237,6 +251,16 @@ def test_a_name_of_a_case_steers_no_terminal(folder: Path) -> None:
     assert done.status == 0, done
     assert done.err == "a\\x1b[2J\\u202eb #1: right\n"
     assert "passed  a\\x1b[2J\\u202eb " in done.out
+
+
+def test_a_budget_of_the_team_bounds_what_it_costs(folder: Path) -> None:
+    costly = "providers: {offline: {price: {input: 100, output: 100}}}\n"
+    (folder / "llm.yaml").write_text(costly + "budgets: [{scope: pool, name: '', dollars: 0.0001}]\n")
+    (folder / "cases.yaml").write_text("repeat: 3\ncases: [{name: hi, ask: Hello, expect: {lacks: milk}}]\n")
+    done = callboard("eval", "cases.yaml", "llm.yaml", cwd=folder)
+    assert done.status == 1, done
+    assert "the run ended in RunFailed, from BudgetSpent (3 of 3)" in done.out
+    assert "$0.0000" in done.out.splitlines()[-1]
 
 
 def test_a_file_of_models_is_a_team_of_one(folder: Path) -> None:

@@ -15,7 +15,9 @@ from .command import assert_refused, callboard, offline
 
 PROGRAM = """
 import asyncio
-from callboard import Agency, Agent, ChildSpec, Completion, Message, ToolCall, Usage, tool, watchable
+from callboard import (
+    Agency, Agent, Caller, ChildSpec, Completion, Limits, Message, ToolCall, Usage, tool, watchable
+)
 from callboard.actors.testing.doubles.models import FunctionModel
 
 @tool
@@ -28,11 +30,16 @@ def model(request):
     return Completion(Message("assistant", "", tool_calls=(call,)), "tool_calls", Usage(10, 5), cost=0.25)
 
 async def main():
-    agents = Agent("Digger", "digs", tools=[dig]), Agent("Careful", "asks", tools=[dig], autonomy="supervised")
+    agents = (
+        Agent("Digger", "digs", tools=[dig]),
+        Agent("Careful", "asks", tools=[dig], autonomy="supervised"),
+        Agent("Spent", "asks for more", tools=[dig], limits=Limits(cost=0.1, ask=True)),
+    )
+    caller = Caller("a\\x1b[31mb", "acme")
     async with Agency(*agents, model=ChildSpec(FunctionModel, (model,), name="model")) as agency, watchable(agency):
-        runs = [asyncio.ensure_future(agency.run("go", agent=agent, conversation="c", user="a\\x1b[31mb"))
+        runs = [asyncio.ensure_future(agency.run("go", agent=agent, conversation="c", caller=caller))
                 for agent in agents]
-        while {run.doing for run in agency.under_way()} != {"tools", "person"}:
+        while {run.doing for run in agency.under_way()} != {"tools", "person", "limits"}:
             await asyncio.sleep(0)
         print("ready", flush=True)
         await asyncio.to_thread(input)
@@ -58,9 +65,10 @@ def test_what_a_team_does_is_shown_from_another_terminal(running: subprocess.Pop
     done = callboard("top", cwd=tmp_path, env=env)
     assert done.status == 0, done
     lines = [line.split() for line in done.out.splitlines()]
-    rows = {line[0]: line[1:8] for line in lines if len(line) > 8}
-    assert rows["Digger"] == ["c", "dig", "a\\x1b[31mb", "1", "15", "$0.2500", *rows["Digger"][6:]]
-    assert rows["Careful"] == ["c", "person:", "dig", "a\\x1b[31mb", "1", "15", "$0.2500"]
+    rows = {line[0]: line[1:10] for line in lines if len(line) > 8}
+    assert rows["Digger"] == ["c", "dig", "a\\x1b[31mb", "of", "acme", "1", "15", "$0.2500", *rows["Digger"][8:]]
+    assert rows["Careful"] == ["c", "person:", "dig", "a\\x1b[31mb", "of", "acme", "1", "15", "$0.2500"]
+    assert rows["Spent"] == ["c", "person:", "more", "than", "its", "limits", "a\\x1b[31mb", "of", "acme"]
     assert any(line[:3] == ["Careful", "dig", "c"] for line in lines)
     assert "\x1b" not in done.out
     assert f"(process {running.pid})" in done.out
@@ -100,7 +108,9 @@ def test_of_several_one_is_named_and_what_shows_them_is_said(running: subprocess
 def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
     running: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": "40"}
+    whole = callboard("top", cwd=tmp_path, env={"TMPDIR": str(tmp_path), "COLUMNS": "150"}).out.splitlines()
+    least = len(whole) + 3  # the terminal's lines in which all of it has room, with some to spare for its two tables
+    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": f"{least}"}
     ours, terminal = pty.openpty()
     main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", main, "top", "--interval", "0.1"]
@@ -114,7 +124,7 @@ def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
     with subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as looker:
         os.close(terminal)
         try:
-            shown("Digger")
+            assert "… and" not in shown("AgencyActor") + shown("$")
             os.kill(running.pid, 19)  # SIGSTOP
             shown("does not answer")
             shown("does not answer")
@@ -126,6 +136,25 @@ def test_a_program_that_is_stopped_is_looked_at_until_it_goes_on(
         finally:
             looker.kill()
             os.close(ours)
+
+
+def test_on_a_terminal_of_few_lines_it_is_said_how_much_more_there_is(
+    running: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    env = {**offline(), "TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "150", "LINES": "9"}
+    ours, terminal = pty.openpty()
+    main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", main, "top", str(running.pid), "--interval", "0.1"]
+    with subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as looker:
+        os.close(terminal)
+        try:
+            said = ""
+            while said.count("dead letters") < 3:
+                said += os.read(ours, 65_536).decode(errors="replace")
+        finally:
+            looker.kill()
+            os.close(ours)
+    assert "… and 1 more" in said, "of two runs one is shown"
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,10 @@ class Parent(Actor):
 class Child(Actor):
     async def on_receive(self, message: Any) -> None:
         await message.wait()
+
+
+def is_later(system: System, than: float) -> bool:
+    return system.runtime.clock() > than
 
 
 def flat(nodes: tuple[Node, ...], above: str = "") -> Iterator[tuple[Any, ...]]:
@@ -82,6 +87,6 @@ async def test_only_so_many_mailboxes_are_watched_from_one_time_on_and_others_th
             for _ in range(4):
                 known.append(sum(state[4] > 0 for state in system.survey(10)[0].values()))
                 before = system.runtime.clock()
-                await until(lambda before=before: system.runtime.clock() > before)
+                await until(partial(is_later, system, before))
         gate.set()
     assert known == [0, 2, 4, 5]

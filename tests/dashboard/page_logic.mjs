@@ -124,11 +124,12 @@ test("figures are short and say their unit", () => {
   assert.deepEqual([0, 1234567, Number.NaN, null].map(count), ["0", "1,234,567", "–", "–"]);
   assert.deepEqual([7, 2.5, 999, 1000, 12_345, 999_499, 999_600, 3.2e6, 4e9].map(short), ["7", "2.5", "999", "1.0 k", "12 k", "999 k", "1.0 M", "3.2 M", "4.0 G"]);
   assert.deepEqual([0, 0.00001, 0.5, 12.345, 9_999, 10_000, 12_345, -3].map(dollars), ["$0.00", "<$0.0001", "$0.5000", "$12.35", "$9999.00", "$10 k", "$12 k", "-$3.00"]);
-  assert.deepEqual([0, 0.004, 0.5, 2.34, 59.4, 59.6, 3599.9, 4000, 90_000].map(duration), ["0 s", "4 ms", "500 ms", "2.3 s", "59 s", "1 min 00 s", "1 h 00 min", "1 h 06 min", "1 d 1 h"]);
+  assert.deepEqual([0, 0.0003, 0.004, 0.5, 2.34, 59.4, 59.6, 3599.9, 4000, 90_000].map(duration), ["0 s", "<1 ms", "4 ms", "500 ms", "2.3 s", "59 s", "1 min 00 s", "1 h 00 min", "1 h 06 min", "1 d 1 h"]);
   assert.deepEqual([0, 0.004, 0.5, 1.5].map(share), ["0 %", "0.4 %", "50 %", "150 %"]);
   assert.deepEqual([12, 4100, 4.12e8].map(bytes), ["12 B", "4.1 kB", "412 MB"]);
   assert.deepEqual([plural(1, "run"), plural(2, "run"), plural(0, "entry", "entries")], ["1 run", "2 runs", "0 entries"]);
-  assert.equal(shortId("run-0123456789abcdef", 8), "run-0123…");
+  assert.equal(shortId("run-0123456789abcdef", 8), "run-…cdef");
+  assert.notEqual(shortId("01a21c02-dd32-747b-866d-b85c986402ea", 14), shortId("01a21c02-dd32-7118-8985-157e556f9ad6", 14));
 });
 
 test("a time of another day has its date", () => {

@@ -6,7 +6,7 @@ import { Events, Latest, inWords as kind, pageOf } from "../../actors/serving/da
 import { Misplaced, indented, pathOf, placeOf, readObject, refusals } from "../../actors/serving/dashboard/static/logic/json.js";
 import { Known, byStep } from "../../actors/serving/dashboard/static/logic/known.js";
 import { layout, inWords as sentence } from "../../actors/serving/dashboard/static/logic/sequence.js";
-import { cut, line, visible } from "../../actors/serving/dashboard/static/logic/text.js";
+import { cut, decoded, line, path, visible, whose } from "../../actors/serving/dashboard/static/logic/text.js";
 
 test("an escape sequence of a terminal is seen and does nothing", () => {
   assert.equal(visible("\u001b[31mred\u001b[0m\u0007"), "⟨ESC⟩[31mred⟨ESC⟩[0m⟨BEL⟩");
@@ -252,4 +252,15 @@ test("an event behind a page that ended early is fetched by itself", async () =>
   const events = new Events(async (after, limit) => Array.from({ length: Math.min(limit, 2) }, (_, place) => ({ version: after + place + 1 })));
   assert.deepEqual(await events.at(2), { version: 2 });
   assert.deepEqual(await events.at(50), { version: 50 });
+});
+
+test("a part of an address comes back as it was named, and one that is written by hand stays as it is", () => {
+  for (const name of ["c-7", "a b", "100 %", "?#&"]) assert.equal(decoded(path(name)), name);
+  for (const part of ["%", "100%", "%zz"]) assert.equal(decoded(part), part);
+});
+
+test("of two tenants each may have an ada", () => {
+  assert.equal(whose("ada", "acme"), "ada of acme");
+  assert.equal(whose("ada", ""), "ada");
+  assert.equal(whose("", ""), "");
 });

@@ -16,6 +16,7 @@ from callboard.actors.journal import MemoryJournal
 from callboard.actors.journal.errors import JournalClosed
 from callboard.actors.serving import AuditLog, AuditPage
 from callboard.actors.testing import Restart, Simulation, simulate
+from tests.agents.conversations.support import journal_of
 from tests.agents.support import function
 from tests.dashboard.boards import as_, board_of, eventually, get, log_of, post, refused, who
 from tests.serving.support import served, speaker
@@ -231,8 +232,12 @@ async def test_what_cannot_be_written_down_is_not_done() -> None:
         assert await log_of(client) == [("root", "kill", "agency/A", "asked")]
 
 
-async def test_the_log_is_read_page_by_page_the_latest_first() -> None:
-    async with Agency(Agent("A"), model=speaker()) as agency, board_of(agency) as client:
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_the_log_is_read_page_by_page_the_latest_first(kind: str, tmp_path: Path) -> None:
+    async with (
+        Agency(Agent("A"), model=speaker(), journal=journal_of(kind, tmp_path)) as agency,
+        board_of(agency) as client,
+    ):
         log = AuditLog(agency.journal)
         for number in range(7):
             async with log.action("me", "note", str(number)):

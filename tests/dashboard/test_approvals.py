@@ -200,7 +200,15 @@ async def test_a_call_that_waits_in_another_process_is_shown_and_decided_too(tmp
     ):
         run, approval = await waits(first)
         assert second.approvals == ()
+        row = {"approval": approval, "agent": "A", "conversation": "c", "tool": "Write", "wants": "call"}
+        row.update(user="ada", tenant="")
+        (listed,) = (await get(client, "approvals"))["approvals"]
+        assert listed == {**row, "run": listed["run"], "here": False, "may_decide": True}
+        async with board_of(first, "lou+metrics") as there:
+            (listed,) = (await get(there, "approvals"))["approvals"]
+            assert (listed["here"], listed["may_decide"]) == (True, False)
         told = await get(client, f"approvals/{approval}")
+        assert told["here"] is False
         assert told["changes"][0]["diff"] == "--- /dev/null\n+++ f\n@@ -0,0 +1 @@\n+new\n"
         await post(client, f"approvals/{approval}/approve")
         await run

@@ -11,8 +11,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -111,6 +113,25 @@ def test_the_command_ends_at_once_although_somebody_looks_at_a_program_that_goes
         assert program.poll() is None
 
 
+def test_a_key_of_ones_own_opens_the_address_that_the_command_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "100% a&b=c#d?e/f+g"
+    monkeypatch.setenv("CALLBOARD_DASHBOARD_KEY", key)
+    said = r"process \d+: (http://127\.0\.0\.1:\d+/)#key=([\w%.~-]+)$"
+    with agency(tmp_path), started(_MAIN, "dashboard", folder=tmp_path, first=said) as (_, found):
+        assert unquote(found[2]) == key
+        headers = {"authorization": f"Bearer {key}"}
+        assert httpx.get(f"{found[1]}api/me", headers=headers, timeout=60).status_code == 200
+
+
+def test_a_port_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with agency(tmp_path):
+        env = {"TMPDIR": str(tmp_path)}
+        for port in ("99999", "-1"):
+            assert_refused(callboard("dashboard", "--port", port, cwd=tmp_path, env=env), "from 0 to 65535", "--port")
+
+
 def test_by_another_name_of_this_machine_nobody_is_answered(tmp_path: Path) -> None:
     with agency(tmp_path), shown(tmp_path) as (_, client):
         port = client.base_url.port
@@ -121,6 +142,27 @@ def test_by_another_name_of_this_machine_nobody_is_answered(tmp_path: Path) -> N
         assert client.get("api/me", headers={"host": f"localhost:{port}"}).status_code == 200
         pretended = client.get("api/me", headers={"callboard-caller": "bm8=", "host": f"127.0.0.1:{port}"})
         assert pretended.json()["may"]["act"], "whoever has the key says nothing else of themselves"
+
+
+def test_no_path_leads_past_the_key(tmp_path: Path) -> None:
+    def ask(method: str, path: str, key: str = "") -> int:
+        """Of the path as it stands here, which clients would make another one of."""
+        with closing(HTTPConnection(host, port, timeout=60)) as connection:
+            connection.putrequest(method, path)
+            connection.putheader("authorization", f"Bearer {key}")
+            connection.endheaders()
+            return connection.getresponse().status
+
+    with agency(tmp_path) as program, shown(tmp_path) as (_, client):
+        host, port = "127.0.0.1", client.base_url.port
+        key = client.headers["authorization"].removeprefix("Bearer ")
+        for path in ("/static/../api", "/static/%2e%2e/api", "/static/..%2fapi", "/./api", "/%2e/api", "/x/../api"):
+            assert ask("GET", f"{path}/me") in (401, 403, 404), path
+            assert ask("GET", f"{path}/me", key) == 404, "whoever has the key asks for what is there"
+            assert ask("POST", f"{path}/drain") in (401, 403, 404), path
+        assert ask("GET", "/api%2fme") == ask("GET", "/api/me") == ask("POST", "/api/drain") == 401
+        assert ask("GET", "/static/app.js") == ask("GET", f"/static/app.js?process={program.pid}") == 200
+        assert client.get("api/me").status_code == 200, "nobody has drained it"
 
 
 def test_a_program_that_ends_is_said_to_have_and_another_one_is_shown_by_its_number(tmp_path: Path) -> None:
@@ -178,6 +220,14 @@ def test_a_program_that_was_killed_is_no_process_any_more_once_it_is_asked_for(t
         killed = client.get("api/me", params={"process": second.pid})
         assert (killed.status_code, killed.json()["code"]) == (404, "unknown_process")
         assert not left.exists()
+        assert client.get("api/me").json()["processes"] == [{"process": first.pid, "here": True}]
+
+
+def test_a_program_that_was_killed_is_none_to_be_chosen_though_nobody_has_asked_for_it(tmp_path: Path) -> None:
+    with agency(tmp_path) as first, agency(tmp_path) as second, shown(tmp_path, str(first.pid)) as (_, client):
+        assert len(client.get("api/me").json()["processes"]) == 2
+        second.kill()
+        second.wait()
         assert client.get("api/me").json()["processes"] == [{"process": first.pid, "here": True}]
 
 

@@ -113,6 +113,129 @@ async def test_a_conversation_is_shown_with_its_steps_messages_and_who_said_what
         ]
 
 
+async def test_whose_a_conversation_is_is_told_with_the_tenant_also_of_a_fork() -> None:
+    async with team() as agency, board_of(agency) as client:
+        for tenant in ("acme", "globex"):
+            run = asyncio.ensure_future(agency.run("erase", conversation=tenant, caller=Caller("ada", tenant)))
+            (waits,) = await eventually(lambda: agency.approvals)
+            told = await get(client, f"approvals/{waits.approval}")
+            assert (told["user"], told["tenant"]) == ("ada", tenant)
+            agency.approve(waits)
+            await run
+            fork = (await post(client, f"conversations/Front/{tenant}/fork"))["conversation"]
+            for each in (tenant, fork):
+                told = await get(client, f"conversations/Front/{each}")
+                assert (told["user"], told["tenant"]) == ("ada", tenant)
+
+
+async def test_all_that_the_page_needs_of_a_conversation_is_told_as_python_has_it() -> None:
+    async with team() as agency, board_of(agency) as client:
+        await ask(agency, "sum", "ask")
+        view = await agency.conversation("c")
+        told = await get(client, "conversations/Front/c")
+        lists = {"messages": told["messages"], "steps": told["steps"], "runs": told["runs"]}
+        assert {**told, **lists, "sequence": None} == {
+            "agent": "Front",
+            "conversation": "c",
+            "version": view.version,
+            "user": "ada",
+            "tenant": "",
+            "owner": None,
+            "cost": view.cost,
+            "tokens": sum(run.usage.total_tokens for run in view.runs),
+            "running": False,
+            "messages_before": 0,
+            "steps_before": 0,
+            "runs_before": 0,
+            "rows_left_out": 0,
+            "sequence": None,
+            **lists,
+        }
+        assert told["messages"][:3] == [
+            {"role": "user", "content": "sum"},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"id": "s1", "name": "add", "arguments": '{"a": 1, "b": 2}'}],
+            },
+            {"role": "tool", "content": "3", "tool_call_id": "s1"},
+        ]
+        first, _, third, _ = view.steps
+        (call,), (handed,) = first.calls, third.calls
+        row = {"step": 1, "run": first.run, "depth": 0, "agent": "Front", "at": first.at, "status": "done", "error": ""}
+        assert told["steps"][0] == {
+            **row,
+            "kind": "model",
+            "name": "scripted",
+            "text": "",
+            "reasoning": "",
+            "arguments": None,
+            "result": None,
+            "tokens": first.usage.total_tokens,
+            "cost": first.cost,
+            "seconds": first.seconds,
+        }
+        of_call = {"approval": "", "approved": None, "tokens": 0, "cost": 0.0}
+        assert told["steps"][1] == {
+            **row,
+            "kind": "tool",
+            "name": "add",
+            "text": "",
+            "arguments": '{\n  "a": 1,\n  "b": 2\n}',
+            "result": "3",
+            **of_call,
+            "seconds": call.seconds,
+            "call_id": "s1",
+        }
+        handoff = next(one for one in told["steps"] if one["kind"] == "handoff")
+        assert (handoff["text"], handoff["tokens"], handoff["seconds"]) == (
+            "hi",
+            handed.usage.total_tokens,
+            handed.seconds,
+        )
+        run = view.runs[0]
+        assert told["runs"][0] == {
+            "run": run.id,
+            "status": "answered",
+            "agent": "Front",
+            "user": "ada",
+            "question": "sum",
+            "error": "",
+            "answer": "done: 3",
+            "steps": 2,
+            "cost": run.cost,
+            "at": run.at,
+            "seconds": run.seconds,
+            "rewound": run.rewound,
+        }
+        arrow = told["sequence"]["arrows"][0]
+        assert arrow == {"from": "ada", "to": "Front", "kind": "ask", "label": "sum", "at": run.at, "step": 1}
+        assert told["sequence"]["arrows_left_out"] == 0
+        (listed,) = (await get(client, "conversations"))["conversations"]
+        updated = listed["updated"]
+        assert run.at < updated
+        assert listed == {
+            "agent": "Front",
+            "conversation": "c",
+            "user": "ada",
+            "tenant": "",
+            "events": view.version,
+            "updated": updated,
+            "running": False,
+            "damaged": "",
+        }
+        event = (await get(client, "conversations/Front/c/journal"))["events"][0]
+        assert event["data"].pop("run")["id"] == run.id
+        assert event == {
+            "version": 1,
+            "at": run.at,
+            "type": "Accepted",
+            "stream": "Front/c",
+            "position": 1,
+            "data": {},
+        }
+
+
 async def test_what_waits_or_is_under_way_says_so() -> None:
     async with team() as agency, board_of(agency) as client:
         run = asyncio.ensure_future(agency.run("erase", conversation="c"))
@@ -126,6 +249,26 @@ async def test_what_waits_or_is_under_way_says_so() -> None:
         told = await get(client, "conversations/Front/c")
         assert kinds(told)[1] == ("approval", "erase", "denied")
         assert told["running"] is False
+
+
+async def test_a_call_without_a_result_has_none_among_the_messages_as_long_as_it_may_have_one() -> None:
+    async with team() as agency, board_of(agency) as client:
+        run = asyncio.ensure_future(agency.run("erase", conversation="c"))
+        (waits,) = await eventually(lambda: agency.approvals)
+        waiting = await get(client, "conversations/Front/c")
+        agency.approve(waits)
+        await run
+        told = await get(client, "conversations/Front/c")
+        asked = await get(client, f"conversations/Front/c/at/{waiting['version']}")
+        assert [one["role"] for one in waiting["messages"]] == ["user", "assistant"]
+        assert asked["messages"] == waiting["messages"]
+        assert [one["role"] for one in told["messages"]] == ["user", "assistant", "tool", "assistant"]
+        late = asyncio.ensure_future(agency.run("erase", conversation="c"))
+        await eventually(lambda: agency.approvals)
+        late.cancel()
+        await asyncio.wait({late})
+        told = await get(client, "conversations/Front/c")
+        assert "the run ended before this call had a result" in told["messages"][-1]["content"]
 
 
 async def test_work_that_another_agent_does_now_is_an_arrow_from_the_latest_step(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from callboard import Event
 from callboard.actors.agents.overview.happened import Happened, Rates
+from callboard.actors.agents.overview.overview import Waiting
 from callboard.actors.agents.overview.watch import PoolState
 from callboard.actors.agents.runs.runtime.under_way import RunUnderWay
 from callboard.actors.core.base.events import ActorState
 from callboard.actors.serving.dashboard.figures import plain
 from callboard.actors.serving.dashboard.figures.actors import Actors
 from callboard.actors.serving.dashboard.figures.money import BudgetKey, Money
-from callboard.actors.serving.dashboard.figures.reading import MOST_ROWS, Plain, Reading, stuck_runs
+from callboard.actors.serving.dashboard.figures.reading import MOST_ROWS, STUCK_AFTER, Plain, Reading, stuck_runs
 from callboard.providers.pool import BudgetStats, EndpointCounts, EndpointHealth, Health, LimitUse, ModelHealth
 from callboard.providers.pool.accounts.stats import PoolCounts, PoolStats
 
@@ -149,6 +150,7 @@ def test_runs_that_give_no_sign_of_work_are_stuck_but_not_those_that_wait_for_so
         run("person", idle=500.0, doing="person"),
         run("handed on", idle=500.0, doing="tools", calls=("delegate",)),
         run("of handed on", parent="handed on"),
+        run("limits", idle=500.0, doing="limits"),
     )
     assert stuck_runs(runs) == {"stuck"}
     rows = plain.runs(reading(runs=runs))["runs"]
@@ -158,9 +160,62 @@ def test_runs_that_give_no_sign_of_work_are_stuck_but_not_those_that_wait_for_so
         ("waiting", False),
         ("running", False),
         ("running", False),
+        ("waiting", False),
     ]
     assert (rows[0]["seconds"], rows[0]["idle"], rows[0]["user"], rows[0]["tenant"]) == (9.0, 1.3, "ada", "shop")
     assert (rows[0]["input_tokens"], rows[0]["output_tokens"], rows[0]["cost"]) == (2, 3, 0.5)
+
+
+def test_all_that_is_known_of_runs_approvals_and_letters_is_told() -> None:
+    one = RunUnderWay("r", "root", "p", "A", "c", "ada", "shop", "queued", ("dig",), 1, 2, 3, math.inf, 200.0, 130.0)
+    assert plain.runs(reading(runs=(one,))) == {
+        "runs": [
+            {
+                "run": "r",
+                "agent": "A",
+                "conversation": "c",
+                "parent": "p",
+                "user": "ada",
+                "tenant": "shop",
+                "status": "queued",
+                "doing": "queued",
+                "seconds": 200.0,
+                "idle": 130.0,
+                "calls": ("dig",),
+                "steps": 1,
+                "input_tokens": 2,
+                "output_tokens": 3,
+                "cost": None,
+                "stuck": True,
+            }
+        ],
+        "all": 1,
+        "stuck_after": STUCK_AFTER,
+    }
+    waiting = Waiting("id", "A", "r", "c", "dig", 3.04, "ada", "acme"), Waiting("other", "A", "r", "c", "", 0.0)
+    call, limits = plain.approvals(reading(waiting=waiting), may_decide=False)["approvals"]
+    assert call == {
+        "approval": "id",
+        "agent": "A",
+        "run": "r",
+        "conversation": "c",
+        "tool": "dig",
+        "seconds": 3.0,
+        "wants": "call",
+        "user": "ada",
+        "tenant": "acme",
+        "may_decide": False,
+    }
+    assert limits["wants"] == "limits"
+    happened = Happened()
+    for at, kind in enumerate(("crashed", "dead_letter", "crashed", "dead_letter", "stopped"), 1):
+        happened.note(Event(kind, "a", 0.0, f"detail {at}"), float(at))
+    assert plain.letters(reading(happened=happened)) == {
+        "dead_letters": 2,
+        "last": [["a", "detail 4", 4.0], ["a", "detail 2", 2.0]],
+        "crashes": [["a", "detail 3", 3.0], ["a", "detail 1", 1.0]],
+    }
+    assert happened.crashes["a"].detail == "detail 3"
 
 
 def test_rows_are_bounded_and_the_number_of_all_is_told() -> None:
@@ -184,18 +239,26 @@ def test_endpoints_are_told_by_model_with_their_limits() -> None:
     shown = plain.providers(reading(pools=[pool()]))
     assert shown["pools"] == [{"name": "agency/pool", "waiting": 2, "oldest": 1.5, "cost": 0.25}]
     one, two = shown["endpoints"]
-    assert (one["name"], one["model"], one["state"], one["available"], one["reason"]) == (
-        "one",
-        "m",
-        "open",
-        False,
-        "Overloaded",
-    )
-    assert one["limits"] == [
-        {"kind": "requests_per_minute", "used": 3.0, "limit": 60.0, "share": 20},
-        {"kind": "tokens_per_minute", "used": 0.0, "limit": None},
-    ]
-    assert (one["answered"], one["failed"], one["tokens"], one["cost"]) == (4, 1, 15, 0.25)
+    assert one == {
+        "pool": "agency/pool",
+        "name": "one",
+        "model": "m",
+        "state": "open",
+        "available": False,
+        "reason": "Overloaded",
+        "in_flight": 1,
+        "limits": [
+            {"kind": "requests_per_minute", "used": 3.0, "limit": 60.0, "share": 20},
+            {"kind": "tokens_per_minute", "used": 0.0, "limit": None},
+        ],
+        "latency": 1.0,
+        "error_rate": 0.5,
+        "answered": 4,
+        "failed": 1,
+        "tokens": 15,
+        "cost": 0.25,
+    }
+    assert shown["all"] == 2
     assert (two["model"], two["state"], two["reason"], two["answered"]) == ("", "stopped", "it crashed", 0)
 
 

@@ -76,7 +76,7 @@ async def test_scopes_say_who_looks_and_who_acts_and_nobody_of_a_tenant_does() -
 async def test_each_path_is_for_whoever_may_and_others_are_refused_before_anything_is_read(
     path: str, method: str
 ) -> None:
-    figures = path in ("/api/me", "/api/live", "/api/budgets")
+    figures = path in ("/api/me", "/api/live", "/api/budgets", "/api/approvals")  # the last names what waits
     named = re.sub("{[^}]+}", "x", path.removeprefix("/"))
     async with shown(agency_of(), authenticate=who) as client:
         told = {}
@@ -180,6 +180,17 @@ def test_a_key_of_ones_own_is_long_and_not_left_for_programs_that_are_started(mo
     assert own_key() == app.state.board.key == "a key that somebody knows"
     assert "CALLBOARD_DASHBOARD_KEY" not in os.environ
     assert "somebody" not in repr(app.state.board)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [" " * 20, " a key with spaces around ", "a key that a file has\n", "schlüsselschlüsselschlüssel", "\udcff" * 20],
+)
+def test_a_key_that_no_request_can_bring_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLBOARD_DASHBOARD_KEY", key)
+    with pytest.raises(DefinitionError, match="no header brings") as refused:
+        dashboard(agency_of())
+    assert key.strip() == "" or key.strip() not in str(refused.value)
 
 
 async def test_an_agency_of_another_event_loop_is_not_shown() -> None:

@@ -44,6 +44,13 @@ PRINTS = {
         "Translator: Translates letters into French.",
         "thé vert",
     ],
+    "cluster.py": [
+        "['one', 'two'] 1",
+        "two, after 1 | two, after 3 | two, after 5",
+        "left: 7 5",
+        "the shelf is gone: True",
+        "one, after 7",
+    ],
     "budgets.py": [
         "ada of acme, by Planner: offline answered, $3.00",
         "I am the off",

@@ -69,6 +69,44 @@ def test_spending_is_told_by_the_hour() -> None:
     assert SpendPerHour(above=1).measure(readings[:1]) is None
 
 
+def test_the_usual_rules_are_those_of_the_page() -> None:
+    usual = {type(rule): (rule.above, rule.below, rule.holds) for rule in Alerting().rules}
+    assert usual == {
+        ErrorRate: (0.2, None, 0),
+        LatencyRise: (2, None, 0),
+        StuckRuns: (600, None, 0),
+        QueueAge: (30, None, 0),
+        JournalLag: (5, None, 0),
+    }
+    assert (Alerting().tell, Alerting().every) == ((to_log,), 15)
+
+
+def test_rules_that_look_back_do_so_for_as_long_as_the_page_says() -> None:
+    assert ErrorRate().horizon == 300
+    assert LatencyRise().horizon == 300 + 3600
+    assert SpendPerHour(above=1).horizon == 600
+    assert (ErrorRate(over=60).horizon, LatencyRise(over=60, past=600).horizon) == (60, 660)
+    assert SpendPerHour(above=1, over=60).horizon == 60
+    assert Rule(above=1).horizon == 0
+
+
+def test_ten_runs_are_enough_to_say_something() -> None:
+    assert ErrorRate().measure([runs(0, 0, 0), runs(300, 0, 9)]) is None
+    assert ErrorRate().measure([runs(0, 0, 0), runs(300, 0, 10)]) == 1
+    before = [took(0, 0, 0), took(3600, 10, 10.0)]
+    assert LatencyRise().measure([*before, took(3900, 19, 40.0)]) is None
+    assert LatencyRise().measure([*before, took(3900, 20, 40.0)]) == 3
+
+
+def test_a_rule_that_cannot_say_what_it_does_not_know_says_nothing() -> None:
+    assert LatencyRise(least=1).measure([took(0, 0, 0), took(3600, 10, 0.0), took(3900, 20, 40.0)]) is None
+    assert ErrorRate(least=1).measure([Reading(0, {}), Reading(300, {})]) is None
+    assert StuckRuns().measure([Reading(0, {})]) == 0, "no run is stuck where none is there"
+    assert QueueAge().measure([Reading(0, {})]) is None
+    with pytest.raises(NotImplementedError):
+        Rule(above=1).measure([Reading(0, {})])
+
+
 @pytest.mark.parametrize(
     ("rule", "name"),
     [
@@ -119,6 +157,36 @@ class Made(Rule):
             raise self.makes("cannot")
         made: float | None = self.makes
         return made
+
+
+def test_an_alert_reads_as_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    firing = Alert("ErrorRate", "firing", 0.123456, 0.1, 1.0)
+    over = Alert("SpendPerHour", "resolved", 3.0, 15.0, 1.0, "dollars an hour")
+    assert str(firing) == "ErrorRate is firing: 0.1235, above 0.1"
+    assert str(over) == "SpendPerHour is resolved: 3 dollars an hour, below 15"
+    with caplog.at_level(logging.INFO, "callboard"):
+        to_log(firing)
+        to_log(over)
+    assert [line.levelname for line in caplog.records] == ["WARNING", "INFO"]
+    units = {type(rule): rule.unit for rule in (*Alerting().rules, SpendPerHour(above=1))}
+    assert units == {
+        ErrorRate: "",
+        LatencyRise: "",
+        SpendPerHour: "dollars an hour",
+        StuckRuns: "seconds",
+        QueueAge: "seconds",
+        JournalLag: "seconds",
+    }
+
+
+def test_an_alert_has_the_number_the_limit_and_the_name_of_its_rule() -> None:
+    rule = JournalLag(above=5, below=2, name="slow disk")
+    standing, alert = judge(rule, Standing(), [Reading(7, one("callboard_journal_lag_seconds", 6.0))])
+    assert alert == Alert("slow disk", "firing", 6.0, 5, 7, "seconds")
+    assert standing == Standing(firing=True)
+    standing, alert = judge(rule, standing, [Reading(9, one("callboard_journal_lag_seconds", 1.0))])
+    assert alert == Alert("slow disk", "resolved", 1.0, 2, 9, "seconds")
+    assert standing == Standing()
 
 
 def made(makes: Any) -> Rule:
@@ -201,6 +269,97 @@ async def test_a_rule_that_fails_keeps_no_other_from_being_looked_at(
         await watching
 
 
+@pytest.mark.parametrize(("horizon", "kept"), [(0.0, [1, 1, 1, 1, 1, 1]), (25.0, [1, 2, 3, 4, 4, 4])])
+@virtual_time
+async def test_a_rule_gets_readings_back_to_the_newest_that_is_as_old_as_it_says(
+    horizon: float, kept: list[int]
+) -> None:
+    seen: list[list[float]] = []
+
+    class Looking(Rule):
+        def measure(self, readings: Sequence[Reading]) -> float | None:
+            seen.append([each.at for each in readings])
+            return None
+
+    looking = type("Looking", (Looking,), {"horizon": horizon})
+
+    async def read() -> Sequence[Family]:
+        return ()
+
+    watching = asyncio.ensure_future(Alerting([looking(above=1)], every=10).watch(read))
+    await asyncio.sleep(55)
+    watching.cancel()
+    assert [len(each) for each in seen] == kept
+    assert all(each == sorted(each) for each in seen)
+
+
+@virtual_time
+async def test_who_takes_too_long_is_not_waited_for() -> None:
+    got: list[float] = []
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    async def never(alert: Alert) -> None:
+        await asyncio.sleep(1e6)
+
+    async def read() -> Sequence[Family]:
+        return list(one("callboard_journal_lag_seconds", 9.0).values())
+
+    telling = [never, lambda alert: got.append(loop.time() - began)]
+    watching = asyncio.ensure_future(Alerting([JournalLag()], telling).watch(read))
+    await asyncio.sleep(100)
+    watching.cancel()
+    assert got == [10]
+
+
+@virtual_time
+async def test_a_rule_that_works_again_and_fails_again_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Wavering(Rule):
+        looks = 0
+
+        def measure(self, readings: Sequence[Reading]) -> float | None:
+            type(self).looks += 1
+            if 3 <= self.looks <= 4:
+                return 0.0
+            raise ValueError("cannot")
+
+    async def read() -> Sequence[Family]:
+        return ()
+
+    watching = asyncio.ensure_future(Alerting([Wavering(above=1, name="mine")], every=10).watch(read))
+    await asyncio.sleep(75)
+    watching.cancel()
+    assert [line.message for line in caplog.records] == [
+        "rule mine cannot be measured; it stays as it is until it can"
+    ] * 2
+
+
+@pytest.mark.parametrize("where", ["reading", "measuring", "telling"])
+def test_an_interrupt_from_the_keyboard_goes_on_its_way(where: str) -> None:
+    def interrupt(here: str) -> None:
+        if where == here:
+            raise KeyboardInterrupt
+
+    class Interrupted(Rule):
+        def measure(self, readings: Sequence[Reading]) -> float | None:
+            interrupt("measuring")
+            return 9.0
+
+    async def read() -> Sequence[Family]:
+        interrupt("reading")
+        return ()
+
+    async def watch() -> None:
+        await Alerting([Interrupted(above=1)], [lambda alert: interrupt("telling")], every=10).watch(read)
+
+    async def main() -> None:
+        async with asyncio.timeout(100):
+            await watch()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_virtual(main())
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeadLetters(PublicRule):
     """As it stands on the page."""
@@ -210,6 +369,10 @@ class DeadLetters(PublicRule):
 
     def measure(self, readings: Sequence[Reading]) -> float | None:
         return readings[-1].total("callboard_dead_letters") - readings[0].total("callboard_dead_letters")
+
+
+def far_back() -> Rule:
+    return type("FarBack", (Made,), {"horizon": "x"})(above=5.0)  # type: ignore[no-any-return]
 
 
 @virtual_time
@@ -350,6 +513,19 @@ async def test_a_webhook_that_refuses_is_named_by_its_host_alone() -> None:
         (lambda: to_webhook("http://h", headers={"a b": "c"}), "no header's name"),
         (lambda: ErrorRate(above=0.1, below=0.2), "it would never be over"),
         (lambda: LatencyRise(over="x"), "over is 'x'"),  # type: ignore[arg-type]
+        (lambda: Alerting("ErrorRate"), "rules is 'ErrorRate'; give them in a list"),  # type: ignore[arg-type]
+        (lambda: Alerting([far_back()]), "horizon of .* is 'x'; it is a number of seconds"),
+        (lambda: ErrorRate(least=True), "least is True"),
+        (lambda: ErrorRate(above=True), "above is True"),
+        (lambda: ErrorRate(holds=-1), "holds is -1"),
+        (lambda: ErrorRate(below="x"), "below is 'x'"),  # type: ignore[arg-type]
+        (lambda: LatencyRise(past=0), "past is 0"),
+        (lambda: SpendPerHour(above=1, over=float("nan")), "over is nan"),
+        (lambda: Alerting(every=True), "every is True"),
+        (lambda: to_webhook(5), "not 5"),  # type: ignore[arg-type]
+        (lambda: to_webhook("http://h:0/"), "an address"),
+        (lambda: to_webhook("http://h", headers={5: "a"}), "5 is no header's name"),  # type: ignore[dict-item]
+        (lambda: to_webhook("http://h", headers={"a": "é"}), "value of a"),
         (lambda: Alerting(["x"]), "is none"),  # type: ignore[list-item]
         (lambda: Alerting([QueueAge(), QueueAge(above=9)]), "more than once"),
         (lambda: Alerting(tell=["x"]), "no function"),  # type: ignore[list-item]

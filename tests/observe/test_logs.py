@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent
+from callboard import Agency, Agent, Alert, Alerting, Reading, Rule, Telemetry, to_log
 from callboard.actors.observe.logs import JsonFormatter
 from tests.agents.support import function
 
@@ -96,3 +99,44 @@ def test_whatever_stands_beside_a_record_its_line_is_json(value: Any) -> None:
 def test_the_stack_is_there_where_it_was_asked_for(lines: io.StringIO) -> None:
     logging.getLogger("callboard").warning("here", stack_info=True)
     assert "test_the_stack_is_there" in read(lines)[0]["stack"]
+
+
+class Full(logging.Handler):
+    """Writes to a disk that is full, and does not ask `logging` what to do then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wavers(Rule):
+    """Fires, is over, fires."""
+
+    above: float = 1.0
+
+    def measure(self, readings: Sequence[Reading]) -> float:
+        return readings[-1].at * 1e6 // 1 % 3
+
+
+async def test_a_log_whose_disk_is_full_ends_no_run_and_no_alerting(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Alert] = []
+    thrice = asyncio.Event()
+
+    def fail(alert: Alert) -> None:
+        told.append(alert)
+        if len(told) == 3:
+            thrice.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    full = Full()
+    caplog.set_level(logging.DEBUG, "callboard")
+    logging.getLogger("callboard").addHandler(full)
+    try:
+        telemetry = Telemetry(spans=False, alerts=Alerting([Wavers()], [to_log, fail], every=0.001))
+        async with Agency(Agent("A"), model=function(lambda request: "done"), telemetry=telemetry) as agency:
+            agency.subscribe(lambda event: 1 / 0)
+            for _ in range(3):
+                assert (await agency.run("go")).text == "done"
+            await thrice.wait()
+    finally:
+        logging.getLogger("callboard").removeHandler(full)

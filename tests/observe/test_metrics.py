@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callboard import MissingTelemetry
 from callboard.actors.observe.errors import PushFailed, TelemetryError
 from callboard.actors.observe.labels import OTHER
 from callboard.actors.observe.metrics import (
@@ -22,8 +24,11 @@ from callboard.actors.observe.metrics import (
     Gauges,
     Histogram,
     Times,
+    labelled,
+    together,
 )
-from callboard.actors.observe.prometheus import prometheus_text, push_metrics
+from callboard.actors.observe.metrics import read as parsed
+from callboard.actors.observe.prometheus import process_figures, prometheus_text, push_metrics
 
 
 def written(*families: Any) -> dict[str, dict[tuple[str, ...], float]]:
@@ -100,7 +105,7 @@ def test_however_many_errors_there_are_the_series_stay_as_few() -> None:
     read = runs.read()
     assert len(read.samples) <= 100
     assert read.total() == 1_000
-    assert read.samples[OTHER, OTHER] > 800
+    assert Family("last", "", "counter", (), {(): read.samples[OTHER, OTHER]}).total() > 800
 
 
 def test_each_name_has_a_series_for_what_comes_when_all_are_used_up() -> None:
@@ -112,9 +117,10 @@ def test_each_name_has_a_series_for_what_comes_when_all_are_used_up() -> None:
         kinds[0].add((f"user {number}",))
     for number in range(1_000):
         gauges.family("g0", "G", "gauge", ("who",), [((f"user {number}",), 1.0)])
-    for each in (*kinds[1:], *times):
+    counters: list[Counter | Histogram] = [*kinds, *times]
+    for each in counters[1:]:
         each.add(("late",), 1.0)
-    late = [each.read() for each in (*kinds, *times)]
+    late = [each.read() for each in counters]
     late += [gauges.family(f"g{number}", "G", "gauge", ("who",), [(("late",), 1.0)]) for number in range(1, READ)]
     assert all(family.total() for family in late)
     first = gauges.family("g0", "G", "gauge", ("who",), [((f"user {number}",), 1.0) for number in range(1_000)])
@@ -225,10 +231,7 @@ async def test_a_gateway_that_is_not_there_is_named() -> None:
 
 
 async def test_a_gateway_that_never_answers_is_waited_for_as_long_as_is_said() -> None:
-    asked = asyncio.Event()
-
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
         writer.write(b"HTTP/1.1 200 OK\r\n")
         while True:  # each piece comes in time
             writer.write(b"x-more: 1\r\n")
@@ -238,10 +241,14 @@ async def test_a_gateway_that_never_answers_is_waited_for_as_long_as_is_said() -
     async with gateway(trickle) as url:
         with pytest.raises(PushFailed, match=r"has not answered within 0\.2 seconds|cannot be reached"):
             await push_metrics(counted(), url, "nightly", timeout=0.2)
-    assert asked.is_set()
 
 
-FAMILY = Family("c", "C", "counter", ("who",), {("ann",): 1.0})
+FAMILY: Any = Family("c", "C", "counter", ("who",), {("ann",): 1.0})
+
+
+def but(**wrong: Any) -> Any:
+    """A family with something wrong."""
+    return replace(FAMILY, **wrong)
 
 
 @pytest.mark.parametrize(
@@ -251,18 +258,18 @@ FAMILY = Family("c", "C", "counter", ("who",), {("ann",): 1.0})
         ({"families": FAMILY}, "families is a Family"),
         ({"families": "text"}, "families is a str"),
         ({"families": ["text"]}, r"families\[0\] is a str; it is a Family"),
-        ({"families": [replace(FAMILY, name="no name")]}, "no name of figures"),
-        ({"families": [replace(FAMILY, name=1)]}, "no name of figures"),
-        ({"families": [replace(FAMILY, help=None)]}, "help is a text"),
-        ({"families": [replace(FAMILY, kind="sum")]}, "kind is 'sum'; it is counter, gauge or histogram"),
-        ({"families": [replace(FAMILY, labels=["who"])]}, "labels is a tuple of names"),
-        ({"families": [replace(FAMILY, labels=("a-b",))]}, "labels is a tuple of names"),
-        ({"families": [replace(FAMILY, labels=())]}, "are no values of no labels"),
-        ({"families": [replace(FAMILY, samples=[1])]}, "samples is a list"),
-        ({"families": [replace(FAMILY, samples={"ann": 1.0})]}, "are no values of who: a tuple of as many texts"),
-        ({"families": [replace(FAMILY, samples={("ann",): "1"})]}, "it is a number"),
-        ({"families": [replace(FAMILY, kind="histogram")]}, "it is Times, with 15 counts"),
-        ({"families": [replace(FAMILY, kind="histogram", samples={("ann",): Times((1,), 1.0)})]}, "it is Times"),
+        ({"families": [but(name="no name")]}, "no name of figures"),
+        ({"families": [but(name=1)]}, "no name of figures"),
+        ({"families": [but(help=None)]}, "help is a text"),
+        ({"families": [but(kind="sum")]}, "kind is 'sum'; it is counter, gauge or histogram"),
+        ({"families": [but(labels=["who"])]}, "labels is a tuple of names"),
+        ({"families": [but(labels=("a-b",))]}, "labels is a tuple of names"),
+        ({"families": [but(labels=())]}, "are no values of no labels"),
+        ({"families": [but(samples=[1])]}, "samples is a list"),
+        ({"families": [but(samples={"ann": 1.0})]}, "are no values of who: a tuple of as many texts"),
+        ({"families": [but(samples={("ann",): "1"})]}, "it is a number"),
+        ({"families": [but(kind="histogram")]}, "it is Times, with 15 counts"),
+        ({"families": [but(kind="histogram", samples={("ann",): Times((1,), 1.0)})]}, "it is Times"),
         ({"gateway": None}, "gateway is an address http://… or https://…, not None"),
         ({"gateway": "localhost:9091"}, "gateway is an address"),
         ({"gateway": "ftp://host"}, "gateway is an address"),
@@ -292,3 +299,47 @@ async def test_figures_that_are_not_waited_for_are_refused() -> None:
     with pytest.raises(TelemetryError, match="families is a coroutine"):
         await push_metrics(forgotten, "http://127.0.0.1:9", "nightly")
     forgotten.close()
+
+
+def test_buckets_are_those_of_the_conventions() -> None:
+    assert SECONDS == (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+
+def test_a_name_of_two_hundred_letters_is_told_whole() -> None:
+    counter = Counter(Bound(), "c", "C", "who")
+    for length in (200, 201):
+        counter.add(("x" * length,))
+    assert list(counter.read().samples) == [("x" * 200,), ("x" * 199 + "…",)]
+
+
+def test_figures_of_several_places_stand_together_under_their_name() -> None:
+    def depth(worker: str, value: float) -> Iterable[Family]:
+        return labelled([Family("depth", "D", "gauge", ("class",), {("A",): value})], "worker", worker)
+
+    other = Family("age", "A", "gauge")
+    both = together([*depth("1", 2.0), other, *depth("2", 3.0)])
+    wanted = Family("depth", "D", "gauge", ("class", "worker"), {("A", "1"): 2.0, ("A", "2"): 3.0})
+    assert both == (wanted, other)
+
+
+def test_a_process_tells_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {family.name: family.kind for family in process_figures()}
+    assert kinds["process_cpu_seconds"] == "counter"
+    assert kinds["process_resident_memory_bytes"] == "gauge"
+    ours = Family("process_resident_memory_bytes", "M", "gauge", ("worker",), {("1",): 5.0})
+    assert b"process_cpu_seconds" in prometheus_text([])[0]
+    assert b"process_cpu_seconds" not in prometheus_text([ours])[0], "that of several processes is told by each"
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert process_figures() == ()
+
+
+async def test_without_the_extra_nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(MissingTelemetry, match="figures for Prometheus needs"):
+        await push_metrics([], "http://127.0.0.1:1", "nightly")
+
+
+@pytest.mark.parametrize("text", ["", "5", "[5]", '[["a", "b"]]', '[["a", "b", "gauge", [], [[["x"], {}]]]]'])
+def test_what_is_no_figures_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parsed(text)

@@ -327,7 +327,10 @@ def test_what_the_pool_offers_stands_under_its_own_names(tmp_path: Path) -> None
         hedge: {quantile: 0.5}
         batching: {size: 3}
         cache: {path: answers.db, ttl: 60}
-        budgets: [{scope: user, name: "*", dollars: 2.5, period: day}, {scope: tenant, name: a, tokens: 7, requests: 8}]
+        budgets:
+          - {scope: user, name: "*", dollars: 2.5, period: day}
+          - {scope: tenant, name: a, tokens: 7, requests: 8}
+          - {scope: pool, dollars: 50}
         prices: {m: {input: 1, output: 2}}
         coalesce: true
         queue_timeout: 5
@@ -344,7 +347,11 @@ def test_what_the_pool_offers_stands_under_its_own_names(tmp_path: Path) -> None
         "routing": Cheapest(),
         "hedge": Hedge(quantile=0.5),
         "batching": Batching(size=3),
-        "budgets": (Budget("user", "*", 2.5, "day"), Budget("tenant", "a", tokens=7, requests=8)),
+        "budgets": (
+            Budget("user", "*", 2.5, "day"),
+            Budget("tenant", "a", tokens=7, requests=8),
+            Budget("pool", dollars=50.0),
+        ),
         "prices": {"m": Price(1, 2)},
         "coalesce": True,
         "queue_timeout": 5,
@@ -384,6 +391,7 @@ def test_every_option_of_the_pool_that_is_plain_data_can_stand_in_a_file() -> No
         ),
         ("budgets:\n  - {scope: tenant, name: a, dollars: 1, period: week}", 2, ["period", "'day'", "not 'week'"]),
         ("budgets:\n  - {scope: tenant, name: a, dollars: -1}", 2, ["not below 0"]),
+        ("budgets:\n  - {scope: tenant, dollars: 1}", 2, ["tenant", "needs a name, or '*' for each"]),
         ("routing: fastest", 1, ["'priority'", "not 'fastest'"]),
         ("cache: {path: nowhere/answers.db}", 1, ["folder that exists", "nowhere/answers.db"]),
         ("cache: {ttl: 0}", 1, ["greater than 0"]),

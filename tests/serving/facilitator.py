@@ -24,6 +24,8 @@ from x402.schemas import AssetAmount, PaymentRequirements
 
 from callboard.actors.serving.payments.payments import Payments
 
+from .support import listening_socket
+
 NETWORK = "eip155:84532"
 
 
@@ -146,10 +148,8 @@ async def facilitator() -> AsyncIterator[Facilitator]:
         Route("/verify", made.verify, methods=["POST"]),
         Route("/settle", made.settle, methods=["POST"]),
     ]
-    import socket
-
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="warning", timeout_graceful_shutdown=1))
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listening_socket()
     made.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:

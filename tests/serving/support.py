@@ -21,23 +21,10 @@ from callboard.actors import Actor, ChildSpec
 from callboard.actors.serving import serve
 from callboard.providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
 from tests.cli.command import ROOT, offline
+from tests.impatient import Impatient
 
-
-class _Soon:
-    """``asyncio`` as uvicorn's server has it here.
-
-    It looks each 0.1 s whether it is to end, and for as long each time whether its connections have: with hundreds of
-    servers these are minutes.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.005))
-
-
-vars(uvicorn.server)["asyncio"] = _Soon()
+# It looks each 0.1 s whether it is to end, and for as long each time whether its connections have.
+vars(uvicorn.server)["asyncio"] = Impatient(asyncio)
 
 
 class Speaker(Actor):
@@ -117,6 +104,16 @@ def speaker(
     return ChildSpec(Speaker, (script, gates), name="model")
 
 
+def listening_socket(port: int = 0) -> socket.socket:
+    """A socket that listens at a port, by default one that is free.
+
+    `socket.create_server` gives one whose protocol asyncio does not know for TCP: what it accepts would collect what is
+    written, and an answer's body would come 40 ms behind its head.
+    """
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        return socket.socket(fileno=listening.detach())
+
+
 @asynccontextmanager
 async def served(
     agency: Agency | Starlette, log_level: str = "warning", port: int = 0, **options: Any
@@ -126,7 +123,7 @@ async def served(
     app = serve(agency, **options) if isinstance(agency, Agency) else agency
     config = uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", port))
+    listening = listening_socket(port)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         while not server.started:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,7 +23,7 @@ from callboard import A2AAgent, Agency, Agent, Caller, handoff, tool
 from callboard.actors.agents.errors import AgentError, AgentUnavailable, DefinitionError, RunCancelled, RunFailed
 from callboard.providers.messages import ToolCall
 
-from .support import served, speaker
+from .support import listening_socket, served, speaker
 
 
 def asks(target: Any, task: str = "count") -> Agency:
@@ -140,7 +139,7 @@ async def the_sdks(
 ) -> AsyncIterator[str]:
     """A server of the SDK's own."""
 
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listening_socket()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     card = pb.AgentCard(
         name="Other",

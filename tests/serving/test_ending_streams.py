@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +17,7 @@ from callboard import Agency, Agent, MemoryJournal, serve, tool
 from callboard.actors.serving.operations.draining import drain
 from callboard.actors.serving.operations.worker import UvicornWorker, config_of
 
-from .support import speaker
+from .support import listening_socket, speaker
 from .test_a2a import SAYS
 
 MCP = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
@@ -29,7 +28,7 @@ async def working(agency: Agency, **options: Any) -> AsyncIterator[tuple[str, as
     """A worker as ``callboard serve`` has it; its address, and the task that ends with it."""
     async with agency:
         app = serve(agency, **options)
-        with socket.create_server(("127.0.0.1", 0)) as listening:
+        with listening_socket() as listening:
             worker = UvicornWorker(config_of(app, drain=options["drain"]), partial(drain, app.state.server))
             serving = asyncio.create_task(worker.serve(sockets=[listening]))
             while not worker.started:  # noqa: ASYNC110

@@ -115,6 +115,31 @@ async def test_whichever_worker_is_asked_tells_the_figures_of_all(
     assert all(f'{{worker="{os.getpid()}"}}' in line for line in used)
 
 
+@pytest.mark.parametrize("workers", [False, True])
+async def test_a_process_whose_agency_was_stopped_tells_what_it_uses_and_the_figures_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, workers: bool
+) -> None:
+    other = Family("callboard_runs", "Runs", "counter", ("gen_ai_agent_name", "error"), {("A", ""): 7.0})
+    (tmp_path / "1.json").write_text(written([other]))
+    if workers:
+        monkeypatch.setenv(FOLDER, str(tmp_path))
+        monkeypatch.setattr("callboard.actors.serving.operations.metrics.EVERY", 0.01)
+    async with agency(Telemetry(spans=False)) as it:
+        app = serve(it)
+        async with app.router.lifespan_context(app), client(app) as http:
+            await it.run("go")
+            left = tmp_path / f"{os.getpid()}.json"
+            await until(lambda: not workers or (left.exists() and "callboard_runs" in left.read_text()))
+            await it.stop()
+            await until(lambda: not workers or "callboard_runs" not in left.read_text())
+            answer = await http.get("/metrics")
+    assert answer.status_code == 200
+    assert "process_resident_memory_bytes" in answer.text
+    runs = [line for line in answer.text.splitlines() if line.startswith("callboard_runs_total{")]
+    assert runs == ['callboard_runs_total{error="",gen_ai_agent_name="A",worker="1"} 7.0'] * workers
+    assert not caplog.records
+
+
 def test_figures_are_the_same_when_another_process_has_read_them() -> None:
     times = Histogram(Bound(), "took_seconds", "Time", "tool")
     times.add(("add",), 0.5)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -173,9 +175,11 @@ async def test_a_preview_that_fails_hangs_or_returns_something_else_is_a_named_e
 
     with pytest.raises(ToolCrashed, match="LookupError: gone"):
         await bad(broken).preview({})
-    for wrong in ("text", 5, [Change("x"), 5], Change("x", 5)):  # type: ignore[arg-type]
+    for wrong in ("text", 5, [Change("x"), 5], Change("x", 5), Change(5), Change("x", note=b"")):  # type: ignore[arg-type]
         with pytest.raises(ToolCrashed, match="not a Change"):
             await bad(lambda arguments, wrong=wrong: wrong).preview({})
+    with pytest.raises(ToolCrashed, match="more than 1,000 changes"):
+        await bad(lambda arguments: (Change(str(number)) for number in itertools.count())).preview({})
     with pytest.raises(ToolDefinitionError, match="preview"):
         bad("text")
 
@@ -193,3 +197,41 @@ async def test_a_preview_that_takes_too_long_is_given_up() -> None:
 
     with pytest.raises(ToolTimeout, match="within 10 seconds"):
         await put.preview({})
+
+
+@pytest.mark.parametrize("raised", [SystemExit, GeneratorExit, asyncio.CancelledError], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("kind", ["plain", "async", "lazy"])
+async def test_whatever_a_preview_raises_is_a_failure_of_it(kind: str, raised: type[BaseException]) -> None:
+    def plain(arguments: dict[str, Any]) -> Any:
+        raise raised
+
+    async def later(arguments: dict[str, Any]) -> Any:
+        raise raised
+
+    def lazy(arguments: dict[str, Any]) -> Any:
+        yield Change("x")
+        raise raised
+
+    @tool(preview={"plain": plain, "async": later, "lazy": lazy}[kind])
+    async def put() -> str:
+        """Put something."""
+        return ""
+
+    with pytest.raises(ToolCrashed, match=f"the preview of 'put' failed: {raised.__name__}"):
+        await put.preview({})
+
+
+async def test_a_preview_that_makes_its_changes_one_by_one_makes_them_in_its_thread() -> None:
+    threads: set[int] = set()
+
+    def lazy(arguments: dict[str, Any]) -> Any:
+        threads.add(threading.get_ident())
+        yield Change("x")
+
+    @tool(preview=lazy)
+    async def put() -> str:
+        """Put something."""
+        return ""
+
+    assert await put.preview({}) == (Change("x"),)
+    assert threading.get_ident() not in threads

@@ -12,7 +12,7 @@ from ..answer import Answer, Step, StepCall
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
 from ..turns.loop.trail import noted, returned, with_spent
-from ..turns.loop.turn import cut
+from ..turns.loop.turn import cut, so_far
 from ..turns.outcome import brief
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
 from ..turns.shape import kept_before
@@ -106,6 +106,11 @@ class StreamHistory:
     def messages(self) -> tuple[Message, ...]:
         """The history, valid for every vendor."""
         return cut(self.state.turn)
+
+    @property
+    def so_far(self) -> tuple[Message, ...]:
+        """The history as it is to be read: a call that has no result yet has none."""
+        return so_far(self.state.turn)
 
     def snapshot(self, messages: int, owner: tuple[str, str] | None = None) -> Snapshot:
         """What another conversation begins with that has so many messages of this one. With all of them, calls that

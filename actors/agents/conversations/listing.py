@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
+from ...core.base.log import logger_of
 from ...journal.errors import JournalError
 from ...journal.store import Header, Journal, at_hand
 from ..errors import DefinitionError, UnknownConversation
@@ -14,7 +14,7 @@ from ..runs.reading.folding import header_of, is_conversation
 from .reading import PAGE, read_conversation
 from .view import ConversationRun, RunPage, RunSummary
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 MOST_READ: Final = 500
 """Conversations that are read for one page."""

@@ -105,7 +105,8 @@ class Expected:
                 object.__setattr__(self, "_output", Output(self.type))
             except Exception as error:  # pydantic has many errors for what is no type
                 raise DefinitionError(f"{whose}: type is one that pydantic knows, not {self.type!r:.80}") from error
-        if not any(getattr(self, name) not in (None, "", ()) for name in self.__dataclass_fields__):
+        said = (getattr(self, name) not in (None, "", ()) for name in self.__dataclass_fields__)
+        if self.equals is None and not any(said):  # of a text, none is expected, too
             raise DefinitionError(f"{whose}: say something of it; there are {', '.join(names_of_expected())}")
 
     @property

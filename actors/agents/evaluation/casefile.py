@@ -193,7 +193,7 @@ def _cases(entries: Iterable[tuple[YamlFile, Location, CaseEntry]]) -> Iterator[
 
 def _case(file: YamlFile, at: Location, entry: CaseEntry) -> Case:
     expected = entry.expect
-    said: dict[str, Any] = {name: getattr(expected, name) for name in expected.model_fields_set}
+    said: dict[str, Any] = {name: getattr(expected, name) for name in expected.model_fields_set if name != "type"}
     for number, call in enumerate(expected.tools):
         if not call.tool.strip():
             raise file.error((*at, "expect", "tools", number), "a tool's name has no letters; say which is called")
@@ -202,8 +202,6 @@ def _case(file: YamlFile, at: Location, entry: CaseEntry) -> Case:
     try:
         if expected.type:
             said["type"] = _TYPES.get(expected.type) or type_of(expected.type)
-        if "type" in said and not expected.type:
-            del said["type"]
     except Misread as wrong:
         known = "" if ":" in expected.type else f", or one of {', '.join(_TYPES)}"
         raise file.error((*at, "expect", "type"), f"{wrong}{known}") from wrong.__cause__
@@ -228,6 +226,6 @@ def _case(file: YamlFile, at: Location, entry: CaseEntry) -> Case:
             entry.approve,
         )
     except DefinitionError as error:
-        name = str(error).removeprefix("what is expected: ").partition(":")[0]
+        name = str(error).removeprefix("what is expected: ").replace(":", " ").partition(" ")[0]
         there = (*at, "expect", name) if name in expected.model_fields_set else at
         raise file.error(there, str(error)) from None

@@ -63,7 +63,8 @@ def problems(expected: Expected, came: Came) -> Iterator[str]:
         came: what came.
     """
     if came.error is not None and not expected.error:
-        yield f"the run ended in {type(came.error).__name__}"
+        cause = came.error.__cause__
+        yield f"the run ended in {type(came.error).__name__}" + (f", from {type(cause).__name__}" if cause else "")
     elif expected.error:
         ended = "an answer" if came.error is None else type(came.error).__name__
         if came.error is None or expected.error not in _names(came.error):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import Any, Final, TypeVar, get_args
 from ....providers.checks import TEXT
 from ....providers.messages import Message
 from ...core.base.foreign import is_ours
+from ...core.base.log import logger_of
 from ..errors import DefinitionError, GuardrailTripped, said
 from ..events import GuardrailFound
 from ..hooks import Hook, HookContext, HookSource, TextStream
@@ -23,7 +23,7 @@ from .findings import Action, Check, CheckFailed, Finding, Where, checks_of, fin
 from .judging import TextJudge, found_in
 from .texts import Reading, counted, of_call, of_content, of_handoff, of_messages, of_value
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 T = TypeVar("T")
 

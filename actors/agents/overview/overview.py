@@ -97,6 +97,7 @@ class Waiting:
         agent, run, conversation: whose it is.
         tool: what is to be called; empty where a run wants more.
         seconds: for which it has waited.
+        user, tenant: who has asked for the run; empty for nobody named.
     """
 
     approval: str
@@ -105,6 +106,8 @@ class Waiting:
     conversation: str
     tool: str
     seconds: float
+    user: str = ""
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

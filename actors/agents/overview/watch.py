@@ -131,7 +131,16 @@ class Watch:
         """What waits for a person."""
         now = self._clock()
         return tuple(
-            Waiting(one.approval, one.agent, one.run, one.conversation, one.tool, max(0.0, now - one.at))
+            Waiting(
+                one.approval,
+                one.agent,
+                one.run,
+                one.conversation,
+                one.tool,
+                max(0.0, now - one.at),
+                one.caller.user,
+                one.caller.tenant,
+            )
             for one in self._agency.approvals
         )
 

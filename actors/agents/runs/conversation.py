@@ -9,13 +9,13 @@ another, goes on from the last recorded step.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 from ...core.actor import Actor
+from ...core.base.log import logger_of
 from ...core.mail.future import Future
 from ...journal.errors import JournalClosed, JournalError, StreamOwned
 from ...journal.store import Post, Stream
@@ -37,7 +37,7 @@ from .runtime.messages import GoneFromJournal, Idle, Posted, Release, Rewind
 from .runtime.register import not_kept
 from .runtime.runtime import AgencyRuntime
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 RELEASED: Final = "its conversation was released"

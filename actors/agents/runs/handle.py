@@ -194,7 +194,7 @@ class RunHandle(Generic[V_co]):
     def stream(self, *, after: str = "") -> AsyncGenerator[RunRecord | RunText]:
         """The run as a stream that can be gone on with: its records as `events` has them, and before the record of
         each completion what the model says, in pieces as it comes, where the run was started with ``stream=True`` and
-        this process works on it; otherwise in one piece.
+        this process works on it, or has it made by another node; otherwise in one piece.
 
         Each item has a ``cursor``. Whoever begins behind the last one that they have seen, in whichever process, misses
         nothing and is given nothing twice. A text that begins anew (`RunText.restarted`) is another one: the model was

@@ -127,8 +127,7 @@ class _Live:
         """What has come since the last look. Text that was begun anew counts once there is as much of it as was
         given."""
         entry = self._register.get(self._run)
-        session = entry.session if entry is not None else None
-        spoken: Spoken | None = session.spoken if session is not None else None
+        spoken = None if entry is None else entry.spoken
         if spoken is None or spoken.step != self._completions + 1 or not self._begun or self._open:
             return
         cursor, pieces = self._cursor, spoken.pieces

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, ClassVar, Final, NamedTuple
 
 from ...core.actor import Actor
 from ...core.base.errors import ActorDead, CoreError, MailboxFull
 from ...core.base.events import Outcome, suppress_dead_letter
+from ...core.base.log import logger_of
 from ...core.base.restart import Supervision
 from ...core.base.spec import ChildSpec
 from ...core.mail.future import Future
@@ -32,7 +32,7 @@ from .runtime.register import unavailable
 from .runtime.runtime import AgencyRuntime
 from .validation import handed_over
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 LOOK_AGAIN: Final = 5.0
 """Seconds between two looks for conversations that nobody alive works on, and for those that have long been idle."""
@@ -66,7 +66,8 @@ class AgentActor(Actor):
     def on_start(self) -> None:
         """Go on with the runs that somebody waits for: what was sent to an earlier incarnation is lost with it."""
         for entry in self._runtime.register.open(self._agent):
-            self.on_receive(entry.run)
+            if entry.carried is None:
+                self.on_receive(entry.run)
         for post in self._runtime.posts:
             agent, _, conversation = post.stream.partition("/")
             if agent == self._agent:
@@ -263,7 +264,13 @@ async def _once(done: Future[None]) -> None:
 
 @suppress_dead_letter
 class LookAgain(NamedTuple):
-    """Look for conversations that nobody alive works on, and for those that have long been idle."""
+    """Look for conversations that nobody alive works on, and for those that have long been idle.
+
+    Args:
+        at_once: whether there is a reason to look now; otherwise `AgencyRuntime.look_every` counts.
+    """
+
+    at_once: bool = False
 
 
 @suppress_dead_letter
@@ -284,6 +291,8 @@ class AgencyActor(Actor):
         super().__init__()
         self._runtime = runtime
         self._looking = False
+        self._once_more = False
+        self._look_at = float("-inf")
 
     def on_start(self) -> None:
         """Start an actor for each agent."""
@@ -307,16 +316,25 @@ class AgencyActor(Actor):
         elif isinstance(message, LookAgain):
             self._let_idle_ones_go()
             self._runtime.tell_of_posts()
-            if self._runtime.shared and not self._looking:
-                self._looking = True
-                self.pipe(take_up_abandoned(self._runtime), _Looked)
+            if self._runtime.shared and (message.at_once or self._runtime.time() >= self._look_at):
+                self._look()
         elif isinstance(message, _Looked):
             self._looking = False
+            if self._once_more:
+                self._look()
             if message.outcome.error is not None:
                 logger.warning("the journal could not be looked through", exc_info=message.outcome.error)
         elif isinstance(message, Prune):
             self._prune()
         return None
+
+    def _look(self) -> None:
+        """Take up what nobody alive works on; once more, where that is being done and may have missed something."""
+        self._once_more = self._looking
+        if not self._looking:
+            self._looking = True
+            self._look_at = self._runtime.time() + self._runtime.look_every - LOOK_AGAIN / 2
+            self.pipe(take_up_abandoned(self._runtime), _Looked)
 
     def _prune(self) -> None:
         retention = self._runtime.retention

@@ -266,6 +266,8 @@ def check_id(given: object, what: str, error: type[DefinitionError] = Definition
     except SpecError:
         rule = "a text, not empty, that can be written in a line, without '/'"
         raise error(f"{given!r:.200} cannot name a {what}: use {rule}") from None
+    if given in (".", ".."):
+        raise error(f"{given!r} cannot name a {what}: in a URL's path it is a step to another one")
     if isinstance(given, str) and len(given) > MOST_ID:
         raise error(f"{given!r:.60}… cannot name a {what}: an id has up to {MOST_ID} characters")
 

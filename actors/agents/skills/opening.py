@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from ...core.base.foreign import awaited, is_ours
+from ...core.base.log import logger_of
 from ...core.base.send_context import active as active_context
 from ..errors import SkillFailed, named
 from .context import SkillContext
 from .skill import Skill
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 OPENING: Final = 60.0
 """Seconds that initializing a skill may take."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,11 +17,12 @@ from .team import Team
 
 
 @asynccontextmanager
-async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
+async def open_agency(team: Team, make: Callable[..., Agency] = Agency, **options: Any) -> AsyncIterator[Agency]:
     """Connect the team's MCP servers, and start its agency; both end with the block.
 
     Args:
         team: from `load_team`.
+        make: makes it of what `Agency` takes.
         options: of the `Agency`, in place of the file's.
 
     Raises:
@@ -48,7 +49,7 @@ async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
         if "pool" not in options and "model" not in options:
             on_usage = options.pop("on_usage", team.on_usage)
             options["pool"] = pool_from_config(team.config, models, team.env, on_usage=on_usage)
-        agency = Agency(*agents, flows=team.flows, **options)
+        agency = make(*agents, flows=team.flows, **options)
         yield await stack.enter_async_context(agency)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ....providers.messages import Completion
+from ....providers.messages import Completion, Usage
 from ...journal.store import Record
 from ...observe import conventions as names
 from ..turns.records import Accepted, ApprovalAsked, Ended, RunRequest, ToolsStarted
@@ -65,7 +65,7 @@ def past(run: RunRequest, records: Iterable[Record], model: str, begun: dict[str
             since = at
         elif kind is Completed:
             step += 1
-            yield _completion(event.completion, model, step, since, at)
+            yield _completion(run, event.completion, model, step, since, at)
             begun.clear()
             begun |= {call.id: (at, call.name) for call in event.completion.message.tool_calls}
         elif kind is CompletionFailed:
@@ -78,6 +78,7 @@ def past(run: RunRequest, records: Iterable[Record], model: str, begun: dict[str
             began, tool = asked.pop(event.call_id)
             told = {names.TOOL_NAME: tool, names.TOOL_CALL_ID: event.call_id, names.APPROVED: event.approved}
             yield Past(names.APPROVAL, tool or "limits", f"{step}|{event.call_id}", began, at, told)
+            since = at
         elif kind is ToolReturned and event.call_id in begun:
             began, tool = begun.pop(event.call_id)
             told = {names.TOOL_NAME: tool, names.TOOL_TYPE: "function", names.TOOL_CALL_ID: event.call_id}
@@ -94,23 +95,37 @@ def past(run: RunRequest, records: Iterable[Record], model: str, begun: dict[str
             since = at
 
 
-def _completion(completion: Completion, model: str, step: int, began: float, ended: float) -> Past:
-    usage = completion.usage
+def _completion(run: RunRequest, completion: Completion, model: str, step: int, began: float, ended: float) -> Past:
+    made = made_by(completion.model, completion.provider, completion.usage, completion.cost)
     told = {
         names.STEP: step,
         names.REQUEST_MODEL: model or None,
-        names.PROVIDER: completion.provider or None,
-        names.RESPONSE_MODEL: completion.model or None,
+        names.CONVERSATION_ID: None if run.once else run.conversation,
+        **made,
+        names.FINISH_REASONS: (completion.finish_reason,),
+        names.RESPONSE_ID: completion.request_id or None,
+    }
+    return Past(names.CHAT, model, str(step), began, ended, told, completion)
+
+
+def made_by(model: str, provider: str, usage: Usage, cost: float | None) -> dict[str, Any]:
+    """The attributes that say who made a completion, and what it took; None where nothing is known.
+
+    Args:
+        model, provider: that answered; empty where they did not say.
+        usage: tokens.
+        cost: US dollars; None where it is not known.
+    """
+    return {
+        names.PROVIDER: provider or None,
+        names.RESPONSE_MODEL: model or None,
         names.INPUT_TOKENS: usage.input_tokens,
         names.OUTPUT_TOKENS: usage.output_tokens,
         names.CACHE_READ_TOKENS: usage.cache_read_tokens or None,
         names.CACHE_WRITE_TOKENS: usage.cache_write_tokens or None,
         names.REASONING_TOKENS: usage.reasoning_tokens or None,
-        names.COST: completion.cost,
-        names.FINISH_REASONS: (completion.finish_reason,),
-        names.RESPONSE_ID: completion.request_id or None,
+        names.COST: cost,
     }
-    return Past(names.CHAT, model, str(step), began, ended, told, completion)
 
 
 def error_of(failed: str) -> str:

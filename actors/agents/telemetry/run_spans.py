@@ -10,7 +10,6 @@ It is told directly, and not by the bus: an event is an object that is made for 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -19,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ....providers.messages import Completion, Message, Request, Usage
+from ...core.base.log import logger_of
 from ...core.base.send_context import SendContext
 from ...journal.store import Record
 from ...observe import conventions as names
@@ -44,10 +44,10 @@ from ..events import (
 from ..turns.inner import outer_of
 from ..turns.records import Accepted, Ended, RunRequest
 from .content import Redact, answered, asked, messages
-from .past import error_of, past
+from .past import error_of, made_by, past
 from .tracing import Tracing
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 CANCELLED: Final = "cancelled"
 """The error of what was under way when its run ended."""
@@ -132,9 +132,8 @@ class RunSpans:
 
     def at(self, call_id: str = "") -> Place:
         """Where a call is carried out, or the completion under way is made; with what is sent along from there."""
-        place = self._open.get((names.EXECUTE_TOOL, call_id)) if call_id else self._chat
-        if place is None:
-            return self.place
+        begun = self._open.get((names.EXECUTE_TOOL, call_id)) if call_id else self._chat
+        place = begun or self.place
         if place.sent is None:
             place.sent = SendContext(None, {**self._baggage, PLACE: place})
         return place
@@ -229,17 +228,7 @@ class RunSpans:
         self._step = step
         if chat is None:
             return
-        told: dict[str, Any] = {
-            names.PROVIDER: provider or None,
-            names.RESPONSE_MODEL: model or None,
-            names.INPUT_TOKENS: usage.input_tokens,
-            names.OUTPUT_TOKENS: usage.output_tokens,
-            names.CACHE_READ_TOKENS: usage.cache_read_tokens or None,
-            names.CACHE_WRITE_TOKENS: usage.cache_write_tokens or None,
-            names.REASONING_TOKENS: usage.reasoning_tokens or None,
-            names.COST: cost,
-            names.TIME_TO_FIRST_CHUNK: first,
-        }
+        told = made_by(model, provider, usage, cost) | {names.TIME_TO_FIRST_CHUNK: first}
         if completion is not None:
             told[names.FINISH_REASONS] = (completion.finish_reason,)
             told[names.RESPONSE_ID] = completion.request_id or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ else:
 
 class CarefulLogger(_Adapter):
     """A logger whose callers are in the middle of something: a handler of the program's that raises must not end it."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Leave a record what is said beside its message; an adapter takes that away."""
+        return msg, kwargs
 
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
         """Log a record; what is raised meanwhile is written to the standard error, as logging itself does it."""

@@ -71,7 +71,7 @@ class Channel:
             self._getters.append(getter)
             try:
                 await getter
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, GeneratorExit):  # … or thrown away, as in a process that is killed
                 if getter in self._getters:
                     self._getters.remove(getter)
                 elif self._items:  # it was told of an item that it will not take: the next one is told

@@ -122,7 +122,7 @@ def board_of(agency: Agency, server: Server | None, authenticate: tuple[Authenti
         authenticate: say who asks; empty for the dashboard's own key.
 
     Raises:
-        DefinitionError: the key that was given is too short.
+        DefinitionError: the key that was given is none.
     """
     if authenticate:
         asked = server or Server(agency, authenticate)
@@ -141,11 +141,16 @@ def own_key() -> str:
     Programs that this one starts do not find it among their variables.
 
     Raises:
-        DefinitionError: the one that was given is too short.
+        DefinitionError: the one that was given is too short, or cannot be sent in a header.
     """
     given = os.environ.pop(KEY, "")
     if given and len(given) < SHORTEST_KEY:
         raise DefinitionError(f"{KEY} has {len(given)} characters: give at least {SHORTEST_KEY}, or none")
+    if not (given.isascii() and given.isprintable()) or given != given.strip():
+        raise DefinitionError(
+            f"{KEY} has what no header brings as it is (a letter beyond ASCII, a line's end, a space at an end): "
+            f"give at least {SHORTEST_KEY} letters, digits and signs, or none"
+        )
     if given:
         _told.add(given)
     if given or not _made:

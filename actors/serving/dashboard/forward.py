@@ -73,14 +73,18 @@ async def forwarded(
         still: whether whoever asks may still be sent what comes of a stream; None where they always may.
 
     Raises:
-        Refused: it gives no sign of life, or has ended. It may take as long as it wants for an answer.
+        Refused: it gives no sign of life, or has ended (it may take as long as it wants for an answer); or the path has
+            steps to other paths.
     """
+    url = httpx.URL(f"http://dashboard{path}")
+    if url.raw_path.partition(b"?")[0] != path.partition("?")[0].encode():  # httpx has taken `..` out of it
+        raise refuse(404, "unknown_path", f"{request.method} {path.partition('?')[0]!r:.200}: Not Found")
     body = await read_body(request, _MOST)
     sent = {name: value for name, value in request.headers.items() if name not in _NOT_FURTHER} | headers
     timeout = httpx.Timeout(PATIENCE, read=None)
     client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)), timeout=timeout)
     try:
-        asked = client.build_request(request.method, f"{_THERE}{path}", headers=sent, content=body)
+        asked = client.build_request(request.method, url, headers=sent, content=body)
         answer = await _coming(client, client.send(asked, stream=True))
     except BaseException as error:
         await client.aclose()

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...agents.caller import NOBODY
 from ...agents.overview.sockets import NothingRuns, ended
 from ..failing import FAILURES
 from ..operations.problem_json import problem_json
@@ -19,7 +20,7 @@ from ..server import unauthorized
 from .app import guarded
 from .beside import another
 from .board import OwnKey
-from .forward import forwarded
+from .forward import FOR, forwarded, said_for
 
 
 def loopback(socket: Path, key: str, port: int) -> Starlette:
@@ -50,9 +51,12 @@ def loopback(socket: Path, key: str, port: int) -> Starlette:
             if header(request, "host").lower() not in names:
                 raise refuse(403, "other_host", f"this is asked as http://127.0.0.1:{port}, and by no other name")
             path = request.scope["path"]
-            if path.startswith("/api/") and knows(request) is None:
+            known = knows(request) is not None
+            if path.startswith("/api/") and not known:
                 raise unauthorized()
-            return await forwarded(request, f"{quote(path)}?{request.url.query}", there(), {})
+            # What a path turns out to mean there decides nothing: who has no key is nobody there, too.
+            headers = {} if known else {FOR: said_for(NOBODY)}
+            return await forwarded(request, f"{quote(path)}?{request.url.query}", there(), headers)
         except FAILURES as error:
             return problem_json(problem_of(error))
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...agents.overview.sockets import ended
 from ..answers import Json
 from ..operations.problem_json import query_of
 from .board import Board, allowed
@@ -19,6 +20,7 @@ async def me(board: Board, request: Request) -> Response:
     caller = await board.who(request, "look")
     query_of(request)
     agency, here = board.agency, os.getpid()
+    others = [number for number, path in board.elsewhere().items() if not ended(path)]
     told = {
         "name": "" if agency.system is None else agency.system.name,
         "process": here,
@@ -30,7 +32,7 @@ async def me(board: Board, request: Request) -> Response:
             "act": allowed(caller, "act"),
         },
         "agents": sorted(agency.agents),
-        "processes": [{"process": one, "here": one == here} for one in sorted({here, *board.elsewhere()})],
+        "processes": [{"process": one, "here": one == here} for one in sorted({here, *others})],
         "durable": agency.durable,
     }
     return Json(told)

@@ -38,6 +38,7 @@ async def drain(
     """
     if server.leaving is None:
         server.draining = True
+        server.agency.leave()
         server.leaving = asyncio.get_running_loop().create_task(_drain(server, hurried, close_idle), name="drain")
     await asyncio.shield(server.leaving)
 

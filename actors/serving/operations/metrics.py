@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from ....tools.scopes import ADMIN
 from ...agents.agency import Agency
+from ...observe.errors import TelemetryError
 from ...observe.metrics import Family, labelled, read, together, written
 from ...observe.prometheus import process_figures, prometheus_text
 from ..problems import refuse
@@ -42,7 +43,7 @@ async def metrics(server: Server, request: Request) -> Response:
     telemetry = server.agency.telemetry
     if telemetry is None or not telemetry.metrics:
         raise refuse(404, "no_metrics", "no figures are kept: give the Agency telemetry=Telemetry()")
-    own = await server.agency.metrics()
+    own = await _own(server.agency)
     folder = _folder()
     if folder is not None:
         own = together([*labelled((*own, *process_figures()), "worker", _name()), *_of_others(folder)])
@@ -82,13 +83,23 @@ async def shared(agency: Agency) -> AsyncIterator[None]:
 async def _leave(agency: Agency, file: Path) -> None:
     while True:
         try:
-            text = written((*await agency.metrics(), *process_figures()))
+            text = written((*await _own(agency), *process_figures()))
             half = file.with_suffix(".half")
             half.write_text(text)
             half.replace(file)  # nobody reads half of it
         except Exception:  # the next time it may work
             logger.exception("figures cannot be left for other workers in %s", file.parent)
         await asyncio.sleep(EVERY)
+
+
+async def _own(agency: Agency) -> tuple[Family, ...]:
+    """The agency's figures; none once it has stopped, as it does where a process is drained and stays."""
+    try:
+        return await agency.metrics()
+    except TelemetryError:
+        if agency.stopping:
+            return ()
+        raise
 
 
 def _folder() -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -157,6 +158,8 @@ def listening_on(host: str, port: int, backlog: int = 2048) -> socket.socket:
     Raises:
         OSError: the address is taken, or none of this machine's.
     """
+    if not 0 <= port <= 65_535:
+        raise OSError(errno.EINVAL, "ports go from 0 to 65535")  # getaddrinfo takes one beyond for another one
     found: Sequence[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = found[0]
     made = socket.socket(family, kind, protocol)

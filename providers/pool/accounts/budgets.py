@@ -107,9 +107,9 @@ class Budgets:
                 f"there is no budget of {measure} of {account!r:.80} for {period}; there are: {known or 'none'}"
             )
         if not limit > now:
-            raise SpecError(f"{named_budget(account, budget)} is {now:g} {measure}: it is raised to more than that")
+            raise SpecError(f"{named_budget(account, budget)} is {now:.15g} {measure}: it is raised to more than that")
         if measure != "dollars" and limit != int(limit):
-            raise SpecError(f"{named_budget(account, budget)} is of whole {measure}, not of {limit:g}")
+            raise SpecError(f"{named_budget(account, budget)} is of whole {measure}, not of {limit:.15g}")
         name = account.partition(":")[2]
         for own in list(there.values()):  # also where it is one for each: this account has its own from now on
             more: dict[str, Any] = {}

@@ -41,7 +41,7 @@ class Budget:
     """
 
     scope: BudgetScope
-    name: str
+    name: str = ""
     dollars: float = math.inf
     period: Period | None = None
     unpriced: Price | None = None

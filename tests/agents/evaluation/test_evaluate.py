@@ -36,10 +36,10 @@ from callboard import (
     read_evaluation,
     tool,
 )
-from callboard.actors import ChildSpec
+from callboard.actors import Actor, ChildSpec
 from callboard.actors.agents.evaluation.comparing import chance
 from callboard.actors.agents.evaluation.results import Attempt, CaseResult
-from callboard.actors.testing import Simulation, simulate
+from callboard.actors.testing import Simulation, simulate, virtual_time
 from callboard.actors.testing.doubles.models import FunctionModel
 from tests.agents.support import function, results
 
@@ -138,6 +138,21 @@ async def test_the_caller_of_a_case_is_that_of_its_runs() -> None:
     assert set(seen) == {who, Caller()}
 
 
+@virtual_time
+async def test_an_attempt_has_the_figures_of_all_its_questions_and_the_last_text() -> None:
+    async def model(request: Request) -> Completion:
+        await asyncio.sleep(1.0)
+        return echo(request)
+
+    async with agency(model) as running:
+        found = await evaluate(running, [Case("c", ["one", "two"], SAID)])
+        (attempt,) = found.cases[0].attempts
+    assert (attempt.case, attempt.number, attempt.error, attempt.text) == ("c", 1, "", "You said two.")
+    assert [attempt.steps, attempt.tokens, attempt.cost, attempt.seconds] == pytest.approx([2, 30, 1, 2])
+    assert (attempt.scores, attempt.judge_cost) == ((), 0.0)
+    assert [found.tokens, found.cost, found.seconds] == pytest.approx([30, 1, 2])
+
+
 @pytest.mark.parametrize("approve", [True, False])
 async def test_what_waits_for_a_person_is_decided_as_the_case_says(approve: bool) -> None:
     done: list[str] = []
@@ -186,6 +201,7 @@ GRADES: dict[str, tuple[Any, tuple[str, ...], float]] = {
     "all of it": ("Here: " + json.dumps({"score": 1, "why": ""}), (), 0.125),
     "not kept": ({"score": 0.6, "why": "it\nis not"}, ("the judge gave 0.6 for 'It is short.': it is not",), 0.125),
     "no json": ("yes", (NO_SCORE,), 0.25),
+    "less than 0": ({"score": -0.25, "why": ""}, (NO_SCORE,), 0.25),
     "more than 1": (
         {"score": 7, "why": ""},
         (NO_SCORE,),
@@ -195,6 +211,12 @@ GRADES: dict[str, tuple[Any, tuple[str, ...], float]] = {
         {"score": True, "why": ""},
         (NO_SCORE,),
         0.25,
+    ),
+    "a list for a reason": ({"score": 1, "why": ["a"]}, (NO_SCORE,), 0.25),
+    "a long reason": (
+        {"score": 0, "why": "x" * 300},
+        (f"the judge gave 0 for 'It is short.': {'x' * 200}",),
+        0.125,
     ),
     "no reason": ({"score": 1}, (NO_SCORE,), 0.25),
     "down": (RuntimeError("secret"), ("the judge could not be asked: RuntimeError",), 0.0),
@@ -238,6 +260,41 @@ async def test_what_is_judged_is_data_between_marks_that_nobody_can_guess() -> N
         mark = text.splitlines()[0].split()[1]
         assert mark in told
         assert text == f"--- {mark} question\n--- one\ntwo\n--- {mark} answer\nYou said two.\n--- {mark}"
+
+
+@pytest.mark.parametrize("judge", [None, Judge(), Judge("large")])
+async def test_a_judge_is_asked_for_its_model_and_for_a_score_with_a_reason(judge: Judge | None) -> None:
+    asked: list[Request] = []
+
+    def says(request: Request) -> Any:
+        asked.append(request)
+        return {"score": 0.5, "why": ""}
+
+    async with agency(grading(says)) as running:
+        found = await evaluate(running, [Case("c", "go", Expected(judge="It is short."))], judge=judge)
+    assert found.passed, "half of it is enough"
+    (request,) = asked
+    assert request.model == ("" if judge is None else judge.model)
+    assert [message.role for message in request.messages] == ["system", "user"]
+    schema = dict(request.response_schema or {})
+    assert schema["type"] == "object"
+    assert schema["properties"] == {"why": {"type": "string"}, "score": {"type": "number"}}
+    assert sorted(schema["required"]) == ["score", "why"]
+    assert schema["additionalProperties"] is False
+
+
+async def test_a_judge_that_is_no_model_is_said_to_be_none() -> None:
+    class Oracle(Actor):
+        def on_receive(self, message: Any) -> str:
+            return "yes"
+
+    async with agency() as running:
+        assert running.system is not None
+        case = Case("c", "go", Expected(judge="It is short."))
+        found = await evaluate(running, [case], judge=Judge(running.system.spawn(Oracle)))
+    (attempt,) = found.cases[0].attempts
+    assert attempt.problems == ("the judge answered something else than a completion",)
+    assert (attempt.scores, attempt.judge_cost) == ((None,), 0.0)
 
 
 async def test_a_judge_may_be_another_model() -> None:
@@ -418,9 +475,26 @@ def test_the_figures_of_a_comparison_are_ratios_to_the_earlier_ones() -> None:
     ]  # fmt: skip
 
 
+def test_a_comparison_has_every_case_those_of_today_first() -> None:
+    before = Evaluation((result("gone", 1, 1, cost=1.0), result("kept", 1, 1)), 1.0)
+    after = Evaluation((result("new", 1, 1, cost=1.0), result("kept", 1, 1)), 1.0)
+    comparison = compare_evaluations(before, after)
+    assert [change.name for change in comparison.changes] == ["new", "kept", "gone"]
+    assert not any(change.better for change in comparison.changes)
+    assert [line.split() for line in comparison.table().splitlines()[1:]] == [
+        ["new", "new", "1/1", "-", "-"],
+        ["same", "kept", "1/1", "→", "1/1", "-", "-"],
+        ["gone", "gone", "1/1", "-", "-"],
+    ]
+
+
 def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = Evaluation(
-        (result("a", 1, 2, 0.5, scores=(0.5, None), tokens=7), result("b", 0, 1, error="StepLimit")), 2.5
+        (
+            result("a", 1, 2, 0.5, scores=(0.5, None), tokens=7, cost=0.25, judge_cost=0.25),
+            result("b", 0, 1, error="StepLimit"),
+        ),
+        2.5,
     )
     found.save(tmp_path / "report.json")
     assert read_evaluation(tmp_path / "report.json") == found
@@ -430,6 +504,26 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("b", 0.0, False),
     ]
     assert (data["passed"], data["tokens"], data["seconds"]) == (False, 14, 2.5)
+    assert data["cost"] == 1.0
+    passed = [[attempt["passed"] for attempt in case["attempts"]] for case in data["cases"]]
+    assert passed == [[True, False], [False]]
+
+
+def test_a_report_of_another_form_is_refused_though_all_else_fits(tmp_path: Path) -> None:
+    Evaluation((result("a", 1, 1),), 2.5).save(tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    (tmp_path / "r.json").write_text(json.dumps({**data, "format": "callboard evaluation 2"}))
+    with pytest.raises(DefinitionError, match="it does not say 'callboard evaluation 1'"):
+        read_evaluation(tmp_path / "r.json")
+
+
+def test_what_a_report_leaves_out_of_an_attempt_was_nothing(tmp_path: Path) -> None:
+    case = {"name": "c", "at_least": 1, "attempts": [{"case": "c", "number": 1}]}
+    (tmp_path / "r.json").write_text(json.dumps({"format": "callboard evaluation 1", "cases": [case], "seconds": 1}))
+    (attempt,) = read_evaluation(tmp_path / "r.json").cases[0].attempts
+    assert attempt.passed
+    assert (attempt.error, attempt.run, attempt.text, attempt.scores) == ("", "", "", ())
+    assert (attempt.steps, attempt.tokens, attempt.cost, attempt.seconds, attempt.judge_cost) == (0, 0, 0, 0, 0)
 
 
 def test_a_table_has_every_case_and_each_problem_once() -> None:

@@ -27,6 +27,7 @@ from callboard import (
     handoff,
     tool,
 )
+from callboard.actors.testing import virtual_time
 from tests.agents.support import function, results
 
 
@@ -36,6 +37,12 @@ def price(item: str, count: int = 1) -> str:
     return f"{item}: {3 * count}"
 
 
+@tool
+def stock(item: str) -> str:
+    """How much of something there is."""
+    return f"{item}: plenty"
+
+
 def clerk(request: Request) -> Any:
     """Looks up what tea costs, hands cakes to the baker, and says what came of it."""
     found, asked = results(request), request.messages[-1].text
@@ -43,6 +50,7 @@ def clerk(request: Request) -> Any:
         "tea": ToolCall("1", "price", '{"item": "tea", "count": 2}'),
         "cake": ToolCall("2", "delegate_to_Baker", '{"message": "bake"}'),
         "both": ToolCall("3", "price", '{"item": "milk"}'),
+        "stock": ToolCall("5", "stock", '{"item": "tea"}'),
     }
     if not found and asked in calls:
         return Completion(Message("assistant", "", tool_calls=(calls[asked],)), "tool_calls", Usage(10, 5), cost=0.25)
@@ -58,14 +66,14 @@ def baker(request: Request) -> str:
     return "baked"
 
 
-def shop(model: Callable[[Request], Any] = clerk, **options: Any) -> Agency:
+def shop(model: Callable[[Request], Any] = clerk, bakes: Callable[[Request], Any] = baker, **options: Any) -> Agency:
     """A clerk and a baker."""
 
     def answers(request: Request) -> Any:
-        return baker(request) if "bakes" in request.messages[0].text else model(request)
+        return bakes(request) if "bakes" in request.messages[0].text else model(request)
 
     return Agency(
-        Agent("Clerk", "sells", tools=[price], handoffs=[handoff("Baker")], **options),
+        Agent("Clerk", "sells", tools=[price, stock], handoffs=[handoff("Baker")], **options),
         Agent("Baker", "bakes"),
         model=function(answers),
     )
@@ -93,7 +101,11 @@ RIGHT: dict[str, tuple[str | list[str], dict[str, Any]]] = {
         {"tools": [ExpectedCall("price", {"item": "milk"}), ExpectedCall("price", {"item": "tea"})]},
     ),
     "calls of several questions": (["tea", "both"], {"tools": ["price", "price", "price"]}),
+    "a call with those of other tools before": (["stock", "tea"], {"tools": ["price"]}),
+    "handoffs of several questions": (["cake", "hello", "cake"], {"handoffs": ["Baker", "Baker"]}),
+    "a text for a value": ("hello", {"value": "You said hello."}),
     "no call": ("hello", {"no_tools": "*"}),
+    "no call of these": ("tea", {"no_tools": ["stock"]}),
     "a handoff is no call": ("cake", {"no_tools": "*", "handoffs": "Baker"}),
     "so many steps": ("tea", {"steps": 2}),
     "the steps of whom work was handed to": ("cake", {"steps": 3}),
@@ -110,6 +122,7 @@ async def test_what_is_as_expected_is_right(name: str) -> None:
 
 
 WRONG: dict[str, tuple[str | list[str], dict[str, Any], str]] = {
+    "no text": ("hello", {"equals": ""}, "the text is not ''"),
     "another text": ("hello", {"equals": "You said"}, "the text is not 'You said'"),
     "a part that is missing": ("hello", {"contains": ["you", "tea"]}, "the text does not contain 'tea'"),
     "a part too many": ("hello", {"lacks": "HELLO"}, "the text contains 'HELLO'"),
@@ -118,6 +131,11 @@ WRONG: dict[str, tuple[str | list[str], dict[str, Any], str]] = {
     "another value": ("hello", {"value": {"a": 1}}, "the value is not {'a': 1}"),
     "another agent": ("hello", {"agent": "Baker"}, "Clerk answered, not Baker"),
     "no call": ("hello", {"tools": "price"}, "price() was not called"),
+    "another tool with these arguments": (
+        "stock",
+        {"tools": [ExpectedCall("price", {"item": "tea"})]},
+        "price(item='tea') was not called",
+    ),
     "other arguments": ("tea", {"tools": [ExpectedCall("price", {"count": 3})]}, "price(count=3) was not called"),
     "an argument that was not given": (
         "both",
@@ -134,6 +152,11 @@ WRONG: dict[str, tuple[str | list[str], dict[str, Any], str]] = {
     "a call too many": ("tea", {"no_tools": ["order", "price"]}, "price was called"),
     "any call": ("tea", {"no_tools": "*"}, "price was called"),
     "no handoff": ("tea", {"handoffs": "Baker"}, "nothing was handed to Baker"),
+    "too few handoffs": (
+        "cake",
+        {"handoffs": ["Baker", "Baker"]},
+        "nothing was handed to Baker, in the order that was expected",
+    ),
     "a step too many": ("tea", {"steps": 1}, "steps: 2, at most 1 were expected"),
     "a step of others": ("cake", {"steps": 2}, "steps: 3, at most 2 were expected"),
     "tokens": ("tea", {"tokens": 29}, "tokens: 30, at most 29 were expected"),
@@ -163,7 +186,7 @@ async def test_the_structured_answer_is_compared_as_plain_data() -> None:
             ({"n": 1, "names": {"a": 1}}, False),
             ([1], False),
         ):
-            options = {} if kind is None else {"output_type": kind}
+            options: dict[str, Any] = {} if kind is None else {"output_type": kind}
             expected = Expected(value=value, type=dict[str, Any])
             assert (await wrong("go", expected, shop(model, **options)) == ()) is right, value
 
@@ -178,6 +201,37 @@ async def test_an_error_is_expected_by_its_name_or_what_it_is_a_kind_of(error: s
 async def test_a_run_that_ends_in_an_error_is_wrong_where_none_is_expected() -> None:
     found = await wrong("tea", Expected(tools="price", handoffs="Baker"), shop(limits=Limits(steps=1)))
     assert found == ("the run ended in StepLimit", "nothing was handed to Baker")
+
+
+async def test_a_handoff_that_failed_is_none() -> None:
+    def fails(request: Request) -> str:
+        raise RuntimeError("no oven")
+
+    assert await wrong("cake", Expected(handoffs="Baker"), shop(bakes=fails)) == ("nothing was handed to Baker",)
+
+
+@virtual_time
+async def test_time_is_counted_from_the_first_question_to_the_last_answer() -> None:
+    async def model(request: Request) -> str:
+        await asyncio.sleep(1.0)
+        return "done"
+
+    running = Agency(Agent("A"), model=function(model))
+    assert await wrong(["one", "two"], Expected(seconds=1.5), running) == ("seconds: 2, at most 1.5 were expected",)
+
+
+async def test_an_evaluation_can_be_cancelled_while_code_judges() -> None:
+    judging = asyncio.Event()
+
+    async def never(answer: Answer) -> None:
+        judging.set()
+        await asyncio.Event().wait()
+
+    evaluating = asyncio.ensure_future(wrong("hello", Expected(code=[never])))
+    await judging.wait()
+    evaluating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await evaluating
 
 
 async def test_a_question_after_an_error_is_not_asked() -> None:
@@ -227,7 +281,12 @@ async def test_code_judges_and_what_it_raises_is_its_own_failure(name: str) -> N
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "nothing": ({}, "say something of it"),
+    "nothing": ({}, r"say something of it; there are equals, contains, (\w+, )+judge, code$"),
+    "matches": ({"matches": 5}, "matches"),
+    "agent": ({"agent": 5}, "agent"),
+    "error": ({"error": 5}, "error"),
+    "tokens": ({"tokens": 1.5}, "tokens"),
+    "seconds": ({"seconds": -1}, "seconds"),
     "equals": ({"equals": 5}, "equals"),
     "contains": ({"contains": [5]}, "contains: a list of texts"),
     "contains, a mapping": ({"contains": {"a": 1}}, "contains: a list of texts"),
@@ -250,6 +309,12 @@ def test_what_cannot_be_expected_is_refused_by_name(name: str) -> None:
         Expected(**given)
 
 
+@pytest.mark.parametrize(("tool", "arguments"), [(" ", {}), (5, {}), ("price", ["tea"])])
+def test_what_is_no_call_is_refused(tool: Any, arguments: Any) -> None:
+    with pytest.raises(DefinitionError, match="an expected call"):
+        ExpectedCall(tool, arguments)
+
+
 BAD_CASES: dict[str, tuple[dict[str, Any], str]] = {
     "no name": ({"name": " "}, "name"),
     "no words": ({"ask": ["a", " "]}, "ask has no words"),
@@ -261,6 +326,7 @@ BAD_CASES: dict[str, tuple[dict[str, Any], str]] = {
     "never": ({"repeat": 0}, "repeat"),
     "a caller": ({"caller": "ada"}, "caller is a Caller"),
     "approve": ({"approve": "yes"}, "approve"),
+    "an agent": ({"agent": 5}, "agent"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from callboard import Memory, MilvusMemoryStore, PostgresMemoryStore
+from tests.impatient import Impatient
 
 from .support import Open
 
@@ -18,11 +20,15 @@ STORES = ("file", "ram", "postgres", "milvus")
 
 
 @pytest.fixture(scope="session")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> str:
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A file of Milvus Lite, which is a server of its own."""
     pytest.importorskip("pymilvus", reason="needs pymilvus: pip install 'callboard[milvus]'")
     pytest.importorskip("milvus_lite", reason="needs Milvus: pip install milvus-lite")
-    return str(tmp_path_factory.mktemp("milvus") / "memory.db")
+    from pymilvus.client import grpc_handler
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grpc_handler, "time", Impatient(time))  # it looks each 0.5 s whether an index is there
+        yield str(tmp_path_factory.mktemp("milvus") / "memory.db")
 
 
 @pytest.fixture(params=STORES)

@@ -18,6 +18,8 @@ from callboard import (
     Agent,
     ChildSpec,
     Completion,
+    LimitReached,
+    Limits,
     Message,
     Node,
     Overview,
@@ -120,6 +122,23 @@ async def test_what_waits_for_a_person_is_told_without_what_is_said() -> None:
         assert (under_way.doing, under_way.calls) == ("person", ("order",))
         agency.approve(waiting.approval)
         await run
+
+
+async def test_a_run_whose_limits_are_spent_waits_for_no_call() -> None:
+    @tool(risk="safe")
+    def order() -> str:
+        """Order."""
+        return "ordered"
+
+    agent = Agent("A", "a", tools=[order], limits=Limits(steps=1, ask=True))
+    async with Agency(agent, model=function(lambda _: calling("order"))) as agency, asyncio.timeout(30):
+        run = asyncio.ensure_future(agency.run("go"))
+        await until(lambda: agency.approvals)
+        (under_way,) = agency.under_way()
+        assert under_way.doing == "limits"
+        await agency.deny(agency.approvals[0])
+        with pytest.raises(LimitReached):
+            await run
 
 
 class Fragile(Actor):
@@ -237,7 +256,7 @@ async def test_whoever_has_closed_what_they_looked_through_sees_nothing_any_more
         assert agency.system.runtime.observer is not None
         looking.close()
         with pytest.raises(OSError, match="descriptor"):
-            looking.read()
+            await asyncio.to_thread(looking.read)
         await until(lambda: agency.system and agency.system.runtime.observer is None)
 
 

@@ -75,7 +75,7 @@ async def test_spans_go_to_a_collector_the_last_of_them_as_the_agency_stops(
     collector: Collector, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = f"http://127.0.0.1:{collector.server_port}"
-    telemetry = Telemetry(endpoint=where, service="shop")
+    telemetry = Telemetry(endpoint=f"{where}/", service="shop")
     if by == "variable":
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
         telemetry = Telemetry(service="shop")
@@ -118,6 +118,15 @@ async def test_figures_go_to_a_collector_the_last_of_them_as_the_agency_stops(
     assert not times.HasField("min")
     assert metrics["callboard_runs_under_way"].gauge.data_points is not None
     assert metrics["callboard_actors"].gauge.data_points[0].as_double >= 0
+
+
+async def test_the_environment_may_name_the_service(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "of the environment")
+    telemetry = Telemetry(endpoint=f"http://127.0.0.1:{collector.server_port}", service="shop")
+    async with Agency(Agent("A"), model=function(lambda request: "done"), telemetry=telemetry) as agency:
+        await agency.run("go")
+    assert {path for path, _ in collector.got} == {"/v1/traces", "/v1/metrics"}
+    assert all(b"of the environment" in body and b"shop" not in body for _, body in collector.got)
 
 
 async def test_figures_go_to_a_collector_as_often_as_the_variable_says(

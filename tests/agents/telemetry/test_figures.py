@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import shutil
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, ChildSpec, Endpoint, Pool, Priority, Quota, RateLimited, Telemetry, TelemetryError
-from callboard.actors import System
-from callboard.actors.observe.metrics import READ, Family
+from callboard import (
+    Agency,
+    Agent,
+    ChildSpec,
+    Endpoint,
+    Guardrail,
+    Pool,
+    Priority,
+    Quota,
+    RateLimited,
+    Telemetry,
+    TelemetryError,
+    ToolContext,
+    handoff,
+)
+from callboard.actors import Actor, System
+from callboard.actors.agents.guardrails.patterns.numbers import email_addresses
+from callboard.actors.observe.metrics import READ, SECONDS, Family, Times
 from callboard.actors.observe.prometheus import prometheus_text
+from callboard.actors.testing import virtual_time
 from callboard.actors.testing.doubles.models import FunctionModel, call
-from callboard.providers.messages import Request
+from callboard.providers.messages import Completion, Delta, Message, Request, Usage
 from callboard.tools import tool
 from tests.agents.support import add, function, results, solo
 
@@ -47,6 +64,124 @@ async def test_what_runs_do_is_counted() -> None:
     assert read["callboard_tool_errors"].samples == {("nobody",): 2.0}
     assert read["callboard_runs_under_way"].total() == 0
     assert b"callboard_runs_total" in prometheus_text(read.values())[0]
+
+
+async def test_what_runs_cost_retry_hand_on_and_are_kept_from_saying_is_counted() -> None:
+    @tool(risk="safe")
+    async def search(context: ToolContext) -> str:
+        """Search, for half a dollar."""
+        context.track_usage(0.5, "a search")
+        return "found"
+
+    def model(request: Request) -> Any:
+        if "helps" in request.messages[0].text:
+            if "fail" in request.messages[-1].text:
+                raise ValueError("no")
+            return "ann@example.com and bob@example.com"
+        if results(request):
+            return Completion(Message("assistant", "done"), "stop", Usage(10, 5), "m", "acme", cost=0.25)
+        asks = [call("delegate_to_Helper", each, message=each) for each in ("go", "fail")]
+        return [call("search", "s"), *asks]
+
+    mail = Guardrail(email_addresses(), on={"output"}, action="redact", name="mail")
+    first = Agent("Solo", "x", tools=[search], handoffs=[handoff("Helper")])
+    helper = Agent("Helper", "helps", hooks=[mail])
+    async with Agency(first, helper, model=function(model), telemetry=FIGURES) as agency:
+        answer = await agency.run("go")
+        read = named(await agency.metrics())
+    assert answer.text == "done"
+    assert read["callboard_cost_dollars"].samples == {("Solo",): 0.75}
+    assert read["callboard_handoffs"].samples == {("Helper", "false"): 1.0, ("Helper", "true"): 1.0}
+    assert read["callboard_guardrail_findings"].samples == {("mail", "redact"): 2.0}
+    assert read["callboard_runs"].samples == {("Solo", ""): 1.0, ("Helper", ""): 1.0, ("Helper", "RunFailed"): 1.0}
+    by_model = {"gen_ai_response_model": "m", "gen_ai_provider_name": "acme"}
+    assert read["gen_ai_client_inference_usage_input_tokens"].total(**by_model) == 10
+    assert read["gen_ai_client_inference_usage_output_tokens"].total(**by_model) == 5
+    assert read["gen_ai_client_inference_time_to_first_chunk_seconds"].total() == 0, "nothing was streamed"
+
+
+class Restarting(Actor):
+    """Thinks, is cut off, and answers a second later."""
+
+    def on_receive(self, message: Any) -> AsyncIterator[Delta]:
+        return self.pieces()
+
+    async def pieces(self) -> AsyncIterator[Delta]:
+        yield Delta(reasoning="first thought")
+        yield Delta(restart=True)
+        await asyncio.sleep(1)
+        yield Delta(text="yes")
+        await asyncio.sleep(2)
+        yield Delta(completion=Completion(Message("assistant", "yes"), "stop"))
+
+
+@virtual_time
+async def test_a_streamed_completion_is_timed_to_its_first_text_and_to_its_end() -> None:
+    async with Agency(Agent("A"), model=ChildSpec(Restarting, name="model"), telemetry=FIGURES) as agency:
+        for _ in range(2):
+            async for _ in agency.run_streaming("go"):
+                pass
+        read = named(await agency.metrics())
+    assert read["callboard_retries"].samples == {("A",): 2.0}
+    first = read["gen_ai_client_inference_time_to_first_chunk_seconds"].samples[("A",)]
+    whole = read["gen_ai_client_inference_duration_seconds"].samples[("", "")]
+    runs = read["gen_ai_invoke_agent_duration_seconds"].samples[("A",)]
+    for times, seconds, bucket in ((first, 1.0, 1.28), (whole, 3.0, 5.12), (runs, 3.0, 5.12)):
+        assert isinstance(times, Times)
+        assert times.sum == pytest.approx(2 * seconds)
+        assert {SECONDS[at] for at, count in enumerate(times.counts[:-1]) if count} == {bucket}
+
+
+@virtual_time
+async def test_tool_calls_are_timed() -> None:
+    @tool(risk="safe")
+    async def slow() -> str:
+        await asyncio.sleep(2)
+        return "done"
+
+    model = function(lambda request: "done" if results(request) else call("slow", "c1"))
+    async with Agency(Agent("A", tools=[slow]), model=model, telemetry=FIGURES) as agency:
+        await agency.run("go")
+        times = named(await agency.metrics())["gen_ai_execute_tool_duration_seconds"].samples[("slow",)]
+    assert isinstance(times, Times)
+    assert [times.count, times.sum] == pytest.approx([1, 2])
+
+
+async def test_each_figure_of_the_page_is_there_with_its_kind(tmp_path: Path) -> None:
+    pool = ChildSpec(Pool, ((Endpoint("one", function(lambda request: "done")),),), name="pool")
+    async with Agency(Agent("A"), pool=pool, telemetry=FIGURES, journal=tmp_path / "runs.db") as agency:
+        await agency.run("go", conversation="c")
+        kinds: dict[str, set[str]] = {}
+        for family in await agency.metrics():
+            kinds.setdefault(family.kind, set()).add(family.name)
+    assert kinds["histogram"] == {
+        "gen_ai_invoke_agent_duration_seconds",
+        "gen_ai_client_inference_duration_seconds",
+        "gen_ai_client_inference_time_to_first_chunk_seconds",
+        "gen_ai_execute_tool_duration_seconds",
+    }
+    assert kinds["counter"] >= {
+        "callboard_runs",
+        "callboard_cost_dollars",
+        "callboard_retries",
+        "callboard_tool_errors",
+        "callboard_handoffs",
+        "callboard_guardrail_findings",
+        "gen_ai_client_inference_usage_input_tokens",
+        "gen_ai_client_inference_usage_output_tokens",
+        "callboard_actor_messages",
+        "callboard_actor_failures",
+        "callboard_actor_restarts",
+        "callboard_dead_letters",
+    }
+    assert kinds["gauge"] >= {
+        "callboard_actors",
+        "callboard_mailbox_depth",
+        "callboard_mailbox_age_seconds",
+        "callboard_journal_lag_seconds",
+        "callboard_journal_bytes",
+        "callboard_journal_free_bytes",
+    }
 
 
 async def test_runs_under_way_and_those_that_wait_for_a_person_are_there_when_somebody_looks() -> None:
@@ -153,14 +288,21 @@ async def test_actors_tell_of_mailboxes_restarts_and_dead_letters() -> None:
         assert read["callboard_dead_letters"].total() == 0
 
 
+def sizes(journal: Path) -> list[int]:
+    """Those of the files of a journal of SQLite."""
+    return [journal.with_name(f"{journal.name}{end}").stat().st_size for end in ("", "-wal", "-shm")]
+
+
 async def test_a_journal_tells_of_its_lag_and_its_room(tmp_path: Path) -> None:
-    model = function(lambda request: "done")
-    async with Agency(Agent("Solo", "x"), model=model, telemetry=FIGURES, journal=tmp_path / "runs.db") as agency:
+    model, journal = function(lambda request: "done"), tmp_path / "runs.db"
+    async with Agency(Agent("Solo", "x"), model=model, telemetry=FIGURES, journal=journal) as agency:
         await agency.run("go", conversation="c")
+        before = sizes(journal)
         read = named(await agency.metrics())
+        after = sizes(journal)
     assert read["callboard_journal_lag_seconds"].total() >= 0
-    assert read["callboard_journal_bytes"].total() > 1_000
-    assert read["callboard_journal_free_bytes"].total() > 0
+    assert sum(before) <= read["callboard_journal_bytes"].total() <= sum(after)
+    assert read["callboard_journal_free_bytes"].total() == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.2)
 
 
 async def test_ten_thousand_names_make_no_more_series_than_are_allowed() -> None:

@@ -41,7 +41,7 @@ from callboard import (
 from callboard.actors import Actor, ActorRef
 from callboard.actors.agents.errors import AgentError, DefinitionError
 from callboard.actors.agents.guardrails.patterns.numbers import email_addresses
-from callboard.actors.observe.spans import SpanWriter
+from callboard.actors.observe.spans import SpanWriter, trace_headers
 from callboard.actors.testing import virtual_time
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
@@ -375,6 +375,7 @@ async def test_a_run_whose_actor_fails_for_good_is_told_of(how: str, durable: bo
             await run
     failed = traces.named("invoke_agent Solo")
     assert told(failed)["error.type"] == type(caught.value).__name__
+    assert seconds(failed) >= 0
     assert failed.status.status_code is StatusCode.ERROR
     traces.check()
 
@@ -471,6 +472,15 @@ async def test_without_a_provider_or_an_address_nothing_is_written(monkeypatch: 
         ({"spans": "yes"}, "spans is 'yes'"),
         ({"endpoint": "localhost:4318"}, "an address http"),
         ({"endpoint": "http://x", "tracer_provider": TracerProvider()}, "give one of them"),
+        ({"metrics": 1}, "metrics is 1; it is True or False"),
+        ({"content": None}, "content is None; it is True or False"),
+        ({"endpoint": 5}, "endpoint is 5; it is a text"),
+        ({"service": None}, "service is None; it is a text"),
+        ({"series": -1}, "series is -1"),
+        ({"series": 199}, "series is 199; it is a whole number, at least 200"),
+        ({"series": True}, "series is True"),
+        ({"series": 1.5}, "series is 1.5"),
+        ({"endpoint": "http://x#y"}, "without a query or a fragment"),
         ({"redact": "mail"}, "a function"),
         ({"endpoint": "http://"}, "an address http"),
         ({"endpoint": "http://x y"}, "an address http"),
@@ -484,6 +494,40 @@ async def test_without_a_provider_or_an_address_nothing_is_written(monkeypatch: 
 def test_what_is_wrong_with_telemetry_is_said_where_it_is_made(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(TelemetryError, match=says):
         Telemetry(**wrong)
+
+
+def test_where_nothing_is_said_spans_and_figures_are_told_and_nothing_of_what_is_said() -> None:
+    usual = Telemetry()
+    assert (usual.spans, usual.metrics, usual.content, usual.series) == (True, True, False, 500)
+    assert (usual.tracer_provider, usual.endpoint, usual.redact, usual.alerts) == (None, "", None, None)
+    assert usual.service == "callboard"
+
+
+async def test_the_provider_that_the_process_has_set_gets_the_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = Traces()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: traces.provider)
+    async with Agency(Agent("A"), model=function(lambda request: "done"), telemetry=Telemetry()) as agency:
+        await agency.run("go")
+    assert traces.names == ["chat", "invoke_agent A"]
+    traces.provider.get_tracer("mine").start_span("later").end()
+    assert traces.names[-1] == "later", "it is not ours to shut down"
+
+
+async def test_a_tool_may_hand_on_whose_part_it_is() -> None:
+    traces = Traces()
+    sent: list[dict[str, str]] = []
+
+    @tool(risk="safe")
+    async def look() -> str:
+        sent.append(trace_headers())
+        return "seen"
+
+    model = function(lambda request: "done" if results(request) else call("look", "c1"))
+    async with Agency(Agent("Solo", "x", tools=[look]), model=model, telemetry=traces.telemetry) as agency:
+        await agency.run("go")
+    span = traces.named("execute_tool look")
+    assert span.context is not None
+    assert sent == [{"traceparent": f"00-{span.context.trace_id:032x}-{id_of(span):016x}-03"}]
 
 
 def test_a_password_of_a_collector_is_not_shown() -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from starlette.requests import HTTPConnection
 
 from callboard import Caller
@@ -55,6 +55,26 @@ async def test_a_key_that_is_known_no_more_is_asked_for_again(tmp_path: Path, pa
     troubles[:] = [one for one in troubles if "401" not in one]
 
 
+async def test_a_view_whose_module_did_not_come_is_asked_for_again(
+    stage: Stage, page: Page, troubles: list[str]
+) -> None:
+    refused: list[str] = []
+
+    async def not_at_once(route: Route) -> None:
+        if not refused:
+            refused.append(route.request.url)
+            await route.abort("connectionrefused")
+        else:
+            await route.continue_()
+
+    await page.goto(stage.url)
+    await page.route("**/views/providers.js*", not_at_once)
+    await page.get_by_test_id("nav-providers").click()
+    await expect(page.get_by_test_id("view-providers")).to_be_visible()
+    assert len(refused) == 1
+    troubles.clear()  # that it did not come
+
+
 async def test_the_page_goes_on_to_another_process_when_its_own_has_ended(
     tmp_path: Path, page: Page, troubles: list[str]
 ) -> None:
@@ -63,7 +83,7 @@ async def test_the_page_goes_on_to_another_process_when_its_own_has_ended(
         _, client = stack.enter_context(shown(tmp_path, str(first.pid)))
         key = client.headers["authorization"].removeprefix("Bearer ")
         await page.goto(f"{client.base_url}#key={key}")
-        about = page.locator("#header .about")
+        about = page.locator("#header .about").first
         await expect(about).to_contain_text(f"process {first.pid}")
         second = stack.enter_context(agency(tmp_path))
         first.kill()

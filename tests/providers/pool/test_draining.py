@@ -148,7 +148,7 @@ async def test_a_limit_of_a_budget_is_raised_and_its_others_stay() -> None:
         for message, said in (
             (RaiseBudget("pool:", "day", "requests", 3.0), "raised to more"),
             (RaiseBudget("pool:", "day", "requests", math.nan), "raised to more"),
-            (RaiseBudget("pool:", "day", "tokens", 200.5), "whole tokens"),
+            (RaiseBudget("pool:", "day", "tokens", 200_000.5), r"whole tokens, not of 200000\.5"),
             (RaiseBudget("pool:", "month", "tokens", 200), "no budget of tokens"),
             (RaiseBudget("user:ada", "day", "tokens", 200), "there are: pool:"),
         ):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ....core.base.log import logger_of
 from ...errors import TemplateError
 from .files import collect
 from .loading import Loaded
 from .template import Template
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 class TemplateFolder:

@@ -7,12 +7,12 @@ recorded counts: of two decisions the first that its owner takes.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 
 from .....providers.messages import ToolCall
+from ....core.base.log import logger_of
 from ....core.mail.future import Future
 from ....journal.errors import JournalError
 from ....journal.store import Header, Journal, at_hand
@@ -38,7 +38,7 @@ from ..runtime.approvals import (
 from ..runtime.closing import serving
 from ..runtime.runtime import AgencyRuntime
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 PAGE: Final = 500
 """Headers that are read at once."""

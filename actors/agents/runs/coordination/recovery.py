@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from ....core.base.errors import CoreError
+from ....core.base.log import logger_of
 from ....core.mail.future import Future
 from ....journal.errors import JournalError, StreamFenced, StreamOwned
 from ....journal.store import Header, Stream, at_hand
@@ -21,7 +21,7 @@ from ..runtime.messages import TakeUp
 from ..runtime.register import Entry, not_kept
 from ..runtime.runtime import AgencyRuntime
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 async def recover(runtime: AgencyRuntime) -> dict[str, Future[Answer]]:
@@ -47,6 +47,8 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
     for header in await at_hand(runtime.journal.headers(unfinished=True, abandoned=True)):
         agent, _, conversation = header.name.partition("/")
         if header.damaged or header.name in runtime.damaged or not is_conversation(header):
+            continue
+        if not runtime.takes_up(conversation):
             continue
         if "parent" in header.labels:
             await _if_orphaned(runtime, header)

@@ -7,13 +7,13 @@ commands carried out. What they lead to comes back as a message and is the next 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from .....providers.messages import Message
 from ....core.actor import Actor
+from ....core.base.log import logger_of
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
 from ...errors import AgencyClosed, AgentError, GuardrailTripped, RunError, RunFailed, TimeLimit, said
@@ -57,7 +57,7 @@ from .spending import adopt_runs, settle, spent, with_those_at_work
 from .tools.inner_steps import inner_decided
 from .tools.tool_calls import asked
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 _WITH_CHANGES: Final = frozenset({Completed, CompletionFailed, Interrupted, ToolReturned, HandoffReturned})
 """What may come of a step or a call that has changed what a prompt function remembers."""
@@ -103,7 +103,7 @@ class Runner:
     # -- a run begins, or is gone on with ------------------------------------------------------------------------------
 
     def _open(self, run: RunRequest) -> Session:
-        self._runtime.bus.log(logger.isEnabledFor(logging.DEBUG))
+        self._runtime.bus.look_at_log()
         session = self.session = Session(self._actor, self._runtime, self._state, run, self._recorder.append)
         session.start_clock()
         return session

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from .....tools.secrets import Secrets
 from ....core.actor import Actor
 from ....core.base.errors import CoreError
 from ....core.base.events import suppress_dead_letter
+from ....core.base.log import logger_of
 from ....core.base.send_context import SendContext
 from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
@@ -48,7 +48,7 @@ from .known.shown_step import ShownStep
 from .known.stopwatch import Stopwatch
 from .known.within import Within
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 Append: TypeAlias = "Callable[[Sequence[Any], Session], Future[None] | None]"
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from .....providers.checks import FUNCTION
+from ....core.base.log import logger_of
 from ...events import RunEvent
 from ...rendering.flow import logged
 from ...wishes import define
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 Subscriber: TypeAlias = Callable[[RunEvent], object]
 
@@ -68,8 +69,9 @@ class Bus:
             self._rooted[root] = tuple(left)
         self._look()
 
-    def log(self, wanted: bool) -> None:
-        """Whether events go to the log, too, at DEBUG."""
+    def look_at_log(self) -> None:
+        """See whether the log wants to be told of events, too, which it is at DEBUG."""
+        wanted = logger.isEnabledFor(logging.DEBUG)
         if wanted is not self._logs:
             self._logs = wanted
             self._look()
@@ -94,7 +96,19 @@ class Bus:
         if self._logs:
             ids = {"run": event.run, "root": event.root, "agent": event.agent, "conversation": event.conversation}
             logger.debug("%s", logged(event), extra={"event": type(event).__name__, **ids})
-        for subscriber in (*self._all, *self._rooted.get(event.root, ())):
+        self._tell((*self._all, *self._rooted.get(event.root, ())), event)
+
+    def listens(self, root: str) -> bool:
+        """Whether somebody listens to one root run."""
+        return root in self._rooted
+
+    def pass_on(self, event: RunEvent) -> None:
+        """Hand an event of a run that is made in another process to those who listen to that run: who listens to all
+        is told over there."""
+        self._tell(self._rooted.get(event.root, ()), event)
+
+    def _tell(self, subscribers: tuple[Subscriber, ...], event: RunEvent) -> None:
+        for subscriber in subscribers:
             try:
                 subscriber(event)
             except KeyboardInterrupt:

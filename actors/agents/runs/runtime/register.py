@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from .....tools.secrets import Secrets
 from ....core.base.errors import ActorDead, CoreError
@@ -22,6 +22,7 @@ from ...output import Output
 from ...team.subagents import AskedAgent
 from ...turns.outcome import Outcome, cancelled, not_theirs, unanswered
 from ...turns.records import Cancel, CredentialGiven, RunRequest
+from .spoken import Spoken
 
 NO_CREDENTIALS: Final[frozenset[CredentialGiven]] = frozenset()
 """The same one for all runs: each would take 216 bytes."""
@@ -41,12 +42,14 @@ class Entry:
         cancelled: why it was cancelled; empty if it was not. The message that says so may be lost in a crash.
         given_up: whether that is only because whoever waited for it has given up, and not dealt with yet.
         dealt_with: done once it is: the run has ended, or goes on without them.
+        heard: what its model has said by now, as the process that makes it tells; None where that is this one.
         session: what its conversation does for it, while it is under way and somebody waits. Errors that callers keep
             hold the entry by their tracebacks, and must not hold the conversation by it.
         output: the type that the answer must fit, where the run asks for one of its own.
         asked: the sub-agent that makes it, where a prompt function's does.
         deps: what its tools, and those of all that work for it, depend on.
         context: what its model is shown of the conversation, where the run says so and not the agent.
+        carried: has it ended where it is made, if that is another process; see `RunRegister.elsewhere`.
         final: whether the outcome is the run's end; otherwise it may be gone on with later.
         fresh: whether the run's own conversation cannot be in the journal yet.
         waiters: how many wait for the reply.
@@ -61,12 +64,14 @@ class Entry:
         "asked",
         "background",
         "cancelled",
+        "carried",
         "context",
         "dealt_with",
         "deps",
         "final",
         "fresh",
         "given_up",
+        "heard",
         "known",
         "outcome",
         "output",
@@ -104,6 +109,8 @@ class Entry:
         self.asked: AskedAgent | None = None
         self.deps = deps
         self.context = context
+        self.carried: CancelElsewhere | None = None
+        self.heard: Spoken | None = None
         self.secrets: Secrets | None = None
         """What its tools, and those of all that work for it, were given that nobody may see."""
         self.known = NO_CREDENTIALS
@@ -115,6 +122,12 @@ class Entry:
         self.rollback = False
         self.recorded = False
         self.when_recorded: Future[None] | None = None
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """What its model has said by now in the completion under way, in whichever process it is made."""
+        spoken: Spoken | None = self.heard if self.session is None else self.session.spoken
+        return spoken
 
     @property
     def open(self) -> bool:
@@ -165,6 +178,10 @@ class Entry:
             self.tell()
 
 
+CancelElsewhere: TypeAlias = Callable[[str, bool, bool], object]
+"""Takes what `RunRegister.cancel` was given: the reason, ``rollback`` and ``given_up``."""
+
+
 class RunRegister:
     """Knows the runs that somebody waits for.
 
@@ -175,6 +192,7 @@ class RunRegister:
 
     Attributes:
         closed: why no runs are accepted; empty where they are.
+        elsewhere: has a run made in another process, where it is to be; returns whether it does so.
     """
 
     def __init__(
@@ -185,6 +203,7 @@ class RunRegister:
         self._recovers = recovers
         self._now = now
         self._entries: dict[str, Entry] = {}
+        self.elsewhere: Callable[[Entry], bool] = _nowhere
 
     def submit(
         self,
@@ -192,8 +211,15 @@ class RunRegister:
         output: Output | None = None,
         deps: Any = NO_DEPS,
         context: ContextStrategy | None = None,
+        *,
+        here: bool = False,
     ) -> Entry:
         """Have a run made. One that is known already is not sent again.
+
+        Args:
+            run: the request.
+            output, deps, context: see `Entry`.
+            here: whether it is made in this process in any case: another one has sent it.
 
         Raises:
             DefinitionError: the id belongs to a run of another conversation.
@@ -214,6 +240,13 @@ class RunRegister:
             known.goes_on()
             return known
         entry = self._entries[run.id] = Entry(run, self._now(), output, deps, context)
+        if here or not self.elsewhere(entry):
+            self.make_here(entry)
+        return entry
+
+    def make_here(self, entry: Entry) -> None:
+        """Have a run made in this process."""
+        run, entry.carried = entry.run, None
         try:
             self._send(run.agent, run)
         except UnknownAgent as error:
@@ -224,7 +257,6 @@ class RunRegister:
                 self.settle(unanswered(run, closed))
         except CoreError as error:
             self.settle(unanswered(run, unavailable(run.agent, error)))
-        return entry
 
     def expect(self, run: RunRequest) -> Entry:
         """Wait for a run that is in the journal already; its agent finds it there."""
@@ -300,6 +332,9 @@ class RunRegister:
         entry.cancelled = reason
         entry.rollback = rollback
         entry.given_up = given_up
+        if entry.carried is not None:
+            entry.carried(reason, rollback, given_up)
+            return
         if not entry.accepted:
             self.settle(unanswered(run, cancelled(reason, begun=False)))
             return
@@ -325,6 +360,10 @@ class RunRegister:
         """End all open runs without an answer: nothing pending is dropped silently."""
         for entry in self.open():
             self.settle(unanswered(entry.run, error()), final=False)
+
+
+def _nowhere(entry: Entry) -> bool:
+    return False
 
 
 def _done(future: Future[None] | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from .register import Entry, RunRegister
 
-Doing: TypeAlias = Literal["queued", "model", "tools", "person", "ending"]
+Doing: TypeAlias = Literal["queued", "model", "tools", "person", "limits", "ending"]
 """What a run waits for: its conversation, a model, tools and agents, a person, or its end to be recorded."""
 
 
@@ -22,7 +22,7 @@ class RunUnderWay:
         parent: the id of the run that it is made for; empty for the one the caller started.
         agent, conversation: whose it is.
         user, tenant: who asked; empty for nobody named.
-        doing: what it waits for.
+        doing: what it waits for; ``limits`` for a person who is to raise its limits.
         calls: the names of tools and handoffs that have no result yet.
         steps, input_tokens, output_tokens, cost: so far, with what agents that it had handed work to have come back
             with; US dollars.
@@ -72,7 +72,7 @@ def _view(entry: Entry, now: float) -> RunUnderWay:
     calls = tuple(_open_calls(turn))
     doing: Doing
     if session.waiting:
-        doing = "person"
+        doing = "person" if any(request.tool for request in session.waiting.values()) else "limits"
     elif turn.phase == "acting":
         doing = "tools"
     else:

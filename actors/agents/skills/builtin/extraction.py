@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
 from .....providers.messages import Labels, Message
+from ....core.base.log import logger_of
 from ....core.refs.ref import ActorRef
 from ...context import RequestContext, model_at_work
 from ...errors import GuardrailTripped
@@ -18,7 +18,7 @@ from ...memory.facts.fact import Fact, NewFact, Owner
 from ...memory.facts.labelling import as_texts
 from ...memory.memory import Memory
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 _SOURCE: Final = "extraction of run "
 

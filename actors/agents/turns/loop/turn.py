@@ -56,6 +56,14 @@ def cut(turn: Turn) -> tuple[Message, ...]:
     return (*turn.history, *with_results(turn.message, turn.results, NOT_RUN), *turn.steering)
 
 
+def so_far(turn: Turn) -> tuple[Message, ...]:
+    """The messages that there are: a call that has no result yet has none."""
+    if turn.message is None:
+        return cut(turn)
+    there = (result for result in turn.results if result is not None)
+    return (*turn.history, turn.message, *there, *turn.steering)
+
+
 def reopened(messages: tuple[Message, ...]) -> Turn:
     """The turn of a conversation that has these messages: calls at their end that have no result wait for it."""
     place = next((place for place in reversed(range(len(messages))) if messages[place].role != "tool"), -1)

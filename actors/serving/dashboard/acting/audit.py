@@ -6,13 +6,15 @@ knows whether it was done. Nothing of what is said is here, and no secret: of an
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from ....journal.errors import JournalError
+from ....core.mail.future import Future
+from ....journal.errors import EventNotReadable, JournalError
 from ....journal.store import Journal, Record, at_hand
 from ...problems import Refused
 
@@ -28,6 +30,12 @@ _MOST_LATER: Final = 10_000
 
 _LONGEST: Final = 300
 """Characters of a text."""
+
+_PATIENCE: Final = 5.0
+"""Seconds for which a store that cannot be written is waited for: what somebody asks for is not done an hour later."""
+
+_late: Final[set[asyncio.Task[None]]] = set()
+"""Have it written down that an action was not done, once that can be."""
 
 Outcome: TypeAlias = Literal["asked", "done", "failed"]
 
@@ -92,7 +100,7 @@ class AuditLog:
 
         Raises:
             ValueError: an argument is none of these.
-            JournalError: the journal cannot be read.
+            JournalError: the journal cannot be read; `EventNotReadable` where something in it is no entry.
         """
         for name, given in (("before", before), ("limit", limit)):
             if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
@@ -137,11 +145,11 @@ class AuditLog:
             who, action, target, details: see `AuditEntry`; long texts are cut.
 
         Raises:
-            JournalError: it could not be written down; nothing of what is within was done.
+            JournalError: it could not be written down, or not within 5 seconds; nothing of what is within was done.
         """
         kept = {name: _cut(one) for name, one in (details or {}).items()}
         event = {"who": _cut(who), "action": action, "target": _cut(target), "details": kept}
-        position = await at_hand(self._journal.append(STREAM, [{"asked": event}]))
+        position = await self._asked(event)
         try:
             yield
         except Exception as error:
@@ -150,18 +158,39 @@ class AuditLog:
             raise
         await self._ended(position, "done")
 
+    async def _asked(self, event: dict[str, Any]) -> int:
+        written = self._journal.append(STREAM, [{"asked": event}])
+        if not isinstance(written, Future):
+            return written
+        try:
+            return await asyncio.wait_for(asyncio.shield(written), _PATIENCE)
+        except TimeoutError:
+            task = asyncio.get_running_loop().create_task(self._too_late(written), name="audit log")
+            _late.add(task)
+            task.add_done_callback(_late.discard)
+            raise JournalError("the audit log cannot be written now: nothing was done, ask again later") from None
+
+    async def _too_late(self, written: Future[int]) -> None:
+        with suppress(JournalError):
+            await self._ended(await written, "failed", JournalError.__name__)
+
     async def _ended(self, position: int, outcome: Outcome, error: str = "") -> None:
         try:
-            await at_hand(self._journal.append(STREAM, [{"of": position, "outcome": outcome, "error": error}]))
-        except JournalError as failed:
-            logger.warning("the audit log does not say that action %d is %s: %s", position, outcome, failed)
+            async with asyncio.timeout(_PATIENCE):
+                await at_hand(self._journal.append(STREAM, [{"of": position, "outcome": outcome, "error": error}]))
+        except (JournalError, TimeoutError) as failed:
+            why = str(failed) or "the journal cannot be written now"
+            logger.warning("the audit log does not say that action %d is %s: %s", position, outcome, why)
 
 
 def _sort(record: Record, asked: list[Record], ends: dict[int, Record]) -> None:
-    if "asked" in record.event:
-        asked.append(record)
-    else:
-        ends.setdefault(record.event["of"], record)
+    match record.event:
+        case {"asked": {"who": str(), "action": str(), "target": str(), "details": dict()}}:
+            asked.append(record)
+        case {"of": int(position), "outcome": "done" | "failed", "error": str()}:
+            ends.setdefault(position, record)
+        case _:
+            raise EventNotReadable(f"event {record.version} of {STREAM} is no entry of an audit log", STREAM)
 
 
 def _entry(asked: Record, ended: Record | None) -> AuditEntry:

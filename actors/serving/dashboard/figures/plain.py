@@ -12,7 +12,7 @@ from .reading import MOST_ROWS, STUCK_AFTER, Reading, finite, stuck_runs
 def runs(reading: Reading) -> dict[str, Any]:
     """Those that have not ended, in the order in which they were asked for."""
     stuck = stuck_runs(reading.runs)
-    status = {"queued": "queued", "person": "waiting"}
+    status = {"queued": "queued", "person": "waiting", "limits": "waiting"}
     rows = [
         {
             "run": run.run,
@@ -110,6 +110,8 @@ def approvals(reading: Reading, *, may_decide: bool) -> dict[str, Any]:
             "tool": one.tool,
             "seconds": round(one.seconds, 1),
             "wants": "call" if one.tool else "limits",
+            "user": one.user,
+            "tenant": one.tenant,
             "may_decide": may_decide,
         }
         for one in reading.waiting[:MOST_ROWS]

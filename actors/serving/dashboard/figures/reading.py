@@ -103,7 +103,8 @@ def stuck_runs(runs: Sequence[RunUnderWay]) -> set[str]:
     """The ids of runs that give no sign of work: they have neither asked a model nor begun a call for `STUCK_AFTER`,
     wait for no person, and for no other run."""
     waited_for = {run.parent for run in runs}
-    return {run.run for run in runs if run.idle >= STUCK_AFTER and run.doing != "person" and run.run not in waited_for}
+    asks = ("person", "limits")
+    return {run.run for run in runs if run.idle >= STUCK_AFTER and run.doing not in asks and run.run not in waited_for}
 
 
 def finite(number: float) -> float | None:

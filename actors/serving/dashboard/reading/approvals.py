@@ -23,7 +23,8 @@ from ...operations.problem_json import Fields, body_of, query_of
 from ...problems import refuse
 from ..acting.audit import AuditLog
 from ..acting.log import acting
-from ..board import Board
+from ..board import Board, allowed
+from ..figures.reading import MOST_ROWS
 from .cutting import Room
 from .diff import changes_of
 from .told import indented
@@ -36,6 +37,33 @@ _LOOKED_AT: Final = 200
 """The latest entries of the audit log, among which is looked for who has decided."""
 
 
+async def list_approvals(board: Board, request: Request) -> Response:
+    """All that waits, in this process and in those with the same journal."""
+    caller = await board.who(request, "look")
+    query_of(request)
+    found = await board.agency.pending_approvals()
+    here = {one.approval for one in board.agency.approvals}
+    room, may_decide = Room(), allowed(caller, "act")
+    rows = [
+        room.told({**_named(room, one), "here": one.approval in here, "may_decide": may_decide})
+        for one in found[:MOST_ROWS]
+    ]
+    return Json({"approvals": rows, "all": len(found)})
+
+
+def _named(room: Room, asked: ApprovalRequested) -> dict[str, Any]:
+    return {
+        "approval": asked.approval,
+        "agent": asked.agent,
+        "run": asked.run,
+        "conversation": asked.conversation,
+        "tool": room.text(asked.tool),
+        "wants": "call" if asked.tool else "limits",
+        "user": asked.caller.user,
+        "tenant": asked.caller.tenant,
+    }
+
+
 async def get_approval(board: Board, request: Request) -> Response:
     """What waits, and what it would change as things are now."""
     await board.who(request, "read")
@@ -45,15 +73,10 @@ async def get_approval(board: Board, request: Request) -> Response:
         asked = await board.agency.pending_approval(approval)
     room = Room()
     told: dict[str, Any] = {
-        "approval": asked.approval,
-        "agent": asked.agent,
-        "run": asked.run,
-        "conversation": asked.conversation,
-        "tool": asked.tool,
+        **_named(room, asked),
+        "here": any(one.approval == asked.approval for one in board.agency.approvals),
         "call_id": asked.call_id,
-        "wants": "call" if asked.tool else "limits",
         "why": room.text(asked.why),
-        "user": asked.caller.user,
         "expires_at": asked.expires_at,
         "arguments": room.text(indented(asked.arguments)) if asked.tool else "",
         "limits": None if asked.tool else _spent(asked),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ....agents.caller import NOBODY
 from ....agents.conversations.reading import Lineage
 from ....agents.conversations.view import ConversationSummary
 from ....journal.store import at_hand
@@ -101,7 +102,7 @@ def told_of(
     room = Room()
     until = query.number("steps_before")
     steps, steps_before = steps_of(lineage, until)
-    messages, messages_before = messages_of(room, last.messages, query.number("messages_before"))
+    messages, messages_before = messages_of(room, last.so_far, query.number("messages_before"))
     latest = [*islice(reversed(first.runs), MOST_RUNS)]
     of_steps = {step.run for step in steps}
     known = {run.id: run for run in first.shown_runs({*latest, *of_steps})}
@@ -110,11 +111,13 @@ def told_of(
     runs = runs_of(room, [known[id] for id in reversed(latest)])
     owner = {"agent": last.state.agent, "conversation": last.state.conversation}
     tokens, cost = _spent(lineage)
+    asked_by = first.state.caller or NOBODY
     return {
         "agent": agent,
         "conversation": conversation,
         "version": lineage.version,
-        "user": next((run.request.caller.user for run in first.runs.values()), ""),
+        "user": asked_by.user,
+        "tenant": asked_by.tenant,
         "owner": None if first is last else owner,
         "cost": cost,
         "tokens": tokens,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..board import Endpoint
-from .approvals import approve, deny, get_approval, preview
+from .approvals import approve, deny, get_approval, list_approvals, preview
 from .conversations import (
     fork_conversation,
     get_conversation,
@@ -25,6 +25,7 @@ READING: Final[list[tuple[str, Endpoint, str]]] = [
     (f"{_CONVERSATION}/at/{{version}}", get_past, "GET"),
     (f"{_CONVERSATION}/fork", fork_conversation, "POST"),
     (f"{_CONVERSATION}/replay", replay_conversation, "POST"),
+    ("/api/approvals", list_approvals, "GET"),
     (_APPROVAL, get_approval, "GET"),
     (f"{_APPROVAL}/preview", preview, "POST"),
     (f"{_APPROVAL}/approve", approve, "POST"),

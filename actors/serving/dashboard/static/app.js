@@ -4,6 +4,7 @@ import { createApi } from "./api.js";
 import { confirm } from "./dialog.js";
 import { empty, fill, h, onFrame, setAttribute, setText } from "./dom.js";
 import { createHeader } from "./header.js";
+import { decoded } from "./logic/text.js";
 
 const VIEWS = [
   ["actors", "Actors"],
@@ -18,8 +19,11 @@ const VIEWS = [
 /** Views of which the nav tells a number, where that is in the summary, and what it means. */
 const TOLD = { runs: ["stuck", "stuck"], approvals: ["waiting", "waiting"], letters: ["dead_letters", "dead letters"] };
 const KEY = "callboard.key";
+const NO_HEADER = /[^\t\x20-\x7e\x80-\xff]/; // a browser sends no key that has any of these
 const EVERY = 1; // seconds
 const AGAIN = 3000; // milliseconds after which a server that did not answer is asked again who it is
+const NO_RIGHT = "This key gives no right to look: it needs the scope metrics or admin, and is of no tenant.";
+const OTHERS = 30_000; // milliseconds after which it is asked which processes there are: workers are replaced
 const MOST_WAITING = 50; // changes; more are not kept for a frame that does not come, as in a window that is covered
 
 const main = document.getElementById("main");
@@ -32,13 +36,14 @@ let header = null;
 let open = null; // {name, view, close}
 let turn = 0;
 let session = 0;
+let asked = 0; // when it was last asked which processes there are
 let chosen = null; // the process that is looked at
 
 /** The key, taken out of the address, where it would be left in the history. */
 function takeKey() {
-  const found = /^#key=([^&]+)$/.exec(location.hash);
+  const found = /^#key=(.+)$/.exec(location.hash);
   if (found) {
-    sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
+    sessionStorage.setItem(KEY, decoded(found[1]));
     history.replaceState(null, "", `${location.pathname}${location.search}`);
   }
   return sessionStorage.getItem(KEY) ?? "";
@@ -86,7 +91,7 @@ async function act(action, target, call, more = {}) {
 
 function route() {
   const parts = location.hash.replace(/^#\/?/, "").split("?");
-  const path = parts[0].split("/").map(decodeURIComponent);
+  const path = parts[0].split("/").map(decoded);
   return { path, name: path[0] || "actors", query: new URLSearchParams(parts[1] ?? "") };
 }
 
@@ -129,6 +134,27 @@ function tellNav(summary) {
   }
 }
 
+/** Asks again which processes there are. */
+async function others() {
+  const mine = session;
+  asked = performance.now();
+  const told = await api.get("me").catch(() => null); // whoever is cut off is told so by the stream
+  if (told !== null && mine === session) header.processes(told.processes);
+}
+
+/** A view's module, asked for again as long as it is wanted: its server may be away for a moment. */
+async function moduleOf(name, wanted) {
+  for (let again = 0; ; again += 1) {
+    try {
+      return (await import(`./views/${name}.js${again ? `?again=${again}` : ""}`)).default; // a browser may keep a failure
+    } catch (error) {
+      if (!wanted()) return null;
+      console.warn(error);
+      await new Promise((go) => setTimeout(go, AGAIN));
+    }
+  }
+}
+
 async function show() {
   const mine = ++turn;
   const to = route();
@@ -142,12 +168,13 @@ async function show() {
     setAttribute(link, "aria-current", link.dataset.view === to.name ? "page" : null);
   }
   nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  const { default: known } = await import(`./views/${to.name}.js`);
+  const known = await moduleOf(to.name, () => mine === turn);
   if (mine !== turn) return;
+  const stopped = h("p", { class: "warning bad", hidden: true, "data-testid": "stopped" }, "The agency of this process has stopped: what is shown is as it was, and nothing more is read.");
   const view = known.at?.(to) ?? known; // what is deeper than a view's own page is one of its own
   document.title = `${view.title} · ${me.name} · Callboard`;
   const root = h("div", { class: `view view-${view.name}`, "data-testid": `view-${view.name}` });
-  fill(main, h("h1", { id: "title" }, view.title), root);
+  fill(main, h("h1", { id: "title" }, view.title), stopped, root);
   main.scrollTop = 0;
   const shown = view.open(root, { me, api, route: to, go, act, announce });
   let waiting = [];
@@ -171,9 +198,11 @@ async function show() {
       }
       if (waiting.length < MOST_WAITING) draw();
       else tell();
+      if (performance.now() - asked > OTHERS) others();
     },
     state(state, more) {
       header.state(state, more);
+      if (state === "live" || state === "cut") stopped.hidden = more.error?.code !== "stopping";
       setAttribute(root, "aria-busy", state === "connecting" && summary === null);
       if (state === "refused" && more.error.status === 401) signIn("The key is no longer good.");
     },
@@ -255,6 +284,10 @@ async function start() {
     signIn();
     return;
   }
+  if (NO_HEADER.test(key)) {
+    signIn("This key is not known here.");
+    return;
+  }
   const mine = ++turn;
   api = createApi(key, () => {
     if (mine === session) setTimeout(start, 1000); // another one answers then
@@ -274,7 +307,7 @@ async function start() {
   } catch (error) {
     if (mine !== session) return;
     if (error.status === 401) signIn("This key is not known here.");
-    else if (error.status === 403) signIn("This key gives no right to look: it needs the scope metrics or admin.");
+    else if (error.status === 403) signIn(NO_RIGHT);
     else {
       open?.close();
       open = null;
@@ -284,10 +317,11 @@ async function start() {
     return;
   }
   if (!me.may.look) {
-    signIn("This key gives no right to look: it needs the scope metrics or admin.");
+    signIn(NO_RIGHT);
     return;
   }
   document.body.dataset.session = "open";
+  asked = performance.now();
   header = createHeader(document.getElementById("header"), { me, act, api, leave: () => signIn(), choose });
   drawNav();
   await show();

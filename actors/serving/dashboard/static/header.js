@@ -23,7 +23,7 @@ const LONG = 6; // attempts after which a server counts as stopped, not as cut o
 /**
  * @param {HTMLElement} root
  * @param {{me: object, act: Function, api: object, leave: () => void, choose: (process: number) => void}} page
- * @returns {{tell: (data: object) => void, state: (state: string, more: object) => void}}
+ * @returns {{processes: (there: object[]) => void, tell: (data: object) => void, state: (state: string, more: object) => void}}
  */
 export function createHeader(root, { me, act, api, leave, choose }) {
   const state = h("span", { class: "state", "data-testid": "state", "data-state": "connecting" }, "connecting");
@@ -51,13 +51,13 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   buttons.append(
     h("button", { type: "button", class: "button quiet", "data-testid": "leave", onclick: leave }, "Forget key"),
   );
-  const about = `${me.processes.length > 1 ? "" : `process ${me.process} · `}${me.version} · Python ${me.python}`;
+  const which = processes(me, choose);
   fill(
     root,
     h(
       "div",
       { class: "header-top" },
-      h("p", { class: "name" }, h("strong", { "data-testid": "name" }, me.name), which(me, choose), h("span", { class: "about" }, about)),
+      h("p", { class: "name" }, h("strong", { "data-testid": "name" }, me.name), which.element, h("span", { class: "about" }, `${me.version} · Python ${me.python}`)),
       state,
       spoken,
       buttons,
@@ -82,6 +82,7 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   }
 
   return {
+    processes: which.tell,
     tell(data) {
       last = data.at;
       pace = data.every > SLOW ? `live, every ${duration(data.every)}` : "live";
@@ -117,13 +118,22 @@ export function createHeader(root, { me, act, api, leave, choose }) {
   };
 }
 
-/** Which of several processes is looked at. */
-function which(me, choose) {
-  if (me.processes.length < 2) return null;
-  const options = me.processes.map(({ process }) => h("option", { value: String(process) }, `process ${process}`));
-  const select = h("select", { "aria-label": "Process", "data-testid": "process", onchange: () => choose(Number(select.value)) }, options);
-  select.value = String(me.process);
-  return select;
+/** Which of the processes is looked at: a choice, where there are several. */
+function processes(me, choose) {
+  const select = h("select", { "aria-label": "Process", "data-testid": "process", onchange: () => choose(Number(select.value)) });
+  const alone = h("span", { class: "about" }, `process ${me.process} ·`);
+  const element = h("span", { class: "processes" });
+  let shown = "";
+  function tell(there) {
+    const now = there.map(({ process }) => process).join();
+    if (now === shown) return;
+    shown = now;
+    fill(select, there.map(({ process }) => h("option", { value: String(process) }, `process ${process}`)));
+    select.value = String(me.process);
+    if (element.firstChild !== (there.length > 1 ? select : alone)) fill(element, there.length > 1 ? select : alone);
+  }
+  tell(me.processes);
+  return { element, tell };
 }
 
 function theme() {

@@ -8,7 +8,6 @@ answered.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from ......providers.messages import Message, ToolCall
 from ......tools import ToolResult
 from ......tools.errors import InvalidArguments, ToolError
 from .....core.base.events import Outcome as Ended
+from .....core.base.log import logger_of
 from .....core.base.send_context import active as active_context
 from ....answer import NO_USAGE
 from ....errors import (
@@ -51,7 +51,7 @@ from ..reports import SubAgentsPrepared, SubAgentsTold
 from ..session import Happened, Session
 from .delegation import FATAL, labels_of_answers, submit
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 T = TypeVar("T")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import replace
 from functools import partial
@@ -10,6 +9,7 @@ from functools import partial
 from ......providers.messages import Labels, Part, ToolCall, shown
 from ......tools import Tool, ToolResult
 from .....core.base.events import Outcome
+from .....core.base.log import logger_of
 from .....core.base.send_context import active as active_context
 from ....caller import as_owner
 from ....errors import GuardrailTripped, RunFailed, named, said
@@ -26,7 +26,7 @@ from ..spending import settle, spent_above
 from .inner_calls import tell_simulation
 from .tool_context import has_to_recall, made_context, recall, secrets_of, tool_context
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 INTERRUPTED = (
     "Interrupted: the tool was running when its agent was restarted. It may have had its effect; "

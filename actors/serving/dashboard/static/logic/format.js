@@ -35,11 +35,12 @@ export function dollars(value) {
   return `${sign}$${short(size)}`;
 }
 
-/** A time that has passed: 0.4 s, 12 s, 3 min 05 s, 2 h 07 min, 3 d 4 h. */
+/** A time that has passed: <1 ms, 400 ms, 12 s, 3 min 05 s, 2 h 07 min, 3 d 4 h. */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
   const time = Math.max(0, seconds);
-  if (time < 0.0005) return "0 s";
+  if (time === 0) return "0 s";
+  if (time < 0.0005) return "<1 ms";
   if (time < 1) return `${Math.round(time * 1000)} ms`;
   if (time < 9.95) return `${time.toFixed(1)} s`;
   const whole = Math.round(time);
@@ -86,8 +87,9 @@ export function plural(number, one, many = `${one}s`) {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
-/** The first characters of a long id, and that there are more. */
+/** The first and the last characters of a long id: ids of one moment begin alike. */
 export function shortId(id, length = 10) {
   const text = String(id);
-  return text.length > length + 1 ? `${text.slice(0, length)}…` : text;
+  const first = Math.floor(length / 2);
+  return text.length > length + 1 ? `${text.slice(0, first)}…${text.slice(first - length)}` : text;
 }

@@ -47,6 +47,11 @@ export function line(text, most = 120) {
   return more ? `${short.text}\u2026` : short.text;
 }
 
+/** Who somebody is: `ada of acme`; empty for nobody who is named. Of two tenants each may have an ada. */
+export function whose(user, tenant, most = 40) {
+  return [user, tenant].filter(Boolean).map((name) => line(name, most)).join(" of ");
+}
+
 /** A value as it is read: texts as they are, everything else as indented JSON. */
 export function written(value) {
   if (typeof value === "string") return value;
@@ -57,4 +62,13 @@ export function written(value) {
 /** A path below `api/`, or behind `#/`, of parts that others have named. */
 export function path(...parts) {
   return parts.map((part) => encodeURIComponent(String(part).toWellFormed())).join("/");
+}
+
+/** A part of such a path; as it stands where it is none, as somebody has written it by hand. */
+export function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

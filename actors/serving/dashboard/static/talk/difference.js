@@ -17,7 +17,7 @@ export function difference(change) {
   const rows = readDiff(change.diff ?? "");
   const numbers = linesOf(rows);
   const fate =
-    change.before === null ? badge("new", "ok") : change.after === null ? badge("deleted", "bad") : badge("changed", "info");
+    change.before === null ? badge("new", "ok") : change.after === null ? badge("deleted", "bad") : change.before === change.after ? badge("the same", "quiet") : badge("changed", "info");
   return h(
     "section",
     { class: "panel change", "aria-label": `Changes of ${line(change.path)}`, "data-testid": "change" },

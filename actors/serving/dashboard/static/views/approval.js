@@ -3,13 +3,15 @@
 import { confirm } from "../dialog.js";
 import { badge, button, empty, fill, h, setText } from "../dom.js";
 import { clock, duration } from "../logic/format.js";
-import { line, path } from "../logic/text.js";
+import { line, path, whose } from "../logic/text.js";
 import { call } from "../talk/call.js";
 import { limits } from "../talk/limits.js";
 import { failure, named, passage } from "../talk/passage.js";
 
 /** Those known to wait no more, by their ids, as long as what is read is older and still has them. */
 export const past = new Set();
+
+const AGAIN = 5_000; // milliseconds until it is asked again whether one waits of which the readings say nothing
 
 /** The view of one of them. */
 export function approval(id) {
@@ -36,7 +38,8 @@ function open(root, { me, api, go, announce }, id) {
   const waits = h("dd", null, "–");
   const gone = h("p", { class: "past", role: "status", hidden: true, "data-testid": "decided" });
   let over = false; // whether it is known to wait no more
-  let looking = false; // … and whether that is being asked
+  let listed = true; // whether the latest reading has it: those are of this process, and may be older
+  let timer = 0;
   const wrong = h("div", null);
   let decide = []; // the controls
   let form = null; // of arguments, or of limits
@@ -50,6 +53,25 @@ function open(root, { me, api, go, announce }, id) {
     if (came === undefined || closed) return;
     asked = came;
     draw();
+    if (came.here === false) missed(came);
+  }
+
+  /** No reading has it, but it waits. */
+  function missed({ here }) {
+    listed = false;
+    if (here === false) setText(waits, "in another process");
+    if (!closed && !over) timer = setTimeout(check, AGAIN);
+  }
+
+  /** Asks whether it still waits. */
+  async function check() {
+    timer = 0;
+    if (closed || over || answered || listed) return;
+    if (document.hidden) {
+      timer = setTimeout(check, AGAIN);
+      return;
+    }
+    await api.get(at).then(missed, (error) => (isOver(error) ? end(error) : missed({})));
   }
 
   function draw() {
@@ -75,7 +97,7 @@ function open(root, { me, api, go, announce }, id) {
         { class: "particulars" },
         fact("Agent", named(asked.agent, 60)),
         fact("Conversation", h("a", { href: `#/conversations/${path(asked.agent, asked.conversation)}`, "data-testid": "approval-conversation" }, named(asked.conversation, 60))),
-        asked.user ? fact("Asked by", named(asked.user, 60)) : null,
+        asked.user || asked.tenant ? fact("Asked by", h("bdi", null, whose(asked.user, asked.tenant, 60))) : null,
         fact("Run", h("span", { class: "mono" }, named(asked.run, 40))),
         h("div", null, h("dt", null, "Waits for"), waits),
         asked.expires_at ? fact("Counts as denied from", clock(asked.expires_at)) : null,
@@ -183,12 +205,13 @@ function open(root, { me, api, go, announce }, id) {
     update({ approvals }) {
       const mine = approvals.find((one) => one.approval === id);
       if (mine) setText(waits, duration(mine.seconds));
-      if (asked === null || answered || over || looking || mine) return;
-      looking = true; // what was read may be older, or not have all
-      api.get(at).catch((error) => isOver(error) && end(error)).finally(() => (looking = false));
+      const lost = asked !== null && listed && mine === undefined;
+      listed = mine !== undefined || asked === null;
+      if (lost) check();
     },
     close() {
       closed = true;
+      clearTimeout(timer);
     },
   };
 }

@@ -5,7 +5,7 @@ import { badge, button, empty, fill, h, setText } from "../dom.js";
 import { count, dollars, plural } from "../logic/format.js";
 import { Events, Latest } from "../logic/journal.js";
 import { Known, byStep } from "../logic/known.js";
-import { line, path } from "../logic/text.js";
+import { line, path, whose } from "../logic/text.js";
 import { messages } from "../talk/messages.js";
 import { failure, named } from "../talk/passage.js";
 import { replayed } from "../talk/replayed.js";
@@ -96,7 +96,7 @@ function open(root, { me, api, go, act, announce }, agent, id) {
     const status = conversation.running ? badge("running", "info") : failed ? badge("failed", "bad") : badge("idle");
     const words = [
       ["Agent", named(conversation.agent, 60)],
-      conversation.user ? ["User", named(conversation.user, 60)] : null,
+      conversation.user || conversation.tenant ? ["User", h("bdi", null, whose(conversation.user, conversation.tenant, 60))] : null,
       ["State", status],
       ["Tokens", count(conversation.tokens)],
       ["Cost", dollars(conversation.cost)],

@@ -2,7 +2,7 @@
 
 import { badge, button, empty, fill, h, setAttribute, setText } from "../dom.js";
 import { clock, count } from "../logic/format.js";
-import { line, path } from "../logic/text.js";
+import { line, path, whose } from "../logic/text.js";
 import { createTable } from "../table.js";
 import { cursors } from "../talk/pages.js";
 import { failure, named } from "../talk/passage.js";
@@ -49,7 +49,7 @@ export default {
           },
         },
         { name: "agent", title: "Agent", text: (one) => line(one.agent, 40) },
-        { name: "user", title: "User", text: (one) => [one.user, one.tenant].filter(Boolean).map((name) => line(name, 40)).join(" of ") || "–" },
+        { name: "user", title: "User", text: (one) => whose(one.user, one.tenant) || "–" },
         { name: "events", title: "Events", numeric: true, text: (one) => count(one.events) },
         { name: "updated", title: "Changed", text: (one) => clock(one.updated) },
         {

@@ -3,7 +3,7 @@
 import { badge, button, empty, fill, h, setAttribute, setText } from "../dom.js";
 import { count, dollars, duration, plural, shortId } from "../logic/format.js";
 import { nested } from "../logic/rows.js";
-import { path } from "../logic/text.js";
+import { path, whose } from "../logic/text.js";
 import { createTable } from "../table.js";
 
 const DOING = {
@@ -11,6 +11,7 @@ const DOING = {
   model: ["asks the model", "info"],
   tools: ["calls tools", "info"],
   person: ["waits for a person", "warn"],
+  limits: ["waits for a person", "warn"],
   ending: ["is ending", "quiet"],
 };
 
@@ -22,8 +23,8 @@ function open(root, { me, api, act, route }) {
   const filter = h("input", {
     type: "search",
     class: "filter",
-    placeholder: "Find by agent, conversation, run or tool",
-    "aria-label": "Find runs by agent, conversation, run or tool",
+    placeholder: "Find by agent, conversation, user or tool",
+    "aria-label": "Find runs by agent, conversation, user, run or tool",
     "data-testid": "filter",
     oninput() {
       text = filter.value;
@@ -82,13 +83,14 @@ function open(root, { me, api, act, route }) {
       build: () => h("div", { class: "run-doing" }),
       update(element, row) {
         const [words, tone] = DOING[row.doing] ?? [row.doing || row.status, "quiet"];
-        const calls = (row.calls ?? []).join(", ");
+        const calls = row.doing === "limits" ? "more than its limits" : (row.calls ?? []).join(", ");
         const now = `${row.stuck}|${words}|${calls}`;
         if (element.dataset.now === now) return;
         element.dataset.now = now;
         fill(element, row.stuck ? badge("stuck", "bad") : null, badge(words, tone), calls ? h("span", { class: "mono run-calls" }, calls) : null);
       },
     },
+    { name: "whose", title: "Asked by", sort: (row) => whose(row.user, row.tenant), text: (row) => whose(row.user, row.tenant) || "–" },
     { name: "seconds", title: "For", numeric: true, sort: (row) => row.seconds, text: (row) => duration(row.seconds) },
     { name: "idle", title: "Idle", numeric: true, sort: (row) => row.idle ?? 0, text: (row) => duration(row.idle), tone: (row) => (row.stuck ? "bad" : "") },
     { name: "steps", title: "Steps", numeric: true, sort: (row) => row.steps, text: (row) => count(row.steps) },
@@ -134,7 +136,7 @@ function open(root, { me, api, act, route }) {
     if (only && !row.stuck) return false;
     const wanted = text.trim().toLowerCase();
     if (wanted === "") return true;
-    return [row.agent, row.conversation, row.run, ...(row.calls ?? [])].some((one) => String(one).toLowerCase().includes(wanted));
+    return [row.agent, row.conversation, whose(row.user, row.tenant), row.run, ...(row.calls ?? [])].some((one) => String(one).toLowerCase().includes(wanted));
   }
 
   function draw() {

@@ -1,0 +1,99 @@
+"""What users hold: a cluster, and agencies in it."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from ..agents.agent import Agent
+from ..agents.errors import DefinitionError
+from ..agents.handoffs.target import Responder
+from ..agents.turns.encoding.codec import RunCodec
+from ..journal.store import Journal
+from .agency import ClusterAgency
+from .ray.transport import RayTransport
+from .transport import Transport
+
+LEASE: Final = 3.0
+"""Seconds after which what a node had is gone on with elsewhere, where nothing was heard of it meanwhile."""
+
+
+class Cluster:
+    """Programs on several machines that share a journal, and the work. A program joins by starting an agency of it, and
+    leaves by stopping that.
+
+    Args:
+        address: of Ray's head, as ``ray.init`` takes it: ``auto`` for the one that runs on this machine or is set in
+            ``RAY_ADDRESS``, ``local`` for one of this program's own; None for no Ray: this program then makes
+            all that it is asked for itself, as an `Agency` does.
+        journal: what all nodes share: the address ``postgresql://…`` of a database, or a journal.
+        namespace: of the cluster within Ray; several clusters may share Ray.
+        node: what this program is called, for people; by default the name of its machine.
+        lease: seconds after which what this program had is gone on with elsewhere, where it shows no sign of life.
+        transport: what carries messages between nodes in place of Ray, such as `Network.transport`, for tests.
+
+    Raises:
+        DefinitionError: an argument is of the wrong shape or type.
+        CutOff: Ray is not installed.
+    """
+
+    def __init__(
+        self,
+        address: str | None = "auto",
+        *,
+        journal: Journal | str,
+        namespace: str = "callboard",
+        node: str | None = None,
+        lease: float = LEASE,
+        transport: Transport | None = None,
+    ) -> None:
+        for name, value in (("namespace", namespace), ("node", socket.gethostname() if node is None else node)):
+            if not isinstance(value, str) or not value or "\n" in value:
+                raise DefinitionError(f"Cluster: {name} is a text of one line, not {value!r:.80}")
+        if not isinstance(address, str | None) or address == "":
+            raise DefinitionError(f"Cluster: address is one of Ray, or None for no Ray, not {address!r:.80}")
+        if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0.5 <= lease <= 600.0:
+            raise DefinitionError(f"Cluster: lease is {lease!r:.80}; it must be 0.5 to 600 seconds")
+        if isinstance(journal, str | Path) and not str(journal).startswith(("postgres://", "postgresql://")):
+            raise DefinitionError(
+                f"Cluster: journal is {str(journal)!r:.80}; machines share one in PostgreSQL: postgresql://…"
+            )
+        if not isinstance(journal, str) and not isinstance(getattr(journal, "worker", None), str):
+            raise DefinitionError(f"Cluster: journal is an address postgresql://…, or a journal, not {journal!r:.80}")
+        if transport is not None and not callable(getattr(transport, "send", None)):
+            raise DefinitionError(f"Cluster: transport is such as Network().transport(), not {transport!r:.80}")
+        if transport is None and address is not None:
+            transport = RayTransport(address, namespace)
+        self._transport = transport
+        self._journal = journal
+        self._node = socket.gethostname() if node is None else node
+        self._lease = float(lease)
+
+    def agency(self, *agents: Agent[Any, Any] | Responder, **options: Any) -> ClusterAgency:
+        """An agency whose runs are made where their conversations live: on any node that has an agency of its name
+        with the agent that is asked. There is one for each `Cluster`.
+
+        Args:
+            agents, options: as for `Agency`, but without ``journal``.
+
+        Raises:
+            DefinitionError: as `Agency`.
+        """
+        if "journal" in options:
+            raise DefinitionError("agency: the journal is the cluster's: Cluster(journal=…)")
+        made = ClusterAgency(*agents, journal=self._journal, **options)
+        made.joins(self._transport, self._node, self._lease, partial(open_shared, lease=self._lease))
+        return made
+
+
+def open_shared(address: str | Path, lease: float) -> Journal:
+    """The journal at an address, with a lease of so many seconds.
+
+    Raises:
+        JournalUnavailable: it cannot be opened.
+    """
+    from ..journal.postgres import PostgresJournal
+
+    return PostgresJournal(str(address), RunCodec(), lease=lease)

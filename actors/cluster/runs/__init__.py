@@ -1,0 +1,1 @@
+"""Runs where their conversations live: sent there, made there, and their answers brought back."""

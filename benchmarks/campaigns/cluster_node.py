@@ -1,0 +1,169 @@
+"""A node of a cluster, as a program of its own; `subjects.cluster_programs` starts it.
+
+It reads what to do from stdin, a JSON object a line, and answers each with one; several may be under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+import struct
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from callboard import Agent, AgentError, ChildSpec, Cluster, Completion, Delta, Message, Request, ToolCall, Usage, tool
+from callboard.actors import Actor
+from callboard.actors.cluster.agency import ClusterAgency
+from callboard.actors.cluster.ray.transport import RayTransport
+
+from .history import Log
+from .served import answer_to, pieces_of, works
+
+AGENT: Final = "Counter"
+ECHO: Final = "echo"
+HOLD: Final = "hold on "
+"""How a question begins whose answer a node, named behind it, does not come to."""
+
+LONG: Final = 3600.0
+
+
+class Echo(Actor):
+    """Answers with what it is asked."""
+
+    def on_receive(self, message: Any) -> Any:
+        return message
+
+
+class Speaker(Actor):
+    """Says its pieces, each after a while; writes down each time that it is called.
+
+    Args:
+        name: of the node.
+        log: where it writes.
+        piece: seconds that one takes on average.
+    """
+
+    def __init__(self, name: str, log: Log, piece: float) -> None:
+        super().__init__()
+        self._name = name
+        self._log = log
+        self._piece = piece
+
+    def on_receive(self, message: Request) -> Any:
+        return self._speak(message) if self.expects == "stream" else self.reply_with(self._complete(message))
+
+    async def _complete(self, request: Request) -> Completion:
+        completion: Completion | None = None
+        async for delta in self._speak(request):
+            completion = delta.completion
+        assert completion is not None
+        return completion
+
+    async def _speak(self, request: Request) -> AsyncIterator[Delta]:
+        question = next(message.text for message in reversed(request.messages) if message.role == "user")
+        self._log.write("call", question.replace(" ", "_"))
+        if question.startswith(HOLD):
+            if question.split()[2] == self._name:
+                await asyncio.sleep(LONG)
+        elif works(question) and request.messages[-1].role != "tool":
+            await self._wait()
+            call = ToolCall("call", "note", json.dumps({"key": question}))
+            yield Delta(completion=Completion(Message("assistant", "", (call,)), "tool_calls", Usage(5, 1)))
+            return
+        else:
+            for piece in pieces_of(question):
+                await self._wait()
+                yield Delta(piece)
+        yield Delta(completion=Completion(Message("assistant", answer_to(question)), "stop", Usage(5, 5)))
+
+    async def _wait(self) -> None:
+        await asyncio.sleep(random.uniform(0.3, 1.7) * self._piece)
+
+
+class Program:
+    """What it does when it is told to."""
+
+    def __init__(self, agency: ClusterAgency, transport: RayTransport) -> None:
+        self._agency = agency
+        self._transport = transport
+
+    async def do(self, wanted: dict[str, Any]) -> Any:
+        """Do one thing; return what is answered."""
+        return await getattr(self, "do_" + wanted.pop("do"))(**wanted)
+
+    async def do_nodes(self) -> dict[str, str]:
+        """The ids of the nodes that are alive, with their names."""
+        return {node.id: node.name for node in self._agency.nodes}
+
+    async def do_gateway(self) -> int:
+        """The process of its gateway."""
+        line = self._transport._line
+        assert line is not None
+        assert line._transport is not None
+        there: socket.socket = line._transport.get_extra_info("socket")
+        pid: int = struct.unpack("3i", there.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        return pid
+
+    async def do_ask(self, node: str, n: int, at_once: int) -> list[float]:
+        """Ask the echo of another node; the seconds of each time that so many were asked at once."""
+        ref = self._agency.ref(node, ECHO)
+        seconds = []
+        for number in range(n):
+            began = time.perf_counter()
+            if at_once == 1:
+                await ref.ask(number)
+            else:
+                await asyncio.gather(*[ref.ask(number) for _ in range(at_once)])
+            seconds.append(time.perf_counter() - began)
+        return seconds
+
+    async def do_run(self, question: str, conversation: str, run: str) -> str:
+        """Have a run made; its answer."""
+        return (await self._agency.run(question, conversation=conversation, run_id=run)).text
+
+
+async def main(address: str, journal: str, name: str, log: str, piece: float) -> None:
+    """Take part until stdin ends."""
+    written = Log(log)
+
+    @tool(risk="safe")
+    async def note(key: str) -> str:
+        """Write something down: twice is once too often."""
+        written.write("begin", "note", key)
+        return "written"
+
+    transport = RayTransport(address)
+    agent = Agent(AGENT, tools=[note])
+    cluster = Cluster(journal=journal, node=name, transport=transport)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(**fields: object) -> None:
+        print(json.dumps(fields), file=answers, flush=True)
+
+    async def do(number: int, wanted: dict[str, Any]) -> None:
+        try:
+            answer(number=number, found=await program.do(wanted))
+        except AgentError as error:
+            answer(number=number, error=f"{type(error).__name__}: {error}")
+
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    async with cluster.agency(agent, model=ChildSpec(Speaker, (name, written, piece), name="model")) as agency:
+        assert agency.system is not None
+        program = Program(agency, transport)
+        agency.system.spawn(Echo, name=ECHO)
+        answer(number=0, found=agency.journal.worker)
+        async with asyncio.TaskGroup() as group:
+            while line := await reader.readline():
+                wanted = json.loads(line)
+                group.create_task(do(wanted.pop("number"), wanted))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], float(sys.argv[5])))

@@ -1,0 +1,125 @@
+"""Who takes part, as the journal knows it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from callboard import MemoryJournal
+from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, interval, labels_of
+from callboard.testing import run_virtual
+
+
+class Told:
+    """A node, and what it was told of others."""
+
+    def __init__(self, journal: MemoryJournal, name: str) -> None:
+        self.journal = journal.as_worker()
+        self.me = NodeInfo(self.journal.worker, name, ("Clerk", "Planner"), 0, False, "1.0", 0.0)
+        self.heard: list[str] = []
+        self.members = Members(self.journal, self._labels, self._joined, self._left, every=1000.0)
+
+    def _labels(self) -> dict[str, str]:
+        return labels_of(self.me)
+
+    def _joined(self, node: NodeInfo) -> None:
+        self.heard.append(f"+{node.name}")
+
+    def _left(self, node: NodeInfo, why: str) -> None:
+        self.heard.append(f"-{node.name}: {why}")
+
+
+async def test_a_node_hears_of_those_who_join_leave_and_die() -> None:
+    journal = MemoryJournal()
+    one, two, three = (Told(journal, name) for name in ("one", "two", "three"))
+    await one.members.join()
+    assert one.heard == ["+one"]
+    await two.members.join()
+    await three.members.join()
+    assert two.heard == ["+one", "+two"] or two.heard == ["+two", "+one"]
+    await one.members.look()
+    await two.members.leave()
+    three.journal.abandon()
+    await one.members.look()
+    assert sorted(one.heard[1:3]) == ["+three", "+two"]
+    assert sorted(one.heard[3:]) == ["-three: its lease has run out", "-two: it has left"]
+    assert list(one.members.alive) == [one.journal.worker]
+    await one.members.leave()
+
+
+async def test_what_a_node_says_of_itself_is_told_and_what_it_does_not_say_harms_nobody() -> None:
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    await two.members.join()
+    two.me = two.me._replace(load=7, draining=True)
+    two.members.say()
+    before = journal.headers(prefix=STREAMS + two.journal.worker)[0].version
+    two.members.say()
+    assert journal.headers(prefix=STREAMS + two.journal.worker)[0].version == before
+    await one.members.look()
+    seen = one.members.alive[two.journal.worker]
+    assert (seen.name, seen.agents, seen.load, seen.draining, seen.version) == (
+        "two",
+        ("Clerk", "Planner"),
+        7,
+        True,
+        "1.0",
+    )
+    newer = journal.as_worker()
+    newer.open(STREAMS + newer.worker).append((), labels={"load": "many"})
+    await one.members.look()
+    strange = one.members.alive[newer.worker]
+    assert (strange.name, strange.load, strange.draining) == (newer.worker, 0, False)
+    await one.members.leave()
+    await two.members.leave()
+
+
+@pytest.mark.parametrize(("nodes", "looks"), [(3, 20), (100, 20), (400, 5)])
+def test_many_nodes_look_less_often_so_that_what_is_read_grows_with_their_number(nodes: int, looks: int) -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        for _ in range(nodes - 1):
+            other = journal.as_worker()
+            other.open(STREAMS + other.worker).append((), labels={"name": "other"})
+        one = Told(journal, "one")
+        one.members = Members(one.journal, one._labels, one._joined, one._left)
+        seen: list[float] = []
+        look = one.members.look
+
+        async def counted() -> None:
+            seen.append(asyncio.get_running_loop().time())
+            await look()
+
+        one.members.look = counted  # type: ignore[method-assign]
+        await one.members.join()
+        await asyncio.sleep(20.5)
+        assert len(seen) - 1 == looks
+        await one.members.leave()
+
+    run_virtual(scenario())
+
+
+def test_the_time_between_two_looks_grows_from_a_hundred_nodes_on() -> None:
+    assert [interval(1.0, nodes) for nodes in (0, 1, 100, 150, 1000)] == [1.0, 1.0, 1.0, 1.5, 10.0]
+
+
+async def test_a_node_that_was_forgotten_takes_part_again() -> None:
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    await two.members.join()
+    await one.members.look()
+    journal.forget(STREAMS + two.journal.worker)  # as others do with one that was away for long
+    await one.members.look()
+    assert list(one.members.alive) == [one.journal.worker]
+    await two.members.look()
+    await one.members.look()
+    assert one.heard == ["+one", "+two", "-two: it has left", "+two"]
+    two.me = two.me._replace(load=3)
+    two.members.say()
+    await one.members.look()
+    assert one.members.alive[two.journal.worker].load == 3
+    await one.members.leave()
+    await two.members.leave()

@@ -1,0 +1,227 @@
+"""References to actors of other nodes, over a network in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from callboard import (
+    Actor,
+    ActorDead,
+    ActorRef,
+    AskTimeout,
+    Returns,
+    System,
+    current_send_context,
+    handles,
+    send_context,
+)
+from callboard.actors.cluster.errors import MessageNotPortable, NodeGone
+from callboard.actors.cluster.network import Network
+from callboard.actors.cluster.node import Node
+from callboard.actors.core.refs.watching import Terminated
+
+
+@dataclass(frozen=True)
+class Add(Returns[int]):
+    amount: int
+
+
+@dataclass(frozen=True)
+class Count(Returns[AsyncIterator[int]]):
+    to: int
+
+
+@dataclass(frozen=True)
+class Hang(Returns[None]):
+    pass
+
+
+@dataclass(frozen=True)
+class Carried(Returns[Any]):
+    pass
+
+
+@dataclass(frozen=True)
+class Fail(Returns[None]):
+    error: Exception
+
+
+@dataclass(frozen=True)
+class ReplyTo:
+    ref: ActorRef[Any]
+    what: Any
+
+
+class Counter(Actor):
+    total = 0
+    cancelled: asyncio.Event
+
+    def on_start(self) -> None:
+        Counter.cancelled = asyncio.Event()
+
+    @handles(Add)
+    def add(self, message: Add) -> int:
+        self.total += message.amount
+        return self.total
+
+    @handles(Count)
+    async def count(self, message: Count) -> AsyncIterator[int]:
+        for number in range(message.to):
+            yield number
+
+    @handles(Hang)
+    def hang(self, message: Hang) -> None:
+        return self.reply_with(self._hang())
+
+    async def _hang(self) -> None:
+        try:
+            await asyncio.sleep(1e6)
+        finally:
+            self.cancelled.set()
+
+    @handles(Carried)
+    def carried(self, message: Carried) -> Any:
+        context = current_send_context()
+        return dict(context.baggage), context.deadline is not None
+
+    @handles(Fail)
+    def fail(self, message: Fail) -> None:
+        raise message.error
+
+    @handles(ReplyTo)
+    def reply_to(self, message: ReplyTo) -> None:
+        message.ref.tell(message.what)
+
+
+class Listener(Actor):
+    def __init__(self, heard: asyncio.Queue[Any]) -> None:
+        super().__init__()
+        self.heard = heard
+
+    def on_receive(self, message: Any) -> Any:
+        if isinstance(message, Watch):
+            self.watch(message.ref)
+        else:
+            self.heard.put_nowait(message)
+
+
+@dataclass(frozen=True)
+class Watch:
+    ref: ActorRef[Any]
+
+
+@asynccontextmanager
+async def two(network: Network | None = None) -> AsyncIterator[tuple[Node, Node]]:
+    network = network or Network()
+    async with System("one") as one, System("two") as other:
+        a, b = Node("a", "one", one, network.transport()), Node("b", "two", other, network.transport())
+        for node, peer in ((a, b), (b, a)):
+            node.joined(peer.id, peer.name)
+            await node.open()
+        yield a, b
+        await a.close()
+        await b.close()
+
+
+async def test_an_actor_of_another_node_is_asked_told_and_streamed_from_in_order() -> None:
+    for here, there in ((0, 1), (1, 0)):
+        async with two() as nodes:
+            nodes[there].system.spawn(Counter, name="counter")
+            ref = nodes[here].ref(nodes[there].name, "counter")
+            for _ in range(10):
+                ref.tell(Add(1))
+            assert await ref.ask(Add(1)) == 11
+            assert await asyncio.gather(*[ref.ask(Add(1)) for _ in range(100)]) == list(range(12, 112))
+            assert [item async for item in ref.stream(Count(1000), buffer=4)] == list(range(1000))
+
+
+async def test_deadlines_baggage_and_cancellation_cross() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        with send_context(timeout=5.0, baggage={"who": "ann"}):
+            assert await ref.ask(Carried()) == ({"who": "ann"}, True)
+        asked = ref.ask(Hang())
+        await ref.ask(Carried())
+        asked.cancel()
+        await Counter.cancelled.wait()
+        with pytest.raises(AskTimeout):
+            await ref.ask(Hang(), timeout=0.01)
+        assert [item async for item in ref.stream(Count(3))] == [0, 1, 2]
+        async with ref.stream(Count(1_000_000)) as stream:
+            async for item in stream:
+                if item == 20:
+                    break
+
+
+async def test_errors_come_back_as_they_are_or_in_words() -> None:
+    class Local(Exception):
+        pass
+
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        with pytest.raises(KeyError, match="nothing"):
+            await ref.ask(Fail(KeyError("nothing")))
+    async with two() as (a, b):
+        with pytest.raises(ActorDead, match="nobody on node two not found"):
+            await a.ref("two", "nobody").ask(Add(1))
+        b.system.spawn(Counter, name="counter")
+        with pytest.raises(MessageNotPortable, match="counter"):
+            await a.ref("two", "counter").ask(Fail(Local("x")))
+
+
+async def test_references_travel_and_come_home() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        listener: ActorRef[Any] = a.system.spawn(Listener, heard, name="listener")
+        ref = a.ref("two", "counter")
+        ref.tell(ReplyTo(listener, ReplyTo(listener, "hello")))
+        assert (await heard.get()).ref is listener
+
+
+async def test_the_end_of_an_actor_and_of_a_node_is_told() -> None:
+    async with two() as (a, b):
+        counter = b.system.spawn(Counter, name="counter")
+        b.system.spawn(Counter, name="other")
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        listener: ActorRef[Any] = a.system.spawn(Listener, heard, name="listener")
+        ref, other = a.ref("two", "counter"), a.ref("two", "other")
+        listener.tell(Watch(ref))
+        listener.tell(Watch(other))
+        assert await ref.ask(Add(1)) == 1
+        await counter.stop()
+        told = await heard.get()
+        assert isinstance(told, Terminated)
+        assert told.ref is ref
+        asked = other.ask(Hang())
+        await other.ask(Add(1))
+        a.left("b", "its lease has run out")
+        with pytest.raises(NodeGone, match="may have been done or not"):
+            await asked
+        assert (await heard.get()).ref is other
+        with pytest.raises(ActorDead):
+            await other.ask(Add(1))
+
+
+async def test_a_node_that_cannot_be_reached_is_gone_and_comes_back() -> None:
+    network = Network(timeout=0.05)
+    async with two(network) as (a, b):
+        a._patience = b._patience = 0.2
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        assert await ref.ask(Add(1)) == 1
+        network.cut(["a"], ["b"])
+        with pytest.raises(NodeGone):
+            await ref.ask(Add(1))
+        network.heal()
+        again = a.ref("two", "counter")
+        assert again is not ref
+        assert await again.ask(Add(1)) in (2, 3)
