@@ -41,10 +41,10 @@ class Falling(Actor):
         yield Delta(completion=self._whole())
 
 
-def main(journal: str, port: int, said: str, most: int) -> None:
+def main(journal: str, listening: int, said: str, most: int) -> None:
     model = ChildSpec(Falling, (said.split("|"), most), name="model")
     app = serve(Agency(Agent("A"), model=model, journal=journal))
-    uvicorn.run(app, port=port, log_level="warning")
+    uvicorn.run(app, fd=listening, log_level="warning")
 
 
 if __name__ == "__main__":

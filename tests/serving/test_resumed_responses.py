@@ -133,10 +133,10 @@ async def test_openais_client_goes_on_with_a_stream() -> None:
 @asynccontextmanager
 async def process(journal: Path, said: str, most: int = 0) -> AsyncIterator[tuple[Any, Served]]:
     """A server in a process of its own; killed at the end of the block."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    arguments = [str(Path(__file__).with_name("server_to_kill.py")), str(journal), str(port), said, str(most)]
-    running = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # handed on: a port of its own might be another's by then
+        port, fd = listening.getsockname()[1], listening.fileno()
+        arguments = [str(Path(__file__).with_name("server_to_kill.py")), str(journal), str(fd), said, str(most)]
+        running = await asyncio.create_subprocess_exec(sys.executable, *arguments, pass_fds=[fd])
     url = f"http://127.0.0.1:{port}"
     try:
         async with httpx.AsyncClient() as client:
