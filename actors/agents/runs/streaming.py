@@ -42,13 +42,7 @@ async def stream_run(
     def take(event: RunEvent) -> None:
         nonlocal finished
         finished = finished or (isinstance(event, RunFinished) and event.run == run.id)
-        if isinstance(event, PartialAnswer):
-            _leave_out_older(events, event.run)
-        last = events[-1] if events else None
-        if isinstance(event, TextDelta) and isinstance(last, TextDelta) and last.run == event.run:
-            events[-1] = replace(event, text=last.text + event.text)
-        else:
-            events.append(event)
+        put_together(events, event)
         arrived.set()
 
     unsubscribe = runtime.bus.subscribe(take, run.root)
@@ -70,6 +64,18 @@ async def stream_run(
             task.cancel()
         with suppress(BaseException):
             await task
+
+
+def put_together(events: deque[RunEvent], event: RunEvent) -> None:
+    """Add an event to those that were not read yet: text is put together with the text before it, and of the parts of
+    an answer the newest is enough, so that a slow reader costs no more memory than the answer."""
+    if isinstance(event, PartialAnswer):
+        _leave_out_older(events, event.run)
+    last = events[-1] if events else None
+    if isinstance(event, TextDelta) and isinstance(last, TextDelta) and last.run == event.run:
+        events[-1] = replace(event, text=last.text + event.text)
+    else:
+        events.append(event)
 
 
 def _leave_out_older(events: deque[RunEvent], run: str) -> None:

@@ -47,11 +47,6 @@ class Carrier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    @property
-    def under_way(self) -> int:
-        """How many runs are made elsewhere for this node."""
-        return len(self._tasks)
-
     def takes(self, entry: Entry) -> bool:
         """See `RunRegister.elsewhere`. What needs something that lives in this process is made here."""
         run = entry.run

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 from weakref import WeakSet
 
 from ...agents.errors import AgentError
-from ...agents.events import RunEvent, TextDelta
+from ...agents.events import RunEvent
 from ...agents.output import Output
 from ...agents.runs.runtime.register import Entry
 from ...agents.runs.runtime.runtime import AgencyRuntime
+from ...agents.runs.streaming import put_together
 from ...agents.turns.records import RunRequest
 from ...core.actor import Actor
 from ...core.mail.future import Future
@@ -82,11 +82,7 @@ class Maker(Actor):
         arrived = asyncio.Event()
 
         def take(event: RunEvent) -> None:
-            last = happened[-1] if happened else None
-            if type(event) is TextDelta and type(last) is TextDelta and last.run == event.run:
-                happened[-1] = replace(event, text=last.text + event.text)
-            else:
-                happened.append(event)
+            put_together(happened, event)
             arrived.set()
 
         deaf = runtime.bus.subscribe(take, run.root) if message.listens else None
@@ -103,6 +99,10 @@ class Maker(Actor):
                 self._cancel(coming.cancelled)
             entry.waiters += 1
             entry.reply.when_done(lambda _: arrived.set())
+            if not entry.recorded:
+                if entry.when_recorded is None:
+                    entry.when_recorded = Future()
+                entry.when_recorded.when_done(lambda _: arrived.set())
             told = False
             while True:
                 if entry.recorded and not told:
@@ -112,10 +112,6 @@ class Maker(Actor):
                     yield Event(happened.popleft())
                 if entry.outcome is not None:
                     break
-                if not told:
-                    if entry.when_recorded is None:
-                        entry.when_recorded = Future()
-                    entry.when_recorded.when_done(lambda _: arrived.set())
                 arrived.clear()
                 await arrived.wait()
             yield Made(entry.outcome) if entry.final else Refused(str(entry.outcome.error))
