@@ -299,7 +299,7 @@ if TYPE_CHECKING:
     from .actors.agents.turns.rules import Limits
     from .actors.cluster.agency import ClusterAgency, ClusterHealth
     from .actors.cluster.cluster import Cluster
-    from .actors.cluster.errors import ClusterError, CutOff, MessageNotPortable, NodeGone, NodeUnknown
+    from .actors.cluster.errors import ClusterError, CutOff, MessageNotPortable, NodeGone, NodeUnknown, RemoteFailure
     from .actors.cluster.members import NodeInfo
     from .actors.cluster.network import Network
     from .actors.cluster.scaling import Scaling
@@ -884,7 +884,14 @@ _HOMES = {
     ),
     ".actors.cluster.agency": ("ClusterAgency", "ClusterHealth"),
     ".actors.cluster.cluster": ("Cluster",),
-    ".actors.cluster.errors": ("ClusterError", "CutOff", "MessageNotPortable", "NodeGone", "NodeUnknown"),
+    ".actors.cluster.errors": (
+        "ClusterError",
+        "CutOff",
+        "MessageNotPortable",
+        "NodeGone",
+        "NodeUnknown",
+        "RemoteFailure",
+    ),
     ".actors.cluster.members": ("NodeInfo",),
     ".actors.cluster.network": ("Network",),
     ".actors.cluster.scaling": ("Scaling",),
@@ -1298,6 +1305,7 @@ __all__ = [
     "Reference",
     "Remote",
     "RemoteAgent",
+    "RemoteFailure",
     "RemoveEndpoint",
     "RenderedTemplate",
     "ReplayDifference",

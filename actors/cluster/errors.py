@@ -5,7 +5,8 @@ ClusterError
 ├── NodeGone           a node has ended, or is cut off; what was under way there may have been done or not
 ├── NodeUnknown        no node has this name
 ├── CutOff             this node itself is cut off from the others
-└── MessageNotPortable a message cannot be sent to another node as it is
+├── MessageNotPortable a message cannot be sent to another node as it is
+└── RemoteFailure      what an actor on another node raised, where the exception itself cannot travel
 """
 
 from __future__ import annotations
@@ -38,3 +39,7 @@ class CutOff(ClusterError):
 
 class MessageNotPortable(ClusterError, TypeError):
     """A message, an answer or an error cannot be written for another node, or not be read there."""
+
+
+class RemoteFailure(ClusterError):
+    """What an actor on another node raised, where the exception itself cannot travel."""

@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from callboard import Actor, ActorDead, ActorRef, Returns, handles, send_context
-from callboard.actors.cluster.errors import MessageNotPortable, NodeGone
-from callboard.actors.cluster.link.portable import RemoteFailure
+from callboard.actors.cluster.errors import MessageNotPortable, NodeGone, RemoteFailure
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.node import Node
 

@@ -8,17 +8,13 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from ...core.refs.ref import ActorRef
-from ..errors import ClusterError, MessageNotPortable
+from ..errors import MessageNotPortable, RemoteFailure
 
 LONGEST: Final = 1_000_000
 """Bytes of an exception at most; of a larger one only the words travel."""
 
 WORDS: Final = 10_000
 """Characters of them at most."""
-
-
-class RemoteFailure(ClusterError):
-    """What an actor on another node raised, where the exception itself cannot travel."""
 
 
 class Place(Protocol):
