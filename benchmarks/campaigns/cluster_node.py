@@ -22,7 +22,7 @@ from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.ray.transport import RayTransport
 
 from .history import Log
-from .served import answer_to, pieces_of, works
+from .served import Speaker, answer_to, pieces_of, works
 
 AGENT: Final = "Counter"
 ECHO: Final = "echo"
@@ -39,8 +39,8 @@ class Echo(Actor):
         return message
 
 
-class Speaker(Actor):
-    """Says its pieces, each after a while; writes down each time that it is called.
+class HeardSpeaker(Speaker):
+    """Writes down each time that it is called, and does not come to some answers.
 
     Args:
         name: of the node.
@@ -49,20 +49,9 @@ class Speaker(Actor):
     """
 
     def __init__(self, name: str, log: Log, piece: float) -> None:
-        super().__init__()
+        super().__init__(piece)
         self._name = name
         self._log = log
-        self._piece = piece
-
-    def on_receive(self, message: Request) -> Any:
-        return self._speak(message) if self.expects == "stream" else self.reply_with(self._complete(message))
-
-    async def _complete(self, request: Request) -> Completion:
-        completion: Completion | None = None
-        async for delta in self._speak(request):
-            completion = delta.completion
-        assert completion is not None
-        return completion
 
     async def _speak(self, request: Request) -> AsyncIterator[Delta]:
         question = next(message.text for message in reversed(request.messages) if message.role == "user")
@@ -154,7 +143,7 @@ async def main(address: str, journal: str, name: str, log: str, piece: float) ->
 
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    async with cluster.agency(agent, model=ChildSpec(Speaker, (name, written, piece), name="model")) as agency:
+    async with cluster.agency(agent, model=ChildSpec(HeardSpeaker, (name, written, piece), name="model")) as agency:
         assert agency.system is not None
         program = Program(agency, transport)
         agency.system.spawn(Echo, name=ECHO)
