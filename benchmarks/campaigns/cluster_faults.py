@@ -24,7 +24,7 @@ from benchmarks.subjects.machines import Machines, missing
 from benchmarks.subjects.postgres_server import PostgresServer
 
 from .cluster_asking import Asked, Asking, Place
-from .cluster_lab import HEAD, all_reach, lab
+from .cluster_lab import HEAD, all_reach, lab, note, told
 from .cluster_versions import FRAMES, VERSION
 from .history import read
 from .serve_clients import Seen
@@ -85,6 +85,9 @@ async def head_killed(stage: Stage) -> None:
         stage.seen.counts["heads killed"] += 1
         await all_reach(nodes, "Ray's head killed and started at once")
         await asyncio.sleep(SETTLE)
+        await nodes.crash(nodes.places[-1])
+        await all_reach(nodes, "a machine killed after that, and another one joined")
+        await asyncio.sleep(SETTLE)
         if stage.options.head_away:
             await nodes.rays[HEAD].kill(again_after=stage.options.head_away)
             stage.seen.counts["heads killed"] += 1
@@ -126,6 +129,8 @@ async def raylet_killed(stage: Stage) -> None:
         for process in nodes.rays[1].processes("raylet"):
             process.kill()
             stage.seen.counts["raylets killed"] += 1
+        await told(nodes, "is_cut_off")
+        note("the node is cut off")
         await all_reach(nodes, "a raylet killed")
         await asyncio.sleep(SETTLE)
 
@@ -164,7 +169,7 @@ async def database_gone(stage: Stage) -> None:
                 while seen.counts["answered"] == answered:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
                 seen.counts[f"times that the database {name}"] += 1
-                print(f"… the database {name}: answers {time.monotonic() - began:.1f} s afterwards", flush=True)
+                note(f"the database {name}: answers {time.monotonic() - began:.1f} s afterwards")
                 await all_reach(nodes, f"the database {name}")
             await asyncio.sleep(SETTLE)
     finally:
@@ -223,7 +228,7 @@ async def strange_messages(nodes: Asking, seen: Seen) -> None:
     ):
         said = await sender.do("post", node=receiver.id, what=what)
         name = "new to old" if sender is new else "old to new"
-        print(f"… {what}, {name}: {said}", flush=True)
+        note(f"{what}, {name}: {said}")
         seen.counts[f"{what}, {name}: {said.split(':')[0].split(' ')[0]}"] += 1
         if what in ("Letter", "Crate") and not (said.startswith("MessageNotPortable") and receiver.name in said):
             seen.violated("what the other version cannot read is named, with the node", f"{what}: {said}")
@@ -236,7 +241,7 @@ async def strange_frames(nodes: Asking, address: str, seen: Seen) -> None:
     await nodes.takes_part(place)
     for one, other in ((strange, nodes.places[0].node), (nodes.places[0].node, strange)):
         said = await one.do("reaches", node=other.id)
-        print(f"… {one.name} to {other.name}: {said}", flush=True)
+        note(f"{one.name} to {other.name}: {said}")
         if not (said.startswith("NodeGone") and "protocol" in said and other.name in said):
             seen.violated("frames of another protocol are named, with the node", said)
     await asyncio.sleep(2 * SETTLE)

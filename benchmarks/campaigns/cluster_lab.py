@@ -14,7 +14,11 @@ from benchmarks.subjects.cluster_programs import NodeProgram, RayDaemon
 from benchmarks.subjects.machines import Machines
 
 from .cluster_asking import LOOK, Asked, Asking, Place
+from .history import read
 from .serve_clients import Seen
+
+STAYS: Final = 2.0
+"""Seconds for which nodes must reach each other, for that to count."""
 
 HEAD: Final = 0
 """The number of the machine with Ray's head, and no node."""
@@ -48,6 +52,7 @@ class Lab(Asking):
         except BaseException:
             await self._end()
             raise
+        note("all machines take part")
         self.places += [Place(number, node) for number, node in enumerate(joined, 1)]
         return self
 
@@ -90,9 +95,10 @@ class Lab(Asking):
 async def lab(options: Asked, url: str, listens: str, machines: Machines, seen: Seen) -> AsyncIterator[Lab]:
     """A lab whose nodes are asked within the block; then what must hold is looked at."""
     made = Lab(options, url, machines, listens, seen)
-    async with made:
-        async with made.asked():
-            yield made
+    async with made, made.asked():
+        yield made
+        note("no more is asked")
+    note("all nodes have ended")
     made.look_back()
 
 
@@ -107,11 +113,29 @@ async def all_reach(asking: Asking, what: str) -> None:
     nodes = [place.node for place in asking.places]
     pairs = [(one, other) for one in nodes for other in nodes if one is not other]
     said: list[str] = []
-    while time.monotonic() < began + asking.options.patience:
-        said = [f"{a.name} → {b.name}: {why}" for a, b in pairs if (why := await a.do("reaches", node=b.id))]
-        if not said:
-            seconds = time.monotonic() - began
-            print(f"… {what}: all reach each other {seconds:.1f} s afterwards", flush=True)
+    since = 0.0
+    while (now := time.monotonic()) < began + asking.options.patience:
+        all_said = await asyncio.gather(*[a.do("reaches", node=b.id) for a, b in pairs])
+        said = [f"{a.name} → {b.name}: {why}" for (a, b), why in zip(pairs, all_said, strict=True) if why]
+        since = 0.0 if said else since or now
+        if since and now >= since + STAYS:
+            note(f"{what}: all reach each other {since - began:.1f} s afterwards")
             return
         await asyncio.sleep(LOOK)
     asking.seen.violated("nodes reach each other again", f"{what}: {'; '.join(said)}")
+
+
+async def told(asking: Asking, what: str, times: int = 1) -> None:
+    """Wait until so many logs of programs say something."""
+    history = asking.options.folder / "history"
+    try:
+        async with asyncio.timeout(asking.options.patience):
+            while sum(what in line.rest[1] for line in read(history) if line.word == "told") < times:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK)
+    except TimeoutError:
+        asking.seen.violated("what happens is told", what)
+
+
+def note(what: str) -> None:
+    """Say how it goes on."""
+    print(f"{time.strftime('%H:%M:%S')} … {what}", flush=True)

@@ -1,7 +1,7 @@
 """Machines of a network, of Linux namespaces: each has processes, addresses and links of its own.
 
-A machine that is killed is gone with all its processes in one moment. Links are cut silently: what is sent goes nowhere,
-and nobody is told.
+A machine that is killed is gone with all its processes in one moment. Links are cut silently: what is sent goes
+nowhere, and nobody is told.
 """
 
 from __future__ import annotations
