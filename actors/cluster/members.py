@@ -160,8 +160,8 @@ class Members:
         found = {id: info(id, header) for id, header in alive.items()}
         before = self.alive
         if now < self._lenient_until:
-            there = {header.name.removeprefix(STREAMS) for header in headers}
-            found |= {id: node for id, node in before.items() if id in there and id not in found}
+            kept = {header.name.removeprefix(STREAMS) for header in headers} - set(found)
+            found |= {id: node for id, node in before.items() if id in kept}
         self.alive = found
         for id, node in found.items():
             if id not in before:
