@@ -54,6 +54,11 @@ class Cluster:
                 raise DefinitionError(f"Cluster: {name} is a text of one line, not {value!r:.80}")
         if not isinstance(address, str | None) or address == "":
             raise DefinitionError(f"Cluster: address is one of Ray, or None for no Ray, not {address!r:.80}")
+        if address is not None and "://" in address:
+            raise DefinitionError(
+                f"Cluster: address is {address!r:.80}; what is wanted is HEAD:6379, and `ray start` on this machine:"
+                " Ray's client is on another one"
+            )
         if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0.5 <= lease <= 600.0:
             raise DefinitionError(f"Cluster: lease is {lease!r:.80}; it must be 0.5 to 600 seconds")
         if isinstance(journal, str | Path) and not str(journal).startswith(("postgres://", "postgresql://")):

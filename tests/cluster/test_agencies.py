@@ -47,6 +47,7 @@ def one_of(network: Network, journal: MemoryJournal, **options: Any) -> Any:
         {"journal": Path("runs.sqlite")},
         {"address": ""},
         {"address": 5},
+        {"address": "ray://head:10001"},
         {"namespace": ""},
         {"namespace": None},
         {"node": "two\nlines"},
