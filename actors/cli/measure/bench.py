@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ...providers.config.changes import changes_of
-from ...providers.config.yamlfile import ConfigError
-from ..agents.agency import Agency
-from ..agents.errors import DefinitionError
-from ..agents.evaluation.reportfile import check_place
-from ..agents.plaindata import imported
-from ..bench.drawing import chart, check_picture, save_picture
-from ..bench.load import Ask, Closed, Load, Open
-from ..bench.measure import measure
-from ..bench.report import Report, differences, differences_table, matching, read_report
-from ..bench.targets import NotMeasured, agency_target, server_target
-from .flow import make_console
-from .printed import progress, say, verdict
-from .team import look_in, started
+from ....providers.config.changes import changes_of
+from ....providers.config.yamlfile import ConfigError
+from ...agents.agency import Agency
+from ...agents.errors import DefinitionError
+from ...agents.evaluation.reportfile import check_place
+from ...agents.plaindata import imported
+from ...bench.drawing import chart, check_picture, save_picture
+from ...bench.load import Ask, Closed, Load, Open
+from ...bench.measure import measure
+from ...bench.report import Report, differences, differences_table, matching, read_report
+from ...bench.targets import NotMeasured, agency_target, server_target
+from ..parts.flow import make_console
+from ..parts.printed import progress, say, verdict
+from ..parts.team import look_in, started
 
 TITLE: Final = "callboard bench"
 MOST: Final = 100_000

@@ -17,27 +17,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from ...tools.errors import MissingExtra
-from ..agents.agency import Agency
-from ..agents.overview.sockets import NothingRuns
-from ..agents.plaindata import function_of, imported
-from ..cluster.agency import ClusterAgency
-from ..cluster.cluster import Cluster
-from ..core.base.errors import CallboardError
-from ..observe.logs import JsonFormatter
-from .team import journal_of, logs_of, look_in, running
+from ....tools.errors import MissingExtra
+from ...agents.agency import Agency
+from ...agents.overview.sockets import NothingRuns
+from ...agents.plaindata import function_of, imported
+from ...cluster.agency import ClusterAgency
+from ...cluster.cluster import Cluster
+from ...core.base.errors import CallboardError
+from ...observe.logs import JsonFormatter
+from ..parts.team import journal_of, logs_of, look_in, running
 
 try:
-    from ..serving import Registry, Webhooks
-    from ..serving import serve as as_application
-    from ..serving.dashboard.app import PATH
-    from ..serving.dashboard.beside import beside, programs
-    from ..serving.dashboard.board import KEY, Board, key_is_told
-    from ..serving.operations.draining import LINGER, drain
-    from ..serving.operations.metrics import FOLDER
-    from ..serving.operations.supervisor import Supervisor
-    from ..serving.operations.worker import Drain, UvicornWorker, assigned, config_of, listening_on
-    from ..serving.server import Server
+    from ...serving import Registry, Webhooks
+    from ...serving import serve as as_application
+    from ...serving.dashboard.app import PATH
+    from ...serving.dashboard.beside import beside, programs
+    from ...serving.dashboard.board import KEY, Board, key_is_told
+    from ...serving.operations.draining import LINGER, drain
+    from ...serving.operations.metrics import FOLDER
+    from ...serving.operations.supervisor import Supervisor
+    from ...serving.operations.worker import Drain, UvicornWorker, assigned, config_of, listening_on
+    from ...serving.server import Server
 except ImportError as error:
     raise MissingExtra("serve", "callboard serve") from error
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ...providers.simulated import Fault, ServerQuota, SimulatedProvider, parse_fault, serve_forever
-from ..core.base.errors import CallboardError
-from .flow import make_console
+from ....providers.simulated import Fault, ServerQuota, SimulatedProvider, parse_fault, serve_forever
+from ...core.base.errors import CallboardError
+from ..parts.flow import make_console
 
 
 class CannotServe(CallboardError):

@@ -16,21 +16,21 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
-from ...providers.messages import Completion, Delta, Request
-from ...providers.offline import OfflineProvider
-from ...providers.pool import FREE, Endpoint, Pool, Quota
-from ...providers.spec import ProviderSpec
-from ...tools.builtin.files import file_tools
-from ..agents.agency import Agency
-from ..agents.agent import Agent
-from ..agents.answer import Answer
-from ..agents.errors import AgentError
-from ..agents.events import RunEvent, ToolFinished
-from ..agents.rendering.flow import dollars
-from ..core.base.errors import CallboardError
-from ..core.base.events import Event
-from ..core.base.spec import ChildSpec
-from .flow import Flow, Restarts, make_console
+from ....providers.messages import Completion, Delta, Request
+from ....providers.offline import OfflineProvider
+from ....providers.pool import FREE, Endpoint, Pool, Quota
+from ....providers.spec import ProviderSpec
+from ....tools.builtin.files import file_tools
+from ...agents.agency import Agency
+from ...agents.agent import Agent
+from ...agents.answer import Answer
+from ...agents.errors import AgentError
+from ...agents.events import RunEvent, ToolFinished
+from ...agents.rendering.flow import dollars
+from ...core.base.errors import CallboardError
+from ...core.base.events import Event
+from ...core.base.spec import ChildSpec
+from ..parts.flow import Flow, Restarts, make_console
 from .init import STARTER
 from .ledger import Ledger
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from ...providers.messages import Usage
-from ..agents.agency import Agency
-from ..agents.caller import Caller
-from ..agents.events import (
+from ....providers.messages import Usage
+from ...agents.agency import Agency
+from ...agents.caller import Caller
+from ...agents.events import (
     ApprovalRequested,
     CompletionFinished,
     Retried,
@@ -24,12 +24,12 @@ from ..agents.events import (
     RunStarted,
     TextDelta,
 )
-from ..agents.rendering.flow import arguments_in_words, dollars, harmless
-from ..core.base.errors import CallboardError
-from .flow import Flow, make_console
+from ...agents.rendering.flow import arguments_in_words, dollars, harmless
+from ...core.base.errors import CallboardError
+from ..parts.flow import Flow, make_console
+from ..parts.team import running
+from ..watch.tree import lines
 from .say import COMMANDS, Do, Mistake, Say, understand
-from .team import running
-from .tree import lines
 
 CONVERSATION = "chat"
 

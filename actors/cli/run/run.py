@@ -6,10 +6,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ..agents.caller import Caller
-from ..agents.events import ApprovalRequested, RunEvent
-from .flow import Flow, make_console, total
-from .team import running
+from ...agents.caller import Caller
+from ...agents.events import ApprovalRequested, RunEvent
+from ..parts.flow import Flow, make_console, total
+from ..parts.team import running
 
 
 def run(team_file: Path, request: str, folder: Path, caller: Caller | None) -> int:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from ..agents.events import CompletionFinished, RunEvent
-from ..agents.rendering.flow import WIDTH, Tone, dollars, harmless, line_of
+from ...agents.events import CompletionFinished, RunEvent
+from ...agents.rendering.flow import WIDTH, Tone, dollars, harmless, line_of
 
 if TYPE_CHECKING:
-    from ..agents.answer import Answer
-    from ..core.base.events import Event
+    from ...agents.answer import Answer
+    from ...core.base.events import Event
 
 _STYLES: Final[Mapping[Tone, str]] = {
     "": "",

@@ -11,15 +11,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...providers.config.llmfile import LlmConfig, load_config
-from ...providers.config.yamlfile import read_yaml
-from ..agents.agency import Agency
-from ..agents.agent import Agent
-from ..agents.overview.sockets import watchable
-from ..agents.team.toolsets import default_tools
-from ..agents.teamfile import load_team, open_agency
-from ..agents.teamfile.schema import TeamFile
-from ..observe.telemetry import ADDRESS, Telemetry
+from ....providers.config.llmfile import LlmConfig, load_config
+from ....providers.config.yamlfile import read_yaml
+from ...agents.agency import Agency
+from ...agents.agent import Agent
+from ...agents.overview.sockets import watchable
+from ...agents.team.toolsets import default_tools
+from ...agents.teamfile import load_team, open_agency
+from ...agents.teamfile.schema import TeamFile
+from ...observe.telemetry import ADDRESS, Telemetry
 from .folders import existing
 
 ALONE = "Assistant"

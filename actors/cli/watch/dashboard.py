@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from ...tools.errors import MissingExtra
-from ..agents.overview.sockets import NothingRuns
+from ....tools.errors import MissingExtra
+from ...agents.overview.sockets import NothingRuns
 
 try:
-    from ..serving.dashboard.beside import program
-    from ..serving.dashboard.board import key_is_told
-    from ..serving.dashboard.loopback import loopback
-    from ..serving.operations.worker import UvicornWorker, config_of, listening_on
+    from ...serving.dashboard.beside import program
+    from ...serving.dashboard.board import key_is_told
+    from ...serving.dashboard.loopback import loopback
+    from ...serving.operations.worker import UvicornWorker, config_of, listening_on
 except ImportError as error:
     raise MissingExtra("serve", "callboard dashboard") from error
 
