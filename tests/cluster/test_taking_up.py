@@ -67,7 +67,7 @@ def test_each_conversation_is_gone_on_with_where_it_lives_or_by_whoever_is_there
             if alone:
                 assert set(said) <= {"by one", "by two"}
             else:
-                names = {agency.journal.worker: f"by {name}" for agency, name in zip(nodes, ("one", "two"), strict=True)}
+                names = {nodes[0].journal.worker: "by one", nodes[1].journal.worker: "by two"}
                 assert said == [names[str(place(id, [Candidate(id) for id in names]))] for id in conversations]
 
     run_virtual(scenario())
