@@ -209,8 +209,10 @@ def labels_of(node: NodeInfo) -> dict[str, str]:
 
 
 def info(id: str, header: Header) -> NodeInfo:
-    """What a node's header says. What it does not say, or wrongly, is as for a node of an older version."""
-    labels: Mapping[str, Any] = header.labels
+    """What a node's header says. What it does not say, or wrongly, is as for a node of an older version; a row that is
+    damaged must not hide the others."""
+    given: Any = header.labels
+    labels = {name: text for name, text in given.items() if isinstance(text, str)} if isinstance(given, Mapping) else {}
     load, waits = labels.get("load", "0"), labels.get("waits", "0")
     return NodeInfo(
         id,
@@ -220,7 +222,7 @@ def info(id: str, header: Header) -> NodeInfo:
         labels.get("draining") == "1",
         labels.get("version", ""),
         header.created_at,
-        float(waits) if waits.isdecimal() else 0.0,
+        float(waits) if waits.isdecimal() and len(waits) < 10 else 0.0,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from callboard import MemoryJournal
-from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, interval, labels_of
+from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, info, interval, labels_of
+from callboard.actors.journal.store import Header
 from callboard.testing import run_virtual
 
 
@@ -74,6 +76,14 @@ async def test_what_a_node_says_of_itself_is_told_and_what_it_does_not_say_harms
     assert (strange.name, strange.load, strange.draining) == (newer.worker, 0, False)
     await one.members.leave()
     await two.members.leave()
+
+
+@pytest.mark.parametrize(
+    "labels", [5, None, [], ["name"], {"name": 5}, {"agents": None}, {"load": [], "waits": {}}, {"waits": "9" * 400}]
+)
+def test_a_row_that_is_damaged_is_a_node_of_which_nothing_is_known(labels: Any) -> None:
+    header = Header(f"{STREAMS}id", 1, 1, "owner", True, labels, 5.0, 5.0)
+    assert info("id", header) == NodeInfo("id", "id", ("",), 0, False, "", 5.0, 0.0)
 
 
 @pytest.mark.parametrize(("nodes", "looks"), [(3, 20), (100, 20), (400, 5)])
