@@ -146,10 +146,6 @@ class Members:
         asked = asyncio.get_running_loop().time()
         headers = await at_hand(self._journal.headers(prefix=STREAMS))
         alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner}
-        if self._journal.worker in alive:
-            self.seen_at = asked
-        elif self._stream is not None:  # it was away for so long that others have forgotten it
-            await self._enter()
         found = {id: info(id, header) for id, header in alive.items()}
         before, self.alive = self.alive, found
         for id, node in found.items():
@@ -160,6 +156,10 @@ class Members:
                 there = any(header.name == STREAMS + id for header in headers)
                 self._left(node, "its lease has run out" if there else "it has left")
         self._clean({header.name for header in headers if not header.owner}, asked)
+        if self._journal.worker in alive:
+            self.seen_at = asked
+        elif self._stream is not None:  # it was away for so long that others have forgotten it
+            await self._enter()
 
     async def _look_on(self) -> None:
         while True:

@@ -9,6 +9,7 @@ import pytest
 
 from callboard import MemoryJournal
 from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, info, interval, labels_of
+from callboard.actors.journal.errors import JournalError
 from callboard.actors.journal.store import Header
 from callboard.testing import run_virtual
 
@@ -131,5 +132,22 @@ async def test_a_node_that_was_forgotten_takes_part_again() -> None:
     two.members.say()
     await one.members.look()
     assert one.members.alive[two.journal.worker].load == 3
+    await one.members.leave()
+    await two.members.leave()
+
+
+async def test_a_node_whose_own_row_cannot_be_written_again_sees_who_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(name: str) -> Any:
+        raise JournalError("its last event is another")
+
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    await two.members.join()
+    journal.forget(STREAMS + one.journal.worker)
+    monkeypatch.setattr(one.journal, "open", damaged)
+    with pytest.raises(JournalError):
+        await one.members.look()
+    assert one.heard == ["+one", "+two", "-one: it has left"]
     await one.members.leave()
     await two.members.leave()
