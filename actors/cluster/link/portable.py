@@ -109,5 +109,7 @@ def write_error(error: BaseException, place: Place) -> bytes:
 def _words(error: BaseException) -> str:
     try:
         return str(error)[:WORDS]
-    except Exception as failed:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failed:  # as above
         return f"it cannot be shown ({type(failed).__name__})"
