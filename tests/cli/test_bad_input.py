@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callboard import default_tools
 from callboard.providers.simulated import SimulatedProvider
 
 from .command import assert_refused, callboard
@@ -120,6 +121,14 @@ def test_a_request_without_words_is_refused(team: Path) -> None:
 )
 def test_arguments_that_do_not_fit_a_tools_schema_are_refused(tmp_path: Path, arguments: str, said: str) -> None:
     assert_refused(callboard("tool", "Grep", arguments, cwd=tmp_path), "Grep", said)
+
+
+@pytest.mark.parametrize("tool", [tool.name for tool in default_tools(".")])
+def test_every_tool_that_a_team_file_can_name_can_be_called(tmp_path: Path, tool: str) -> None:
+    done = callboard("tool", tool, '{"nosuch": 1}', cwd=tmp_path)
+    assert done.status in (0, 2), done
+    assert "there is no tool" not in done.err
+    assert "Traceback" not in done.err
 
 
 def test_a_tool_that_does_not_exist_is_refused_with_the_closest_one(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 from ...agents.caller import Caller
 from ...agents.events import ApprovalRequested, RunEvent
 from ..parts.flow import Flow, make_console, total
+from ..parts.printed import say, shown
 from ..parts.team import running
 
 
@@ -47,5 +47,5 @@ async def _run(team_file: Path, request: str, folder: Path, caller: Caller | Non
         agency.subscribe(look)
         answer = await agency.run(request, caller=caller)
     console.print(total(answer), style="dim")
-    sys.stdout.write(answer.text.rstrip("\n") + "\n")
+    say(shown(answer.text.rstrip("\n")))
     return 0
