@@ -123,6 +123,46 @@ def test_arguments_that_do_not_fit_a_tools_schema_are_refused(tmp_path: Path, ar
     assert_refused(callboard("tool", "Grep", arguments, cwd=tmp_path), "Grep", said)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--latency", "-1"),
+        ("--latency", "inf"),
+        ("--chunk-delay", "nan"),
+        ("--failure-rate", "2"),
+        ("--requests-per-minute", "0"),
+        ("--tokens-per-minute", "-5"),
+        ("--port", "65536"),
+        ("--port", "-1"),
+        ("--host", "nosuch.invalid"),
+        ("--host", "x" * 80),
+        ("--fault", "429:nan"),
+    ],
+)
+def test_a_simulated_provider_refuses_numbers_and_addresses_that_cannot_be(
+    tmp_path: Path, option: tuple[str, str]
+) -> None:
+    done = callboard("simulate-provider", *option, cwd=tmp_path)
+    assert_refused(done, option[1] if option[0] == "--fault" else option[0])
+
+
+@pytest.mark.parametrize("command", [("serve", "team.yaml"), ("simulate-provider",)])
+def test_a_host_that_is_none_is_what_is_blamed(team: Path, command: tuple[str, ...]) -> None:
+    done = callboard(*command, "--host", "nosuch.invalid", cwd=team.parent)
+    assert_refused(done, "--host nosuch.invalid is no address of this machine", "give another --host")
+    assert "--port" not in done.err
+    assert "--authenticate" not in done.err
+
+
+@pytest.mark.parametrize("command", [("run", ".", "hello"), ("config", "check", "."), ("chat", ".")])
+def test_a_folder_in_the_place_of_a_team_file_has_a_team_yaml(team: Path, command: tuple[str, ...]) -> None:
+    done = callboard(*command, cwd=team.parent)
+    assert done.status == 0, done
+    (team.parent / "empty").mkdir()
+    command = tuple("empty" if word == "." else word for word in command)
+    assert_refused(callboard(*command, cwd=team.parent), "the folder empty has no team.yaml", "callboard init empty")
+
+
 @pytest.mark.parametrize("tool", [tool.name for tool in default_tools(".")])
 def test_every_tool_that_a_team_file_can_name_can_be_called(tmp_path: Path, tool: str) -> None:
     done = callboard("tool", tool, '{"nosuch": 1}', cwd=tmp_path)

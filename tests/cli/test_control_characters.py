@@ -15,6 +15,7 @@ from callboard.actors.cli.parts.printed import shown
 from .command import callboard
 
 NASTY = "TODO: \x1b[31mred\x1b]0;title\x07 \x9b2J back\x08\x08 \u202eturned"
+TYPED = f'List every TODO\nWrite "{NASTY}" to b.md\nno\n@\x1b[1m hello\n/\x1b\n'
 TEAM = "agents: {A: {tools: [Grep, Write], autonomy: supervised}}\n"
 
 
@@ -39,7 +40,7 @@ def assert_harmless(text: str) -> None:
         (("tool", "Read", '{"path": "a.txt"}', "--folder", "work"), ""),
         (
             ("chat", "team.yaml", "--folder", "work"),
-            f'List every TODO\nWrite "{NASTY}" to b.md\nno\n@\x1b[1m hello\n/\x1b\n',
+            TYPED,
         ),
         (("run", "\x1b[31m.yaml", "hello"), ""),
         (("run", "team.yaml", "hello", "--folder", "\x1b[31m\u202e"), ""),

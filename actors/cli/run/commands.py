@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...core.base.errors import CallboardError
 from ..parts.caller import caller_of
-from ..parts.folders import existing
+from ..parts.folders import existing, team_file
 
 
 class EmptyRequest(CallboardError):
@@ -26,7 +26,7 @@ def run(
     """Give a request to a team, and print its answer. How it came about goes to stderr.
 
     Args:
-        team: the team file, or an llm.yaml: then one plain agent answers with its models.
+        team: the team file, a folder with a team.yaml, or an llm.yaml: then one plain agent answers with its models.
         request: what to do, in words.
         folder: the folder that the team's file tools are confined to.
         import_from: a folder to look in for the modules that the file names, such as its own.
@@ -39,4 +39,4 @@ def run(
     if not request.strip():
         raise EmptyRequest('the request has no words; say what to do: callboard run TEAM.yaml "List every TODO"')
     look_in(import_from)
-    return run(team, request, existing(folder), caller_of(user, tenant))
+    return run(team_file(team), request, existing(folder), caller_of(user, tenant))
