@@ -107,7 +107,7 @@ def test_a_report_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_request_without_words_is_refused(team: Path) -> None:
     assert_refused(callboard("run", team, " ", cwd=team.parent), "request")
-    assert_refused(callboard("run", team, cwd=team.parent), "requires an argument")
+    assert_refused(callboard("run", team, cwd=team.parent), "the request has no words")
 
 
 @pytest.mark.parametrize(
