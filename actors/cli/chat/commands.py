@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..parts.caller import caller_of
-from ..parts.folders import existing
+from ..parts.folders import existing, team_file
 
 
 def chat(
@@ -30,4 +30,4 @@ def chat(
     from .chat import chat
 
     look_in(import_from)
-    return chat(team, existing(folder), caller_of(user, tenant))
+    return chat(team_file(team), existing(folder), caller_of(user, tenant))
