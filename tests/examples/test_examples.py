@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -573,5 +575,31 @@ def test_an_example_prints_what_it_says(name: str, tmp_path: Path) -> None:
     assert done.stdout.splitlines() == PRINTS[name]
 
 
+NAMES = sorted(path.name for path in HERE.glob("*.py") if path.name not in ("__init__.py", "test_examples.py"))
+INNER = {  # what the facade has no name for: these are said on their pages
+    "callboard.actors.cli",
+    "callboard.actors.serving.acp.stdio",
+    "callboard.providers.simulated",
+}
+
+
 def test_every_example_is_run() -> None:
-    assert {path.name for path in HERE.glob("*.py")} - {"__init__.py", "test_examples.py"} == set(PRINTS)
+    assert set(NAMES) == set(PRINTS)
+
+
+def test_the_page_lists_every_example_once() -> None:
+    listed = re.findall(r"\]\(([\w/.]+)\)", (HERE / "README.md").read_text(encoding="utf-8"))
+    assert sorted(each for each in listed if "/" not in each and each.endswith(".py")) == NAMES
+    assert [each for each in listed if not (HERE / each).exists()] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_fits_a_screen_and_imports_what_users_import(name: str) -> None:
+    text = (HERE / name).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 80
+    ours = {
+        line.module
+        for line in ast.walk(ast.parse(text))
+        if isinstance(line, ast.ImportFrom) and (line.module or "").startswith("callboard")
+    }
+    assert ours - {"callboard", "callboard.testing"} - INNER == set()
