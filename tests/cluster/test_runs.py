@@ -219,3 +219,16 @@ def test_programs_without_a_way_to_each_other_make_what_they_are_asked_for_at_on
             assert asyncio.get_running_loop().time() - before < 1.0
 
     run_virtual(scenario())
+
+
+async def test_a_run_on_another_node_is_answered_although_its_agent_has_failed_for_good_here() -> None:
+    async with stage("one", "two") as made:
+        one = made.nodes["one"]
+        handle = await one.start_run("hold", conversation=made.conversation_on("two"))
+        await made.holding.wait()
+        await one.agent_ref("Clerk").stop()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        made.held.set()
+        async with asyncio.timeout(5):
+            assert (await handle).text == "it was two"
