@@ -24,6 +24,9 @@ INSTALL: Final = "a cluster of several machines needs Ray: pip install 'callboar
 SECONDS: Final = 60.0
 """For the gateway to start: Ray may have to start workers first."""
 
+PATIENCE: Final = 5.0
+"""Seconds for which the gateway is waited for: longer than it waits for another one, of which it says so itself."""
+
 
 class RayTransport:
     """Carries frames over Ray.
@@ -99,8 +102,11 @@ class RayTransport:
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
         line.say(SEND, number, addressed(node, frame))
         try:
-            answer: bytes = await waiting
-            return answer
+            async with asyncio.timeout(PATIENCE):
+                answer: bytes = await waiting
+                return answer
+        except TimeoutError:
+            raise NodeUnreachable(f"nothing was heard of the gateway for {PATIENCE:g} s") from None
         finally:
             self._waiting.pop(number, None)
 
