@@ -16,7 +16,7 @@ from callboard.actors.cluster.link.talk import Talk
 from callboard.actors.cluster.network import Network
 from callboard.testing import run_virtual
 
-from .test_refs import Add, Counter, Hang, Listener, Watch, two
+from .test_refs import Add, Count, Counter, Hang, Listener, Watch, two
 
 
 @dataclass(frozen=True)
@@ -125,3 +125,24 @@ async def test_who_watches_no_more_is_told_nothing_and_the_actor_is_watched_for_
         await counter.stop()
         assert (await heard.get()).ref is refs[1]
         assert heard.empty()
+
+
+async def test_a_reference_that_is_read_from_to_the_last_ends_behind_its_successor(caplog: Any) -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        old = a.ref("two", "counter")
+        async with old.stream(Count(1000), buffer=1) as stream:
+            async for _ in stream:
+                break
+            a.left("b", "its lease has run out")
+            a.joined("b", "two")
+            new = a.ref("two", "counter")
+            assert await new.ask(Add(1)) == 1
+            await new.stop()
+            with pytest.raises(NodeGone, match="its lease has run out"):
+                async for _ in stream:
+                    pass
+        while old.is_alive():
+            await asyncio.sleep(0)
+        assert not [record.message for record in caplog.records]
+        assert await a.ref("two", "counter").ask(Add(1)) == 2
