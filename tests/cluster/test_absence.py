@@ -142,7 +142,8 @@ async def test_a_reference_that_is_read_from_to_the_last_ends_behind_its_success
             with pytest.raises(NodeGone, match="its lease has run out"):
                 async for _ in stream:
                     pass
-        while old.is_alive():
+        for _ in range(20):
             await asyncio.sleep(0)
+        assert not old.is_alive()
         assert not [record.message for record in caplog.records]
         assert await a.ref("two", "counter").ask(Add(1)) == 2
