@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import pytest
@@ -49,3 +50,9 @@ def test_what_is_nested_too_deeply_is_named() -> None:
         nested = [nested]
     with pytest.raises(MessageNotPortable, match="it is nested too deeply"):
         write(nested, Nowhere(), lambda: "it")
+
+
+def test_a_mapping_that_nobody_may_change_comes_as_one() -> None:
+    came = read(write(MappingProxyType({"a": 1}), Nowhere(), lambda: "it"), Nowhere(), lambda: "it")
+    assert type(came) is MappingProxyType
+    assert came == {"a": 1}
