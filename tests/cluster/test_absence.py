@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from callboard import Actor, ActorRef, Returns, handles
+from callboard import Actor, ActorRef, Returns, System, handles
 from callboard.actors.cluster.errors import NodeGone
 from callboard.actors.cluster.link.frames import Target
 from callboard.actors.cluster.link.talk import Talk
 from callboard.actors.cluster.network import Network
+from callboard.actors.cluster.stand_in import Door, WatchFor, WatchNoMore
 from callboard.testing import run_virtual
 
 from .test_refs import Add, Count, Counter, Hang, Listener, Watch, two
@@ -147,3 +150,32 @@ async def test_a_reference_that_is_read_from_to_the_last_ends_behind_its_success
         assert not old.is_alive()
         assert not [record.message for record in caplog.records]
         assert await a.ref("two", "counter").ask(Add(1)) == 2
+
+
+async def test_an_actor_is_watched_for_those_who_want_it_and_nothing_is_kept_of_others() -> None:
+    async with System("one") as system:
+        door = system.spawn(Door)
+        watched: ActorRef[Any] = system.spawn(Counter)
+        heard: list[tuple[str, str]] = []
+
+        def telling(name: str) -> Any:
+            return lambda reason: heard.append((name, reason))
+
+        first, second, third = telling("first"), telling("second"), telling("third")
+        kept = weakref.ref(first)
+        for message in (WatchFor(watched, first), WatchFor(watched, second), WatchNoMore(watched, first)):
+            door.tell(message)
+        door.tell(WatchNoMore(watched, third))  # which nobody has asked for
+        del first, message
+        for _ in range(20):
+            await asyncio.sleep(0)
+        gc.collect()
+        assert kept() is None
+        await watched.stop()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [name for name, _ in heard] == ["second"]
+        kept = weakref.ref(second)
+        del second
+        gc.collect()
+        assert kept() is None
