@@ -100,11 +100,16 @@ async def nothing(node: str, frame: bytes) -> bytes:
     return b""
 
 
-async def test_the_launcher_takes_no_signal_that_is_meant_for_the_program_and_ends_with_it(ray_address: str) -> None:
+async def test_the_launcher_takes_no_signal_that_is_meant_for_the_program_and_ends_with_it_and_nobody_else_gets_in(
+    ray_address: str,
+) -> None:
     transport = RayTransport(ray_address, "tests")
     await transport.open("signals", nothing, lambda: None)
     process = transport._process
     assert process is not None
+    assert transport._folder is not None
+    with pytest.raises(OSError, match="gateway|refused"):  # nobody else gets in, once the gateway has
+        await asyncio.open_unix_connection(transport._folder / "gateway")
     assert os.getpgid(process.pid) != os.getpgrp()  # Ctrl-C at a terminal
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process.send_signal(number)

@@ -112,6 +112,8 @@ class RayTransport:
         if told != READY:
             return told or f"it ended: {_last_line(said) or f'exit status {await process.wait()}'}"
         await came
+        self._server.close()  # nobody else is to come
+        self._server = None
         return ""
 
     async def send(self, node: str, frame: bytes) -> bytes:
