@@ -146,11 +146,11 @@ class RayTransport:
                 process.stdin.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(5.0):
-                    await process.wait()
+                    await process.communicate()
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.kill()
-                await process.wait()
+                await process.communicate()
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
