@@ -303,13 +303,12 @@ class ClusterAgency(Agency):
             }
         return found
 
-    def _takes_up(self, conversation: str) -> bool:
+    def _takes_up(self, agent: str, conversation: str) -> bool:
         if self._alone:
             return True
-        assert self._members is not None
-        me = self._runtime.journal.worker
-        candidates = [Candidate(node.id) for node in self._members.alive.values() if not node.draining]
-        return place(conversation, candidates) in (me, None)
+        # Without loads: nobody else may think so. Where no node has the agent, one that has it may come yet.
+        candidates = [Candidate(id) for id in self._takers(agent)]
+        return place(conversation, candidates) == self._runtime.journal.worker
 
 
 def waiting_for(entries: Iterable[Entry], now: float) -> float:
@@ -323,7 +322,7 @@ def waiting_for(entries: Iterable[Entry], now: float) -> float:
     return max((now - entry.since for entry in heads.values() if entry.session is None), default=0.0)
 
 
-def _nothing(conversation: str) -> bool:
+def _nothing(agent: str, conversation: str) -> bool:
     return False
 
 

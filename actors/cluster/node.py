@@ -12,7 +12,7 @@ from ..core.base.errors import ActorDead, CoreError, SpecError
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from .errors import NodeUnknown, NodeUnreachable
-from .link.frames import Over, Target, read_frame, write_acknowledgement
+from .link.frames import OtherProtocol, Over, Target, read_frame, write_acknowledgement
 from .link.peer import PATIENCE, Conversing, Peer
 from .link.talk import Talk
 from .stand_in import Door, Nobody, StandIn, WatchFor, WatchNoMore
@@ -47,6 +47,7 @@ class Node:
         self._peers: dict[str, Peer] = {}
         self._names: dict[str, str] = {id: name}
         self._gone: dict[str, str] = {}
+        self._strange: set[str] = set()
         self._stand_ins: dict[tuple[str, Target], tuple[ActorRef[Any], Talk]] = {}
         self._addresses: dict[ActorRef[Any], tuple[str, str, str]] = {}
         self._door: ActorRef[Any] | None = None
@@ -201,7 +202,14 @@ class Node:
     async def _received(self, node: str, data: bytes) -> bytes:
         if node in self._gone or self._closed:  # it was paused, or cut off, and does not know yet that it is over
             return write_acknowledgement(0, Over())
-        return await self._peer(node).receive(read_frame(data))
+        try:
+            frame = read_frame(data)
+        except OtherProtocol as error:  # the acknowledgement says which one is spoken here
+            if node not in self._strange:
+                self._strange.add(node)
+                logger.warning("node %s is not understood: %s", self._names.get(node, node), error)
+            return write_acknowledgement(0, Over())
+        return await self._peer(node).receive(frame)
 
     def _peer(self, node: str) -> Peer:
         peer = self._peers.get(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -219,12 +220,54 @@ async def test_a_node_that_cannot_be_reached_is_gone_and_comes_back() -> None:
         ref = a.ref("two", "counter")
         assert await ref.ask(Add(1)) == 1
         network.cut(["a"], ["b"])
-        with pytest.raises(NodeGone):
+        with pytest.raises(NodeGone, match=r"node two \(b\) is gone: .*: nothing was heard of b for 0.05 s"):
             await ref.ask(Add(1))
         network.heal()
         again = a.ref("two", "counter")
         assert again is not ref
         assert await again.ask(Add(1)) in (2, 3)
+
+
+class Unreadable:
+    """Can be written, and not be read."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+async def test_a_message_that_a_node_cannot_read_is_named_with_that_node() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        with pytest.raises(MessageNotPortable, match=r"a message to counter cannot be read on node two .*same code"):
+            await a.ref("two", "counter").ask(Unreadable())
+
+
+async def test_a_node_that_speaks_another_protocol_is_named_at_once_and_told_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network = Network()
+    came: list[bytes] = []
+
+    async def later(node: str, frame: bytes) -> bytes:
+        came.append(frame)
+        return pickle.dumps((2, "whatever", "it says"))
+
+    async with System("one") as system:
+        a = Node("a", "one", system, network.transport())
+        a.joined("b", "two")
+        await a.open()
+        await network.transport().open("b", later, lambda: None)
+        with pytest.raises(
+            NodeGone, match=r"node two \(b\) is gone: .* speaks protocol 2 of frames; this node speaks 1"
+        ):
+            await a.ref("two", "counter").ask(Add(1))
+        assert len(came) == 1
+        for _ in range(2):
+            said = await network.deliver("b", "a", pickle.dumps((2, "whatever")))
+            assert pickle.loads(said)[0] == 1
+        (record,) = caplog.records
+        assert "node two is not understood: it speaks protocol 2" in record.getMessage()
+        await a.close()
 
 
 async def test_a_reference_that_is_made_in_another_thread_is_one_like_any_other() -> None:
