@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from callboard import (
+    Agency,
     AgencyClosed,
     Agent,
     ChildSpec,
@@ -67,6 +68,17 @@ def test_arguments_of_the_wrong_shape_are_refused_by_name(wrong: dict[str, Any])
     address = given.pop("address")
     with pytest.raises(DefinitionError, match=f"Cluster: {next(iter(wrong))}"):
         Cluster(address, **given)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql+asyncpg://me:sk-1@db", "mysql://me:sk-1@db", " postgresql://me:sk-1@db", b"postgresql://me:sk-1@db"],
+)
+def test_an_address_that_is_refused_is_not_shown_for_its_password(address: Any) -> None:
+    for refused in (lambda: Cluster(None, journal=address), lambda: Agency(Agent("Clerk"), journal=address)):
+        with pytest.raises(DefinitionError, match="journal is") as error:
+            refused()
+        assert "sk-1" not in str(error.value)
 
 
 async def test_an_agency_takes_no_journal_and_references_want_a_node_and_a_path() -> None:

@@ -202,7 +202,7 @@ async def test_a_node_that_was_forgotten_takes_part_again() -> None:
 
 
 async def test_a_node_whose_own_row_cannot_be_written_again_sees_who_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    def damaged(self: Any, name: str) -> Any:
+    def damaged(self: MemoryJournal, name: str) -> Any:
         raise JournalError("its last event is another")
 
     journal = MemoryJournal()
@@ -210,8 +210,8 @@ async def test_a_node_whose_own_row_cannot_be_written_again_sees_who_is_there(mo
     await one.members.join()
     await two.members.join()
     journal.forget(STREAMS + one.journal.worker)
-    with monkeypatch.context() as patch, pytest.raises(JournalError):
-        patch.setattr(type(one.journal), "open", damaged)
+    monkeypatch.setattr(MemoryJournal, "open", damaged)
+    with pytest.raises(JournalError):
         await one.members.look()
     assert one.heard == ["+one", "+two", "-one: it has left"]
     await one.members.leave()
