@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -108,7 +109,7 @@ def test_a_chat_keeps_the_conversation_and_tells_agents_cost_and_tree(folder: Pa
     assert "nothing has been used yet" in done.out
     assert "Developer> a.txt" in done.out
     assert "Planner      2 completions" in done.out
-    assert "└── chat  Conversation" in done.out
+    assert re.search("└── chat-[0-9a-f-]+  Conversation", done.out)
     assert "not read" not in done.out
 
 
