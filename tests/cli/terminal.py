@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 from .command import offline
@@ -18,6 +19,9 @@ IN_A_TERMINAL = """\
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C sends a signal, as in a real terminal
 """
+PATIENCE = 60.0
+"""Seconds after which what is waited for counts as missing."""
+
 MAIN = "from callboard.actors.cli import main; sys.exit(main())\n"
 
 
@@ -50,8 +54,9 @@ class Terminal:
     def until(self, *words: str) -> None:
         """Read until each of these has come, in order."""
         for word in words:
+            until = time.monotonic() + PATIENCE  # a sign that turns is no word
             while word not in self._seen:
-                ready, _, _ = select.select([self._parent], [], [], 60)
+                ready, _, _ = select.select([self._parent], [], [], max(0.0, until - time.monotonic()))
                 assert ready, f"{word!r} did not come after {self._seen!r}"
                 said = os.read(self._parent, 65536).decode("utf-8", "replace")
                 self._seen, self.all = self._seen + said, self.all + said

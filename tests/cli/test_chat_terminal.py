@@ -171,7 +171,7 @@ async def test_a_run_whose_limit_is_spent_is_given_more(folder: Path) -> None:
         terminal.press("1\r")
         terminal.until("say a number above 1, yes, or no", "how much in all?")
         terminal.press("yes\r")
-        terminal.until("wrote a.md", "A>")
+        terminal.until("replaced a.md", "A>")
 
     async with SimulatedProvider(writes("a.md")) as server:
         await in_terminal(folder, server, use, team)
@@ -198,7 +198,7 @@ async def test_agents_that_work_for_others_are_heard_as_they_speak(folder: Path)
         if any(one.role == "tool" for one in request.messages):
             await heard.wait()
             return said("done")
-        call = ToolCall("c1", "SendMessage", '{"recipient": "B", "message": "work"}')
+        call = ToolCall("c1", "SendMessage", '{"target_agent": "B", "message": "work"}')
         return Completion(Message("assistant", "", tool_calls=(call,)), "tool_calls", Usage(10, 20))
 
     def use(terminal: Terminal) -> None:
