@@ -1,7 +1,7 @@
 """Collects the pages that stand beside the code into one folder, from which the site is built.
 
-``python .docs/collect.py`` writes ``.site/pages``: each page where it stands in the repository, and ``api/``, a page for
-each part of what ``callboard`` exports, from the docstrings. Links to what is no page lead to the repository.
+``python .docs/collect.py`` writes ``.site/pages``: each page where it stands in the repository, and ``api/``, a page
+for each part of what ``callboard`` exports, from the docstrings. Links to what is no page lead to the repository.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def part_of(module: str) -> str:
 def reference() -> dict[str, list[str]]:
     """What ``callboard`` exports, by the part that explains it, each with where it is defined."""
     sys.path.insert(0, str(ROOT / ".src"))
-    import callboard  # noqa: PLC0415 (only the reference needs it)
+    import callboard
 
     found: dict[str, list[str]] = {title: [] for title in (*PARTS, ERRORS)}
     for name in sorted(callboard._HOME_OF, key=lambda name: (name.lower(), name)):

@@ -94,6 +94,11 @@ class Page:
         return self.blocks(language)[number].text
 
     @property
+    def name_of_given(self) -> str:
+        """The name of a file in ``given/``: of its folder, or of itself if it is no README."""
+        return self.path.removesuffix(".md").removesuffix("/README").replace("/", "_") + ".py"
+
+    @property
     def says(self) -> list[str]:
         """The lines that its examples print, as they say themselves, in the order of the page."""
         return [said for block in self.blocks("python") for said in block.says()]
@@ -104,7 +109,7 @@ class Page:
         module = sys.modules["page"] = ModuleType("page")  # dataclasses look for the module that they are in
         names = vars(module)
         names |= {name: getattr(callboard, name) for name in words & vars(callboard)["_HOME_OF"].keys()}
-        file = GIVEN / (self.path.removesuffix(".md").replace("/", "_") + ".py")
+        file = GIVEN / self.name_of_given
         if file.exists():
             exec(compile(file.read_text(encoding="utf-8"), str(file), "exec", dont_inherit=True), names)
         return names

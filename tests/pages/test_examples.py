@@ -32,8 +32,8 @@ def test_the_programs_of_a_page_run_and_print_what_they_say(path: str, tmp_path:
 
 
 def test_what_is_given_is_given_to_a_page() -> None:
-    of = {path.removesuffix(".md").replace("/", "_") for path in PATHS}
-    assert {file.stem for file in GIVEN.glob("*.py")} - of == {"__init__"}
+    of = {Page(path).name_of_given for path in PATHS}
+    assert {file.name for file in GIVEN.glob("*.py")} - of == {"__init__.py"}
 
 
 def commands() -> Iterator[tuple[str, str]]:

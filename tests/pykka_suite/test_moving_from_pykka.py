@@ -10,7 +10,6 @@ import pytest
 
 from callboard.actors import Actor
 from tests import warm
-
 from tests.pages.page import Block, Page
 
 Base = Literal["pykka", "callboard"]

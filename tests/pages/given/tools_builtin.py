@@ -1,4 +1,4 @@
-"""What the examples of the page about the tools that come along take for granted: a folder, models, a server of tools."""
+"""What the examples of the page about the tools that come along take for granted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ Path("shop").mkdir()
 
 @asynccontextmanager
 async def around() -> AsyncIterator[None]:
-    async with SimulatedProvider(Completion(Message("assistant", "They look at last year's prices."), "stop")) as server:
+    async with SimulatedProvider(
+        Completion(Message("assistant", "They look at last year's prices."), "stop")
+    ) as server:
         for vendor in ("OPENAI", "ANTHROPIC"):
             os.environ |= {f"{vendor}_API_KEY": "none", f"{vendor}_BASE_URL": f"{server.base_url}"}
         yield
