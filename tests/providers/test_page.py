@@ -13,7 +13,6 @@ import callboard
 from callboard.providers.messages import Completion, Message, Request
 from callboard.providers.pool import Endpoint, Health, Pool, PoolStats, control
 from callboard.providers.simulated import SimulatedProvider
-from callboard.providers.vendors.build import child_spec
 from tests.pages.page import ROOT, Page
 
 from .conftest import openai_spec
@@ -24,12 +23,12 @@ SENT = re.findall(r"`(pool\.ask\(.*?\))`", PAGE.partition("| sent |")[2].partiti
 
 async def test_each_message_is_sent_as_the_page_says() -> None:
     known: dict[str, Any] = {name: getattr(callboard, name) for name in callboard.__all__}
-    known |= {"SecretStr": SecretStr, "child_spec": child_spec, "request": Request((Message("user", "hello"),))}
+    known |= {"SecretStr": SecretStr, "request": Request((Message("user", "hello"),))}
     answers: dict[str, Any] = {}
     hi = Completion(Message("assistant", "hi"), "stop")
     async with SimulatedProvider(hi) as server, callboard.System("page") as system:
         known["spec"] = spec = openai_spec(server, name="acme")
-        known["pool"] = system.supervise(Pool.spec([Endpoint.of(spec, child_spec(spec))]))
+        known["pool"] = system.supervise(Pool.spec([Endpoint.of(spec)]))
         for sent in SENT:
             answers[sent.partition("ask(")[2].partition("(")[0]] = await eval(sent, known)
     assert answers.pop("Submit").message.text == "hi"
