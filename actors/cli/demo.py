@@ -34,7 +34,7 @@ from .flow import Flow, Restarts, make_console
 from .init import STARTER
 from .ledger import Ledger
 
-PACE = 0.25
+PACE = 0.2
 """Seconds the offline model takes to answer here."""
 
 STRUCK_REQUEST = 2
