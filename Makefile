@@ -7,6 +7,7 @@ READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 FOLDER ?= .
 ASK    ?=
+DASHBOARD ?=
 SOAK   ?=
 KILLS  ?=
 SERVE_KILLS ?=
@@ -19,8 +20,9 @@ export FOLDER ASK
 
 .PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance clean
 
-demo: $(READY)
-	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
+# DASHBOARD=1 shows it in a browser as well, and brings what that takes.
+demo: $(READY) $(if $(DASHBOARD),$(VENV)/.ready-serve)
+	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"} $(if $(DASHBOARD),--dashboard)
 
 # Tests wait for others at times, and types are looked at by one process: each has the cores meanwhile.
 test: lint layers
@@ -125,6 +127,10 @@ $(VENV)/bin/python:
 $(READY): pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e .
 	touch $@
+
+$(VENV)/.ready-serve: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[serve]'
+	touch $@ $(READY)
 
 $(DEV): pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[dev]'
