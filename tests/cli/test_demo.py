@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from callboard.actors.cli import main
-from callboard.actors.cli.ledger import Ledger
+from callboard.actors.cli.demo.ledger import Ledger
 
 from .command import MAIN, callboard, offline
 

@@ -459,3 +459,15 @@ def test_a_review_of_a_file_is_no_review_of_the_folder() -> None:
     folder = Folder(**REVIEWED)
     _, made = converse("Review the code in src/main.py", [*folder.specs.values()], folder.run)
     assert "Grep" not in {call.name for call in made}
+
+
+@pytest.mark.parametrize("text", ["a, then b; and c. Then d", "First line.\nSecond line", "note: write it to b.md"])
+def test_quoted_text_is_written_whole(text: str) -> None:
+    folder = Folder()
+    converse(f'Write "{text}" to q.md', list(folder.specs.values()), folder.run)
+    assert folder.files["q.md"].strip() == text
+
+
+def test_quoted_text_is_searched_whole() -> None:
+    folder = Folder(a_dot_txt="one, then two\n")
+    assert "1 place" in converse('Find "one, then two" in the files', list(folder.specs.values()), folder.run)[0]

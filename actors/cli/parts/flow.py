@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from ..agents.events import CompletionFinished, RunEvent
-from ..agents.rendering.flow import WIDTH, Tone, dollars, harmless, line_of
+from ...agents.events import CompletionFinished, RunEvent
+from ...agents.rendering.flow import WIDTH, Tone, harmless, line_of
 
 if TYPE_CHECKING:
-    from ..agents.answer import Answer
-    from ..core.base.events import Event
+    from ...agents.answer import Answer
+    from ...core.base.events import Event
 
 _STYLES: Final[Mapping[Tone, str]] = {
     "": "",
@@ -127,8 +127,8 @@ class Restarts:
         return False
 
 
-def total(answer: Answer) -> str:
-    """What an answer took, in a line."""
+def total(answer: Answer, price: str) -> str:
+    """What an answer took, in a line; its price is given in words."""
     usage = answer.usage
-    used = f"{usage.input_tokens} + {usage.output_tokens} tokens, {dollars(answer.cost)}, {answer.seconds:.2f} s"
+    used = f"{usage.input_tokens} + {usage.output_tokens} tokens, {price}, {answer.seconds:.2f} s"
     return f"{'; '.join(answer.chain) or 'no handoff'}; {used}"

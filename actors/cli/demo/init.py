@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..core.base.errors import CallboardError
+from ...core.base.errors import CallboardError
 
 STARTER = Path(__file__).with_name("starter")
 

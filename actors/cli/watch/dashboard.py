@@ -10,15 +10,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
-from ...tools.errors import MissingExtra
-from ..agents.agency import Agency
-from ..agents.overview.sockets import NothingRuns, watchable
+from ....tools.errors import MissingExtra
+from ...agents.agency import Agency
+from ...agents.overview.sockets import watchable
+from ..parts.listening import check_address, taken
 
 try:
-    from ..serving.dashboard.beside import program
-    from ..serving.dashboard.board import key_is_told
-    from ..serving.dashboard.loopback import loopback
-    from ..serving.operations.worker import UvicornWorker, config_of, listening_on
+    from ...serving.dashboard.beside import program
+    from ...serving.dashboard.board import key_is_told
+    from ...serving.dashboard.loopback import loopback
+    from ...serving.operations.worker import UvicornWorker, config_of, listening_on
 except ImportError as error:
     raise MissingExtra("serve", "callboard dashboard") from error
 
@@ -37,7 +38,8 @@ def dashboard(process: int | None, port: int, say: Callable[[str], None]) -> int
         0.
 
     Raises:
-        NothingRuns: there is none, or several, or the port is taken.
+        NothingRuns: there is none, or several.
+        CannotListen: the port is taken.
     """
     found, address, server, listening = _server(process, port)
     say(f"the dashboard of process {found}: {address}")
@@ -48,7 +50,7 @@ def dashboard(process: int | None, port: int, say: Callable[[str], None]) -> int
 
 
 @asynccontextmanager
-async def shown(agency: Agency) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+async def showing(agency: Agency) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
     """Show an agency of this program while the block is at work.
 
     Args:
@@ -72,11 +74,12 @@ async def shown(agency: Agency) -> AsyncIterator[tuple[str, asyncio.Task[None]]]
 
 def _server(process: int | None, port: int) -> tuple[int, str, UvicornWorker, socket.socket]:
     """The process that is shown, the address with the key, what serves there, and where it listens."""
+    check_address(HOST, port)
     found, path = program(process)
     try:
         listening = listening_on(HOST, port)
-    except (OSError, OverflowError) as error:
-        raise NothingRuns(f"cannot listen on {HOST}:{port}: {error}; give another --port") from None
+    except OSError as error:
+        raise taken(HOST, port, error) from None
     port = listening.getsockname()[1]
     key = key_is_told()
     config = config_of(loopback(path, key, port), drain=0.0)

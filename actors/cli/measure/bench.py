@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ...providers.config.changes import changes_of
-from ...providers.config.yamlfile import ConfigError
-from ..agents.agency import Agency
-from ..agents.errors import DefinitionError
-from ..agents.evaluation.reportfile import check_place
-from ..agents.plaindata import imported
-from ..bench.drawing import chart, check_picture, save_picture
-from ..bench.load import Ask, Closed, Load, Open
-from ..bench.measure import measure
-from ..bench.report import Report, differences, differences_table, matching, read_report
-from ..bench.targets import NotMeasured, agency_target, server_target
-from .flow import make_console
-from .printed import progress, say, verdict
-from .team import look_in, started
+from ....providers.config.changes import changes_of
+from ....providers.config.yamlfile import ConfigError
+from ...agents.agency import Agency
+from ...agents.errors import DefinitionError
+from ...agents.evaluation.reportfile import check_place
+from ...agents.plaindata import imported
+from ...bench.drawing import chart, check_picture, save_picture
+from ...bench.load import Ask, Closed, Load, Open
+from ...bench.measure import measure
+from ...bench.report import Report, differences, differences_table, matching, read_report
+from ...bench.targets import NotMeasured, agency_target, server_target
+from ..parts.flow import make_console
+from ..parts.folders import team_file
+from ..parts.printed import progress, say, verdict
+from ..parts.team import look_in, started
 
 TITLE: Final = "callboard bench"
 MOST: Final = 100_000
@@ -155,7 +156,9 @@ async def _asked(subject: Subject, wanted: Wanted, stack: AsyncExitStack) -> Ask
     if _is_file(what):
         changes = changes_of(subject.also) if subject.also else None
         try:
-            agency = await stack.enter_async_context(started(Path(what), wanted.folder, changes, journal=None))
+            agency = await stack.enter_async_context(
+                started(team_file(Path(what)), wanted.folder, changes, journal=None)
+            )
         except ConfigError as error:
             if not subject.also:
                 raise

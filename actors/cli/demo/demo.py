@@ -20,23 +20,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...providers.messages import Completion, Delta, Request
-from ...providers.offline import OfflineProvider
-from ...providers.pool import FREE, Endpoint, Pool, Quota
-from ...providers.pool.accounts.cost import Prices, load_prices
-from ...providers.registry.presets import PRESETS
-from ...providers.spec import ProviderSpec
-from ...tools.builtin.files import file_tools
-from ..agents.agency import Agency
-from ..agents.agent import Agent
-from ..agents.answer import Answer
-from ..agents.errors import AgentError
-from ..agents.events import RunEvent, ToolFinished
-from ..agents.rendering.flow import dollars, harmless
-from ..core.base.errors import CallboardError
-from ..core.base.events import Event
-from ..core.base.spec import ChildSpec
-from .flow import Flow, Restarts, make_console
+from ....providers.messages import Completion, Delta, Request
+from ....providers.offline import OfflineProvider
+from ....providers.pool import FREE, Endpoint, Pool, Quota
+from ....providers.pool.accounts.cost import Prices, load_prices
+from ....providers.registry.presets import PRESETS
+from ....providers.spec import ProviderSpec
+from ....tools.builtin.files import file_tools
+from ...agents.agency import Agency
+from ...agents.agent import Agent
+from ...agents.answer import Answer
+from ...agents.errors import AgentError
+from ...agents.events import RunEvent, ToolFinished
+from ...agents.rendering.flow import dollars
+from ...core.base.errors import CallboardError
+from ...core.base.events import Event
+from ...core.base.spec import ChildSpec
+from ..parts.flow import Flow, Restarts, make_console
+from ..parts.printed import shown
 from .init import STARTER
 from .ledger import Ledger
 
@@ -148,11 +149,11 @@ class _Demonstration:
         return 0 if answer is not None and self.ledger.lost == 0 else 1
 
     async def _show(self, stack: AsyncExitStack) -> asyncio.Task[None]:
-        from .dashboard import shown
+        from ..watch.dashboard import showing
 
         # What ends the dashboard ends nothing else: the table is still to come.
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
-        address, ended = await stack.enter_async_context(shown(self.agency))
+        address, ended = await stack.enter_async_context(showing(self.agency))
         self.console.print(f"Dashboard  {address}\n", soft_wrap=True)
         return ended
 
@@ -173,12 +174,12 @@ class _Demonstration:
             self.report.write_text(answer.text + "\n", encoding="utf-8")
         text = self.report.read_text(encoding="utf-8", errors="replace")
         how = "written by the team" if by_team else "the team's answer, saved here because it wrote no file"
-        shown = text.splitlines()
-        if len(shown) > SHOWN:
-            shown[SHOWN:] = ["…"]
+        lines = shown(text).splitlines()
+        if len(lines) > SHOWN:
+            lines[SHOWN:] = ["…"]
         self.console.print()
-        for line in shown:
-            shortened = Text(harmless(line))  # it quotes files
+        for line in lines:
+            shortened = Text(line)
             shortened.truncate(self.console.width, overflow="ellipsis")
             self.console.print(shortened, soft_wrap=True)
         self.console.print(f"\nReport   {self.report} ({len(text.splitlines())} lines; {how})\n")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.runtime.parts import MESSAGE_FIELDS
+from ...core.runtime.parts import MESSAGE_FIELDS
 
 AT_ONCE = (0.0,)
 

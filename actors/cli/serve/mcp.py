@@ -7,11 +7,11 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from ...tools.errors import MissingExtra
-from .team import running
+from ....tools.errors import MissingExtra
+from ..parts.team import running
 
 try:
-    from ..serving.mcp.stdio import serve_stdio
+    from ...serving.mcp.stdio import serve_stdio
 except ImportError as error:
     raise MissingExtra("mcp", "callboard mcp") from error
 

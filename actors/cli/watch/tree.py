@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..agents.overview.overview import ActorView, Overview, shown_actors
-from ..agents.overview.sockets import Looking, NothingRuns, nothing_runs, programs, several_run
-from .flow import make_console
-from .printed import plain
+from ...agents.overview.overview import ActorView, Overview, shown_actors
+from ...agents.overview.sockets import Looking, NothingRuns, nothing_runs, programs, several_run
+from ..parts.flow import make_console
+from ..parts.printed import plain
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from ..agents.runs.runtime.under_way import RunUnderWay
-    from ..core.system import System
+    from ...agents.runs.runtime.under_way import RunUnderWay
+    from ...core.system import System
 
 
 def read_trees(process: int | None = None) -> list[str]:

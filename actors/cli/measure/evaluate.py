@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..agents.errors import DefinitionError
-from ..agents.evaluation.casefile import Cases, load_cases
-from ..agents.evaluation.comparing import compare_evaluations
-from ..agents.evaluation.evaluate import evaluate as ask_cases
-from ..agents.evaluation.reportfile import check_place
-from ..agents.evaluation.results import Attempt, Evaluation, put_together, read_evaluation
-from ..core.base.errors import CallboardError
-from .printed import plain, progress, say, verdict
-from .team import running
+from ...agents.errors import DefinitionError
+from ...agents.evaluation.casefile import Cases, load_cases
+from ...agents.evaluation.comparing import compare_evaluations
+from ...agents.evaluation.evaluate import evaluate as ask_cases
+from ...agents.evaluation.reportfile import check_place
+from ...agents.evaluation.results import Attempt, Evaluation, put_together, read_evaluation
+from ...core.base.errors import CallboardError
+from ..parts.printed import plain, progress, say, verdict
+from ..parts.team import running
 
 
 class NoSuchCase(CallboardError):

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from ...providers.messages import Usage
-from ..agents.agency import Agency
-from ..agents.caller import Caller
-from ..agents.events import (
+from ....providers.messages import Usage
+from ...agents.agency import Agency
+from ...agents.caller import Caller
+from ...agents.events import (
     ApprovalRequested,
     CompletionFinished,
     Retried,
@@ -24,12 +24,13 @@ from ..agents.events import (
     RunStarted,
     TextDelta,
 )
-from ..agents.rendering.flow import arguments_in_words, dollars, harmless
-from ..core.base.errors import CallboardError
-from .flow import Flow, make_console
+from ...agents.rendering.flow import arguments_in_words, dollars, harmless
+from ...core.base.errors import CallboardError
+from ..parts.flow import Flow, make_console
+from ..parts.printed import shown
+from ..parts.team import running
+from ..watch.tree import lines
 from .say import COMMANDS, Do, Mistake, Say, understand
-from .team import running
-from .tree import lines
 
 CONVERSATION = "chat"
 
@@ -84,7 +85,7 @@ class _Chat:
             if isinstance(meaning, Say):
                 await self._interruptible(self._talk(meaning))
             elif isinstance(meaning, Mistake):
-                self.console.print(meaning.hint, style="yellow")
+                self.console.print(shown(meaning.hint), style="yellow")
             elif isinstance(meaning, Do):
                 if meaning.command == "/quit":
                     return
@@ -116,14 +117,14 @@ class _Chat:
                     await self._show(event)
         except CallboardError as error:
             self._end_line()
-            self.console.print(str(error), style="red")
+            self.console.print(shown(str(error)), style="red")
 
     async def _show(self, event: RunEvent) -> None:
         if isinstance(event, TextDelta):
             if len(event.chain) == 1:
                 if not self.open_line:
                     self.console.print(f"{event.agent}> ", style="cyan", end="")
-                self.console.print(event.text, end="", soft_wrap=True)
+                self.console.print(shown(event.text), end="", soft_wrap=True)
                 self.open_line = True
         elif isinstance(event, RunFinished):
             self._end_line()
@@ -137,7 +138,8 @@ class _Chat:
                 self.flow.run_event(event)
 
     async def _decide(self, event: ApprovalRequested) -> None:
-        self.console.print(f"{event.agent} wants {event.tool}: {arguments_in_words(event.arguments)}", style="yellow")
+        asked = f"{event.agent} wants {event.tool}: {arguments_in_words(event.arguments)}"
+        self.console.print(harmless(asked), style="yellow", soft_wrap=True)
         if event.why:
             self.console.print(f"why: {harmless(event.why)}", style="yellow", soft_wrap=True)
         try:

@@ -6,13 +6,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ...tools.errors import MissingExtra
-from ..agents.caller import Caller
-from ..core.base.errors import CallboardError
-from .team import running
+from ....tools.errors import MissingExtra
+from ...agents.caller import Caller
+from ...core.base.errors import CallboardError
+from ..parts.team import running
 
 try:
-    from ..serving.acp.stdio import talk
+    from ...serving.acp.stdio import talk
 except ImportError as error:
     raise MissingExtra("acp", "callboard acp") from error
 
