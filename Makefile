@@ -9,6 +9,7 @@ FOLDER ?= .
 ASK    ?=
 DASHBOARD ?=
 SOAK   ?=
+PYTHONS ?= 3.11 3.12 3.13
 KILLS  ?=
 SERVE_KILLS ?=
 CLUSTER_KILLS ?=
@@ -18,7 +19,7 @@ OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance docs clean
+.PHONY: demo test test-all lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance docs clean
 
 # DASHBOARD=1 shows it in a browser as well, and brings what that takes.
 demo: $(READY) $(if $(DASHBOARD),$(VENV)/.ready-serve)
@@ -27,6 +28,10 @@ demo: $(READY) $(if $(DASHBOARD),$(VENV)/.ready-serve)
 # Tests wait for others at times, and types are looked at by one process: each has the cores meanwhile.
 test: lint layers
 	+@$(MAKE) --no-print-directory -j2 types unit
+
+# The suite with each of these Pythons that is here, in environments of their own; those that are not are named at the end.
+test-all:
+	@MAKE="$(MAKE)" .ci/every-python $(PYTHONS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -124,7 +129,7 @@ bench-peers: .venv-peers/.ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) .site .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-3.* .site .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Callboard needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
