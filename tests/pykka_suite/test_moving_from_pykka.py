@@ -15,7 +15,7 @@ from .test_pykka_suite import ROOT
 
 Base = Literal["pykka", "callboard"]
 PAGE = ROOT / "actors" / "core" / "pykka.md"
-OURS = "from callboard.actors import Actor"
+OURS = "from callboard import Actor"
 THEIRS = "from pykka import ThreadingActor as Actor"
 
 
