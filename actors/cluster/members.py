@@ -155,12 +155,11 @@ class Members:
             self._lenient_until = now + GRACE
         self._looked = now
         alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner}
-        if self._journal.worker not in alive and self._stream is not None:
-            await self._enter()  # it was away for so long that others have forgotten it
         found = {id: info(id, header) for id, header in alive.items()}
         before = self.alive
+        there = {header.name.removeprefix(STREAMS) for header in headers}
         if now < self._lenient_until:
-            kept = {header.name.removeprefix(STREAMS) for header in headers} - set(found)
+            kept = there - set(found)
             found |= {id: node for id, node in before.items() if id in kept}
         self.alive = found
         for id, node in found.items():
@@ -168,9 +167,12 @@ class Members:
                 self._joined(node)
         for id, node in before.items():
             if id not in found:
-                there = any(header.name == STREAMS + id for header in headers)
-                self._left(node, "its lease has run out" if there else "it has left")
+                self._left(node, "its lease has run out" if id in there else "it has left")
         self._clean({header.name for header in headers if not header.owner}, asked)
+        if (
+            self._journal.worker not in alive and self._stream is not None
+        ):  # it was away for so long that others have forgotten it
+            await self._enter()
 
     async def _look_on(self) -> None:
         while True:
@@ -220,8 +222,10 @@ def labels_of(node: NodeInfo) -> dict[str, str]:
 
 
 def info(id: str, header: Header) -> NodeInfo:
-    """What a node's header says. What it does not say, or wrongly, is as for a node of an older version."""
-    labels: Mapping[str, Any] = header.labels
+    """What a node's header says. What it does not say, or wrongly, is as for a node of an older version; a row that is
+    damaged must not hide the others."""
+    given: Any = header.labels
+    labels = {name: text for name, text in given.items() if isinstance(text, str)} if isinstance(given, Mapping) else {}
     load, waits = labels.get("load", "0"), labels.get("waits", "0")
     return NodeInfo(
         id,
@@ -231,7 +235,7 @@ def info(id: str, header: Header) -> NodeInfo:
         labels.get("draining") == "1",
         labels.get("version", ""),
         header.created_at,
-        float(waits) if waits.isdecimal() else 0.0,
+        float(waits) if waits.isdecimal() and len(waits) < 10 else 0.0,
     )
 
 
