@@ -219,3 +219,22 @@ async def test_a_run_on_another_node_is_steered_and_keeps_others_out_and_its_age
         ref = one.ref("two", two.agent_ref("Clerk").path)
         handed: Any = await ref.ask(Handoff("Watcher", "Clerk", "hello"))
         assert handed.text.startswith("you said From: Watcher")
+
+
+async def test_a_node_that_is_about_to_leave_finishes_what_it_has_and_is_given_nothing_new() -> None:
+    async with stage("one", "two") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        before, new = made.conversation_on("two"), made.conversation_on("two", begins="new")
+        asked = asyncio.ensure_future(one.run("think", conversation=before))
+        await made.holding.wait()
+        stopping = asyncio.ensure_future(two.stop(drain=10.0))
+        await asyncio.sleep(0)
+        assert one._members is not None
+        await one._members.look()
+        assert [(node.name, node.draining) for node in one.nodes] == [("one", False), ("two", True)]
+        assert (await one.run("where", conversation=new)).text == "it was one"
+        made.held.set()
+        assert (await asked).text == "thought on two"
+        await stopping
+        await one._members.look()
+        assert [node.name for node in one.nodes] == ["one"]
