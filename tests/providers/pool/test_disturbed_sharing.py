@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from callboard import JsonCodec, PostgresJournal
 from callboard.actors import System
-from callboard.actors.testing import Simulation, StoreFault, simulate
+from callboard.actors.testing import Simulation, simulate
 from callboard.providers.pool import AddEndpoint, Pool, Quota, RotateKey
 
 from .scripted import Script, endpoint, request
@@ -136,15 +136,6 @@ def test_processes_that_stop_at_once_all_give_their_shares_back() -> None:
         assert (await use_of(last)).share == 57
 
     assert simulate(scenario, seeds=5).ok
-
-
-def test_that_the_journal_is_away_is_said_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(sim: Simulation) -> None:
-        await sim.process("a", asking(Script(latency=0.2), 400.0))
-
-    faults = [StoreFault("a", nth, "unreachable", 100.0) for nth in (4, 9)]
-    assert simulate(scenario, seeds=1, faults=faults).ok
-    assert caplog.text.count("limits cannot be shared") == 2
 
 
 def test_departures_are_spaced_by_the_share() -> None:
