@@ -1,0 +1,233 @@
+"""``callboard chat`` and `Agency.chat`: a conversation with a team, in a terminal or from a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...agents.agency import Agency
+from ...agents.caller import Caller
+from ...agents.conversations.view import ConversationView
+from ...agents.events import ApprovalRequested, RunEvent
+from ...agents.overview.sockets import watchable
+from ...agents.plaindata import imported
+from ...core.base.errors import CallboardError
+from ..parts.flow import Flow, make_console
+from ..parts.spending import Spending
+from ..parts.team import running
+from ..watch.tree import lines
+from .asking import Asking
+from .keyboard import Interrupted, Keyboard, keyboard
+from .say import COMMANDS, Do, Mistake, Say, understand
+from .screen import Screen
+from .sessions import Sessions, present
+
+
+class NoAgency(CallboardError):
+    """What is named as an agency is none."""
+
+
+def chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
+    """Talk to a team until the input ends.
+
+    Args:
+        what: the team file, or one with only the sections about models; as text ``module:name`` of an `Agency`.
+        folder: what the team's file tools are confined to.
+        caller: who talks; None for nobody named.
+        resume: the id of the conversation to go on with; empty for the latest, None for a new one.
+        model: which all agents use in place of their own; empty for their own.
+
+    Raises:
+        CallboardError: the file is wrong, or what is named is not there.
+    """
+    return asyncio.run(_chat(what, folder, caller, resume, model))
+
+
+async def _chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
+    async with _opened(what, folder, model) as agency:
+        await talk(agency, caller, resume)
+    return 0
+
+
+@asynccontextmanager
+async def _opened(what: Path | str, folder: Path, model: str) -> AsyncIterator[Agency]:
+    if isinstance(what, Path):
+        async with running(what, folder, model=model) as agency:
+            yield agency
+        return
+    found = imported(what)
+    if not isinstance(found, Agency):
+        raise NoAgency(f"{what} is {found!r:.60}; expected an Agency")
+    async with found as agency, watchable(agency):
+        if model:
+            for name in agency.agents:
+                await agency.set_model(name, model)
+        yield agency
+
+
+async def talk(agency: Agency, caller: Caller | None, resume: str | None) -> None:
+    """Talk to an agency that runs, until the input ends; see `Agency.chat`."""
+    await _Chat(agency, caller).run(resume)
+
+
+class _Chat:
+    def __init__(self, agency: Agency, caller: Caller | None) -> None:
+        clock = asyncio.get_running_loop().time
+        self.agency = agency
+        self.caller = caller
+        self.names = list(agency.open_to(caller)) if caller is not None else list(agency.agents)
+        self.keyboard: Keyboard = keyboard([*COMMANDS, *(f"@{name}" for name in self.names)])
+        self.spending = Spending()
+        console = make_console()
+        self.screen = Screen(console, Flow(console, clock), self.spending, clock)
+        self.asking = Asking(agency, self.keyboard, self.screen)
+        self.sessions = Sessions(agency, caller)
+
+    async def run(self, resume: str | None) -> None:
+        if not self.names:
+            raise NoAgency("the caller may ask none of the agents")
+        unsubscribe = self.agency.subscribe(self.spending.count)
+        try:
+            self.screen.say(f"You talk to {self.names[0]}. /help lists the commands, Ctrl-D leaves.", "dim")
+            if resume is not None:
+                self._show_last(await self.sessions.go_on(resume))
+            while await self._once():
+                pass
+        finally:
+            unsubscribe()
+
+    async def _once(self) -> bool:
+        """Take one line; whether there may be more."""
+        try:
+            line = await self.keyboard.request()
+        except Interrupted:
+            return True
+        except EOFError:
+            return False
+        meaning = understand(line, self.names)
+        if isinstance(meaning, Say):
+            await self._interruptible(self._talk(meaning))
+        elif isinstance(meaning, Mistake):
+            self.screen.say(meaning.hint, "yellow")
+        elif isinstance(meaning, Do):
+            if meaning.command == "/quit":
+                return False
+            try:
+                await self._do(meaning.command, meaning.what)
+            except CallboardError as error:
+                self.screen.say(str(error), "red")
+        return True
+
+    async def _interruptible(self, talk: Coroutine[Any, Any, None]) -> None:
+        """Ctrl-C cancels the run and not the program."""
+        task = asyncio.get_running_loop().create_task(talk, name="chat")
+        with _on_interrupt(task):
+            try:
+                await task
+            except asyncio.CancelledError:
+                if not task.cancelled():
+                    raise
+                self.screen.say("cancelled; nothing of it is running any more", "yellow")
+
+    async def _talk(self, say: Say) -> None:
+        events = self.agency.run_streaming(say.text, agent=say.agent, conversation=self.sessions.id, caller=self.caller)
+        try:
+            with self.keyboard.quiet():
+                async with self.screen.working(), aclosing(events):
+                    async for event in events:
+                        await self._show(event)
+        except CallboardError as error:
+            self.screen.say(str(error), "red")
+
+    async def _show(self, event: RunEvent) -> None:
+        if isinstance(event, ApprovalRequested):
+            await self.asking.decide(event)
+        else:
+            self.screen.show(event)
+
+    def _show_last(self, view: ConversationView) -> None:
+        runs = present(view)
+        self.screen.say(f"{view.id}, {len(runs)} questions so far", "dim")
+        if runs:
+            self.screen.say(f"you> {runs[-1].question}")
+            self.screen.say_of(runs[-1].agent or view.agent, runs[-1].answer)
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    async def _do(self, command: str, what: str) -> None:
+        say = self.screen.say
+        match command:
+            case "/new":
+                self.sessions.begin()
+                say("a new conversation")
+            case "/sessions" if what:
+                self._show_last(await self.sessions.go_on(what))
+            case "/sessions":
+                say("\n".join(await self.sessions.listed()))
+            case "/fork":
+                await self.sessions.fork(what)
+                say(f"you are in a copy now: {self.sessions.id}")
+            case "/undo":
+                run = await self.sessions.undo()
+                say(f"undone: {run.question}\nwhat tools have done is not undone", "dim")
+            case "/save":
+                if not what:
+                    say("say into which file: /save FILE", "yellow")
+                    return
+                say(f"saved in {await self.sessions.save(what)}")
+            case "/model":
+                await self._model(what)
+            case _:
+                answers = {"/help": self._help, "/agents": self._agents, "/cost": self._cost, "/tree": self._tree}
+                say("\n".join(answers[command]()))
+
+    async def _model(self, name: str) -> None:
+        if name:
+            for agent in self.agency.agents:
+                await self.agency.set_model(agent, name)
+        for agent in self.agency.agents:
+            used = self.agency.describe(agent).model
+            self.screen.say(f"{agent:<12} {used or 'the model of the pool'}")
+
+    def _help(self) -> list[str]:
+        return [
+            "a message for the first agent, or @agent and a message",
+            "Alt-Enter, or a backslash at the end of a line, begins another line",
+            *(f"{command:<10} {what}" for command, what in COMMANDS.items()),
+        ]
+
+    def _agents(self) -> list[str]:
+        listed = [f"@{name}  {agent.description}".rstrip() for name, agent in self.agency.agents.items()]
+        return [*listed, *(f"{sender} → {target}" for sender, target in self.agency.flows)]
+
+    def _cost(self) -> list[str]:
+        return [
+            f"{name:<12} {spent.completions} completions, "
+            f"{spent.usage.input_tokens} + {spent.usage.output_tokens} tokens, {spent.price}"
+            for name, spent in self.spending.by_agent.items()
+        ] or ["nothing has been used yet"]
+
+    def _tree(self) -> list[str]:
+        assert self.agency.system is not None
+        return list(lines(self.agency.system))
+
+
+@contextmanager
+def _on_interrupt(task: asyncio.Task[None]) -> Iterator[None]:
+    """Have Ctrl-C cancel a task in the block, where this thread is told of it; as it was before afterwards."""
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
+    except (NotImplementedError, RuntimeError, ValueError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)
