@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from callboard import JsonCodec, PostgresJournal
 from callboard.actors import System
+from callboard.actors.journal.errors import JournalError
 from callboard.actors.testing import Simulation, simulate
 from callboard.providers.pool import AddEndpoint, Pool, Quota, RotateKey
 
@@ -136,6 +137,43 @@ def test_processes_that_stop_at_once_all_give_their_shares_back() -> None:
         assert (await use_of(last)).share == 57
 
     assert simulate(scenario, seeds=5).ok
+
+
+class Refusing(PostgresJournal):
+    """A journal in which nothing can be written for a while."""
+
+    away = False
+
+    def append(self, *arguments: Any, **options: Any) -> Any:
+        if self.away:
+            raise JournalError("no more room")
+        return super().append(*arguments, **options)
+
+
+def test_that_shares_cannot_be_told_is_said_once_and_again_the_next_time(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(sim: Simulation) -> None:
+        caplog.clear()
+        made, loaded = list[Refusing](), asyncio.Event()
+
+        def journal() -> Refusing:
+            made.append(Refusing(ADDRESS, JsonCodec()))
+            loaded.set()
+            return made[0]
+
+        script = Script()
+        process = sim.process("a", asking(script, 350.0, journal=journal))
+        await loaded.wait()
+        for away in (20.0, 30.0, 80.0):
+            made[0].away = True
+            await asyncio.sleep(away)
+            made[0].away = False
+            await asyncio.sleep(50.0)
+        await process
+        assert most_in(script.times, 60.0) <= 30
+        assert len(script.times) >= 100, "it goes on once it can tell again"
+        assert caplog.text.count("limits cannot be shared") == 3
+
+    assert simulate(scenario, seeds=1).ok
 
 
 def test_departures_are_spaced_by_the_share() -> None:
