@@ -17,7 +17,7 @@ OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance clean
+.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance docs clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -52,6 +52,12 @@ browser:
 # Pictures of every view, at both widths and in both themes, for people to look at.
 browser-shots: $(DEV)
 	PYTHONPATH=.src $(BIN)/python -m tests.dashboard.browser.shots .dashboard-shots
+
+# All pages and the reference as one site, which is looked at from its files: nothing is asked of anybody.
+docs: $(DEV)
+	$(BIN)/python .docs/collect.py
+	cd .site && ../$(BIN)/zensical build --strict --config-file zensical.toml
+	@echo "open .site/html/index.html"
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core
@@ -116,7 +122,7 @@ bench-peers: .venv-peers/.ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .site .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Callboard needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from .printed import print_json, say
+from .parts.printed import print_json, say
 
 config = App(name="config", help="Check llm.yaml and team files, and print the schema of both.")
 
@@ -23,10 +23,11 @@ def check(file: Path, /, *, folder: Path = Path(), import_from: Path | None = No
     from ...providers.config.llmfile import load_config
     from ..agents.team.toolsets import default_tools
     from ..agents.teamfile import load_team
-    from .folders import existing
-    from .team import look_in, says_only_models
+    from .parts.folders import existing, team_file
+    from .parts.team import look_in, says_only_models
 
     look_in(import_from)
+    file = team_file(file)
     if not says_only_models(file):
         agents = load_team(file, default_tools(existing(folder))).agents
         say(f"{file}: a team of {len(agents)}: {', '.join(agents)}")

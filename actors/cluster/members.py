@@ -146,10 +146,6 @@ class Members:
         asked = asyncio.get_running_loop().time()
         headers = await at_hand(self._journal.headers(prefix=STREAMS))
         alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner}
-        if self._journal.worker in alive:
-            self.seen_at = asked
-        elif self._stream is not None:  # it was away for so long that others have forgotten it
-            await self._enter()
         found = {id: info(id, header) for id, header in alive.items()}
         before, self.alive = self.alive, found
         for id, node in found.items():
@@ -160,6 +156,10 @@ class Members:
                 there = any(header.name == STREAMS + id for header in headers)
                 self._left(node, "its lease has run out" if there else "it has left")
         self._clean({header.name for header in headers if not header.owner}, asked)
+        if self._journal.worker in alive:
+            self.seen_at = asked
+        elif self._stream is not None:  # it was away for so long that others have forgotten it
+            await self._enter()
 
     async def _look_on(self) -> None:
         while True:
@@ -209,8 +209,10 @@ def labels_of(node: NodeInfo) -> dict[str, str]:
 
 
 def info(id: str, header: Header) -> NodeInfo:
-    """What a node's header says. What it does not say, or wrongly, is as for a node of an older version."""
-    labels: Mapping[str, Any] = header.labels
+    """What a node's header says. What it does not say, or wrongly, is as for a node of an older version; a row that is
+    damaged must not hide the others."""
+    given: Any = header.labels
+    labels = {name: text for name, text in given.items() if isinstance(text, str)} if isinstance(given, Mapping) else {}
     load, waits = labels.get("load", "0"), labels.get("waits", "0")
     return NodeInfo(
         id,
@@ -220,7 +222,7 @@ def info(id: str, header: Header) -> NodeInfo:
         labels.get("draining") == "1",
         labels.get("version", ""),
         header.created_at,
-        float(waits) if waits.isdecimal() else 0.0,
+        float(waits) if waits.isdecimal() and len(waits) < 10 else 0.0,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import socket
@@ -17,19 +18,23 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from callboard import Agent, AgentError, ChildSpec, Cluster, Completion, Delta, Message, Request, ToolCall, Usage, tool
-from callboard.actors import Actor
+from callboard.actors import Actor, CoreError
 from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.ray.transport import RayTransport
 
+from .cluster_versions import INSTRUCTIONS, Post, messages, tools
 from .history import Log
 from .served import Speaker, answer_to, pieces_of, works
 
 AGENT: Final = "Counter"
 ECHO: Final = "echo"
+POST: Final = "post"
 HOLD: Final = "hold on "
 """How a question begins whose answer a node, named behind it, does not come to."""
 
 LONG: Final = 3600.0
+PATIENCE: Final = 8.0
+"""Seconds for another node to answer: longer than the cluster's own."""
 
 
 class Echo(Actor):
@@ -111,9 +116,45 @@ class Program:
             seconds.append(time.perf_counter() - began)
         return seconds
 
+    async def do_reaches(self, node: str) -> str:
+        """Whether another node answers: the error, or nothing."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._agency.ref(node, ECHO).ask(0)
+        except (CoreError, TimeoutError) as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    async def do_post(self, node: str, what: str) -> str:
+        """Send a message to the post of another node; what it says, or the error."""
+        try:
+            return str(await self._agency.ref(node, POST).ask(messages()[what]))
+        except CoreError as error:
+            return f"{type(error).__name__}: {error}"
+        except Exception as error:
+            return f"raised there {type(error).__name__}: {error}"
+
     async def do_run(self, question: str, conversation: str, run: str) -> str:
         """Have a run made; its answer."""
         return (await self._agency.run(question, conversation=conversation, run_id=run)).text
+
+
+class Told(logging.Handler):
+    """Writes down what is said in the log of a program.
+
+    Args:
+        name: of the node.
+        log: where it writes.
+    """
+
+    def __init__(self, name: str, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._name = name
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler.emit`."""
+        self._log.write("told", self._name, record.getMessage().replace("\n", " ").replace(" ", "_"))
 
 
 async def main(address: str, journal: str, name: str, log: str, piece: float) -> None:
@@ -126,8 +167,9 @@ async def main(address: str, journal: str, name: str, log: str, piece: float) ->
         written.write("begin", "note", key)
         return "written"
 
+    logging.getLogger("callboard").addHandler(Told(name, written))
     transport = RayTransport(address)
-    agent = Agent(AGENT, tools=[note])
+    agent = Agent(AGENT, INSTRUCTIONS, tools=[note, *tools()])
     cluster = Cluster(journal=journal, node=name, transport=transport)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -147,6 +189,7 @@ async def main(address: str, journal: str, name: str, log: str, piece: float) ->
         assert agency.system is not None
         program = Program(agency, transport)
         agency.system.spawn(Echo, name=ECHO)
+        agency.system.spawn(Post, name=POST)
         answer(number=0, found=agency.journal.worker)
         async with asyncio.TaskGroup() as group:
             while line := await reader.readline():

@@ -11,7 +11,7 @@ from callboard import Agency, Agent, watchable
 from callboard.actors import Actor, ChildSpec, System
 from callboard.actors.agents.overview.sockets import NothingRuns
 from callboard.actors.agents.teamfile import load_team
-from callboard.actors.cli.tree import read_trees
+from callboard.actors.cli.watch.tree import read_trees
 from callboard.tools.builtin.files import file_tools
 
 from .command import assert_refused, callboard

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from callboard.actors.cli import main
-from callboard.actors.cli.ledger import Ledger
+from callboard.actors.cli.demo.ledger import Ledger
 
 from .command import callboard
 

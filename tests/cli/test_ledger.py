@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callboard.actors import Actor, ActorCrashed, ChildSpec, System
-from callboard.actors.cli.ledger import Ledger
+from callboard.actors.cli.demo.ledger import Ledger
 
 
 class Struck(BaseException):

@@ -102,13 +102,6 @@ def test_a_team_file_may_name_every_built_in_tool(folder: Path) -> None:
     assert "a.txt:1" in done.out
 
 
-def test_run_denies_what_would_need_a_person(folder: Path) -> None:
-    done = callboard("run", "careful.yaml", ASK, "--folder", "work", cwd=folder)
-    assert done.status == 0, done
-    assert "nobody is there to approve it" in done.out
-    assert not (folder / "work" / "out.md").exists()
-
-
 def test_a_chat_keeps_the_conversation_and_tells_agents_cost_and_tree(folder: Path) -> None:
     done = talk(folder, "/agents", "/cost", ASK, "@developer List the files", "/cost", "/tree", "/quit", "not read")
     assert "Planner → Developer" in done.out

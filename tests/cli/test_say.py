@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard.actors.cli.say import COMMANDS, Do, Mistake, Say, understand
+from callboard.actors.cli.chat.say import COMMANDS, Do, Mistake, Say, understand
 
 TEAM = ("Planner", "Developer")
 

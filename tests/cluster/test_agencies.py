@@ -47,10 +47,13 @@ def one_of(network: Network, journal: MemoryJournal, **options: Any) -> Any:
         {"journal": Path("runs.sqlite")},
         {"address": ""},
         {"address": 5},
+        {"address": "ray://head:10001"},
         {"namespace": ""},
         {"namespace": None},
         {"node": "two\nlines"},
         {"node": b"one"},
+        {"node": "\x1b[2J"},
+        {"node": "half \ud800"},
         {"lease": 0.1},
         {"lease": True},
         {"lease": float("nan")},
@@ -80,6 +83,18 @@ async def test_an_agency_takes_no_journal_and_references_want_a_node_and_a_path(
                 one.ref("two", path)
     with pytest.raises(CutOff):
         one_of(Network(), MemoryJournal()).ref("one", "x")
+
+
+async def test_a_cluster_has_one_agency_at_a_time_and_a_journal_that_others_see() -> None:
+    cluster = Cluster(None, journal=MemoryJournal())
+    async with cluster.agency(Agent("Clerk"), model=ChildSpec(FunctionModel, (hello,))):
+        other = cluster.agency(Agent("Clerk"), model=ChildSpec(FunctionModel, (hello,)))
+        with pytest.raises(DefinitionError, match="another node"):
+            await other.start()
+    async with other:
+        assert (await other.run("hi")).text == "hello"
+    with pytest.raises(DefinitionError, match="Cluster: journal is in memory"):
+        Cluster("auto", journal=MemoryJournal())
 
 
 async def test_an_agency_that_is_started_twice_goes_on_and_says_so() -> None:

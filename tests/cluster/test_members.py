@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from callboard import MemoryJournal
-from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, interval, labels_of
+from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, info, interval, labels_of
+from callboard.actors.journal.errors import JournalError
+from callboard.actors.journal.store import Header
 from callboard.testing import run_virtual
 
 
@@ -99,6 +101,14 @@ async def test_what_has_been_said_is_not_said_again(monkeypatch: pytest.MonkeyPa
     assert not written
 
 
+@pytest.mark.parametrize(
+    "labels", [5, None, [], ["name"], {"name": 5}, {"agents": None}, {"load": [], "waits": {}}, {"waits": "9" * 400}]
+)
+def test_a_row_that_is_damaged_is_a_node_of_which_nothing_is_known(labels: Any) -> None:
+    header = Header(f"{STREAMS}id", 1, 1, "owner", True, labels, 5.0, 5.0)
+    assert info("id", header) == NodeInfo("id", "id", ("",), 0, False, "", 5.0, 0.0)
+
+
 @pytest.mark.parametrize(("nodes", "looks"), [(3, 20), (100, 20), (400, 5)])
 def test_many_nodes_look_less_often_so_that_what_is_read_grows_with_their_number(nodes: int, looks: int) -> None:
     async def scenario() -> None:
@@ -144,5 +154,22 @@ async def test_a_node_that_was_forgotten_takes_part_again() -> None:
     two.members.say()
     await one.members.look()
     assert one.members.alive[two.journal.worker].load == 3
+    await one.members.leave()
+    await two.members.leave()
+
+
+async def test_a_node_whose_own_row_cannot_be_written_again_sees_who_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(journal: MemoryJournal, name: str) -> Any:
+        raise JournalError("its last event is another")
+
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    await two.members.join()
+    journal.forget(STREAMS + one.journal.worker)
+    monkeypatch.setattr(MemoryJournal, "open", damaged)
+    with pytest.raises(JournalError):
+        await one.members.look()
+    assert one.heard == ["+one", "+two", "-one: it has left"]
     await one.members.leave()
     await two.members.leave()

@@ -100,7 +100,7 @@ async def test_a_gateway_that_ends_is_heard_of_and_another_one_is_found_again(ra
         ray.launched[NAME + "a"].frozen = True  # b's frames get nowhere, and wait
         waiting = asyncio.ensure_future(b.transport.send("a", b"frame"))
         await asyncio.sleep(0.01)
-        ray.launched[NAME + "b"].terminate()
+        ray.launched[NAME + "b"].end()
         await b.lost.wait()
         with pytest.raises(NodeUnreachable, match="gateway is gone"):
             await waiting
@@ -128,17 +128,24 @@ async def test_a_gateway_from_which_nothing_is_heard_counts_as_not_reached(
         assert await a.transport.send("b", b"frame") == b"taken: frame"
 
 
-async def test_a_gateway_that_stands_still_keeps_nobody_waiting(ray: Ray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transports, "PATIENCE", 0.05)
-    async with ends("a", "b") as (a, _):
-        gateway = ray.launched[NAME + "a"].gateway
+async def test_a_gateway_that_stands_still_is_lost_and_keeps_nobody_waiting(
+    ray: Ray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transports, "LOOK", 0.01)
+    async with ends("a", "b") as (a, b):
         with monkeypatch.context() as patch:
-            patch.setattr(gateway, "_heard", lambda *_: None)
+            patch.setattr(ray.launched[NAME + "a"].gateway, "_heard", lambda *_: None)
             async with asyncio.timeout(5.0):
-                with pytest.raises(NodeUnreachable, match=r"nothing was heard of the gateway for 0\.05 s"):
+                with pytest.raises(NodeUnreachable, match="gateway is gone"):
                     await a.transport.send("b", b"frame")
+                await a.lost.wait()
         assert not a.transport._waiting
+        a.lost.clear()
+        await a.open()
         assert await a.transport.send("b", b"frame") == b"taken: frame"
+        await asyncio.sleep(0.1)
+        assert not a.lost.is_set()  # one that answers is there, however little there is to say
+        assert not b.lost.is_set()
 
 
 async def test_only_who_knows_the_word_is_taken_for_the_gateway(ray: Ray) -> None:
@@ -167,7 +174,7 @@ async def test_a_gateway_that_does_not_start_is_named_and_leaves_nothing(ray: Ra
     with pytest.raises(CutOff, match="Ray at auto did not start: ConnectionError: no head"):
         await end.open()
     ray.says = b""
-    with pytest.raises(CutOff, match="it ended"):
+    with pytest.raises(CutOff, match="it ended: exit status -15"):
         await end.open()
     launched = ray.launched[NAME + "a"]
     assert launched.returncode is not None

@@ -47,7 +47,7 @@ class Launched:
 
     def __init__(self, ray: Ray) -> None:
         self._ray = ray
-        self.stdin = self.stdout = self
+        self.stdin, self.stdout = self, self
         self.returncode: int | None = None
         self.wanted: dict[str, Any] = {}
         self.frozen = False
@@ -62,21 +62,30 @@ class Launched:
 
     async def readline(self) -> bytes:
         """What is said to the program."""
+        if not self._ray.says:
+            self.end()
         return self._ray.says
 
-    def terminate(self) -> None:
-        """End it, and the gateway with it."""
+    def end(self) -> None:
+        """Have it end, and the gateway with it."""
         self.returncode = -15
         there: socket.socket = self.gateway._mouth._there
         there.shutdown(socket.SHUT_RDWR)
         self._ended.set()
 
     def close(self) -> None:
-        """The program says no more."""
+        """The program says no more, and nothing keeps this here then."""
+        if self.returncode is None:
+            self.end()
 
-    async def wait(self) -> None:
+    def kill(self) -> None:
+        """End it where it stays."""
+        self.end()
+
+    async def wait(self) -> int | None:
         """Returns once it has ended."""
         await self._ended.wait()
+        return self.returncode
 
 
 class Handle:

@@ -14,7 +14,6 @@ import callboard
 from callboard.providers.messages import Completion, Message, Request
 from callboard.providers.pool import Endpoint, Health, Pool, PoolStats, control
 from callboard.providers.simulated import SimulatedProvider
-from callboard.providers.vendors.build import child_spec
 from tests import warm
 from tests.cli.command import ROOT, offline
 
@@ -34,12 +33,12 @@ def test_the_first_example_runs_offline(tmp_path: Path) -> None:
 
 async def test_each_message_is_sent_as_the_page_says() -> None:
     known: dict[str, Any] = {name: getattr(callboard, name) for name in callboard.__all__}
-    known |= {"SecretStr": SecretStr, "child_spec": child_spec, "request": Request((Message("user", "hello"),))}
+    known |= {"SecretStr": SecretStr, "request": Request((Message("user", "hello"),))}
     answers: dict[str, Any] = {}
     hi = Completion(Message("assistant", "hi"), "stop")
     async with SimulatedProvider(hi) as server, callboard.System("page") as system:
         known["spec"] = spec = openai_spec(server, name="acme")
-        known["pool"] = system.supervise(Pool.spec([Endpoint.of(spec, child_spec(spec))]))
+        known["pool"] = system.supervise(Pool.spec([Endpoint.of(spec)]))
         for sent in SENT:
             answers[sent.partition("ask(")[2].partition("(")[0]] = await eval(sent, known)
     assert answers.pop("Submit").message.text == "hi"

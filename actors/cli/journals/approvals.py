@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from cyclopts import App
 
 from ...core.base.errors import CallboardError
-from ..printed import plain, print_json, say
+from ..parts.caller import caller_of
+from ..parts.printed import plain, print_json, say
 
 if TYPE_CHECKING:
     from ...agents.caller import Caller
@@ -28,10 +29,6 @@ approvals = App(
 
 class NoLimits(CallboardError):
     """What a run is to be given is none of what runs may use."""
-
-
-class TenantWithoutUser(CallboardError):
-    """A tenant is named, and nobody who belongs to it."""
 
 
 @approvals.command(name="list")
@@ -152,19 +149,6 @@ def _decide(
         then = "it has been taken" if was_taken else "it is taken when a program goes on with it"
         say(plain(f"{what} of {request.agent}/{request.conversation}; {then}"))
     return 0
-
-
-def caller_of(user: str | None, tenant: str) -> Caller | None:
-    """Whom a command is for; None for nobody named.
-
-    Raises:
-        TenantWithoutUser: only a tenant is named.
-    """
-    from ...agents.caller import Caller
-
-    if user is None and tenant:
-        raise TenantWithoutUser("--tenant says whose --user it is; give both")
-    return None if user is None else Caller(user, tenant)
 
 
 def _limits(text: str | None) -> Limits | None:

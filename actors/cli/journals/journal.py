@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from ...core.base.errors import CallboardError
-from ..printed import plain, print_json, say
+from ..parts.printed import plain, print_json, say
 
 if TYPE_CHECKING:
     from ...journal.problems import Problem

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from ...core.base.errors import CallboardError
-from ..printed import plain, print_json, say
+from ..parts.printed import plain, print_json, say
 
 if TYPE_CHECKING:
     from ...serving.who.keys import ApiKey, ApiKeys

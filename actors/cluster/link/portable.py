@@ -21,7 +21,9 @@ WORDS: Final = 10_000
 
 
 class Place(Protocol):
-    """Says where references lead, and makes them of what was said."""
+    """Says where references lead, and makes them of what was said: a node."""
+
+    name: str
 
     def address_of(self, ref: ActorRef[Any]) -> tuple[str, str, str]:
         """The node, the path and the urn of an actor, here or elsewhere."""
@@ -104,7 +106,7 @@ def read(data: bytes, place: Place, name: Callable[[], str]) -> Any:
         raise
     except BaseException as error:  # as above
         raise MessageNotPortable(
-            f"{name()} cannot be read on this node ({type(error).__name__}): does it have the same code?"
+            f"{name()} cannot be read on node {place.name} ({type(error).__name__}): does it have the same code?"
         ) from None
 
 
@@ -122,5 +124,7 @@ def write_error(error: BaseException, place: Place) -> bytes:
 def _words(error: BaseException) -> str:
     try:
         return str(error)[:WORDS]
-    except Exception as failed:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failed:  # as above
         return f"it cannot be shown ({type(failed).__name__})"

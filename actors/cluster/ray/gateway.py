@@ -96,12 +96,16 @@ class Gateway:
                     self._heard(kind, number, body)
         except OSError:
             pass  # it is gone
-        self._ended.set()
-        with self._lock:
-            for waiting in self._waiting.values():
-                waiting.put((FAILED, b"the program is gone"))
+        finally:  # whatever it was: nobody listens any more
+            self._ended.set()
+            with self._lock:
+                for waiting in self._waiting.values():
+                    waiting.put((FAILED, b"the program is gone"))
 
     def _heard(self, kind: int, number: int, body: bytes) -> None:
+        if kind == HELLO:
+            self._mouth.say(said(HELLO, number, b""))
+            return
         if kind != SEND:
             waiting = self._waiting.pop(number, None)
             if waiting is not None:

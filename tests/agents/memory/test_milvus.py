@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -109,3 +110,29 @@ def test_no_password_is_in_a_repr() -> None:
     pytest.importorskip("pymilvus")
     store = MilvusMemoryStore("http://ann:swordfish@localhost:1", token="ann:swordfish")
     assert "swordfish" not in repr(store) + str(store)
+
+
+async def test_the_server_of_a_file_is_not_told_unasked_that_one_is_still_there(
+    milvus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the connection of a memory that was idle for 40 s ("too many pings"), and who opened another one just
+    then was told that there is no server."""
+    grpc, opened = pytest.importorskip("grpc"), []
+    real = grpc.insecure_channel
+
+    def channel(target: str, *, options: list[tuple[str, Any]]) -> Any:
+        opened.append(dict(options))
+        return real(target, options=options)
+
+    monkeypatch.setattr(grpc, "insecure_channel", channel)
+    with Memory(MilvusMemoryStore(str(tmp_path / "m.db"))) as memory:
+        await memory.add("Ann loves tea", owner=ANN)
+    assert opened
+    assert [options["grpc.keepalive_permit_without_calls"] for options in opened] == [False] * len(opened)
+
+
+def test_a_server_that_one_does_not_get_into_again_is_tried_again() -> None:
+    exceptions = pytest.importorskip("pymilvus.exceptions")
+    store = MilvusMemoryStore("m.db")
+    assert store.is_transient(exceptions.MilvusException(code=2, message="Fail connecting to server"))
+    assert not store.is_transient(exceptions.MilvusException(code=1100, message="a field is missing"))

@@ -29,7 +29,7 @@ from callboard import (
     prometheus_text,
     to_log,
 )
-from callboard.actors.cli.team import running
+from callboard.actors.cli.parts.team import running
 from callboard.actors.observe.metrics import SECONDS, Family
 from callboard.actors.observe.otlp import MetricsPush
 from tests.agents.support import function

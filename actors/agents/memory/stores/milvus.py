@@ -347,7 +347,11 @@ class MilvusMemoryStore(ChangingStore):
         if self._opened is None:
             from pymilvus import MilvusClient
 
-            self._opened = MilvusClient(self._uri, token=self._token)
+            # the server of a file ends a connection that tells it each 10 s, unasked, that it is still there
+            quiet = (
+                {"grpc_options": {"grpc.keepalive_permit_without_calls": False}} if self._uri.endswith(".db") else {}
+            )
+            self._opened = MilvusClient(self._uri, token=self._token, **quiet)
         return self._opened
 
     # -- faults and the end --------------------------------------------------------------------------------------------
@@ -355,8 +359,11 @@ class MilvusMemoryStore(ChangingStore):
     def is_transient(self, error: Exception) -> bool:
         """See `MemoryStore.is_transient`."""
         import grpc
-        from pymilvus.exceptions import ConnectError, MilvusUnavailableException
+        from pymilvus.client.types import Status
+        from pymilvus.exceptions import ConnectError, MilvusException, MilvusUnavailableException
 
+        if isinstance(error, MilvusException) and error.code == Status.CONNECT_FAILED:  # it did not get in again
+            return True
         return isinstance(error, grpc.RpcError | ConnectError | MilvusUnavailableException | OSError)
 
     def reconnect(self) -> None:

@@ -1,0 +1,1 @@
+"""A conversation with a team, in a terminal or from a pipe."""

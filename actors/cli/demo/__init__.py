@@ -1,0 +1,1 @@
+"""The demonstration, and a team to start from."""

@@ -1,0 +1,1 @@
+"""How teams and servers do: cases they are asked, and load."""

@@ -1,0 +1,1 @@
+"""Teams that are asked over HTTP, by programs and by editors."""

@@ -1,0 +1,1 @@
+"""Programs that run, seen from another terminal or in a browser."""
