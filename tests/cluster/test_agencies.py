@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from callboard import (
+    Agency,
     AgencyClosed,
     Agent,
     ChildSpec,
@@ -23,6 +24,7 @@ from callboard import (
 from callboard.actors.cluster.errors import CutOff, NodeUnknown
 from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
+from callboard.actors.journal.errors import JournalError
 from callboard.testing import FunctionModel
 
 from .stage import Stage, stage
@@ -67,6 +69,17 @@ def test_arguments_of_the_wrong_shape_are_refused_by_name(wrong: dict[str, Any])
     address = given.pop("address")
     with pytest.raises(DefinitionError, match=f"Cluster: {next(iter(wrong))}"):
         Cluster(address, **given)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql+asyncpg://me:sk-1@db", "mysql://me:sk-1@db", " postgresql://me:sk-1@db", b"postgresql://me:sk-1@db"],
+)
+def test_an_address_that_is_refused_is_not_shown_for_its_password(address: Any) -> None:
+    for refused in (lambda: Cluster(None, journal=address), lambda: Agency(Agent("Clerk"), journal=address)):
+        with pytest.raises(DefinitionError, match="journal is") as error:
+            refused()
+        assert "sk-1" not in str(error.value)
 
 
 async def test_an_agency_takes_no_journal_and_references_want_a_node_and_a_path() -> None:
@@ -226,3 +239,20 @@ async def test_a_node_that_is_about_to_leave_finishes_what_it_has_and_is_given_n
         await stopping
         await one._members.look()
         assert [node.name for node in one.nodes] == ["one"]
+
+
+async def test_an_agency_that_cannot_see_who_takes_part_does_not_start_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    headers = MemoryJournal.headers
+
+    def damaged(journal: MemoryJournal, **options: Any) -> Any:
+        if options.get("prefix") == STREAMS:
+            raise JournalError("the disk is full")
+        return headers(journal, **options)
+
+    monkeypatch.setattr(MemoryJournal, "headers", damaged)
+    network = Network()
+    with pytest.raises(JournalError, match="the disk is full"):
+        await one_of(network, MemoryJournal()).start()
+    assert not network._nodes

@@ -26,6 +26,7 @@ from callboard import (
 from callboard.actors.agents.turns.records import RunRequest
 from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
+from callboard.actors.cluster.runs.making import Maker
 from callboard.actors.cluster.runs.messages import Event, Made, Make, Recorded, Refused
 from callboard.testing import FunctionModel, run_virtual
 
@@ -305,3 +306,25 @@ async def test_events_of_a_run_on_another_node_are_told_by_the_clock_here() -> N
         events = [event async for event in made.nodes["one"].run_streaming("where", conversation=conversation)]
         assert len(events) > 4
         assert all(abs(event.at - now()) < 1000.0 for event in events)
+
+
+async def test_the_first_node_that_is_asked_is_told_so_and_the_next_one_that_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, bool]] = []
+    on_receive = Maker.on_receive
+
+    def noted(self: Maker, message: Any) -> Any:
+        if isinstance(message, Make):
+            asked.append((message.run.id, message.first))
+        return on_receive(self, message)
+
+    monkeypatch.setattr(Maker, "on_receive", noted)
+    async with stage("one", "two", "three") as made:
+        two, three = made.nodes["two"], made.nodes["three"]
+        assert made.nodes["one"]._carrier is not None
+        made.nodes["one"]._carrier._place = lambda run, but: three.journal.worker if but else two.journal.worker
+        two._runtime.register.closed = "is stopping"
+        assert (await made.nodes["one"].run("where", run_id="r")).text == "it was three"
+        two._runtime.register.closed = ""
+        assert asked == [("r", True), ("r", False)]

@@ -67,9 +67,8 @@ def test_each_conversation_is_gone_on_with_where_it_lives_or_by_whoever_is_there
             if alone:
                 assert set(said) <= {"by one", "by two"}
             else:
-                by = {node.id: f"by {node.name}" for node in nodes[0].nodes}
-                alive = [Candidate(id) for id in by]
-                assert said == [by[str(place(id, alive))] for id in conversations]
+                names = {nodes[0].journal.worker: "by one", nodes[1].journal.worker: "by two"}
+                assert said == [names[str(place(id, [Candidate(id) for id in names]))] for id in conversations]
 
     run_virtual(scenario())
 

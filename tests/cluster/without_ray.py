@@ -28,6 +28,8 @@ class Ray:
         self.launched: dict[str, Launched] = {}
         self.found: list[str] = []
         self.says = b"ready\n"
+        self.strangers: list[tuple[socket.socket, str]] = []
+        """Who comes to the program's socket before its gateway does, and what they say; ``WORD`` is its word."""
         module: Any = ModuleType("ray")
         module.__spec__, module.get_actor = ModuleSpec("ray", None), self.get_actor
         patch.setitem(sys.modules, "ray", module)
@@ -47,7 +49,7 @@ class Launched:
 
     def __init__(self, ray: Ray) -> None:
         self._ray = ray
-        self.stdin, self.stdout = self, self
+        self.stdin = self.stdout = self
         self.returncode: int | None = None
         self.wanted: dict[str, Any] = {}
         self.frozen = False
@@ -58,34 +60,36 @@ class Launched:
         self.wanted = json.loads(data)
         self.gateway = Gateway(self.wanted["node"])
         self._ray.launched[NAME + self.wanted["node"]] = self
+        for there, text in self._ray.strangers:
+            there.connect(self.wanted["socket"])
+            there.sendall(text.replace("WORD", self.wanted["word"]).encode("latin-1"))
         self.gateway.connect(self.wanted["socket"], self.wanted["word"])
 
     async def readline(self) -> bytes:
-        """What is said to the program."""
+        """What is said to the program: nothing where it has ended."""
         if not self._ray.says:
-            self.end()
+            self.kill()
         return self._ray.says
 
-    def end(self) -> None:
-        """Have it end, and the gateway with it."""
-        self.returncode = -15
+    def kill(self) -> None:
+        """End it, and the gateway with it."""
+        self.returncode = -9
         there: socket.socket = self.gateway._mouth._there
         there.shutdown(socket.SHUT_RDWR)
         self._ended.set()
 
     def close(self) -> None:
-        """The program says no more, and nothing keeps this here then."""
-        if self.returncode is None:
-            self.end()
-
-    def kill(self) -> None:
-        """End it where it stays."""
-        self.end()
+        """The program says no more: then it ends."""
+        self.kill()
 
     async def wait(self) -> int | None:
         """Returns once it has ended."""
         await self._ended.wait()
         return self.returncode
+
+    async def communicate(self) -> None:
+        """The same, with what it says read to the end."""
+        await self._ended.wait()
 
 
 class Handle:
