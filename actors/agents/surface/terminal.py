@@ -26,4 +26,4 @@ class Terminal(Part):
         check_type(resume, str | None, "resume", "the id of a conversation, or None")
         self._at_work(None)
         # By its name: the command line stands above what it talks to.
-        await import_module("....cli.chat.chat", __package__).talk(self, caller, resume)
+        await import_module("...cli.chat.chat", __package__).talk(self, caller, resume)

@@ -183,9 +183,8 @@ class Screen:
         head = Text(f"{harmless(agent)}> ", "cyan")
         new, self._speaker = run != self._speaker, run
         if self._rich:
-            if new:
-                self._console.print(head)
-            self._console.print(_Harmless(text))
+            self._console.print(head if new else "")
+            self._console.print(_Said(text))
         else:
             self._console.print(*([head] if new else []), shown(text), sep="", soft_wrap=True)
 
@@ -197,7 +196,7 @@ class Screen:
 
     def _start(self) -> None:
         if self._rich and self._live is None:
-            self._live = Live(get_renderable=self._sign, console=self._console, auto_refresh=False, transient=True)
+            self._live = Live(_Sign(self._sign), console=self._console, auto_refresh=False, transient=True)
             self._live.start()
 
     def _stop(self) -> None:
@@ -211,45 +210,65 @@ class Screen:
             if self._live is not None:
                 self._live.refresh()
 
-    def _sign(self) -> _Sign:
+    def _sign(self) -> tuple[list[str], str]:
+        """What is being said, and a line by which one sees that time passes."""
         seconds = self._now() - self._began
-        unsaid = {saying.agent: saying.text[saying.done :] for saying in self._sayings.values()}
+        unsaid = [saying.text[saying.done :] for saying in self._sayings.values()]
         written = sum(len(saying.text) for saying in self._sayings.values()) // _A_TOKEN
         tokens = self._tokens() - self._spent_before + written
         turn = _TURNS[int(seconds / _REFRESH) % len(_TURNS)]
         words = f"{turn} {harmless(self._doing)}  {seconds:.0f} s  {tokens:,} tokens  Ctrl-C stops it"
-        return _Sign([text for text in unsaid.values() if text.strip()], Text(words, "dim", no_wrap=True))
+        return [text for text in unsaid if text.strip()], words
 
 
 @dataclass(frozen=True, slots=True)
 class _Sign:
-    """What changes on the screen: the ends of what is being said, and a line that time passes."""
+    """What changes on the screen, asked for each time it is drawn: the ends of what is being said, and a line."""
 
-    unsaid: list[str]
-    words: Text
+    ask: Callable[[], tuple[list[str], str]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room = max(1, (console.height // 2) // max(1, len(self.unsaid)))
-        for text in self.unsaid:
-            lines = console.render_lines(_Harmless(text), options, pad=False)
-            for line in lines[-room:]:
+        unsaid, words = self.ask()
+        room = max(1, (console.height // 2) // max(1, len(unsaid)))
+        for text in unsaid:
+            for line in _lines(text, console, options)[-room:]:
                 yield from line
                 yield Segment.line()
-        self.words.truncate(options.max_width, overflow="ellipsis")
-        yield self.words
+        sign = Text(words, "dim", no_wrap=True)
+        sign.truncate(options.max_width, overflow="ellipsis")
+        yield sign
 
 
 @dataclass(frozen=True, slots=True)
-class _Harmless:
-    """Markdown in colours. What a terminal would obey is shown also where Markdown has ways of its own to write it:
-    entities, links.
-    """
+class _Said:
+    """Markdown in colours."""
 
     text: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        made = Markdown(shown(self.text), code_theme="ansi_dark", hyperlinks=False)
-        for segment in console.render(made, options):
-            if segment.control:
-                continue
-            yield Segment(shown(segment.text), segment.style)
+        for line in _lines(self.text, console, options):
+            yield from line
+            yield Segment.line()
+
+
+def _lines(text: str, console: Console, options: ConsoleOptions) -> list[list[Segment]]:
+    """Markdown in colours, without empty lines at its ends and spaces at theirs. What a terminal would obey is shown
+    also where Markdown has ways of its own to write it: entities, links.
+    """
+    made = Markdown(shown(text), code_theme="ansi_dark", hyperlinks=False)
+    lines = [_bare(line) for line in console.render_lines(made, options, pad=False)]
+    while lines and not lines[0]:
+        del lines[0]
+    while lines and not lines[-1]:
+        del lines[-1]
+    return lines
+
+
+def _bare(line: list[Segment]) -> list[Segment]:
+    """A line without spaces at its end, and without what steers the terminal."""
+    kept = [Segment(shown(one.text), one.style) for one in line if not one.control]
+    while kept and not kept[-1].text.rstrip():
+        del kept[-1]
+    if kept:
+        kept[-1] = Segment(kept[-1].text.rstrip(), kept[-1].style)
+    return kept

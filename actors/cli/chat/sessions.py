@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -192,16 +191,20 @@ class Sessions:
             NoSession: nothing has been said.
             CannotSave: the file is there, or cannot be written.
         """
-        path = Path(os.path.expanduser(name))
-        text = "\n".join(line for view in reversed(await self.views()) for line in as_markdown(view))
-        try:
-            with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text + "\n")
-        except FileExistsError:
-            raise CannotSave(f"{path} exists already; give another name") from None
-        except (OSError, ValueError) as error:
-            raise CannotSave(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
-        return path
+        return _write(name, "\n".join(line for view in reversed(await self.views()) for line in as_markdown(view)))
+
+
+def _write(name: str, text: str) -> Path:
+    path = Path(name)
+    try:
+        path = path.expanduser()
+        with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + "\n")
+    except FileExistsError:
+        raise CannotSave(f"{path} exists already; give another name") from None
+    except (OSError, RuntimeError, ValueError) as error:  # nobody's home, and what no name can have
+        raise CannotSave(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+    return path
 
 
 def present(view: ConversationView) -> list[ConversationRun]:
