@@ -12,13 +12,16 @@ from ..core.base.errors import ActorDead, CoreError, SpecError
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from .errors import NodeUnknown, NodeUnreachable
-from .link.frames import Over, Target, read_frame, write_acknowledgement
+from .link.frames import OtherProtocol, Over, Target, read_frame, write_acknowledgement
 from .link.peer import PATIENCE, Conversing, Peer
 from .link.talk import Talk
 from .stand_in import Door, Nobody, StandIn, WatchFor, WatchNoMore
 from .transport import Transport
 
 logger = logging.getLogger("callboard.cluster")
+
+REMEMBERED: Final = 1_000
+"""Nodes of which it is remembered that they are gone: each start of a program is another one."""
 
 DOOR: Final = "cluster"
 """How the name of the actor begins that watches for others."""
@@ -44,6 +47,7 @@ class Node:
         self._peers: dict[str, Peer] = {}
         self._names: dict[str, str] = {id: name}
         self._gone: dict[str, str] = {}
+        self._strange: set[str] = set()
         self._stand_ins: dict[tuple[str, Target], tuple[ActorRef[Any], Talk]] = {}
         self._addresses: dict[ActorRef[Any], tuple[str, str, str]] = {}
         self._door: ActorRef[Any] | None = None
@@ -86,6 +90,11 @@ class Node:
         peer = self._peers.get(node)
         if peer is not None:
             peer.end(peer.gone(why))
+        while len(self._gone) > REMEMBERED:
+            forgotten = next(iter(self._gone))
+            del self._gone[forgotten]
+            self._names.pop(forgotten, None)
+            self._peers.pop(forgotten, None)
 
     # -- references ----------------------------------------------------------------------------------------------------
 
@@ -96,12 +105,21 @@ class Node:
             node: its id or its name.
             path: of the actor, as in `System.find`.
 
+        From another thread than the loop's, this waits there until it is made on the loop's.
+
         Raises:
             NodeUnknown: no node that is alive is called so.
             ActorDead: it is this node, and no actor is there. (For another node the first message finds out.)
+            SystemClosed: the system does not run.
         """
         if not isinstance(path, str) or not path:
             raise SpecError(f"{path!r:.80} is no path, such as 'planner/conversation-1'")
+        if not self.system.runtime.owns_this_thread():  # a connection belongs to the loop where it is opened
+
+            async def there() -> ActorRef[Any]:
+                return self.ref(node, path)
+
+            return self.system.run(there())
         id = self._id_of(node)
         if id == self.id and self.system.find(path) is None:
             raise ActorDead(f"{path} on node {self.name}, which is this one, not found")
@@ -153,7 +171,7 @@ class Node:
             del self._stand_ins[node, target]
 
     def _free_name(self, node: str, path: str) -> str:
-        name = f"{path.replace('/', ':')}@{self._names.get(node, node)}"
+        name = f"{path}@{self._names.get(node, node)}".replace("/", ":")
         number, free = 1, name
         while self.system.find(free) is not None:
             number += 1
@@ -184,7 +202,14 @@ class Node:
     async def _received(self, node: str, data: bytes) -> bytes:
         if node in self._gone or self._closed:  # it was paused, or cut off, and does not know yet that it is over
             return write_acknowledgement(0, Over())
-        return await self._peer(node).receive(read_frame(data))
+        try:
+            frame = read_frame(data)
+        except OtherProtocol as error:  # the acknowledgement says which one is spoken here
+            if node not in self._strange:
+                self._strange.add(node)
+                logger.warning("node %s is not understood: %s", self._names.get(node, node), error)
+            return write_acknowledgement(0, Over())
+        return await self._peer(node).receive(frame)
 
     def _peer(self, node: str) -> Peer:
         peer = self._peers.get(node)

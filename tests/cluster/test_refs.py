@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from callboard import (
     handles,
     send_context,
 )
-from callboard.actors.cluster.errors import MessageNotPortable, NodeGone
+from callboard.actors.cluster.errors import MessageNotPortable, NodeGone, RemoteFailure
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.node import Node
 from callboard.actors.core.refs.watching import Terminated
@@ -219,9 +220,102 @@ async def test_a_node_that_cannot_be_reached_is_gone_and_comes_back() -> None:
         ref = a.ref("two", "counter")
         assert await ref.ask(Add(1)) == 1
         network.cut(["a"], ["b"])
-        with pytest.raises(NodeGone):
+        with pytest.raises(NodeGone, match=r"node two \(b\) is gone: .*: nothing was heard of b for 0.05 s"):
             await ref.ask(Add(1))
         network.heal()
         again = a.ref("two", "counter")
         assert again is not ref
         assert await again.ask(Add(1)) in (2, 3)
+
+
+class Unreadable:
+    """Can be written, and not be read."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+async def test_a_message_that_a_node_cannot_read_is_named_with_that_node() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        with pytest.raises(MessageNotPortable, match=r"a message to counter cannot be read on node two .*same code"):
+            await a.ref("two", "counter").ask(Unreadable())
+
+
+async def test_a_node_that_speaks_another_protocol_is_named_at_once_and_told_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network = Network()
+    came: list[bytes] = []
+
+    async def later(node: str, frame: bytes) -> bytes:
+        came.append(frame)
+        return pickle.dumps((2, "whatever", "it says"))
+
+    async with System("one") as system:
+        a = Node("a", "one", system, network.transport())
+        a.joined("b", "two")
+        await a.open()
+        await network.transport().open("b", later, lambda: None)
+        with pytest.raises(
+            NodeGone, match=r"node two \(b\) is gone: .* speaks protocol 2 of frames; this node speaks 1"
+        ):
+            await a.ref("two", "counter").ask(Add(1))
+        assert len(came) == 1
+        for _ in range(2):
+            said = await network.deliver("b", "a", pickle.dumps((2, "whatever")))
+            assert pickle.loads(said)[0] == 1
+        (record,) = caplog.records
+        assert "node two is not understood: it speaks protocol 2" in record.getMessage()
+        await a.close()
+
+
+async def test_a_reference_that_is_made_in_another_thread_is_one_like_any_other() -> None:
+    def thread(a: Node) -> int:
+        async def loop_of_its_own() -> int:
+            return await a.ref("two", "counter").ask(Add(1))
+
+        a.ref("two", "counter").tell(Add(1))
+        return asyncio.run(loop_of_its_own())
+
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        assert await asyncio.to_thread(thread, a) == 2
+        assert await a.ref("two", "counter").ask(Add(1)) == 3
+
+
+async def test_actors_of_nodes_with_any_name_are_reached() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        a.joined("b", "eu/1")
+        assert await a.ref("eu/1", "counter").ask(Add(1)) == 1
+
+
+async def test_of_nodes_that_are_gone_a_thousand_are_remembered() -> None:
+    async with two() as (a, _):
+        for number in range(1_100):
+            a.joined(f"n{number}", "another")
+            ref = a.ref(f"n{number}", "counter")
+            a.left(f"n{number}", "it has left")
+            with pytest.raises(ActorDead):
+                await ref.ask(Add(1))
+        assert len(a._gone) == 1_000
+        assert (len(a._names), len(a._peers)) == (1_002, 1_000)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+    __reduce__ = __str__  # type: ignore[assignment]
+
+
+async def test_an_error_that_raises_as_it_is_shown_is_an_answer() -> None:
+    class Raising(Actor):
+        def on_receive(self, message: Any) -> Any:
+            raise Unspeakable
+
+    async with two() as (a, b):
+        b.system.spawn(Raising, name="raising")
+        with pytest.raises(RemoteFailure, match=r"Unspeakable: it cannot be shown \(SystemExit\)"):
+            await a.ref("two", "raising").ask("x")

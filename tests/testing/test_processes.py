@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from callboard.testing import (
     Fault,
     FaultRefused,
     FaultStruckNothing,
+    Pause,
     Restart,
     Simulation,
     SimulationError,
@@ -45,6 +45,7 @@ from callboard.testing import (
     StoreFault,
     simulate,
 )
+from tests.pages.page import Page
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,63 @@ def test_a_process_that_is_killed_at_a_write_goes_on_where_its_journal_says(stor
         assert process.starts == 2
 
     assert simulate(scenario, seeds=3, faults=[Restart("teller", nth, when)]).ok
+
+
+@pytest.mark.parametrize("looks", range(1, 6))
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_no_task_of_a_killed_process_takes_another_step(looks: int, order: Any) -> None:
+    async def scenario(sim: Simulation) -> None:
+        steps = 0
+
+        async def work(begin: asyncio.Event) -> None:
+            nonlocal steps
+            steps += 1
+            await begin.wait()
+            steps += 1
+
+        async def main(system: System) -> None:
+            begin = asyncio.Event()
+            tasks = [asyncio.ensure_future(work(begin)) for _ in range(4)]
+            await asyncio.sleep(0)
+            begin.set()
+            await asyncio.gather(*tasks)
+            await asyncio.Event().wait()
+
+        process = sim.process("worker", main)
+        for _ in range(looks):
+            await asyncio.sleep(0)
+        process.kill()
+        taken = steps
+        await asyncio.sleep(1.0)
+        assert steps == taken
+
+    assert simulate(scenario, seeds=20, order=order).ok
+
+
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_an_actor_of_a_killed_process_that_was_suspended_goes_on_no_more(order: Any) -> None:
+    async def scenario(sim: Simulation) -> None:
+        taken = list[int]()
+
+        class Counter(Actor[int]):
+            async def on_receive(self, message: int) -> None:
+                taken.append(message)
+
+        async def main(system: System) -> None:
+            counter = system.spawn(Counter, name="counter")
+            for number in range(3):
+                await asyncio.sleep(1.0)
+                counter.tell(number)
+            await asyncio.Event().wait()
+
+        process = sim.process("worker", main)
+        await asyncio.sleep(5.0)
+        process.kill()
+        before = list(taken)
+        await asyncio.sleep(100.0)
+        assert taken == before
+
+    assert simulate(scenario, seeds=5, order=order, faults=[Pause("counter", 2, seconds=50.0)]).ok
 
 
 def test_a_torn_write_leaves_half_of_it_in_the_file_and_nothing_of_it_counts() -> None:
@@ -593,7 +651,7 @@ def test_a_restart_that_breaks_something_is_found_and_its_token_replays_it(order
 
 # -- the page ----------------------------------------------------------------------------------------------------------
 
-PAGE = Path(__file__).parents[2] / "actors" / "testing" / "processes" / "README.md"
+PAGE = Page("actors/testing/processes/README.md")
 
 
 @pytest.mark.parametrize("address", ["postgresql://simulated/page", None])
@@ -608,8 +666,7 @@ def test_the_example_of_the_page_holds(address: str | None) -> None:
     def model(request: Request) -> Any:
         return "done" if request.messages[-1].role == "tool" else call("charge", "c1")
 
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    program, _, search = code.partition("simulate(")
+    program, _, search = PAGE.block("python").partition("simulate(")
     names: dict[str, Any] = {
         "Agency": Agency,
         "Agent": Agent,
@@ -617,7 +674,7 @@ def test_the_example_of_the_page_holds(address: str | None) -> None:
         "model": ChildSpec(FunctionModel, (model,), name="model"),
         "charged": charged,
     }
-    exec(compile(program, PAGE.name, "exec"), names)
+    exec(compile(program, PAGE.path, "exec"), names)
 
     async def scenario(sim: Simulation) -> None:
         charged.clear()

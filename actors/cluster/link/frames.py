@@ -17,6 +17,10 @@ PROTOCOL: Final = 1
 """Of the frames. Nodes of different ones do not talk to each other, and say so."""
 
 
+class OtherProtocol(NodeUnreachable):
+    """A frame, or an acknowledgement, is of another protocol, or is none."""
+
+
 class Kind(IntEnum):
     """What a message is, and what stands in it behind its kind."""
 
@@ -98,11 +102,11 @@ def read_frame(data: bytes) -> Frame:
     """A frame of another node.
 
     Raises:
-        NodeUnreachable: it is of another protocol, or no frame.
+        OtherProtocol: it is of another protocol, or no frame.
     """
     protocol, *rest = _loaded(data)
     if protocol != PROTOCOL or len(rest) < 5:
-        raise NodeUnreachable(f"it speaks protocol {protocol!r:.20} of frames; this node speaks {PROTOCOL}")
+        raise OtherProtocol(f"it speaks protocol {protocol!r:.20} of frames; this node speaks {PROTOCOL}")
     return Frame(*rest[:5])
 
 
@@ -134,12 +138,12 @@ def read_acknowledgement(data: bytes) -> tuple[int, Acknowledgement]:
     """An acknowledgement of another node, and that node's life.
 
     Raises:
-        NodeUnreachable: it is of another protocol, or none.
+        OtherProtocol: it is of another protocol, or none.
     """
     protocol, *rest = _loaded(data)
     kind = _KINDS.get(rest[1]) if len(rest) > 1 else None
     if protocol != PROTOCOL or kind is None:
-        raise NodeUnreachable(f"it speaks protocol {protocol!r:.20} of frames; this node speaks {PROTOCOL}")
+        raise OtherProtocol(f"it speaks protocol {protocol!r:.20} of frames; this node speaks {PROTOCOL}")
     return rest[0], kind(*rest[2 : 2 + len(kind._fields)])
 
 
@@ -150,5 +154,5 @@ def _loaded(data: bytes) -> tuple[Any, ...]:
     try:
         found = pickle.loads(data)
     except Exception as error:
-        raise NodeUnreachable(f"what came is no frame: {type(error).__name__}") from None
+        raise OtherProtocol(f"what came is no frame: {type(error).__name__}") from None
     return found if isinstance(found, tuple) and found else (None,)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ..errors import NodeGone, NodeUnreachable
 from ..transport import Transport
@@ -22,6 +22,7 @@ from .frames import (
     Frame,
     Message,
     Opened,
+    OtherProtocol,
     Over,
     Taken,
     read_acknowledgement,
@@ -48,6 +49,9 @@ FIRST_PAUSE: Final = 0.02
 LAST_PAUSE: Final = 0.5
 """Seconds between two tries; each pause is twice the one before."""
 
+WORDS: Final = 300
+"""Characters at most of why a frame did not get through."""
+
 SIGN_OF_LIFE: Final = 1.0
 """Seconds without a frame after which an empty one is sent, where it matters whether the other node is there."""
 
@@ -72,6 +76,12 @@ class Conversing(Protocol):
 
     def end(self, error: NodeGone) -> None:
         """The connection is over."""
+
+
+class Undelivered(NamedTuple):
+    """A frame of which nobody knows whether it arrived, and why."""
+
+    why: str
 
 
 class Peer:
@@ -207,33 +217,38 @@ class Peer:
             self._last = said.connection
             connection.opened(said.connection)
         else:
-            self.end(self.gone("there is no way to it"))
+            why = f": {said.why}" if isinstance(said, Undelivered) else ""
+            self.end(self.gone(f"there is no way to it{why}"))
 
     async def deliver(
         self, connection: int, number: int, messages: Sequence[Message], wanted: Callable[[], bool]
-    ) -> Acknowledgement | None:
+    ) -> Acknowledgement | Undelivered:
         """Send a frame until it got through, as long as it is wanted and there is patience.
 
         Returns:
-            what was said of it; None where it did not get through.
+            what was said of it.
         """
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._patience, FIRST_PAUSE
         frame = write_frame(Frame(self._life, self._other_life, connection, number, messages))
+        why = "it is not wanted any more"
         while wanted():
             try:
                 life, said = read_acknowledgement(await self._transport.send(self.other, frame))
                 self._lives(life)
                 return said
-            except NodeUnreachable:
-                pass
-            except Exception:  # whatever a transport raises: what waits for the frame must end
+            except OtherProtocol as error:  # it will be tomorrow
+                return Undelivered(str(error))
+            except NodeUnreachable as error:
+                why = str(error).partition("\n")[0][:WORDS]
+            except Exception as error:  # whatever a transport raises: what waits for the frame must end
                 logger.exception("a frame for node %s could not be sent", self.name)
+                why = type(error).__name__
             if loop.time() >= until:
-                return None
+                break
             await asyncio.sleep(pause)
             pause = min(LAST_PAUSE, 2 * pause)
-        return None
+        return Undelivered(why)
 
     def failed(self, connection: Connection, why: str) -> None:
         """A connection is of no use any more."""
@@ -328,7 +343,8 @@ class Connection:
         elif isinstance(said, Over):
             self._peer.failed(self, "the connection is over on its side")
         else:
-            self._peer.failed(self, "nothing gets through to it")
+            why = f": {said.why}" if isinstance(said, Undelivered) else ""
+            self._peer.failed(self, f"nothing gets through to it{why}")
 
     def _watch_over(self) -> None:
         """Look after the other one where it matters, and nothing else goes there."""

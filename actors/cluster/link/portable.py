@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Protocol, cast
 
 from ...core.refs.ref import ActorRef
 from ..errors import MessageNotPortable, RemoteFailure
@@ -18,7 +21,9 @@ WORDS: Final = 10_000
 
 
 class Place(Protocol):
-    """Says where references lead, and makes them of what was said."""
+    """Says where references lead, and makes them of what was said: a node."""
+
+    name: str
 
     def address_of(self, ref: ActorRef[Any]) -> tuple[str, str, str]:
         """The node, the path and the urn of an actor, here or elsewhere."""
@@ -27,7 +32,19 @@ class Place(Protocol):
         """The reference for an address."""
 
 
+def _unchangeable(mapping: dict[Any, Any]) -> Mapping[Any, Any]:
+    return MappingProxyType(mapping)
+
+
+# A mapping that nobody may change is plain data as well, and pickle has no way of its own for it.
+_WAYS: Final = ChainMap[Any, Any](
+    {MappingProxyType: lambda mapping: (_unchangeable, (dict(mapping),))}, cast("Any", copyreg.dispatch_table)
+)
+
+
 class _Pickler(pickle.Pickler):
+    dispatch_table = _WAYS
+
     def __init__(self, file: io.BytesIO, place: Place) -> None:
         super().__init__(file, 5)
         self._place = place
@@ -89,7 +106,7 @@ def read(data: bytes, place: Place, name: Callable[[], str]) -> Any:
         raise
     except BaseException as error:  # as above
         raise MessageNotPortable(
-            f"{name()} cannot be read on this node ({type(error).__name__}): does it have the same code?"
+            f"{name()} cannot be read on node {place.name} ({type(error).__name__}): does it have the same code?"
         ) from None
 
 
@@ -107,5 +124,7 @@ def write_error(error: BaseException, place: Place) -> bytes:
 def _words(error: BaseException) -> str:
     try:
         return str(error)[:WORDS]
-    except Exception as failed:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failed:  # as above
         return f"it cannot be shown ({type(failed).__name__})"

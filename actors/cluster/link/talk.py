@@ -30,8 +30,6 @@ _ids = count(1)
 class House(Place, Protocol):
     """The node that talks."""
 
-    name: str
-
     def actor_at(self, target: Target) -> ActorRef[Any] | None:
         """The actor here that another node means."""
 

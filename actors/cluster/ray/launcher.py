@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shutil
+import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 from .gateway import AT_ONCE, NAME, Gateway
@@ -20,16 +24,22 @@ READY: Final = "ready"
 LOOK: Final = 5.0
 """Seconds for Ray's head to take a connection."""
 
+LOOK_AFTER: Final = 1.0
+"""Seconds between two looks whether the program is there."""
 
-def main() -> int:
+
+def main() -> None:
     """Start the gateway; return once it, or the program, is gone."""
     wanted: dict[str, Any] = json.loads(sys.stdin.readline())
     said = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Ray writes to stdout what is meant for people
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+    folder = os.path.dirname(wanted["socket"])
+    threading.Thread(target=_until_the_program_ends, args=(os.getppid(), folder), daemon=True).start()
+    _stay()
     try:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
         _check_there(wanted["address"])
         ray.init(
             address=wanted["address"],
@@ -38,21 +48,17 @@ def main() -> int:
             include_dashboard=False,
             ignore_reinit_error=True,
         )
+        _stay()  # Ray has a way of its own to take SIGTERM
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"name": NAME + wanted["node"], "num_cpus": 0, "max_concurrency": AT_ONCE, "max_restarts": 0}
         gateway: Any = ray.remote(Gateway).options(scheduling_strategy=here, **options).remote(wanted["node"])
         ray.get(gateway.connect.remote(wanted["socket"], wanted["word"]), timeout=wanted["seconds"])
     except Exception as error:
         print(f"{type(error).__name__}: {error}".replace("\n", " ")[:2_000], file=said, flush=True)
-        return 1
+        return
     print(READY, file=said, flush=True)
-    threading.Thread(target=_until_stdin_ends, daemon=True).start()
-    try:
+    with suppress(Exception):  # whatever Ray says of a gateway that is gone
         ray.get(gateway.ended.remote())
-    except Exception as error:
-        sys.stderr.write(f"the gateway is gone: {type(error).__name__}\n")
-        return 1
-    return 0
 
 
 def _check_there(address: str) -> None:
@@ -62,10 +68,20 @@ def _check_there(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=LOOK).close()
 
 
-def _until_stdin_ends() -> None:
-    sys.stdin.read()
+def _until_the_program_ends(program: int, folder: str) -> None:
+    """End with it, and remove its folder: stdin is at its end then, unless a fork of the program's holds it open."""
+    while os.getppid() == program and not select.select([0], [], [], LOOK_AFTER)[0]:
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)  # Ray ends what this driver has started
 
 
+def _stay() -> None:
+    """Have signals end nothing here: a service manager sends them to all processes of a service, and the program has
+    things to finish."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

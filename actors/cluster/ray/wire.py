@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, cast
 
 HELLO: Final = 0
-"""The first thing a gateway says: the word that it was given."""
+"""The first thing a gateway says: the word that it was given. Later the program's question whether it is there, and the
+answer to that."""
 
 SEND: Final = 1
 """Bring a frame to another node (to the gateway), or one that came (to the program)."""
@@ -75,7 +76,12 @@ class Line(asyncio.Protocol):
     Args:
         heard: told of each thing that the other side says.
         gone: called once, when nothing more will be said.
+
+    Attributes:
+        heard_of: whether anything came since somebody set it to False.
     """
+
+    heard_of = True
 
     def __init__(self, heard: Callable[[int, int, bytes], object], gone: Callable[[], object]) -> None:
         self._heard = heard
@@ -89,9 +95,9 @@ class Line(asyncio.Protocol):
             self._transport.write(said(kind, number, body))
 
     def close(self) -> None:
-        """Say, and hear, no more."""
+        """Say, and hear, no more; what the other side has not taken yet is dropped, for it may never do so."""
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
@@ -99,12 +105,12 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        self.heard_of = True
         try:
             for kind, number, body in self._ear.hear(data):
                 self._heard(kind, number, body)
         except ConnectionError:
-            if self._transport is not None:
-                self._transport.abort()
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""

@@ -340,10 +340,12 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
         return self._now - self._alone[1] > PATIENCE
 
     def queued(self) -> list[asyncio.Handle]:
-        """Return the steps and timers that are waiting."""
-        lanes = [*self._by_age.values(), *(task.lane for task in self._tasks if task.lane is not None)]
-        steps = [handle for lane in lanes for _, handle in lane.handles]
-        return [*steps, *self._fifo, *(entry[2] for entry in self._timers)]
+        """Return the steps and timers that are waiting, those too that others must run before, and who is suspended."""
+        tasks = (task.lane for task in self._tasks if task.lane is not None)
+        steps = [handle for lane in (self._shared, *self._lanes.values(), *tasks) for _, handle in lane.handles]
+        timers: list[Any] = [entry[2] for entry in self._timers]
+        suspended = [timer._args[1] for timer in timers if timer._callback == self._resume and self.strict]
+        return [*steps, *self._precedence.held(), *self._fifo, *suspended, *timers]
 
     def actors(self) -> list[Any]:
         """Return the cells of the actors that have had a turn, but not of processes that were killed."""

@@ -48,7 +48,7 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
         agent, _, conversation = header.name.partition("/")
         if header.damaged or header.name in runtime.damaged or not is_conversation(header):
             continue
-        if not runtime.takes_up(conversation):
+        if not runtime.takes_up(agent, conversation):
             continue
         if "parent" in header.labels:
             await _if_orphaned(runtime, header)

@@ -90,7 +90,8 @@ class AgencyRuntime:
         leaving: conversations whose actors are about to stop of themselves, by the name of their stream.
         posts: what was said to conversations by way of the journal.
         following: those who wait for what is written into the journal.
-        takes_up: whether a conversation that nobody alive works on, by its id, is this process's to go on with.
+        takes_up: whether a conversation that nobody alive works on, by its agent and its id, is this process's to go on
+            with.
         look_every: seconds between two looks for conversations that nobody alive works on, where that is longer than
             it usually is.
         retention: how long what is finished is kept; None for ever.
@@ -114,7 +115,7 @@ class AgencyRuntime:
         self.approvals = Approvals(self.send, self._tool_of, approvals_expire)
         self.posts = Posts()
         self.following = Following()
-        self.takes_up: Callable[[str], bool] = _everything
+        self.takes_up: Callable[[str, str], bool] = _everything
         self.look_every = 0.0
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
@@ -407,7 +408,7 @@ class AgencyRuntime:
             self.register.forget(entry.run.id)
 
 
-def _everything(conversation: str) -> bool:
+def _everything(agent: str, conversation: str) -> bool:
     return True
 
 

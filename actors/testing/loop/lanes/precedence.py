@@ -19,6 +19,7 @@ import asyncio
 import asyncio.locks
 import asyncio.queues
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from .lanes import Lane
@@ -103,6 +104,10 @@ class Precedence:
         if running.source is not None and not isinstance(running.source, asyncio.Task):
             return ()
         return tuple(last for first, last, _ in self._together if first <= running.ran < last)
+
+    def held(self) -> Iterator[asyncio.Handle]:
+        """Return the steps that wait for others."""
+        return (held.handle for each in self.followers.values() for held in each)
 
     def ready_after(self, age: int) -> list[_Held]:
         """Return the steps that waited for this one and for no other any more."""
