@@ -42,15 +42,9 @@ tokens-per-minute arguments limits reason finished ephemeral expires name scope 
 """
 OPTIONS = _OPTIONS.split()
 OPTION = st.sampled_from(OPTIONS).map(lambda name: f"--{name}")
-WORDS = st.lists(
-    st.one_of(
-        st.tuples(ODD),
-        st.tuples(OPTION),
-        st.tuples(OPTION, ODD),
-        st.builds("{}={}".format, OPTION, ODD).map(lambda word: (word,)),
-    ),
-    max_size=4,
-).map(lambda groups: [word for group in groups for word in group])
+TOGETHER = st.builds("{}={}".format, OPTION, ODD)
+GROUP = st.one_of(st.tuples(ODD), st.tuples(OPTION), st.tuples(OPTION, ODD), st.tuples(TOGETHER))
+WORDS = st.lists(GROUP, max_size=4).map(lambda groups: [word for group in groups for word in group])
 COMMANDS = (
     *(["run"], ["run", "team.yaml", "hello"], ["chat"], ["chat", "team.yaml"], ["tool"], ["tool", "Read"], ["init"]),
     *(["config", "check"], ["config", "schema"], ["eval"], ["eval", "cases.yaml", "team.yaml"], ["bench"], ["show"]),
