@@ -17,7 +17,7 @@ OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance docs clean
+.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance docs pictures clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -58,6 +58,10 @@ docs: $(DEV)
 	$(BIN)/python .docs/collect.py
 	cd .site && ../$(BIN)/zensical build --strict --config-file zensical.toml
 	@echo "open .site/html/index.html"
+
+# The pictures of the README, made anew.
+pictures: browser-shots
+	$(BIN)/python .docs/pictures.py
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core
