@@ -13,13 +13,14 @@ PYTHONS ?= 3.11 3.12 3.13
 KILLS  ?=
 SERVE_KILLS ?=
 CLUSTER_KILLS ?=
+CLUSTER_FAULTS ?=
 SUITES ?=
 A2A_TCK ?= https://github.com/a2aproject/a2a-tck
 OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test test-all lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance docs clean
+.PHONY: demo test test-all lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills cluster-faults schedules conformance docs clean
 
 # DASHBOARD=1 shows it in a browser as well, and brings what that takes.
 demo: $(READY) $(if $(DASHBOARD),$(VENV)/.ready-serve)
@@ -87,6 +88,11 @@ serve-kills: $(DEV)
 # Nodes of a cluster over Ray and PostgreSQL, killed and paused under 300 conversations; some twenty minutes.
 cluster-kills: $(DEV)
 	$(BIN)/python -m benchmarks.cluster_kills $(CLUSTER_KILLS)
+
+# Ray's head, raylets, networks, machines, the database and deployments that fail, on machines of Linux namespaces;
+# some fifteen minutes. Needs root; CLUSTER_FAULTS names scenes and passes options on.
+cluster-faults: $(DEV)
+	$(BIN)/python -m benchmarks.cluster_faults $(CLUSTER_FAULTS)
 
 # Changes of a pool under load, in 2,000 schedules, and 500 with crashes and 500 without cancellations; some three minutes.
 # Then processes that are killed at a write of their journal, 300 schedules of each; some four minutes.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,8 +125,7 @@ def part_of(module: str) -> str:
 
 def reference() -> dict[str, list[str]]:
     """What ``callboard`` exports, by the part that explains it, each with where it is defined."""
-    sys.path.insert(0, str(ROOT / ".src"))
-    import callboard  # only the reference needs it
+    import callboard
 
     found: dict[str, list[str]] = {title: [] for title in (*PARTS, ERRORS)}
     for name in sorted(callboard._HOME_OF, key=lambda name: (name.lower(), name)):

@@ -63,11 +63,11 @@ class Cluster:
         if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0.5 <= lease <= 600.0:
             raise DefinitionError(f"Cluster: lease is {lease!r:.80}; it must be 0.5 to 600 seconds")
         if isinstance(journal, str | Path) and not str(journal).startswith(("postgres://", "postgresql://")):
-            raise DefinitionError(
-                f"Cluster: journal is {str(journal)!r:.80}; machines share one in PostgreSQL: postgresql://…"
-            )
+            raise DefinitionError("Cluster: journal is no address of PostgreSQL, which machines share: postgresql://…")
         if not isinstance(journal, str) and not isinstance(getattr(journal, "worker", None), str):
-            raise DefinitionError(f"Cluster: journal is an address postgresql://…, or a journal, not {journal!r:.80}")
+            raise DefinitionError(
+                f"Cluster: journal is an address postgresql://…, or a journal, not a {type(journal).__name__}"
+            )
         if transport is not None and not callable(getattr(transport, "send", None)):
             raise DefinitionError(f"Cluster: transport is such as Network().transport(), not {transport!r:.80}")
         if transport is None and address is not None and isinstance(journal, MemoryJournal):

@@ -28,6 +28,10 @@ with the number of nodes, and not with its square, and what it has to write does
 FORGOTTEN: Final = 60.0
 """Seconds after which the stream of a node that is not alive is deleted."""
 
+GRACE: Final = 3.0
+"""Seconds for which those whose lease has run out count as alive all the same, where the store could not be reached
+meanwhile: nobody could renew one, and whoever waits for the store looks for it each 2 s."""
+
 logger = logging.getLogger("callboard.cluster")
 
 
@@ -75,8 +79,9 @@ class Members:
         every: float = EVERY,
     ) -> None:
         self.alive: dict[str, NodeInfo] = {}
-        self.seen_at = float("-inf")
-        """When the journal said last that this node is alive, by the event loop's clock at the question."""
+        self._looked = float("inf")
+        """When the journal has said last who is there, by the event loop's clock."""
+        self._lenient_until = float("-inf")
         self._journal = journal
         self._describe = describe
         self._joined, self._left = joined, left
@@ -145,16 +150,23 @@ class Members:
         """
         asked = asyncio.get_running_loop().time()
         headers = await at_hand(self._journal.headers(prefix=STREAMS))
+        now = asyncio.get_running_loop().time()
+        if now - self._looked > 2.0 * interval(self._every, len(self.alive)):
+            self._lenient_until = now + GRACE
+        self._looked = now
         alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner}
         found = {id: info(id, header) for id, header in alive.items()}
-        before, self.alive = self.alive, found
+        before = self.alive
+        there = {header.name.removeprefix(STREAMS) for header in headers}
+        if now < self._lenient_until:
+            found |= {id: node for id, node in before.items() if id in there and id not in found}
+        self.alive = found
         for id, node in found.items():
             if id not in before:
                 self._joined(node)
         for id, node in before.items():
             if id not in found:
-                there = any(header.name == STREAMS + id for header in headers)
-                self._left(node, "its lease has run out" if there else "it has left")
+                self._left(node, "its lease has run out" if id in there else "it has left")
         self._clean({header.name for header in headers if not header.owner}, asked)
         if self._journal.worker in alive:
             self.seen_at = asked

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from callboard import (
+    Agency,
     AgencyClosed,
     Agent,
     ChildSpec,
@@ -67,6 +68,17 @@ def test_arguments_of_the_wrong_shape_are_refused_by_name(wrong: dict[str, Any])
     address = given.pop("address")
     with pytest.raises(DefinitionError, match=f"Cluster: {next(iter(wrong))}"):
         Cluster(address, **given)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql+asyncpg://me:sk-1@db", "mysql://me:sk-1@db", " postgresql://me:sk-1@db", b"postgresql://me:sk-1@db"],
+)
+def test_an_address_that_is_refused_is_not_shown_for_its_password(address: Any) -> None:
+    for refused in (lambda: Cluster(None, journal=address), lambda: Agency(Agent("Clerk"), journal=address)):
+        with pytest.raises(DefinitionError, match="journal is") as error:
+            refused()
+        assert "sk-1" not in str(error.value)
 
 
 async def test_an_agency_takes_no_journal_and_references_want_a_node_and_a_path() -> None:
@@ -207,3 +219,22 @@ async def test_a_run_on_another_node_is_steered_and_keeps_others_out_and_its_age
         ref = one.ref("two", two.agent_ref("Clerk").path)
         handed: Any = await ref.ask(Handoff("Watcher", "Clerk", "hello"))
         assert handed.text.startswith("you said From: Watcher")
+
+
+async def test_a_node_that_is_about_to_leave_finishes_what_it_has_and_is_given_nothing_new() -> None:
+    async with stage("one", "two") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        before, new = made.conversation_on("two"), made.conversation_on("two", begins="new")
+        asked = asyncio.ensure_future(one.run("think", conversation=before))
+        await made.holding.wait()
+        stopping = asyncio.ensure_future(two.stop(drain=10.0))
+        await asyncio.sleep(0)
+        assert one._members is not None
+        await one._members.look()
+        assert [(node.name, node.draining) for node in one.nodes] == [("one", False), ("two", True)]
+        assert (await one.run("where", conversation=new)).text == "it was one"
+        made.held.set()
+        assert (await asked).text == "thought on two"
+        await stopping
+        await one._members.look()
+        assert [node.name for node in one.nodes] == ["one"]

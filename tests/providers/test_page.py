@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -14,21 +13,12 @@ import callboard
 from callboard.providers.messages import Completion, Message, Request
 from callboard.providers.pool import Endpoint, Health, Pool, PoolStats, control
 from callboard.providers.simulated import SimulatedProvider
-from tests import warm
-from tests.cli.command import ROOT, offline
+from tests.pages.page import ROOT, Page
 
 from .conftest import openai_spec
 
-PAGE = (ROOT / "providers" / "README.md").read_text(encoding="utf-8")
+PAGE = Page("providers/README.md").text
 SENT = re.findall(r"`(pool\.ask\(.*?\))`", PAGE.partition("| sent |")[2].partition("\n\n")[0])
-
-
-def test_the_first_example_runs_offline(tmp_path: Path) -> None:
-    found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert found is not None
-    done = warm.run("-W", "error", "-c", found[1], cwd=tmp_path, env=offline())
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("offline ")
 
 
 async def test_each_message_is_sent_as_the_page_says() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Protocol, cast
 
 from ...core.refs.ref import ActorRef
 from ..errors import MessageNotPortable, RemoteFailure
@@ -29,7 +32,19 @@ class Place(Protocol):
         """The reference for an address."""
 
 
+def _unchangeable(mapping: dict[Any, Any]) -> Mapping[Any, Any]:
+    return MappingProxyType(mapping)
+
+
+# A mapping that nobody may change is plain data as well, and pickle has no way of its own for it.
+_WAYS: Final = ChainMap[Any, Any](
+    {MappingProxyType: lambda mapping: (_unchangeable, (dict(mapping),))}, cast("Any", copyreg.dispatch_table)
+)
+
+
 class _Pickler(pickle.Pickler):
+    dispatch_table = _WAYS
+
     def __init__(self, file: io.BytesIO, place: Place) -> None:
         super().__init__(file, 5)
         self._place = place
