@@ -145,7 +145,8 @@ class Members:
         """
         asked = asyncio.get_running_loop().time()
         headers = await at_hand(self._journal.headers(prefix=STREAMS))
-        alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner}
+        # One that has opened its stream and said nothing yet comes with the next look, with its name.
+        alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner and header.labels}
         if self._journal.worker in alive:
             self.seen_at = asked
         elif self._stream is not None:  # it was away for so long that others have forgotten it
