@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from callboard import Agent, ChildSpec, Cluster, MemoryJournal, Request, RunCancelled, RunFinished, RunText, TextDelta
+from callboard import (
+    Agent,
+    ChildSpec,
+    Cluster,
+    MemoryJournal,
+    RateLimited,
+    Request,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunText,
+    TextDelta,
+)
 from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
 from callboard.testing import FunctionModel, run_virtual
@@ -83,6 +95,17 @@ async def test_a_run_is_made_although_its_node_cannot_be_reached() -> None:
         answer = await node.run("where", conversation=conversation)
         assert answer.text == "it was one"
         assert made.called == ["one"]
+
+
+async def test_a_run_that_failed_on_another_node_says_of_what() -> None:
+    async with stage("one", "two") as made:
+        for name in made.nodes:
+            with pytest.raises(RunFailed, match="asked too much") as failed:
+                await made.nodes["one"].run("too much", conversation=made.conversation_on(name))
+            cause = failed.value.__cause__
+            assert type(cause) is RateLimited
+            assert cause.retry_after == 7.0
+            assert failed.value.partial is not None
 
 
 async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written() -> None:
