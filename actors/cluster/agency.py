@@ -100,6 +100,7 @@ class ClusterAgency(Agency):
         """See `Agency.start`."""
         if self.system is None:
             self._runtime.takes_up = _nothing  # not before it is known what is this node's to go on with
+            self._runtime.worker_name = self._called
         await super().start()
         try:
             await self._join()
@@ -190,11 +191,20 @@ class ClusterAgency(Agency):
     # -- who there is --------------------------------------------------------------------------------------------------
 
     @property
+    def node(self) -> str:
+        """What this node is called."""
+        return self._node_name
+
+    @property
     def nodes(self) -> tuple[NodeInfo, ...]:
         """The nodes that are alive, this one included, by name."""
         if self._members is None:
             return ()
         return tuple(sorted(self._members.alive.values(), key=lambda node: (node.name, node.id)))
+
+    def _called(self, worker: str) -> str:
+        node = self._members.alive.get(worker) if self._members is not None else None
+        return worker if node is None else node.name
 
     def ref(self, node: str, path: str) -> ActorRef[Any]:
         """A reference to an actor of any node: it is asked, told, streamed from and watched like one of this process.
