@@ -105,7 +105,7 @@ class Node:
             raise SpecError(f"{path!r:.80} is no path, such as 'planner/conversation-1'")
         id = self._id_of(node)
         if id == self.id and self.system.find(path) is None:
-            raise ActorDead(f"{path} on node {self.name}, which is this one, not found")
+            raise ActorDead(f"no actor {path} is on node {self.name}, which is this one")
         return self.ref_to(id, path, "")
 
     def _id_of(self, node: str) -> str:
