@@ -21,7 +21,7 @@ from ..core.refs.ref import ActorRef
 from ..journal.errors import JournalError
 from ..journal.store import Journal
 from .errors import CutOff
-from .members import EVERY, Members, NodeInfo, interval, labels_of
+from .members import EVERY, LEFT, Members, NodeInfo, interval, labels_of
 from .network import Network
 from .node import Node
 from .placement import Candidate, place
@@ -262,6 +262,9 @@ class ClusterAgency(Agency):
         assert self._node is not None
         self._placements.left(node.id)
         self._look_less()
+        if not self.stopping:
+            level = logging.INFO if why == LEFT else logging.WARNING
+            logger.log(level, "node %s (%s) takes part no more: %s", node.name, node.id, why)
         self._node.left(node.id, why)
         self._look_again()
 

@@ -21,6 +21,10 @@ STREAMS: Final = "callboard.nodes."
 EVERY: Final = 1.0
 """Seconds between two looks at who is there."""
 
+LEFT: Final = "it has left"
+DIED: Final = "its lease has run out"
+"""Why a node is there no more."""
+
 CROWD: Final = 100
 """Nodes above which each looks, and tells of itself, less often: so that what the store has to read in a second grows
 with the number of nodes, and not with its square, and what it has to write does not grow."""
@@ -159,7 +163,7 @@ class Members:
         for id, node in before.items():
             if id not in found:
                 there = any(header.name == STREAMS + id for header in headers)
-                self._left(node, "its lease has run out" if there else "it has left")
+                self._left(node, DIED if there else LEFT)
         self._clean({header.name for header in headers if not header.owner}, asked)
 
     async def _look_on(self) -> None:
