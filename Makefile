@@ -11,13 +11,14 @@ SOAK   ?=
 KILLS  ?=
 SERVE_KILLS ?=
 CLUSTER_KILLS ?=
+CLUSTER_FAULTS ?=
 SUITES ?=
 A2A_TCK ?= https://github.com/a2aproject/a2a-tck
 OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills schedules conformance clean
+.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills cluster-faults schedules conformance docs clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -53,6 +54,12 @@ browser:
 browser-shots: $(DEV)
 	PYTHONPATH=.src $(BIN)/python -m tests.dashboard.browser.shots .dashboard-shots
 
+# All pages and the reference as one site, which is looked at from its files: nothing is asked of anybody.
+docs: $(DEV)
+	$(BIN)/python .docs/collect.py
+	cd .site && ../$(BIN)/zensical build --strict --config-file zensical.toml
+	@echo "open .site/html/index.html"
+
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core
 
@@ -74,6 +81,11 @@ serve-kills: $(DEV)
 # Nodes of a cluster over Ray and PostgreSQL, killed and paused under 300 conversations; some twenty minutes.
 cluster-kills: $(DEV)
 	$(BIN)/python -m benchmarks.cluster_kills $(CLUSTER_KILLS)
+
+# Ray's head, raylets, networks, machines, the database and deployments that fail, on machines of Linux namespaces;
+# some fifteen minutes. Needs root; CLUSTER_FAULTS names scenes and passes options on.
+cluster-faults: $(DEV)
+	$(BIN)/python -m benchmarks.cluster_faults $(CLUSTER_FAULTS)
 
 # Changes of a pool under load, in 2,000 schedules, and 500 with crashes and 500 without cancellations; some three minutes.
 # Then processes that are killed at a write of their journal, 300 schedules of each; some four minutes.
@@ -116,7 +128,7 @@ bench-peers: .venv-peers/.ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .site .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Callboard needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

@@ -43,6 +43,7 @@ from .surface.background import BackgroundRuns, Whom
 from .surface.conversations import Conversations
 from .surface.figures import Observed
 from .surface.members import Members
+from .surface.terminal import Terminal
 from .team.directory import Directory, Flow
 from .turns.questions import Question
 from .wishes import define
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed):
+class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed, Terminal):
     """A team of agents.
 
     ``async with`` starts it: a system (or the one given), a pool of providers from the environment (or the model

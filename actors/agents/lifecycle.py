@@ -294,6 +294,9 @@ class Lifecycle:
         await runtime.skills.close()
         if self._given_system is None:
             await self.system.stop()
+        elif runtime.model is not None and runtime.model is not self._model:  # a pool tells the journal that it goes
+            with suppress(CoreError):
+                await runtime.model.stop()
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.following.close("has stopped")
         runtime.clock.close()

@@ -20,7 +20,7 @@ from .journals.commands import replay, show
 from .journals.journal import journal
 from .journals.keys import keys
 from .measure.commands import bench, evaluate
-from .parts.printed import no_more_to, say
+from .parts.printed import no_more_to, plain, say
 from .parts.version import version
 from .run.commands import run
 from .serve.commands import acp, mcp, serve, simulate_provider
@@ -118,7 +118,7 @@ def _is_bad_input(error: CallboardError) -> bool:
 def _refuse(message: str, status: int = BAD_INPUT) -> int:
     """Print an error as one line, or two where it has details; tools' errors are longer, being written for models."""
     first, *details = [line.strip() for line in message.splitlines() if line.strip()]
-    say(f"callboard: {first}", sys.stderr)
+    say(f"callboard: {plain(first)}", sys.stderr)
     if details:
-        say(textwrap.shorten("; ".join(line.removeprefix("- ") for line in details), DETAILS), sys.stderr)
+        say(plain(textwrap.shorten("; ".join(line.removeprefix("- ") for line in details), DETAILS)), sys.stderr)
     return status

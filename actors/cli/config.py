@@ -23,10 +23,11 @@ def check(file: Path, /, *, folder: Path = Path(), import_from: Path | None = No
     from ...providers.config.llmfile import load_config
     from ..agents.team.toolsets import default_tools
     from ..agents.teamfile import load_team
-    from .parts.folders import existing
+    from .parts.folders import existing, team_file
     from .parts.team import look_in, says_only_models
 
     look_in(import_from)
+    file = team_file(file)
     if not says_only_models(file):
         agents = load_team(file, default_tools(existing(folder))).agents
         say(f"{file}: a team of {len(agents)}: {', '.join(agents)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .parts.folders import existing
-from .parts.printed import say
+from .parts.printed import say, shown
 
 
 def tool(name: str, arguments: str = "{}", /, *, folder: Path = Path()) -> int:
@@ -19,10 +19,10 @@ def tool(name: str, arguments: str = "{}", /, *, folder: Path = Path()) -> int:
     import asyncio
 
     from ...tools import ToolRegistry
-    from ...tools.builtin.files import file_tools
+    from ..agents.team.toolsets import default_tools
 
-    result = asyncio.run(ToolRegistry(file_tools(existing(folder))).get(name).run(arguments))
+    result = asyncio.run(ToolRegistry(default_tools(existing(folder))).get(name).run(arguments))
     if result.error is not None:
         raise result.error
-    say(result.text)
+    say(shown(result.text))
     return 0

@@ -69,6 +69,7 @@ class ClusterAgency(Agency):
     _leaving = False
     _cut_off = False
     _opens: Callable[[str | Path], Journal] | None = None
+    _enter: Callable[[ClusterAgency], object]
     _placements: Placements
     _seen: Mapping[str, NodeInfo] | None = None
     _takers_of: dict[str, Mapping[str, Candidate]]
@@ -80,7 +81,12 @@ class ClusterAgency(Agency):
             self._lifecycle.opens = self._opens
 
     def joins(
-        self, transport: Transport | None, node: str, lease: float, opens: Callable[[str | Path], Journal]
+        self,
+        transport: Transport | None,
+        node: str,
+        lease: float,
+        opens: Callable[[str | Path], Journal],
+        enter: Callable[[ClusterAgency], object],
     ) -> None:
         """Say how it takes part, before it is started: the cluster does.
 
@@ -89,16 +95,19 @@ class ClusterAgency(Agency):
             node: what this one is called.
             lease: seconds; half of it goes between two looks at who is there.
             opens: opens the journal at an address.
+            enter: called as it starts; raises where it may not.
         """
         self._alone = transport is None
         self._transport = Network().transport() if transport is None else transport
         self._node_name, self._lease = node, lease
         self._opens = self._lifecycle.opens = opens
+        self._enter = enter
         self._version = _version()
 
     async def start(self) -> None:
         """See `Agency.start`."""
         if self.system is None:
+            self._enter(self)
             self._runtime.takes_up = _nothing  # not before it is known what is this node's to go on with
             self._runtime.worker_name = self._called
         await super().start()

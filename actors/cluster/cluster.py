@@ -13,7 +13,6 @@ from ..agents.errors import DefinitionError
 from ..agents.handoffs.target import Responder
 from ..agents.turns.encoding.codec import RunCodec
 from ..journal.memory import MemoryJournal
-from ..journal.sqlite import SqliteJournal
 from ..journal.store import Journal
 from .agency import ClusterAgency
 from .ray.transport import RayTransport
@@ -56,7 +55,7 @@ class Cluster:
         transport: Transport | None = None,
     ) -> None:
         for name, value in (("namespace", namespace), ("node", socket.gethostname() if node is None else node)):
-            if not isinstance(value, str) or not value or "\n" in value:
+            if not isinstance(value, str) or not value or not value.isprintable():
                 raise DefinitionError(f"Cluster: {name} is a text of one line, not {value!r:.80}")
         if not isinstance(address, str | None) or address == "":
             raise DefinitionError(f"Cluster: address is one of Ray, or None for no Ray, not {address!r:.80}")
@@ -70,27 +69,26 @@ class Cluster:
         if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0.5 <= lease <= 600.0:
             raise DefinitionError(f"Cluster: lease is {lease!r:.80}; it must be 0.5 to 600 seconds")
         if isinstance(journal, str | Path) and not str(journal).startswith(("postgres://", "postgresql://")):
-            raise DefinitionError(
-                f"Cluster: journal is {str(journal)!r:.80}; machines share one in PostgreSQL: postgresql://…"
-            )
-        if isinstance(journal, MemoryJournal | SqliteJournal) and transport is None and address not in (None, "local"):
-            raise DefinitionError(
-                f"Cluster: journal is {journal!r:.80}; machines share one in PostgreSQL: postgresql://…"
-            )
+            raise DefinitionError("Cluster: journal is no address of PostgreSQL, which machines share: postgresql://…")
         if not isinstance(journal, str) and not isinstance(getattr(journal, "worker", None), str):
-            raise DefinitionError(f"Cluster: journal is an address postgresql://…, or a journal, not {journal!r:.80}")
+            raise DefinitionError(
+                f"Cluster: journal is an address postgresql://…, or a journal, not a {type(journal).__name__}"
+            )
         if transport is not None and not callable(getattr(transport, "send", None)):
             raise DefinitionError(f"Cluster: transport is such as Network().transport(), not {transport!r:.80}")
+        if transport is None and address is not None and isinstance(journal, MemoryJournal):
+            raise DefinitionError("Cluster: journal is in memory, which no other machine sees; give it postgresql://…")
         if transport is None and address is not None:
             transport = RayTransport(address, namespace)
         self._transport = transport
         self._journal = journal
         self._node = socket.gethostname() if node is None else node
         self._lease = float(lease)
+        self._agency: ClusterAgency | None = None
 
     def agency(self, *agents: Agent[Any, Any] | Responder, **options: Any) -> ClusterAgency:
         """An agency whose runs are made where their conversations live: on any node that has an agency of its name
-        with the agent that is asked. There is one for each `Cluster`.
+        with the agent that is asked. There is one for each `Cluster` at a time.
 
         Args:
             agents, options: as for `Agency`, but without ``journal``.
@@ -101,8 +99,17 @@ class Cluster:
         if "journal" in options:
             raise DefinitionError("agency: the journal is the cluster's: Cluster(journal=…)")
         made = ClusterAgency(*agents, journal=self._journal, **options)
-        made.joins(self._transport, self._node, self._lease, partial(open_shared, lease=self._lease))
+        made.joins(self._transport, self._node, self._lease, partial(open_shared, lease=self._lease), self._enter)
         return made
+
+    def _enter(self, agency: ClusterAgency) -> None:
+        """It starts: there may be one at a time, as the way to the others is one node's."""
+        known = self._agency
+        if known is not None and known is not agency and known.system is not None and not known.stopping:
+            raise DefinitionError(
+                "this cluster has an agency: another one is another node, and has a Cluster of its own"
+            )
+        self._agency = agency
 
 
 def open_shared(address: str | Path, lease: float) -> Journal:

@@ -32,6 +32,10 @@ with the number of nodes, and not with its square, and what it has to write does
 FORGOTTEN: Final = 60.0
 """Seconds after which the stream of a node that is not alive is deleted."""
 
+GRACE: Final = 3.0
+"""Seconds for which those whose lease has run out count as alive all the same, where the store could not be reached
+meanwhile: nobody could renew one, and whoever waits for the store looks for it each 2 s."""
+
 logger = logging.getLogger("callboard.cluster")
 
 
@@ -79,8 +83,9 @@ class Members:
         every: float = EVERY,
     ) -> None:
         self.alive: dict[str, NodeInfo] = {}
-        self.seen_at = float("-inf")
-        """When the journal said last that this node is alive, by the event loop's clock at the question."""
+        self._looked = float("inf")
+        """When the journal has said last who is there, by the event loop's clock."""
+        self._lenient_until = float("-inf")
         self._journal = journal
         self._describe = describe
         self._joined, self._left = joined, left
@@ -149,22 +154,29 @@ class Members:
         """
         asked = asyncio.get_running_loop().time()
         headers = await at_hand(self._journal.headers(prefix=STREAMS))
+        now = asyncio.get_running_loop().time()
+        if now - self._looked > 2.0 * interval(self._every, len(self.alive)):
+            self._lenient_until = now + GRACE
+        self._looked = now
         # One that has opened its stream and said nothing yet comes with the next look, with its name.
         alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner and header.labels}
-        if self._journal.worker in alive:
-            self.seen_at = asked
-        elif self._stream is not None:  # it was away for so long that others have forgotten it
-            await self._enter()
         found = {id: info(id, header) for id, header in alive.items()}
-        before, self.alive = self.alive, found
+        before = self.alive
+        there = {header.name.removeprefix(STREAMS) for header in headers}
+        if now < self._lenient_until:
+            found |= {id: node for id, node in before.items() if id in there and id not in found}
+        self.alive = found
         for id, node in found.items():
             if id not in before:
                 self._joined(node)
         for id, node in before.items():
             if id not in found:
-                there = any(header.name == STREAMS + id for header in headers)
-                self._left(node, DIED if there else LEFT)
+                self._left(node, DIED if id in there else LEFT)
         self._clean({header.name for header in headers if not header.owner}, asked)
+        if self._journal.worker in alive:
+            self.seen_at = asked
+        elif self._stream is not None:  # it was away for so long that others have forgotten it
+            await self._enter()
 
     async def _look_on(self) -> None:
         while True:
@@ -214,8 +226,10 @@ def labels_of(node: NodeInfo) -> dict[str, str]:
 
 
 def info(id: str, header: Header) -> NodeInfo:
-    """What a node's header says. What it does not say, or wrongly, is as for a node of an older version."""
-    labels: Mapping[str, Any] = header.labels
+    """What a node's header says. What it does not say, or wrongly, is as for a node of an older version; a row that is
+    damaged must not hide the others."""
+    given: Any = header.labels
+    labels = {name: text for name, text in given.items() if isinstance(text, str)} if isinstance(given, Mapping) else {}
     load, waits = labels.get("load", "0"), labels.get("waits", "0")
     return NodeInfo(
         id,
@@ -225,7 +239,7 @@ def info(id: str, header: Header) -> NodeInfo:
         labels.get("draining") == "1",
         labels.get("version", ""),
         header.created_at,
-        float(waits) if waits.isdecimal() else 0.0,
+        float(waits) if waits.isdecimal() and len(waits) < 10 else 0.0,
     )
 
 

@@ -20,6 +20,9 @@ from .transport import Transport
 
 logger = logging.getLogger("callboard.cluster")
 
+REMEMBERED: Final = 1_000
+"""Nodes of which it is remembered that they are gone: each start of a program is another one."""
+
 DOOR: Final = "cluster"
 """How the name of the actor begins that watches for others."""
 
@@ -87,6 +90,11 @@ class Node:
         peer = self._peers.get(node)
         if peer is not None:
             peer.end(peer.gone(why))
+        while len(self._gone) > REMEMBERED:
+            forgotten = next(iter(self._gone))
+            del self._gone[forgotten]
+            self._names.pop(forgotten, None)
+            self._peers.pop(forgotten, None)
 
     # -- references ----------------------------------------------------------------------------------------------------
 
@@ -97,12 +105,21 @@ class Node:
             node: its id or its name.
             path: of the actor, as in `System.find`.
 
+        From another thread than the loop's, this waits there until it is made on the loop's.
+
         Raises:
             NodeUnknown: no node that is alive is called so.
             ActorDead: it is this node, and no actor is there. (For another node the first message finds out.)
+            SystemClosed: the system does not run.
         """
         if not isinstance(path, str) or not path:
             raise SpecError(f"{path!r:.80} is no path, such as 'planner/conversation-1'")
+        if not self.system.runtime.owns_this_thread():  # a connection belongs to the loop where it is opened
+
+            async def there() -> ActorRef[Any]:
+                return self.ref(node, path)
+
+            return self.system.run(there())
         id = self._id_of(node)
         if id == self.id and self.system.find(path) is None:
             raise ActorDead(f"no actor {path} is on node {self.name}, which is this one")
@@ -154,7 +171,7 @@ class Node:
             del self._stand_ins[node, target]
 
     def _free_name(self, node: str, path: str) -> str:
-        name = f"{path.replace('/', ':')}@{self._names.get(node, node)}"
+        name = f"{path}@{self._names.get(node, node)}".replace("/", ":")
         number, free = 1, name
         while self.system.find(free) is not None:
             number += 1

@@ -7,7 +7,7 @@ token that replays it.
 from ...providers.latency import Latency
 from ..core.base.buggify import maybe
 from .clock import run_virtual, virtual_time
-from .doubles.models import FunctionModel, Script, ScriptedModel
+from .doubles.models import FunctionModel, Script, ScriptedModel, call
 from .doubles.probe import Probe
 from .errors import (
     Deadlock,
@@ -109,6 +109,7 @@ __all__ = [
     "TokenRefused",
     "Trace",
     "UnhandledFailure",
+    "call",
     "children_end",
     "eventually",
     "exactly_once",

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, LiteralString
@@ -117,15 +117,18 @@ class Asking:
         """All conversations are asked within the block; behind it all is answered, or seen as violated."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(WATCHED)
-        asking = [asyncio.create_task(self._ask_on(number)) for number in range(self.options.conversations)]
+        asking = [
+            asyncio.create_task(self._ask_on(number), name=f"c{number}") for number in range(self.options.conversations)
+        ]
         try:
             yield
             self._over = True
-            done, hanging = await asyncio.wait(asking, timeout=self.options.patience)
-            for task in hanging:
-                self.seen.violated("every run is answered", task.get_name())
-            for task in done:
-                task.result()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.options.patience):
+                    await asyncio.gather(*asking)
+            for task in asking:
+                if task.cancelled():
+                    self.seen.violated("every run is answered", task.get_name())
         finally:
             for task in asking:
                 task.cancel()

@@ -88,6 +88,7 @@ class Lab(Asking):
             await self.rays[place.number].end()
             await self.boot(place.number)
             place.node = await self.node(place.number)
+        for place in places:
             await self.takes_part(place)
 
 

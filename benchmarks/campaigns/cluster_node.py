@@ -22,7 +22,7 @@ from callboard.actors import Actor, CoreError
 from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.ray.transport import RayTransport
 
-from .cluster_versions import INSTRUCTIONS, Post, messages, tools
+from .cluster_versions import INSTRUCTIONS, OWN, Post, messages, tools
 from .history import Log
 from .served import Speaker, answer_to, pieces_of, works
 
@@ -30,9 +30,8 @@ AGENT: Final = "Counter"
 ECHO: Final = "echo"
 POST: Final = "post"
 HOLD: Final = "hold on "
-"""How a question begins whose answer a node, named behind it, does not come to."""
+"""How a question begins whose answer a node, named behind it, does not come to before it is told to."""
 
-LONG: Final = 3600.0
 PATIENCE: Final = 8.0
 """Seconds for another node to answer: longer than the cluster's own."""
 
@@ -51,23 +50,29 @@ class HeardSpeaker(Speaker):
         name: of the node.
         log: where it writes.
         piece: seconds that one takes on average.
+        may_go_on: set when it may come to those answers.
     """
 
-    def __init__(self, name: str, log: Log, piece: float) -> None:
+    def __init__(self, name: str, log: Log, piece: float, may_go_on: asyncio.Event) -> None:
         super().__init__(piece)
         self._name = name
         self._log = log
+        self._may_go_on = may_go_on
 
     async def _speak(self, request: Request) -> AsyncIterator[Delta]:
         question = next(message.text for message in reversed(request.messages) if message.role == "user")
         self._log.write("call", question.replace(" ", "_"))
+        for message in request.messages[-2:]:
+            if message.role == "tool" and "no tool is called" in message.text:
+                self._log.write("told", self._name, message.text.replace(" ", "_"))
         if question.startswith(HOLD):
             if question.split()[2] == self._name:
-                await asyncio.sleep(LONG)
+                await self._may_go_on.wait()
         elif works(question) and request.messages[-1].role != "tool":
             await self._wait()
-            call = ToolCall("call", "note", json.dumps({"key": question}))
-            yield Delta(completion=Completion(Message("assistant", "", (call,)), "tool_calls", Usage(5, 1)))
+            names = ["note", *(tool.name for tool in request.tools if tool.name in OWN)]
+            calls = tuple(ToolCall(f"call {name}", name, json.dumps({"key": question})) for name in names)
+            yield Delta(completion=Completion(Message("assistant", "", calls), "tool_calls", Usage(5, 1)))
             return
         else:
             for piece in pieces_of(question):
@@ -82,13 +87,18 @@ class HeardSpeaker(Speaker):
 class Program:
     """What it does when it is told to."""
 
-    def __init__(self, agency: ClusterAgency, transport: RayTransport) -> None:
+    def __init__(self, agency: ClusterAgency, transport: RayTransport, may_go_on: asyncio.Event) -> None:
         self._agency = agency
         self._transport = transport
+        self._may_go_on = may_go_on
 
     async def do(self, wanted: dict[str, Any]) -> Any:
         """Do one thing; return what is answered."""
         return await getattr(self, "do_" + wanted.pop("do"))(**wanted)
+
+    async def do_go_on(self) -> None:
+        """Come to the answers that were held."""
+        self._may_go_on.set()
 
     async def do_nodes(self) -> dict[str, str]:
         """The ids of the nodes that are alive, with their names."""
@@ -185,9 +195,11 @@ async def main(address: str, journal: str, name: str, log: str, piece: float) ->
 
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    async with cluster.agency(agent, model=ChildSpec(HeardSpeaker, (name, written, piece), name="model")) as agency:
+    may_go_on = asyncio.Event()
+    model = ChildSpec(HeardSpeaker, (name, written, piece, may_go_on), name="model")
+    async with cluster.agency(agent, model=model) as agency:
         assert agency.system is not None
-        program = Program(agency, transport)
+        program = Program(agency, transport, may_go_on)
         agency.system.spawn(Echo, name=ECHO)
         agency.system.spawn(Post, name=POST)
         answer(number=0, found=agency.journal.worker)

@@ -5,6 +5,7 @@ The environment says which one this process is, as another checkout would.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from callboard.actors.cluster.link import frames
 VERSION: Final = "CALLBOARD_CAMPAIGN_VERSION"
 FRAMES: Final = "CALLBOARD_CAMPAIGN_FRAMES"
 """The variables that say the version, and that frames are of a later protocol."""
+
+OWN: Final = ("weigh", "measure")
+"""The tools that one of the versions has."""
+
+WHILE: Final = 1.0
 
 NEW: Final = os.environ.get(VERSION) == "2"
 
@@ -72,19 +78,21 @@ def messages() -> dict[str, Any]:
 
 
 def tools() -> list[Callable[..., Any]]:
-    """The tools that this version has besides those of both."""
+    """The tools that this version has besides those of both; none where it is of no version."""
 
     @tool(risk="safe")
     async def weigh(key: str) -> str:
-        """Weigh something."""
+        """Weigh something, which takes a while."""
+        await asyncio.sleep(WHILE)
         return "3 kg"
 
     @tool(risk="safe")
     async def measure(key: str, unit: str = "cm") -> str:
-        """Measure something."""
+        """Measure something, which takes a while."""
+        await asyncio.sleep(WHILE)
         return f"3 {unit}"
 
-    return [measure] if NEW else [weigh]
+    return ([measure] if NEW else [weigh]) if VERSION in os.environ else []
 
 
 INSTRUCTIONS: Final = "Count on, and measure." if NEW else "Count."

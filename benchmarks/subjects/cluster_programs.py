@@ -71,7 +71,7 @@ class Program:
         async with asyncio.timeout(PATIENCE):
             self.said = await first
 
-    async def do(self, what: str, **wanted: object) -> Any:
+    async def do(self, what: str, /, **wanted: object) -> Any:
         """Have it do something; return what it answers.
 
         Raises:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*|\d+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _FENCE = re.compile(r"```[\w-]*\n(.*?)```", re.DOTALL)
-_QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”|(?<!\w)'([^'\n]+)'(?!\w)")
+_QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"]+)\"|“([^”]+)”|(?<!\w)'([^'\n]+)'(?!\w)")
 _URL = re.compile(r"https?://[^\s<>\"'`)]+[^\s<>\"'`).,;:!?]")
 _PATH = re.compile(r"(?<![\w/.@-])(?:\.{0,2}/)?(?:[\w.@+-]+/)*[\w@+-][\w.@+-]*\.[A-Za-z][\w]{0,7}(?![\w/])")
 _FOLDER = re.compile(r"(?<![\w/.:-])(?:\.{1,2}/|/)?[\w@+.-]+(?:/[\w@+.-]+)*/(?![\w/])|(?<!\w)\.{1,2}(?=\s|$)")
@@ -142,8 +142,15 @@ def names(text: str) -> list[str]:
 
 
 def clauses(text: str) -> list[str]:
-    """The steps of a request: sentences, and what "then" or "and write" divides."""
-    return [part.strip(" ,.") for part in _CLAUSE.split(text) if part and part.strip(" ,.")]
+    """The steps of a request: sentences, and what "then" or "and write" divides. What is quoted stays whole."""
+    whole = [match.span() for form in (_FENCE, _QUOTED) for match in form.finditer(text)]
+    parts, begin = [], 0
+    for match in _CLAUSE.finditer(text):
+        if any(start < match.end() and match.start() < end for start, end in whole):
+            continue
+        parts.append(text[begin : match.start()])
+        begin = match.end()
+    return [part.strip(" ,.") for part in (*parts, text[begin:]) if part.strip(" ,.")]
 
 
 def after(text: str, *leads: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from ...actors.core.base.spec import ChildSpec
 from ..registry.resolve import Registry, from_environment, own_name
-from ..vendors.build import child_spec
 from .dispatch.endpoint import Endpoint
 from .pool import Pool
 
@@ -63,7 +62,6 @@ def endpoints(registry: Registry, models: Iterable[str], named: Collection[str] 
         made.append(
             Endpoint.of(
                 spec,
-                child_spec(spec),
                 models=tuple(dict.fromkeys(known.values())),
                 aliases={name: own for name, own in known.items() if name != own},
                 unlisted=not spec.models,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -105,11 +106,11 @@ def parse_fault(text: str) -> Fault | None:
         if name in ("", "none"):
             return None
         if name.isdecimal() and 400 <= int(name) <= 599:
-            return error(int(name), retry_after=float(value) if value else None)
+            return error(int(name), retry_after=_number(value) if value else None)
         if name == "cut":
-            return cut(int(value)) if value else cut()
+            return cut(int(_number(value, whole=True))) if value else cut()
         if name == "trickle":
-            return trickle(float(value)) if value else trickle()
+            return trickle(_number(value)) if value else trickle()
         if name == "stream_error":
             return stream_error(value) if value else stream_error()
         if not value and name in ("reset", "hang", "malformed", "html"):
@@ -120,3 +121,11 @@ def parse_fault(text: str) -> Fault | None:
         f"{text!r} is no fault: expected a status such as 503 or 429:2, reset, cut:5, hang, malformed, html, "
         "trickle:0.5 or stream_error"
     )
+
+
+def _number(text: str, *, whole: bool = False) -> float:
+    """Raises `ValueError` where it is none, or none that time or events can be counted by."""
+    number = int(text) if whole else float(text)
+    if not 0 <= number < math.inf:
+        raise ValueError(text)
+    return number

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callboard import default_tools
 from callboard.providers.simulated import SimulatedProvider
 
 from .command import assert_refused, callboard
@@ -106,7 +107,7 @@ def test_a_report_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_request_without_words_is_refused(team: Path) -> None:
     assert_refused(callboard("run", team, " ", cwd=team.parent), "request")
-    assert_refused(callboard("run", team, cwd=team.parent), "requires an argument")
+    assert_refused(callboard("run", team, cwd=team.parent), "the request has no words")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,54 @@ def test_a_request_without_words_is_refused(team: Path) -> None:
 )
 def test_arguments_that_do_not_fit_a_tools_schema_are_refused(tmp_path: Path, arguments: str, said: str) -> None:
     assert_refused(callboard("tool", "Grep", arguments, cwd=tmp_path), "Grep", said)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--latency", "-1"),
+        ("--latency", "inf"),
+        ("--chunk-delay", "nan"),
+        ("--failure-rate", "2"),
+        ("--requests-per-minute", "0"),
+        ("--tokens-per-minute", "-5"),
+        ("--port", "65536"),
+        ("--port", "-1"),
+        ("--host", "nosuch.invalid"),
+        ("--host", "x" * 80),
+        ("--fault", "429:nan"),
+    ],
+)
+def test_a_simulated_provider_refuses_numbers_and_addresses_that_cannot_be(
+    tmp_path: Path, option: tuple[str, str]
+) -> None:
+    done = callboard("simulate-provider", *option, cwd=tmp_path)
+    assert_refused(done, option[1] if option[0] == "--fault" else option[0])
+
+
+@pytest.mark.parametrize("command", [("serve", "team.yaml"), ("simulate-provider",)])
+def test_a_host_that_is_none_is_what_is_blamed(team: Path, command: tuple[str, ...]) -> None:
+    done = callboard(*command, "--host", "nosuch.invalid", cwd=team.parent)
+    assert_refused(done, "--host nosuch.invalid is no address of this machine", "give another --host")
+    assert "--port" not in done.err
+    assert "--authenticate" not in done.err
+
+
+@pytest.mark.parametrize("command", [("run", ".", "hello"), ("config", "check", "."), ("chat", ".")])
+def test_a_folder_in_the_place_of_a_team_file_has_a_team_yaml(team: Path, command: tuple[str, ...]) -> None:
+    done = callboard(*command, cwd=team.parent)
+    assert done.status == 0, done
+    (team.parent / "empty").mkdir()
+    command = tuple("empty" if word == "." else word for word in command)
+    assert_refused(callboard(*command, cwd=team.parent), "the folder empty has no team.yaml", "callboard init empty")
+
+
+@pytest.mark.parametrize("tool", [tool.name for tool in default_tools(".")])
+def test_every_tool_that_a_team_file_can_name_can_be_called(tmp_path: Path, tool: str) -> None:
+    done = callboard("tool", tool, '{"nosuch": 1}', cwd=tmp_path)
+    assert done.status in (0, 2), done
+    assert "there is no tool" not in done.err
+    assert "Traceback" not in done.err
 
 
 def test_a_tool_that_does_not_exist_is_refused_with_the_closest_one(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from callboard import (
+    Agency,
     AgencyClosed,
     Agent,
     ChildSpec,
@@ -55,6 +56,8 @@ def one_of(network: Network, journal: MemoryJournal, **options: Any) -> Any:
         {"namespace": None},
         {"node": "two\nlines"},
         {"node": b"one"},
+        {"node": "\x1b[2J"},
+        {"node": "half \ud800"},
         {"lease": 0.1},
         {"lease": True},
         {"lease": float("nan")},
@@ -68,6 +71,17 @@ def test_arguments_of_the_wrong_shape_are_refused_by_name(wrong: dict[str, Any])
     address = given.pop("address")
     with pytest.raises(DefinitionError, match=f"Cluster: {next(iter(wrong))}"):
         Cluster(address, **given)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql+asyncpg://me:sk-1@db", "mysql://me:sk-1@db", " postgresql://me:sk-1@db", b"postgresql://me:sk-1@db"],
+)
+def test_an_address_that_is_refused_is_not_shown_for_its_password(address: Any) -> None:
+    for refused in (lambda: Cluster(None, journal=address), lambda: Agency(Agent("Clerk"), journal=address)):
+        with pytest.raises(DefinitionError, match="journal is") as error:
+            refused()
+        assert "sk-1" not in str(error.value)
 
 
 async def test_an_agency_takes_no_journal_and_references_want_a_node_and_a_path() -> None:
@@ -84,6 +98,18 @@ async def test_an_agency_takes_no_journal_and_references_want_a_node_and_a_path(
                 one.ref("two", path)
     with pytest.raises(CutOff):
         one_of(Network(), MemoryJournal()).ref("one", "x")
+
+
+async def test_a_cluster_has_one_agency_at_a_time_and_a_journal_that_others_see() -> None:
+    cluster = Cluster(None, journal=MemoryJournal())
+    async with cluster.agency(Agent("Clerk"), model=ChildSpec(FunctionModel, (hello,))):
+        other = cluster.agency(Agent("Clerk"), model=ChildSpec(FunctionModel, (hello,)))
+        with pytest.raises(DefinitionError, match="another node"):
+            await other.start()
+    async with other:
+        assert (await other.run("hi")).text == "hello"
+    with pytest.raises(DefinitionError, match="Cluster: journal is in memory"):
+        Cluster("auto", journal=MemoryJournal())
 
 
 async def test_an_agency_that_is_started_twice_goes_on_and_says_so() -> None:
@@ -211,3 +237,22 @@ async def test_that_a_node_has_died_is_logged_as_a_warning_and_that_one_has_left
         assert [node.name for node in one.nodes] == ["one"]
         said = [record.getMessage() for record in caplog.records]
         assert said == [f"node two ({two.journal.worker}) takes part no more: its lease has run out"]
+
+
+async def test_a_node_that_is_about_to_leave_finishes_what_it_has_and_is_given_nothing_new() -> None:
+    async with stage("one", "two") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        before, new = made.conversation_on("two"), made.conversation_on("two", begins="new")
+        asked = asyncio.ensure_future(one.run("think", conversation=before))
+        await made.holding.wait()
+        stopping = asyncio.ensure_future(two.stop(drain=10.0))
+        await asyncio.sleep(0)
+        assert one._members is not None
+        await one._members.look()
+        assert [(node.name, node.draining) for node in one.nodes] == [("one", False), ("two", True)]
+        assert (await one.run("where", conversation=new)).text == "it was one"
+        made.held.set()
+        assert (await asked).text == "thought on two"
+        await stopping
+        await one._members.look()
+        assert [node.name for node in one.nodes] == ["one"]

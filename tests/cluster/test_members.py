@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from callboard import MemoryJournal
-from callboard.actors.cluster.members import STREAMS, Members, NodeInfo, interval, labels_of
+from callboard import Future, MemoryJournal
+from callboard.actors.cluster.members import GRACE, STREAMS, Members, NodeInfo, info, interval, labels_of
+from callboard.actors.journal.errors import JournalError
+from callboard.actors.journal.store import Header
 from callboard.testing import run_virtual
 
 
@@ -28,6 +31,24 @@ class Told:
 
     def _left(self, node: NodeInfo, why: str) -> None:
         self.heard.append(f"-{node.name}: {why}")
+
+
+class Slow:
+    """A journal that cannot be reached for a while.
+
+    Args:
+        journal: behind it.
+    """
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._journal = journal
+        self.away: Future[Any] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def headers(self, prefix: str) -> Any:
+        return self._journal.headers(prefix=prefix) if self.away is None else self.away
 
 
 async def test_a_node_hears_of_those_who_join_leave_and_die() -> None:
@@ -55,9 +76,6 @@ async def test_what_a_node_says_of_itself_is_told_and_what_it_does_not_say_harms
     await two.members.join()
     two.me = two.me._replace(load=7, draining=True)
     two.members.say()
-    before = journal.headers(prefix=STREAMS + two.journal.worker)[0].version
-    two.members.say()
-    assert journal.headers(prefix=STREAMS + two.journal.worker)[0].version == before
     await one.members.look()
     seen = one.members.alive[two.journal.worker]
     assert (seen.name, seen.agents, seen.load, seen.draining, seen.version) == (
@@ -87,6 +105,64 @@ async def test_a_node_that_has_not_said_its_name_yet_is_not_there_yet() -> None:
     await one.members.look()
     assert one.heard == ["+one", "+two"]
     await one.members.leave()
+
+
+@pytest.mark.parametrize(
+    "labels", [5, None, [], ["name"], {"name": 5}, {"agents": None}, {"load": [], "waits": {}}, {"waits": "9" * 400}]
+)
+def test_a_row_that_is_damaged_is_a_node_of_which_nothing_is_known(labels: Any) -> None:
+    header = Header(f"{STREAMS}id", 1, 1, "owner", True, labels, 5.0, 5.0)
+    assert info("id", header) == NodeInfo("id", "id", ("",), 0, False, "", 5.0, 0.0)
+
+
+async def test_what_has_been_said_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = MemoryJournal()
+    one = Told(journal, "one")
+    stream = type(one.journal.open("another"))
+    append, written = stream.append, []
+
+    def counted(self: Any, events: Any, **options: Any) -> Any:
+        written.append(options["labels"])
+        return append(self, events, **options)
+
+    monkeypatch.setattr(stream, "append", counted)
+    await one.members.join()
+    assert written.pop() == labels_of(one.me)
+    for changed in ({"load": 7}, {"draining": True}):
+        one.me = one.me._replace(**changed)
+        for _ in range(3):
+            one.members.say()
+        assert [set(labels) for labels in written] == [set(changed)]
+        written.clear()
+    await one.members.leave()
+    one.me = one.me._replace(load=8)
+    one.members.say()
+    assert not written
+
+
+def test_leases_that_ran_out_while_the_store_was_away_end_nobody_who_comes_back_soon() -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        one, two, three, four = (Told(journal, name) for name in ("one", "two", "three", "four"))
+        store: Any = Slow(one.journal)
+        one.members = Members(store, one._labels, one._joined, one._left)
+        for node in (two, three, four, one):
+            await node.members.join()
+        store.away = Future()
+        await asyncio.sleep(10.0)
+        three.journal.abandon()
+        await four.members.leave()
+        away, store.away = store.away, None
+        away.set([header._replace(owner="") for header in one.journal.headers(prefix=STREAMS)])
+        await asyncio.sleep(GRACE - 0.5)
+        assert {two.journal.worker, three.journal.worker} < set(one.members.alive)
+        assert one.heard[4:] == ["-four: it has left"]
+        await asyncio.sleep(2.0)
+        assert one.heard[5:] == ["-three: its lease has run out"]
+        await one.members.leave()
+        await two.members.leave()
+
+    run_virtual(scenario())
 
 
 @pytest.mark.parametrize(("nodes", "looks"), [(3, 20), (100, 20), (400, 5)])
@@ -134,5 +210,22 @@ async def test_a_node_that_was_forgotten_takes_part_again() -> None:
     two.members.say()
     await one.members.look()
     assert one.members.alive[two.journal.worker].load == 3
+    await one.members.leave()
+    await two.members.leave()
+
+
+async def test_a_node_whose_own_row_cannot_be_written_again_sees_who_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(self: MemoryJournal, name: str) -> Any:
+        raise JournalError("its last event is another")
+
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    await two.members.join()
+    journal.forget(STREAMS + one.journal.worker)
+    monkeypatch.setattr(MemoryJournal, "open", damaged)
+    with pytest.raises(JournalError):
+        await one.members.look()
+    assert one.heard == ["+one", "+two", "-one: it has left"]
     await one.members.leave()
     await two.members.leave()

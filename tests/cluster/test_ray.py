@@ -100,11 +100,16 @@ async def nothing(node: str, frame: bytes) -> bytes:
     return b""
 
 
-async def test_the_launcher_takes_no_signal_that_is_meant_for_the_program_and_ends_with_it(ray_address: str) -> None:
+async def test_the_launcher_takes_no_signal_that_is_meant_for_the_program_and_ends_with_it(
+    ray_address: str,
+) -> None:
     transport = RayTransport(ray_address, "tests")
     await transport.open("signals", nothing, lambda: None)
     process = transport._process
     assert process is not None
+    assert transport._folder is not None
+    with pytest.raises(OSError, match=r"gateway|refused"):  # nobody else gets in, once the gateway has
+        await asyncio.open_unix_connection(transport._folder / "gateway")
     assert os.getpgid(process.pid) != os.getpgrp()  # Ctrl-C at a terminal
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process.send_signal(number)
@@ -132,7 +137,7 @@ async def test_a_program_that_is_killed_leaves_no_process_and_no_folder_although
             await asyncio.sleep(0.05)
         assert not [name for name in os.listdir(folder) if name.startswith("callboard-")]
         process.stdin.close()  # the fork ends
-        await process.wait()
+        await process.communicate()
 
 
 _FORKED = """

@@ -22,7 +22,7 @@ from callboard import (
     handles,
     send_context,
 )
-from callboard.actors.cluster.errors import MessageNotPortable, NodeGone
+from callboard.actors.cluster.errors import MessageNotPortable, NodeGone, RemoteFailure
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.node import Node
 from callboard.actors.core.refs.watching import Terminated
@@ -268,3 +268,54 @@ async def test_a_node_that_speaks_another_protocol_is_named_at_once_and_told_so(
         (record,) = caplog.records
         assert "node two is not understood: it speaks protocol 2" in record.getMessage()
         await a.close()
+
+
+async def test_a_reference_that_is_made_in_another_thread_is_one_like_any_other() -> None:
+    def thread(a: Node) -> int:
+        async def loop_of_its_own() -> int:
+            return await a.ref("two", "counter").ask(Add(1))
+
+        a.ref("two", "counter").tell(Add(1))
+        return asyncio.run(loop_of_its_own())
+
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        assert await asyncio.to_thread(thread, a) == 2
+        assert await a.ref("two", "counter").ask(Add(1)) == 3
+
+
+async def test_actors_of_nodes_with_any_name_are_reached() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        a.joined("b", "eu/1")
+        assert await a.ref("eu/1", "counter").ask(Add(1)) == 1
+
+
+async def test_of_nodes_that_are_gone_a_thousand_are_remembered() -> None:
+    async with two() as (a, _):
+        for number in range(1_100):
+            a.joined(f"n{number}", "another")
+            ref = a.ref(f"n{number}", "counter")
+            a.left(f"n{number}", "it has left")
+            with pytest.raises(ActorDead):
+                await ref.ask(Add(1))
+        assert len(a._gone) == 1_000
+        assert (len(a._names), len(a._peers)) == (1_002, 1_000)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+    __reduce__ = __str__  # type: ignore[assignment]
+
+
+async def test_an_error_that_raises_as_it_is_shown_is_an_answer() -> None:
+    class Raising(Actor):
+        def on_receive(self, message: Any) -> Any:
+            raise Unspeakable
+
+    async with two() as (a, b):
+        b.system.spawn(Raising, name="raising")
+        with pytest.raises(RemoteFailure, match=r"Unspeakable: it cannot be shown \(SystemExit\)"):
+            await a.ref("two", "raising").ask("x")

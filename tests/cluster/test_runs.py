@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -13,7 +14,9 @@ from callboard import (
     Agent,
     ChildSpec,
     Cluster,
+    Handoff,
     MemoryJournal,
+    Message,
     RateLimited,
     Request,
     RunCancelled,
@@ -22,8 +25,10 @@ from callboard import (
     RunText,
     TextDelta,
 )
+from callboard.actors.agents.turns.records import RunRequest
 from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
+from callboard.actors.cluster.runs.messages import Event, Made, Make, Recorded, Refused
 from callboard.testing import FunctionModel, run_virtual
 
 from .stage import Stage, stage
@@ -256,3 +261,47 @@ def test_programs_without_a_way_to_each_other_make_what_they_are_asked_for_at_on
             assert asyncio.get_running_loop().time() - before < 1.0
 
     run_virtual(scenario())
+
+
+async def test_a_run_on_another_node_is_answered_although_its_agent_has_failed_for_good_here() -> None:
+    async with stage("one", "two") as made:
+        one = made.nodes["one"]
+        handle = await one.start_run("hold", conversation=made.conversation_on("two"))
+        await made.holding.wait()
+        await one.agent_ref("Clerk").stop()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        made.held.set()
+        async with asyncio.timeout(5):
+            assert (await handle).text == "it was two"
+
+
+async def test_a_node_that_makes_a_run_says_once_that_it_is_recorded_then_what_happens_and_last_how_it_ended() -> None:
+    async with stage("one", "two") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        runs = one.ref("two", f"{two.name}.runs")
+        run = RunRequest("r", "r", "Clerk", "c", (Message("user", "where"),), ("Clerk",), stream=True, keyed=True)
+        for listens in (True, False):
+            said = [one async for one in runs.stream(Make(run._replace(id=f"r{listens}"), True, listens))]
+            assert [type(one) for one in said if not isinstance(one, Event)] == [Recorded, Made]
+            assert isinstance(said[-1], Made)
+            assert any(isinstance(one, Event) for one in said) is listens
+        nobody = run._replace(id="r2", agent="Nobody")
+        (refused,) = [one async for one in runs.stream(Make(nobody, True, True))]
+        assert isinstance(refused, Refused)
+        assert "no agent is called 'Nobody'" in refused.why
+        taken = run._replace(id="rTrue", conversation="another")
+        (ended,) = [one async for one in runs.stream(Make(taken, True, False))]
+        assert isinstance(ended, Made)
+        assert "rTrue" in str(ended.outcome.error)
+
+
+async def test_a_handoff_of_an_actor_of_ones_own_is_worked_on_where_it_lives(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "callboard.cluster")
+    async with stage("one", "two") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        assert one._carrier is not None
+        one._carrier._place = lambda run, but: None if but else two.journal.worker
+        handed: Any = await one.agent_ref("Clerk").ask(Handoff("Watcher", "Clerk", "hello"))
+        assert handed.text.startswith("you said From: Watcher")
+        assert "was not made" not in caplog.text

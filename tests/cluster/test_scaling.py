@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard import DefinitionError
+from callboard.actors.agents.runs.runtime.register import Entry
 from callboard.actors.cluster.members import NodeInfo
 from callboard.actors.cluster.scaling import scaling
 
@@ -82,3 +83,22 @@ async def test_an_agency_says_what_all_its_nodes_have_and_what_waits() -> None:
         for wrong in (0.0, float("nan"), "x"):
             with pytest.raises(DefinitionError, match="max_wait"):
                 two.scaling(max_wait=wrong)
+
+
+async def test_a_run_has_waited_no_longer_for_a_clock_that_differs() -> None:
+    async with stage("one", "two") as made:
+        one, two = made.nodes.values()
+        takes = one._runtime.register.elsewhere
+
+        def asked_at_by_a_slow_clock(entry: Entry) -> bool:
+            entry.run = entry.run._replace(asked_at=entry.run.asked_at - 3 * 3600.0)
+            return takes(entry)
+
+        one._runtime.register.elsewhere = asked_at_by_a_slow_clock
+        asked = asyncio.ensure_future(one.run("hold", conversation=made.conversation_on("two"), run_id="r"))
+        await made.holding.wait()
+        there = two._runtime.register.get("r")
+        assert there is not None
+        assert two._runtime.time() - there.since < 600.0
+        made.held.set()
+        await asked

@@ -4,10 +4,20 @@ import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from callboard import Agency, Agent, Caller, RunFailed
-from callboard.providers.pool import Budget, CallRecord, Endpoint, GetStats, Pool, Price, SetBudget
-from callboard.providers.registry.resolve import OFFLINE
-from callboard.providers.vendors.build import child_spec
+from callboard import (
+    Agency,
+    Agent,
+    Budget,
+    Caller,
+    CallRecord,
+    Endpoint,
+    GetStats,
+    Pool,
+    Price,
+    ProviderSpec,
+    RunFailed,
+    SetBudget,
+)
 
 ADA = Caller("ada", tenant="acme")
 
@@ -19,7 +29,7 @@ def told(record: CallRecord) -> None:
 
 def agency(journal: Path) -> Agency:
     # The offline model costs nothing; a price for a million tokens makes it one that does.
-    offline = Endpoint.of(OFFLINE, child_spec(OFFLINE), price=Price(0.0, 1_000_000.0))
+    offline = Endpoint.of(ProviderSpec("offline", "offline", default_model="offline"), price=Price(0.0, 1_000_000.0))
     pool = Pool.spec(
         [offline],
         budgets=[

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from callboard import Azure, Completion, Endpoint, Message, Pool, ProviderSpec, Request, System
 from callboard.providers.simulated import SimulatedProvider, error
-from callboard.providers.vendors.build import child_spec
 
 HELLO = Completion(Message("assistant", "Good day."), "stop")
 
@@ -25,7 +24,7 @@ async def main() -> None:
             cloud=Azure(api_version="2024-10-21", deployment="our-gpt"),
         )
         openai = ProviderSpec("openai", "openai", SecretStr("key"), direct.base_url, models=("gpt-5.4",))
-        endpoints = [Endpoint.of(one, child_spec(one), priority=i) for i, one in enumerate((azure, openai))]
+        endpoints = [Endpoint.of(one, priority=i) for i, one in enumerate((azure, openai))]
         pool = system.supervise(Pool.spec(endpoints))
         question = Request((Message("user", "Good day?"),), "gpt-5.4")
         answer = await pool.ask(question)

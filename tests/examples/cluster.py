@@ -2,7 +2,6 @@
 whichever is asked, and goes on on the other when that one leaves. An actor of one node is asked from the other."""
 
 import asyncio
-from dataclasses import dataclass
 
 from callboard import (
     Actor,
@@ -13,24 +12,17 @@ from callboard import (
     MemoryJournal,
     Network,
     Request,
-    Returns,
     Terminated,
     handles,
 )
 from callboard.testing import FunctionModel
 
 
-@dataclass(frozen=True)
-class Take(Returns[int]):
-    number: int
-
-
 class Shelf(Actor):
     left = 10
 
-    @handles(Take)
-    def take(self, message: Take) -> int:
-        self.left -= message.number
+    def on_receive(self, message: int) -> int:
+        self.left -= message
         return self.left
 
 
@@ -73,10 +65,10 @@ async def main() -> None:
         assert one.system is not None
         two.system.spawn(Shelf, name="shelf")
         shelf = one.ref("two", "shelf")
-        print("left:", await shelf.ask(Take(3)), await shelf.ask(Take(2), timeout=5.0))
+        print("left:", await shelf.ask(3), await shelf.ask(2, timeout=5.0))
         told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         one.system.spawn(Buyer, one, told)
-        await shelf.ask(Take(1))
+        await shelf.ask(1)
 
         await two.stop()
         await told

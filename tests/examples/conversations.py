@@ -4,8 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from callboard import Agency, Agent, ChildSpec, HookContext, Request, ToolCall, guardrail, tool
-from callboard.actors.agents.hooks import Hook
+from callboard import Agency, Agent, ChildSpec, Hook, HookContext, Request, ToolCall, guardrail, tool
 from callboard.testing import FunctionModel
 
 

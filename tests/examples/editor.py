@@ -16,10 +16,8 @@ from acp.schema import (
     RequestPermissionResponse,
 )
 
-from callboard import Agency, Agent, tool
-from callboard.actors import ChildSpec
+from callboard import Agency, Agent, ChildSpec, Request, ToolCall, tool
 from callboard.actors.serving.acp.stdio import talk
-from callboard.providers import Request, ToolCall
 from callboard.testing import FunctionModel
 
 
@@ -44,8 +42,6 @@ async def agent() -> None:
 
 
 class Editor:
-    """What is asked of an editor."""
-
     def on_connect(self, conn: Any) -> None:
         """It is connected."""
 

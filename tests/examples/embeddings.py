@@ -2,8 +2,7 @@
 
 import asyncio
 
-from callboard import EmbeddingRequest, System
-from callboard.providers.pool import pool_from_environment
+from callboard import EmbeddingRequest, System, pool_from_environment
 
 MODEL = "offline:hashing"  # or "text-embedding-3-small" with OPENAI_API_KEY, "gemini-embedding-001" with GEMINI_API_KEY
 TEXTS = [

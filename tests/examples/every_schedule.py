@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from callboard.actors import Actor, ActorRef
-from callboard.actors.testing import Simulation, SimulationFailed, explore
+from callboard import Actor, ActorRef
+from callboard.testing import Simulation, SimulationFailed, explore
 
 
 class Seat(Actor):

@@ -2,16 +2,25 @@
 
 import asyncio
 
-from callboard import Agency, Agent, ChildSpec, Completion, FanOutTarget, Message, Request, handoff
-from callboard.providers.pool import Endpoint, FanOut, Pool
-from callboard.providers.provider import Provider
-from callboard.providers.registry.resolve import OFFLINE
-from callboard.providers.spec import ProviderSpec
-from callboard.providers.vendors.build import child_spec
+from callboard import (
+    Agency,
+    Agent,
+    ChildSpec,
+    Completion,
+    Endpoint,
+    FanOut,
+    FanOutTarget,
+    Message,
+    Pool,
+    Provider,
+    ProviderSpec,
+    Request,
+    handoff,
+)
 
 
 class Voice(Provider):
-    """A model that says one thing; yours are `Endpoint.of(spec, child_spec(spec))`."""
+    """A model that says one thing; yours are `Endpoint.of(spec)`."""
 
     def __init__(self, name: str, says: str) -> None:
         super().__init__(ProviderSpec(name, "offline"))
@@ -30,7 +39,7 @@ def longest(outcomes: dict[str, Completion | Exception]) -> Completion:
 
 
 async def main() -> None:
-    offline = Endpoint.of(OFFLINE, child_spec(OFFLINE), models=("offline",))
+    offline = Endpoint.of(ProviderSpec("offline", "offline", default_model="offline"), models=("offline",))
     pool = Pool.spec([offline, voice("a", "tea"), voice("b", "coffee"), voice("c", "tea")])
     panel = FanOutTarget("Panel", model="judge", description="Says what is to be drunk.")
     lead = Agent("Lead", "Delegate everything.", model="offline", handoffs=[handoff(panel)])

@@ -1,6 +1,6 @@
 """Calls that cost less or take less time: a batch at half the price, answers that are kept, a slow call sent again.
 
-Offline as it stands; yours are `Endpoint.of(spec, child_spec(spec))`.
+Offline as it stands; yours are `Endpoint.of(spec)`.
 """
 
 import asyncio

@@ -10,9 +10,19 @@ from pathlib import Path
 
 import uvicorn
 
-from callboard import A2AAgent, Agency, Agent, Registry, Request, handoff, serve
-from callboard.actors import ChildSpec
-from callboard.providers.messages import Completion, Message, ToolCall
+from callboard import (
+    A2AAgent,
+    Agency,
+    Agent,
+    ChildSpec,
+    Completion,
+    Message,
+    Registry,
+    Request,
+    ToolCall,
+    handoff,
+    serve,
+)
 from callboard.testing import FunctionModel
 
 

@@ -7,23 +7,11 @@ from collections.abc import Mapping
 
 from typing_extensions import TypedDict
 
-from callboard import (
-    Agency,
-    Agent,
-    ApprovalRequested,
-    ChildSpec,
-    Functions,
-    Prompt,
-    Request,
-    RunEvent,
-    SubAgent,
-    ToolCall,
-)
+from callboard import Agency, Agent, ApprovalRequested, ChildSpec, Functions, Prompt, Request, SubAgent, ToolCall
 from callboard.testing import FunctionModel
 
 PROGRAM = """
 import asyncio
-
 names = await shop.missing()
 prices = await asyncio.gather(*[shop.price(name) for name in names])
 needs = await asyncio.gather(*[judge(name) for name in names])
@@ -35,19 +23,15 @@ sum(prices)
 
 
 class Need(TypedDict):
-    """How many of a thing are needed, and why."""
-
     how_many: int
     why: str
 
 
 def judge(prompt: Prompt, thing: Mapping[str, str]) -> None:
-    """Judges about one thing."""
     prompt.system("judge", f"How many of {thing['name']} does a small office need in a week?")
 
 
 def clerk(prompt: Functions) -> None:
-    """Sees to it that nothing is missing."""
     orders, set_orders = prompt.state("orders", [], list[str])
     prompt.define_data("orders", orders)
 
@@ -72,19 +56,19 @@ def clerk(prompt: Functions) -> None:
 
 def model(request: Request) -> str | ToolCall:
     """Stands for a vendor's model."""
-    last = request.messages[-1]
-    if "<judge>" in request.messages[0].text:
-        return json.dumps({"how_many": 2 if "milk" in request.messages[0].text else 0, "why": "for the coffee"})
+    told, last = request.messages[0].text, request.messages[-1]
+    if "<judge>" in told:
+        return json.dumps({"how_many": 2 if "milk" in told else 0, "why": "for the coffee"})
     if last.role != "tool":
         return ToolCall("call-1", "RunPython", json.dumps({"code": PROGRAM}))
-    return f"{last.text}\n{request.messages[0].text}"
+    return f"{last.text}\n{told}"
 
 
 async def main() -> None:
     agent = Agent("Clerk", prompt=clerk, plugins=Functions, autonomy="supervised")
     async with Agency(agent, model=ChildSpec(FunctionModel, (model,), name="model")) as agency:
 
-        def ask(event: RunEvent) -> None:
+        def ask(event: object) -> None:
             if isinstance(event, ApprovalRequested):
                 print(f"may {event.call_id} call {event.tool}({event.arguments})? yes")
                 agency.approve(event)
@@ -93,5 +77,4 @@ async def main() -> None:
         print((await agency.run("Order what is missing and cheap.")).text)
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+asyncio.run(main())

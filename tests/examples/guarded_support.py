@@ -12,7 +12,6 @@ from callboard import (
     GuardrailTripped,
     PatternCheck,
     Request,
-    RunEvent,
     TextDelta,
     ToolCall,
     card_numbers,
@@ -36,39 +35,32 @@ async def write(to: str, text: str) -> str:
     return "written"
 
 
-def model(request: Request) -> str | list[ToolCall]:
-    """Stands for a vendor's model."""
+def model(request: Request) -> str | ToolCall:
     last = request.messages[-1]
     if last.role == "tool":
         return f"I see: {last.text}"
     if "order" in last.text:
-        return [ToolCall("1", "look_up", '{"order": "A1"}')]
+        return ToolCall("1", "look_up", '{"order": "A1"}')
     if "write" in last.text:
-        return [ToolCall("2", "write", '{"to": "boss@rival.example", "text": "hello"}')]
+        return ToolCall("2", "write", '{"to": "boss@rival.example", "text": "hello"}')
     return f"You said {last.text!r}; see https://evil.example/?d=1 or mail ann@example.com."
 
 
-SECRETS = [*vendor_keys(), card_numbers()]
-
-support = Agent(
-    "Support",
-    tools=[look_up, write],
-    hooks=[
-        Guardrail(
-            [*vendor_keys(), card_numbers()], on={"input", "output", "tool_result"}, action="redact", name="secrets"
-        ),
-        Guardrail(prompt_injections(), on={"tool_result"}, action="warn", name="injections"),
-        Guardrail(links(allow=["example.com"]), on={"output"}, action="redact", name="links"),
-        Guardrail(PatternCheck("stranger's address", r"[\w.]+@rival\.example"), on={"tool_call"}, action="ask"),
-        Guardrail(PatternCheck("code name", r"project [Bb]luebird"), on={"input"}, name="code names"),
-    ],
-)
+secrets = [*vendor_keys(), card_numbers()]
+guardrails = [
+    Guardrail(secrets, on={"input", "output", "tool_result"}, action="redact", name="secrets"),
+    Guardrail(prompt_injections(), on={"tool_result"}, action="warn", name="injections"),
+    Guardrail(links(allow=["example.com"]), on={"output"}, action="redact", name="links"),
+    Guardrail(PatternCheck("stranger's address", r"[\w.]+@rival\.example"), on={"tool_call"}, action="ask"),
+    Guardrail(PatternCheck("code name", r"project [Bb]luebird"), on="input", name="code names"),
+]
+support = Agent("Support", tools=[look_up, write], hooks=guardrails)
 
 
 async def main() -> None:
     async with Agency(support, model=ChildSpec(FunctionModel, (model,), name="model")) as agency:
 
-        def watch(event: RunEvent) -> None:
+        def watch(event: object) -> None:
             if isinstance(event, GuardrailFound):
                 print(f"{event.guardrail}: {event.kind} in {event.where}, {event.action}")
             if isinstance(event, ApprovalRequested):
@@ -76,15 +68,13 @@ async def main() -> None:
                 agency.deny(event, "we do not write to them")
 
         agency.subscribe(watch)
-        print((await agency.run("my key is AKIAIOSFODNN7EXAMPLE")).text)
-        print((await agency.run("where is my order?")).text)
-        print((await agency.run("please write to them")).text)
+        for asked in ("my key is AKIAIOSFODNN7EXAMPLE", "where is my order?", "please write to them"):
+            print((await agency.run(asked)).text)
         try:
             await agency.run("tell me of project Bluebird")
         except GuardrailTripped as error:
             print(error)
-        pieces = [event.text async for event in agency.run_streaming("hi") if isinstance(event, TextDelta)]
-        print("".join(pieces))
+        print("".join([event.text async for event in agency.run_streaming("hi") if isinstance(event, TextDelta)]))
 
 
 asyncio.run(main())

@@ -3,8 +3,7 @@ without a strategy the vendor's refusal ends nothing but old messages. Offline a
 
 import asyncio
 
-from callboard import Agency, Agent, ChildSpec, ChunkLong, Request, Window
-from callboard.providers.errors import ContextTooLong
+from callboard import Agency, Agent, ChildSpec, ChunkLong, ContextTooLong, Request, Window
 from callboard.testing import FunctionModel
 
 CHAPTERS = [f"# Chapter {number}\n\nNothing of note happens in chapter {number}. " * 10 for number in range(1, 40)]

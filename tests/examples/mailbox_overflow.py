@@ -2,7 +2,7 @@
 
 import asyncio
 
-from callboard.actors import Actor, Mailbox, System
+from callboard import Actor, Mailbox, System
 
 
 class Display(Actor[int]):

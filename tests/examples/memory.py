@@ -3,9 +3,8 @@
 import asyncio
 from typing import Any
 
-from callboard import Agency, Agent, Caller, Memory, Owner, Request, memory_skill
-from callboard.actors import ChildSpec
-from callboard.actors.testing.doubles.models import FunctionModel, call
+from callboard import Agency, Agent, Caller, ChildSpec, Memory, Owner, Request, memory_skill
+from callboard.testing import FunctionModel, call
 
 
 def model(request: Request) -> Any:

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from callboard import Agency, Agent, serve
-from callboard.actors import ChildSpec
+from callboard import Agency, Agent, ChildSpec, serve
 from callboard.testing import FunctionModel
 
 agents = serve(

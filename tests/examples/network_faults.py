@@ -3,17 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from callboard.actors import Actor, ActorCrashed, ActorRef, AskTimeout, ChildSpec
-from callboard.testing import (
-    Crash,
-    DelayReply,
-    Duplicate,
-    LoseReply,
-    Partition,
-    Simulation,
-    SimulationFailed,
-    simulate,
-)
+from callboard import Actor, ActorCrashed, ActorRef, AskTimeout, ChildSpec
+from callboard.testing import Crash, DelayReply, Duplicate, LoseReply, Partition, Simulation, SimulationFailed, simulate
 
 FAULTS = (
     LoseReply("bank"),

@@ -3,24 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from callboard.actors import Actor
-from callboard.testing import (
-    Invariant,
-    Simulation,
-    SimulationFailed,
-    children_end,
-    eventually,
-    exactly_once,
-    hot,
-    linearizable,
-    no_starvation,
-    simulate,
-)
+from callboard import Actor, testing
+from callboard.testing import Invariant, Simulation, SimulationFailed, simulate
 
 
 class Clerk(Actor):
-    """Prints one label."""
-
     def on_receive(self, order: str) -> str:
         return f"label of {order}"
 
@@ -28,11 +15,11 @@ class Clerk(Actor):
 class Shop(Actor):
     """Sells what is there; if it is not `careful`, it looks before it waits and sells after."""
 
+    left, open = 1, False
+
     def __init__(self, careful: bool) -> None:
         super().__init__()
         self.careful = careful
-        self.left = 1
-        self.open = False
 
     def on_receive(self, order: str) -> object:
         if order == "close":
@@ -62,12 +49,12 @@ def model(left: int, order: str) -> tuple[int, bool | None]:
 
 
 ORACLES: dict[str, Invariant] = {
-    "linearizable": linearizable(model, 1, actor="shop"),
-    "no_starvation": no_starvation(longer_than=5),
-    "hot": hot(lambda fact: fact.open if fact.kind == "state" else None, longer_than=30),
-    "children_end": children_end("shop"),
-    "eventually": eventually(lambda fact: fact.kind == "closed", within=120),
-    "exactly_once": exactly_once("closed", "day"),
+    "linearizable": testing.linearizable(model, 1, actor="shop"),
+    "no_starvation": testing.no_starvation(longer_than=5),
+    "hot": testing.hot(lambda fact: fact.open if fact.kind == "state" else None, longer_than=30),
+    "children_end": testing.children_end("shop"),
+    "eventually": testing.eventually(lambda fact: fact.kind == "closed", within=120),
+    "exactly_once": testing.exactly_once("closed", "day"),
 }
 
 

@@ -9,9 +9,7 @@ from collections.abc import AsyncIterator
 import mcp
 import uvicorn
 
-from callboard import A2AAgent, Agency, Agent, Request, handoff, serve, tool
-from callboard.actors import ChildSpec
-from callboard.providers.messages import Completion, Message, ToolCall
+from callboard import A2AAgent, Agency, Agent, ChildSpec, Completion, Message, Request, ToolCall, handoff, serve, tool
 from callboard.testing import FunctionModel
 
 

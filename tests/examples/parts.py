@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from callboard import Completion, Endpoint, File, Image, Message, Pool, ProviderSpec, Request, System, Text, ToolSpec
 from callboard.providers.simulated import SimulatedProvider
-from callboard.providers.vendors.build import child_spec
 
 
 def data_url(media_type: str, content: bytes) -> str:
@@ -47,7 +46,7 @@ async def main() -> None:
         System("shop") as system,
     ):
         spec = ProviderSpec("acme", "anthropic", SecretStr("any"), server.url)
-        pool = system.supervise(Pool.spec([Endpoint.of(spec, child_spec(spec))]))
+        pool = system.supervise(Pool.spec([Endpoint.of(spec)]))
         print((await pool.ask(ASK)).message.text)
         _, sent = server.log[-1]
         for block in sent["messages"][0]["content"]:

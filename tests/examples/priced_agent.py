@@ -11,13 +11,14 @@ from callboard import (
     ChildSpec,
     MemoryJournal,
     Payments,
+    Request,
     RequestLimit,
+    ToolCall,
     pricing,
     serve,
     tool,
     usage_records,
 )
-from callboard.providers.messages import Request, ToolCall
 from callboard.testing import FunctionModel
 
 

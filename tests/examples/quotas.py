@@ -3,9 +3,19 @@
 import asyncio
 from datetime import UTC, datetime
 
-from callboard import Agency, Agent, Budget, Caller, CheckBudgets, Endpoint, GetStats, Pool, QuotaExceeded, Requester
-from callboard.providers.registry.resolve import OFFLINE
-from callboard.providers.vendors.build import child_spec
+from callboard import (
+    Agency,
+    Agent,
+    Budget,
+    Caller,
+    CheckBudgets,
+    Endpoint,
+    GetStats,
+    Pool,
+    ProviderSpec,
+    QuotaExceeded,
+    Requester,
+)
 
 ADA = Caller("ada", tenant="acme")
 
@@ -20,7 +30,8 @@ async def main() -> None:
         Budget("user", "*", period="day", requests=2),  # each user, from midnight to midnight in UTC
         Budget("tenant", "acme", 100.0, "month", tokens=5_000_000),
     ]
-    pool = Pool.spec([Endpoint.of(OFFLINE, child_spec(OFFLINE))], budgets=budgets, clock=noon)
+    offline = ProviderSpec("offline", "offline", default_model="offline")
+    pool = Pool.spec([Endpoint.of(offline)], budgets=budgets, clock=noon)
     async with Agency(Agent("Helper"), pool=pool) as agency:
         for _ in range(3):
             try:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from callboard.actors import Actor, ReceiveTimeout, System
+from callboard import Actor, ReceiveTimeout, System
 
 
 class Session(Actor[str]):

@@ -9,8 +9,7 @@ import uvicorn
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from callboard import Agency, Agent, Request, serve
-from callboard.actors import ChildSpec
+from callboard import Agency, Agent, ChildSpec, Request, serve
 from callboard.testing import FunctionModel
 
 

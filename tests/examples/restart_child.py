@@ -2,7 +2,7 @@
 
 import asyncio
 
-from callboard.actors import Actor, ChildSpec, Supervisor, System
+from callboard import Actor, ChildSpec, Supervisor, System
 
 settings = {"greeting": "Hello"}
 

@@ -6,9 +6,7 @@ import socket
 import uvicorn
 from openai import AsyncOpenAI
 
-from callboard import Agency, Agent, serve
-from callboard.actors import ChildSpec
-from callboard.providers import Request
+from callboard import Agency, Agent, ChildSpec, Request, serve
 from callboard.testing import FunctionModel
 
 

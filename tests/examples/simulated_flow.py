@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from callboard.actors import Actor, ActorRef
+from callboard import Actor, ActorRef
 from callboard.testing import Simulation, SimulationFailed, simulate
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from callboard.actors import Actor, ActorRef, System
+from callboard import Actor, ActorRef, System
 
 
 class Counter(Actor[int]):

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from callboard.actors import Actor, Outcome, Returns, System
+from callboard import Actor, Outcome, Returns, System
 
 
 @dataclass(frozen=True)

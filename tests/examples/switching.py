@@ -1,7 +1,5 @@
 """Under load: one conversation and one agent go to another provider, and a key is changed. Nobody notices.
-
-The vendors here are simulated, over real HTTP on loopback; yours need no more than their `ProviderSpec`.
-"""
+The vendors here are simulated, over real HTTP on loopback; yours need no more than their `ProviderSpec`."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +23,6 @@ from callboard import (
     Usage,
 )
 from callboard.providers.simulated import SimulatedProvider
-from callboard.providers.vendors.build import child_spec
 
 CALLS = 10
 QUESTION = Request((Message("user", "Good day?"),), "small")
@@ -40,8 +37,7 @@ class Busy:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.all_asked = asyncio.Event()
-        self.may_answer = asyncio.Event()
+        self.all_asked, self.may_answer = asyncio.Event(), asyncio.Event()
 
     async def __call__(self, request: Request) -> Completion:
         self.asked += 1
@@ -54,7 +50,7 @@ class Busy:
 def endpoint(name: str, server: SimulatedProvider, key: str, priority: int) -> Endpoint:
     spec = ProviderSpec(name, "openai", SecretStr(key), server.base_url, models=("small",))
     dollar = Price(1_000_000.0, 0.0)  # for each input token
-    return Endpoint.of(spec, child_spec(spec), priority=priority, key=f"{name}, first key", price=dollar)
+    return Endpoint.of(spec, priority=priority, key=f"{name}, first key", price=dollar)
 
 
 async def main() -> None:

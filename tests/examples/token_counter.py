@@ -2,9 +2,7 @@
 
 import asyncio
 
-from callboard import Completion, Message, Provider, ProviderSpec, Request, System, Usage
-from callboard.actors import ChildSpec
-from callboard.providers.provider import CountTokens
+from callboard import ChildSpec, Completion, CountTokens, Message, Provider, ProviderSpec, Request, System, Usage
 
 
 class Words:

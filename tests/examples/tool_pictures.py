@@ -3,8 +3,7 @@
 import asyncio
 import base64
 
-from callboard import Agency, Agent, ChildSpec, Request, ToolCall, tool
-from callboard.providers import File, Image, Text
+from callboard import Agency, Agent, ChildSpec, File, Image, Request, Text, ToolCall, tool
 from callboard.testing import FunctionModel
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

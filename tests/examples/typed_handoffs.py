@@ -25,8 +25,6 @@ from callboard.testing import FunctionModel
 
 
 class Bug(BaseModel):
-    """What a mender has to know."""
-
     title: str
     line: int
 
@@ -41,16 +39,14 @@ def noted(sent: Handoff) -> None:
 
 @hook("request")
 def count(context: HookContext) -> None:
-    """A hook may change what a model is asked; this one only looks."""
-    assert context.model_request is not None
+    assert context.model_request is not None  # a hook may change it; this one only looks
     print("asked with", len(context.model_request.messages), "messages")
 
 
 @guardrail("connection")
 def polite(context: HookContext) -> None:
-    """A guardrail refuses by raising."""
     if "now!" in context.messages[-1].text:
-        raise ValueError("say please")
+        raise ValueError("say please")  # a guardrail refuses by raising
 
 
 def model(request: Request) -> str | list[ToolCall]:
@@ -60,9 +56,8 @@ def model(request: Request) -> str | list[ToolCall]:
     if said.role == "tool":
         return said.text if said.is_error else f"The mender says: {said.text}"
     line = 7 if len(request.messages) > 2 else "seven"  # at first what does not fit, which is refused
-    return [
-        ToolCall("c1", "delegate_to_Mender", json.dumps({"message": said.text, "input": {"title": "?", "line": line}}))
-    ]
+    task = {"message": said.text, "input": {"title": "?", "line": line}}
+    return [ToolCall("c1", "delegate_to_Mender", json.dumps(task))]
 
 
 async def main() -> None:

@@ -9,9 +9,7 @@ import httpx
 import uvicorn
 from starlette.requests import HTTPConnection
 
-from callboard import Agency, Agent, Caller, serve, tool
-from callboard.actors import ChildSpec
-from callboard.providers import Request, ToolCall
+from callboard import Agency, Agent, Caller, ChildSpec, Request, ToolCall, serve, tool
 from callboard.testing import FunctionModel
 
 

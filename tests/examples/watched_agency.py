@@ -3,12 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from callboard import Agency, Agent, ApprovalRequested, RunEvent
-from callboard.actors import ChildSpec
-from callboard.actors.testing.doubles.models import call
-from callboard.providers.messages import Request
-from callboard.testing import FunctionModel, Simulation, SimulationFailed, simulate
-from callboard.tools import tool
+from callboard import Agency, Agent, ApprovalRequested, ChildSpec, Request, RunEvent, tool
+from callboard.testing import FunctionModel, Simulation, SimulationFailed, call, simulate
 
 
 @tool(risk="safe")

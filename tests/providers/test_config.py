@@ -41,6 +41,7 @@ from callboard.providers.registry.presets import PRESETS
 from callboard.providers.registry.resolve import Target, from_environment
 from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import ProviderSpec
+from tests.pages.page import Page
 
 pytestmark = pytest.mark.usefixtures("without_litellm")
 
@@ -659,8 +660,7 @@ def test_wrong_values_of_them_are_refused_with_their_line(tmp_path: Path, said: 
 
 
 async def test_the_pages_file_is_taken_as_it_stands_and_says_everything(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "providers" / "README.md").read_text(encoding="utf-8")
-    text = page.partition("## Configuration")[2].partition("```yaml\n")[2].partition("```")[0]
+    text = Page("providers/README.md").block("yaml")
     keys = {name: f"sk-secret-{name}" for name in re.findall(r"\$\{(\w+)\}", text)}
     file = written(tmp_path, text)
     config = load_config(file, keys)

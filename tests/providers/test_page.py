@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -14,32 +13,22 @@ import callboard
 from callboard.providers.messages import Completion, Message, Request
 from callboard.providers.pool import Endpoint, Health, Pool, PoolStats, control
 from callboard.providers.simulated import SimulatedProvider
-from callboard.providers.vendors.build import child_spec
-from tests import warm
-from tests.cli.command import ROOT, offline
+from tests.pages.page import ROOT, Page
 
 from .conftest import openai_spec
 
-PAGE = (ROOT / "providers" / "README.md").read_text(encoding="utf-8")
+PAGE = Page("providers/README.md").text
 SENT = re.findall(r"`(pool\.ask\(.*?\))`", PAGE.partition("| sent |")[2].partition("\n\n")[0])
-
-
-def test_the_first_example_runs_offline(tmp_path: Path) -> None:
-    found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert found is not None
-    done = warm.run("-W", "error", "-c", found[1], cwd=tmp_path, env=offline())
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("offline ")
 
 
 async def test_each_message_is_sent_as_the_page_says() -> None:
     known: dict[str, Any] = {name: getattr(callboard, name) for name in callboard.__all__}
-    known |= {"SecretStr": SecretStr, "child_spec": child_spec, "request": Request((Message("user", "hello"),))}
+    known |= {"SecretStr": SecretStr, "request": Request((Message("user", "hello"),))}
     answers: dict[str, Any] = {}
     hi = Completion(Message("assistant", "hi"), "stop")
     async with SimulatedProvider(hi) as server, callboard.System("page") as system:
         known["spec"] = spec = openai_spec(server, name="acme")
-        known["pool"] = system.supervise(Pool.spec([Endpoint.of(spec, child_spec(spec))]))
+        known["pool"] = system.supervise(Pool.spec([Endpoint.of(spec)]))
         for sent in SENT:
             answers[sent.partition("ask(")[2].partition("(")[0]] = await eval(sent, known)
     assert answers.pop("Submit").message.text == "hi"

@@ -10,11 +10,10 @@ import pytest
 
 from callboard.actors import Actor
 from tests import warm
-
-from .test_pykka_suite import ROOT
+from tests.pages.page import Block, Page
 
 Base = Literal["pykka", "callboard"]
-PAGE = ROOT / "actors" / "core" / "pykka.md"
+PAGE = Page("actors/core/pykka.md")
 OURS = "from callboard.actors import Actor"
 THEIRS = "from pykka import ThreadingActor as Actor"
 
@@ -23,7 +22,11 @@ class Example(NamedTuple):
     """A program of the page."""
 
     about: str
-    code: str
+    block: Block
+
+    @property
+    def code(self) -> str:
+        return self.block.text
 
     @property
     def of_ours_only(self) -> bool:
@@ -32,22 +35,16 @@ class Example(NamedTuple):
 
     def says(self, base: Base) -> list[str]:
         """The lines that it prints with a base class, as the page has them."""
-        lines = []
-        for said in re.findall(r"# -> (.*)", self.code):
-            which = dict(re.findall(r"(pykka|callboard): (.*?)(?: \| |$)", said))
-            if not which:
-                lines.append(said)
-            elif base in which:
-                lines.append(which[base])
-        return lines
+        return self.block.says(base)
 
 
 def examples() -> list[Example]:
     """The prelude, and the examples, with the first words of the sentence before each."""
     found = []
-    for text, code in re.findall(r"(.*?)```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
-        sentence = text.strip().split("\n\n")[-1]
-        found.append(Example("_".join(re.findall(r"\w+", sentence)[:9]), code))
+    for block in PAGE.blocks("python"):
+        before = "\n".join(PAGE.text.split("\n")[: block.line - 1])
+        sentence = before.strip().split("\n\n")[-1]
+        found.append(Example("_".join(re.findall(r"\w+", sentence)[:9]), block))
     return found
 
 
@@ -73,7 +70,7 @@ def test_an_example_prints_what_the_page_says(example: Example, base: Base) -> N
 def test_every_example_prints_something_and_every_difference_shows() -> None:
     assert OURS in PRELUDE.code
     assert len(EXAMPLES) > 20
-    page = PAGE.read_text(encoding="utf-8")
+    page = PAGE.text
     for example in EXAMPLES:
         assert example.says("callboard"), f"{example.about} shows nothing"
         if page.index(example.code) > page.index("## What is different") and not example.of_ours_only:
@@ -84,7 +81,7 @@ def test_the_page_names_every_public_attribute_that_pykka_does_not_have() -> Non
     def public(kind: type) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
-    sentence = re.search(r"The base class has more public attributes.*?\.", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    sentence = re.search(r"The base class has more public attributes.*?\.", PAGE.text, re.DOTALL)
     assert sentence is not None
     named = set(re.findall(r"`(\w+)`", sentence[0]))
     assert named == public(Actor) - public(pykka.ThreadingActor) - {"actor_urn", "actor_inbox", "actor_stopped"}

@@ -3,74 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import shlex
-import sys
-from collections.abc import Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-import callboard
-from callboard.actors.cli.app import app as command
-from tests.cli.command import ROOT
 from tests.cli.command import callboard as run_callboard
+from tests.pages.page import Page, paths
 
-from .facilitator import NETWORK, Scheme, decoded, facilitator
+from .facilitator import NETWORK, decoded, facilitator
 from .support import served
 
-SERVING = ROOT / "actors" / "serving"
-PAGES = sorted(path.relative_to(SERVING) for path in SERVING.rglob("README.md"))
+PAGES = [Page(path) for path in paths() if path.startswith("actors/serving/")]
+EXAMPLES = [
+    pytest.param(page, number, id=f"{page.path}-{number}")
+    for page in PAGES
+    for number in range(len(page.blocks("python")))
+]
+PAID = [each for each in EXAMPLES if "payments=" in each.values[0].block("python", each.values[1])]
 
 
-class Order(BaseModel):
-    item: str
-
-
-async def add(order: Order, for_whom: str) -> Order:
-    return order
-
-
-def blocks(kind: str) -> list[Any]:
-    """The blocks of a kind on all pages, each with its page."""
-    found = []
-    for page in PAGES:
-        for number, text in enumerate(re.findall(rf"```{kind}\n(.*?)```", (SERVING / page).read_text(), re.DOTALL)):
-            found.append(pytest.param(text, id=f"{page.parent}-{number}"))
-    return found
-
-
-def known(text: str) -> dict[str, Any]:
-    """The names that an example may use: those that it imports, or else what the page has shown before."""
-    if text.startswith(("from ", "import ", '"""')):
-        return {"__name__": "page"}
-    shown = {"Order": Order, "orders": SimpleNamespace(add=add), "agency": callboard.Agency(callboard.Agent("Clerk"))}
-    others: dict[str, Any] = {"FastAPI": FastAPI, "asynccontextmanager": asynccontextmanager}
-    facade = {name: getattr(callboard, name) for name in ("Agency", "Agent", "Caller", "Skill", "http", "serve")}
-    return {"__name__": "page", **shown, **others, **facade}
-
-
-EXAMPLES = blocks("python")
-PAID = [each for each in EXAMPLES if "payments=" in each.values[0]]
-
-
-@pytest.mark.parametrize("text", [each for each in EXAMPLES if each not in PAID])
-def test_an_example_makes_an_application_that_serves(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_" + "a" * 32)
-    names = known(text)
-    exec(compile(text, "README.md", "exec"), names)
-    app = names["app"]
+
+
+@pytest.mark.parametrize(("page", "number"), [each for each in EXAMPLES if each not in PAID])
+def test_an_example_makes_an_application_that_serves(page: Page, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", "")  # as it was, when the page's own has been used
+    app = page.run(only=slice(number, number + 1))["app"]
     assert isinstance(app, Starlette)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         path = "/agents" if isinstance(app, FastAPI) else ""
@@ -78,18 +43,15 @@ def test_an_example_makes_an_application_that_serves(
         assert "operationId" in client.get(f"{path}/openapi.json").text or app.state.server.authenticate
 
 
-@pytest.mark.parametrize("text", PAID)
+@pytest.mark.parametrize(("page", "number"), PAID)
 async def test_an_example_asks_for_what_its_agent_costs(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Page, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    chain = ModuleType("x402.mechanisms.evm.exact")  # it needs Ethereum's packages, and a chain
-    chain.__dict__["ExactEvmServerScheme"] = Scheme
-    monkeypatch.setitem(sys.modules, chain.__name__, chain)
+    names = page.given()
+    text = page.block("python", number)
     async with facilitator() as bank:
         here = text.replace("https://facilitator.example", bank.url).replace("eip155:8453", NETWORK)
-        names = known(here)
-        exec(compile(here, "README.md", "exec"), names)
+        exec(compile(here, page.path, "exec"), names)
         try:
             async with served(names["app"]) as it, it.client() as client:
                 answer = await client.post(
@@ -101,7 +63,7 @@ async def test_an_example_asks_for_what_its_agent_costs(
             await names["bank"]._facilitator_clients[0].aclose()
 
 
-@pytest.mark.parametrize("text", blocks("console"))
+@pytest.mark.parametrize("text", [block.text for page in PAGES for block in page.blocks("console")])
 async def test_what_a_terminal_shows_is_what_the_commands_say(text: str, tmp_path: Path) -> None:
     shown: list[tuple[str, list[str]]] = []
     for line in text.splitlines():
@@ -116,33 +78,3 @@ async def test_what_a_terminal_shows_is_what_the_commands_say(text: str, tmp_pat
         for answer, wanted in zip(done.out.splitlines(), answers, strict=True):
             pattern = re.sub(r"\d+", "[0-9]+", wanted.replace("+", r"\+")).replace("…", r"\S+")
             assert re.fullmatch(pattern, answer), (pattern, answer)
-
-
-def commands() -> list[Any]:
-    """All commands that are shown, however they are, each with its page."""
-    found: list[Any] = []
-    for page in PAGES:
-        text = (SERVING / page).read_text()
-        shown = "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL))
-        said = re.findall(r"^callboard [^#\n]*", shown, re.MULTILINE)
-        said += re.findall(r"`(callboard (?:serve|mcp|acp|keys|approvals) [^`]+)`", text)
-        for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL):
-            said += [shlex.join([one["command"], *one["args"]]) for one in _with_args(json.loads(block))]
-        found += [pytest.param(one, id=f"{page.parent}: {one}") for one in dict.fromkeys(map(str.strip, said))]
-    return found
-
-
-def _with_args(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        if "command" in value:
-            yield value
-        for inner in value.values():
-            yield from _with_args(inner)
-
-
-@pytest.mark.parametrize("said", commands())
-def test_a_command_that_is_shown_is_one_that_there_is(said: str) -> None:
-    words = shlex.split(said.replace("…", "x"))
-    found, bound, _ = command.parse_args(words[1:], print_error=False, exit_on_error=False)
-    assert callable(found)
-    assert bound is not None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +22,7 @@ from callboard.actors.testing import (
     simulate,
 )
 from callboard.actors.testing.oracles.linearizability import Operation, is_linearizable
+from tests.pages.page import Page
 from tests.testing.gallery import together
 
 
@@ -293,8 +292,7 @@ def test_what_is_told_counts_and_what_an_actor_tells_itself_does_not() -> None:
 
 
 def test_the_pages_example_holds_for_a_stock_that_sells_what_it_has_and_not_for_one_that_looks_first() -> None:
-    page = Path(__file__).parents[2] / "actors" / "testing" / "oracles" / "README.md"
-    example = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[0]
+    example = Page("actors/testing/oracles/README.md").block("python")
 
     class Stock(Actor):
         def __init__(self, looks_first: bool) -> None:

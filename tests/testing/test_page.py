@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import pytest
 
 from callboard.actors.testing import SimulationFailed, Slow, simulate
+from tests.pages.page import Page
 
-PAGE = (Path(__file__).parents[2] / "actors" / "testing" / "README.md").read_text(encoding="utf-8")
-CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-REPORT = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0]
+PAGE = Page("actors/testing/README.md")
+REPORT = PAGE.block("text")
 
 
 @pytest.fixture(scope="module")
 def example() -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "example"}
-    for block in CODE:
-        exec(compile(block, "README.md", "exec"), names)
-    return names
+    return PAGE.run()
 
 
 def test_the_example_fails_as_the_page_says(example: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +45,7 @@ from callboard.testing import (
     StoreFault,
     simulate,
 )
+from tests.pages.page import Page
 
 
 @dataclass(frozen=True)
@@ -651,7 +651,7 @@ def test_a_restart_that_breaks_something_is_found_and_its_token_replays_it(order
 
 # -- the page ----------------------------------------------------------------------------------------------------------
 
-PAGE = Path(__file__).parents[2] / "actors" / "testing" / "processes" / "README.md"
+PAGE = Page("actors/testing/processes/README.md")
 
 
 @pytest.mark.parametrize("address", ["postgresql://simulated/page", None])
@@ -666,8 +666,7 @@ def test_the_example_of_the_page_holds(address: str | None) -> None:
     def model(request: Request) -> Any:
         return "done" if request.messages[-1].role == "tool" else call("charge", "c1")
 
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    program, _, search = code.partition("simulate(")
+    program, _, search = PAGE.block("python").partition("simulate(")
     names: dict[str, Any] = {
         "Agency": Agency,
         "Agent": Agent,
@@ -675,7 +674,7 @@ def test_the_example_of_the_page_holds(address: str | None) -> None:
         "model": ChildSpec(FunctionModel, (model,), name="model"),
         "charged": charged,
     }
-    exec(compile(program, PAGE.name, "exec"), names)
+    exec(compile(program, PAGE.path, "exec"), names)
 
     async def scenario(sim: Simulation) -> None:
         charged.clear()

@@ -84,7 +84,9 @@ def check_arguments(
     if isinstance(journal, str) and "://" in journal and not journal.startswith(("postgres://", "postgresql://")):
         raise DefinitionError(f"journal is a path or postgresql://…, not an address of {journal.partition(':')[0]}")
     if journal is not None and not isinstance(journal, str | Path) and not hasattr(journal, "headers"):
-        raise DefinitionError(f"journal is a path, an address postgresql://…, or a Journal, not {journal!r:.80}")
+        raise DefinitionError(
+            f"journal is a path, an address postgresql://…, or a Journal, not a {type(journal).__name__}"
+        )
     if handoff_limits is not None and not isinstance(handoff_limits, HandoffLimits):
         raise DefinitionError(f"handoff_limits are HandoffLimits, not {handoff_limits!r:.80}")
     if retention is not None:

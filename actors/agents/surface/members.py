@@ -177,6 +177,29 @@ class Members(Part):
         self._change(agent, lambda now: changes.without_tool(now, tool))
 
     @ends_with_agency
+    async def set_model(self, agent: Agent | str, model: str | ActorRef[Any]) -> None:
+        """Have an agent use another model; otherwise as `add_tool`.
+
+        Args:
+            agent: whose.
+            model: as `Agent` takes it.
+
+        Raises:
+            UnknownAgent: nobody has that name.
+            DefinitionError: it is none.
+            ProviderError: no provider of the agency's pool has it, or its key is missing.
+            AgencyClosed: the agency is not running, or stopped meanwhile.
+        """
+        name = self._at_work(agent)
+        if isinstance(model, str) and self._runtime.model is None:
+            raise DefinitionError("the agency has no pool that would know a model by its name")
+        if isinstance(model, str) and self._runtime.model in self._runtime.pools:
+            from ....providers.pool import GetServing  # not at the top: few need it, and it takes long to import
+
+            await self._runtime.model.ask(GetServing(model))
+        self._change(name, lambda now: changes.with_model(now, model))
+
+    @ends_with_agency
     async def tool_context(
         self, tool: str, *, caller: Caller = NOBODY, call_id: str = "", on_progress: OnProgress | None = None
     ) -> ToolContext[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ....tools import Tool
+from ...core.refs.ref import ActorRef
 from ..agent import Agent
 from ..errors import DefinitionError
 from ..handoffs.offer import HandoffTool
@@ -24,6 +25,11 @@ def without_tool(agent: Agent, name: str) -> Agent:
     """Raises `DefinitionError`: it has no such tool, or has it from a skill."""
     kept = [tool for tool in agent.tools if _name(tool) != name]
     return _other(agent, tools=_fewer(agent, "tool", name, kept, agent.tools, agent.all_tools))
+
+
+def with_model(agent: Agent, model: str | ActorRef[Any]) -> Agent:
+    """Raises `DefinitionError` as `Agent`."""
+    return _other(agent, model=model)
 
 
 def with_hook(agent: Agent, hook: Hook | HookSource) -> Agent:

@@ -1,230 +1,233 @@
-"""``callboard chat``: a conversation with a team, in a terminal or from a pipe."""
+"""``callboard chat`` and `Agency.chat`: a conversation with a team, in a terminal or from a pipe."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
-from urllib.parse import quote
+from typing import Any
 
-from ....providers.messages import Usage
 from ...agents.agency import Agency
 from ...agents.caller import Caller
-from ...agents.events import (
-    ApprovalRequested,
-    CompletionFinished,
-    Retried,
-    RunEvent,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-)
-from ...agents.rendering.flow import arguments_in_words, dollars, harmless
+from ...agents.conversations.view import ConversationView
+from ...agents.events import ApprovalRequested, RunEvent
+from ...agents.overview.sockets import watchable
+from ...agents.plaindata import imported
 from ...core.base.errors import CallboardError
 from ..parts.flow import Flow, make_console
+from ..parts.spending import Spending
 from ..parts.team import running
 from ..watch.tree import lines
+from .asking import Asking
+from .keyboard import Interrupted, Keyboard, keyboard
 from .say import COMMANDS, Do, Mistake, Say, understand
+from .screen import Screen
+from .sessions import Sessions, present
 
-CONVERSATION = "chat"
+
+class NoAgency(CallboardError):
+    """What is named as an agency is none."""
 
 
-def chat(team_file: Path, folder: Path, caller: Caller | None) -> int:
+def chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
     """Talk to a team until the input ends.
 
     Args:
-        team_file: the team file, or one with only the sections about models.
+        what: the team file, or one with only the sections about models; as text ``module:name`` of an `Agency`.
         folder: what the team's file tools are confined to.
         caller: who talks; None for nobody named.
+        resume: the id of the conversation to go on with; empty for the latest, None for a new one.
+        model: which all agents use in place of their own; empty for their own.
 
     Raises:
-        ConfigError: the file is wrong.
+        CallboardError: the file is wrong, or what is named is not there.
     """
-    return asyncio.run(_chat(team_file, folder, caller))
+    return asyncio.run(_chat(what, folder, caller, resume, model))
 
 
-async def _chat(team_file: Path, folder: Path, caller: Caller | None) -> int:
-    async with running(team_file, folder) as agency:
-        await _Chat(agency, _keyboard(list(agency.agents)), caller).run()
+async def _chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
+    async with _opened(what, folder, model) as agency:
+        await talk(agency, caller, resume)
     return 0
 
 
+@asynccontextmanager
+async def _opened(what: Path | str, folder: Path, model: str) -> AsyncIterator[Agency]:
+    if isinstance(what, Path):
+        async with running(what, folder, model=model) as agency:
+            yield agency
+        return
+    found = imported(what)
+    if not isinstance(found, Agency):
+        raise NoAgency(f"{what} is {found!r:.60}; expected an Agency")
+    async with found as agency, watchable(agency):
+        if model:
+            for name in agency.agents:
+                await agency.set_model(name, model)
+        yield agency
+
+
+async def talk(agency: Agency, caller: Caller | None, resume: str | None) -> None:
+    """Talk to an agency that runs, until the input ends; see `Agency.chat`."""
+    await _Chat(agency, caller).run(resume)
+
+
 class _Chat:
-    def __init__(self, agency: Agency, read: Read, caller: Caller | None) -> None:
+    def __init__(self, agency: Agency, caller: Caller | None) -> None:
+        clock = asyncio.get_running_loop().time
         self.agency = agency
         self.caller = caller
-        self.conversation = CONVERSATION
-        if caller is not None:  # each has their own, also in a journal that several have
-            self.conversation += "".join(f"-{quote(name, safe='')}" for name in (caller.tenant, caller.user) if name)
-        self.names = list(agency.agents)
-        self.read = read
-        self.console = make_console()
-        self.flow = Flow(self.console, asyncio.get_running_loop().time)
-        self.used: dict[str, tuple[Usage, float, int]] = {}
-        self.open_line = False
-        agency.subscribe(self._count)
-        assert agency.system is not None
-        self.system = agency.system
+        self.names = list(agency.open_to(caller)) if caller is not None else list(agency.agents)
+        self.keyboard: Keyboard = keyboard([*COMMANDS, *(f"@{name}" for name in self.names)])
+        self.spending = Spending()
+        console = make_console()
+        self.screen = Screen(console, Flow(console, clock), self.spending, clock)
+        self.asking = Asking(agency, self.keyboard, self.screen)
+        self.sessions = Sessions(agency, caller)
 
-    async def run(self) -> None:
-        self.console.print(f"You talk to {self.names[0]}. /help lists the commands, Ctrl-D leaves.", style="dim")
-        while True:
+    async def run(self, resume: str | None) -> None:
+        if not self.names:
+            raise NoAgency("the caller may ask none of the agents")
+        unsubscribe = self.agency.subscribe(self.spending.count)
+        try:
+            self.screen.say(f"You talk to {self.names[0]}. /help lists the commands, Ctrl-D leaves.", "dim")
+            if resume is not None:
+                self._show_last(await self.sessions.go_on(resume))
+            while await self._once():
+                pass
+        finally:
+            unsubscribe()
+
+    async def _once(self) -> bool:
+        """Take one line; whether there may be more."""
+        try:
+            line = await self.keyboard.request()
+        except Interrupted:
+            return True
+        except EOFError:
+            return False
+        meaning = understand(line, self.names)
+        if isinstance(meaning, Say):
+            await self._interruptible(self._talk(meaning))
+        elif isinstance(meaning, Mistake):
+            self.screen.say(meaning.hint, "yellow")
+        elif isinstance(meaning, Do):
+            if meaning.command == "/quit":
+                return False
             try:
-                line = await self.read("you> ", "")
-            except KeyboardInterrupt:
-                continue
-            except EOFError:
-                return
-            meaning = understand(line, self.names)
-            if isinstance(meaning, Say):
-                await self._interruptible(self._talk(meaning))
-            elif isinstance(meaning, Mistake):
-                self.console.print(meaning.hint, style="yellow")
-            elif isinstance(meaning, Do):
-                if meaning.command == "/quit":
-                    return
-                self._do(meaning.command)
+                await self._do(meaning.command, meaning.what)
+            except CallboardError as error:
+                self.screen.say(str(error), "red")
+        return True
 
     async def _interruptible(self, talk: Coroutine[Any, Any, None]) -> None:
         """Ctrl-C cancels the run and not the program."""
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(talk, name="chat")
-        loop.add_signal_handler(signal.SIGINT, task.cancel)
-        try:
-            await task
-        except asyncio.CancelledError:
-            if not task.cancelled():
-                raise
-            self._end_line()
-            self.console.print("cancelled; nothing of it is running any more", style="yellow")
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
+        task = asyncio.get_running_loop().create_task(talk, name="chat")
+        with _on_interrupt(task):
+            try:
+                await task
+            except asyncio.CancelledError:
+                if not task.cancelled():
+                    raise
+                self.screen.say("cancelled; nothing of it is running any more", "yellow")
 
     async def _talk(self, say: Say) -> None:
-        self.flow.begin()
-        events = self.agency.run_streaming(
-            say.text, agent=say.agent, conversation=self.conversation, caller=self.caller
-        )
+        events = self.agency.run_streaming(say.text, agent=say.agent, conversation=self.sessions.id, caller=self.caller)
         try:
-            async with aclosing(events):
-                async for event in events:
-                    await self._show(event)
+            with self.keyboard.quiet():
+                async with self.screen.working(), aclosing(events):
+                    async for event in events:
+                        await self._show(event)
         except CallboardError as error:
-            self._end_line()
-            self.console.print(str(error), style="red")
+            self.screen.say(str(error), "red")
 
     async def _show(self, event: RunEvent) -> None:
-        if isinstance(event, TextDelta):
-            if len(event.chain) == 1:
-                if not self.open_line:
-                    self.console.print(f"{event.agent}> ", style="cyan", end="")
-                self.console.print(event.text, end="", soft_wrap=True)
-                self.open_line = True
-        elif isinstance(event, RunFinished):
-            self._end_line()
-        elif isinstance(event, ApprovalRequested):
-            self._end_line()
-            await self._decide(event)
-        elif not isinstance(event, RunStarted):
-            if isinstance(event, Retried):
-                self._end_line()
-            if not self.open_line:
-                self.flow.run_event(event)
+        if isinstance(event, ApprovalRequested):
+            await self.asking.decide(event)
+        else:
+            self.screen.show(event)
 
-    async def _decide(self, event: ApprovalRequested) -> None:
-        self.console.print(f"{event.agent} wants {event.tool}: {arguments_in_words(event.arguments)}", style="yellow")
-        if event.why:
-            self.console.print(f"why: {harmless(event.why)}", style="yellow", soft_wrap=True)
-        try:
-            said = (await self.read("allow? yes, edit, or no and why> ", "")).strip()
-            word, _, rest = said.partition(" ")
-            if word.lower() in ("y", "yes"):
-                self.agency.approve(event)
-            elif word.lower() in ("e", "edit"):
-                self.agency.approve(event, arguments=await self.read("arguments> ", event.arguments))
-            else:
-                self.agency.deny(event, rest.strip() if word.lower() in ("n", "no", "no,") else said)
-        except EOFError:
-            self.agency.deny(event, "nobody is there to approve it")
-        except KeyboardInterrupt:
-            raise asyncio.CancelledError from None
-
-    def _end_line(self) -> None:
-        if self.open_line:
-            self.console.print()
-            self.open_line = False
+    def _show_last(self, view: ConversationView) -> None:
+        runs = present(view)
+        self.screen.say(f"{view.id}, {len(runs)} questions so far", "dim")
+        if runs:
+            self.screen.say(f"you> {runs[-1].question}")
+            self.screen.say_of(runs[-1].agent or view.agent, runs[-1].answer)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def _do(self, command: str) -> None:
-        answers: dict[str, Callable[[], list[str]]] = {
-            "/help": self._help,
-            "/agents": self._agents,
-            "/cost": self._cost,
-            "/tree": lambda: list(lines(self.system)),
-        }
-        shown = answers[command]()
-        self.console.print(*shown, sep="\n", soft_wrap=True)
+    async def _do(self, command: str, what: str) -> None:
+        say = self.screen.say
+        match command:
+            case "/new":
+                self.sessions.begin()
+                say("a new conversation")
+            case "/sessions" if what:
+                self._show_last(await self.sessions.go_on(what))
+            case "/sessions":
+                say("\n".join(await self.sessions.listed()))
+            case "/fork":
+                await self.sessions.fork(what)
+                say(f"you are in a copy now: {self.sessions.id}")
+            case "/undo":
+                run = await self.sessions.undo()
+                say(f"undone: {run.question}\nwhat tools have done is not undone", "dim")
+            case "/save":
+                if not what:
+                    say("say into which file: /save FILE", "yellow")
+                    return
+                say(f"saved in {await self.sessions.save(what)}")
+            case "/model":
+                await self._model(what)
+            case _:
+                answers = {"/help": self._help, "/agents": self._agents, "/cost": self._cost, "/tree": self._tree}
+                say("\n".join(answers[command]()))
+
+    async def _model(self, name: str) -> None:
+        if name:
+            for agent in self.agency.agents:
+                await self.agency.set_model(agent, name)
+        for agent in self.agency.agents:
+            used = self.agency.describe(agent).model
+            self.screen.say(f"{agent:<12} {used or 'the model of the pool'}")
 
     def _help(self) -> list[str]:
-        return ["a message for the first agent, or @agent and a message", *(f"{c:<9} {w}" for c, w in COMMANDS.items())]
+        return [
+            "a message for the first agent, or @agent and a message",
+            "Alt-Enter, or a backslash at the end of a line, begins another line",
+            *(f"{command:<10} {what}" for command, what in COMMANDS.items()),
+        ]
 
     def _agents(self) -> list[str]:
         listed = [f"@{name}  {agent.description}".rstrip() for name, agent in self.agency.agents.items()]
         return [*listed, *(f"{sender} → {target}" for sender, target in self.agency.flows)]
 
     def _cost(self) -> list[str]:
-        if not self.used:
-            return ["nothing has been used yet"]
         return [
-            f"{name:<12} {count} completions, {usage.input_tokens} + {usage.output_tokens} tokens, {dollars(cost)}"
-            for name, (usage, cost, count) in self.used.items()
-        ]
+            f"{name:<12} {spent.completions} completions, "
+            f"{spent.usage.input_tokens} + {spent.usage.output_tokens} tokens, {spent.price}"
+            for name, spent in self.spending.by_agent.items()
+        ] or ["nothing has been used yet"]
 
-    def _count(self, event: RunEvent) -> None:
-        if isinstance(event, CompletionFinished):
-            usage, cost, count = self.used.get(event.agent, (Usage(), 0.0, 0))
-            self.used[event.agent] = (usage + event.usage, cost + (event.cost or 0.0), count + 1)
-
-
-Read: TypeAlias = Callable[[str, str], Awaitable[str]]
-"""Reads a line: its prompt, and what stands there already. Raises EOFError at the end, KeyboardInterrupt on Ctrl-C."""
+    def _tree(self) -> list[str]:
+        assert self.agency.system is not None
+        return list(lines(self.agency.system))
 
 
-def _keyboard(agents: list[str]) -> Read:
-    """What reads a line: with history and completion in a terminal, plainly from a pipe."""
-    if not sys.stdin.isatty():
-
-        async def from_pipe(prompt: str, default: str) -> str:
-            line: str = await asyncio.to_thread(sys.stdin.readline)
-            if not line:
-                raise EOFError
-            return line
-
-        return from_pipe
-
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import WordCompleter
-    from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-
-    words = [*COMMANDS, *(f"@{name}" for name in agents)]
-    completer = WordCompleter(words, sentence=True)
-    history: History = InMemoryHistory()
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "callboard"
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        history = FileHistory(str(folder / "history"))
-    requests: PromptSession[str] = PromptSession(history=history, completer=completer, complete_while_typing=False)
-    decisions: PromptSession[str] = PromptSession()
-
-    async def from_terminal(prompt: str, default: str) -> str:
-        session = requests if prompt == "you> " else decisions
-        line: str = await session.prompt_async(prompt, default=default)
-        return line
-
-    return from_terminal
+@contextmanager
+def _on_interrupt(task: asyncio.Task[None]) -> Iterator[None]:
+    """Have Ctrl-C cancel a task in the block, where this thread is told of it; as it was before afterwards."""
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
+    except (NotImplementedError, RuntimeError, ValueError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from ..parts.caller import caller_of
-from ..parts.folders import existing
+from ..parts.folders import existing, team_file
 
 
 def chat(
-    team: Path,
+    team: str,
     /,
     *,
+    resume: Annotated[list[str] | None, Parameter(consume_multiple=(0, 1), negative="")] = None,
+    model: str = "",
     folder: Path = Path(),
     import_from: Path | None = None,
     user: str | None = None,
@@ -20,14 +25,21 @@ def chat(
     """Talk to a team: @agent speaks to one of them, /help lists the commands, Ctrl-C cancels a run.
 
     Args:
-        team: the team file, or an llm.yaml: then one plain agent answers with its models.
+        team: the team file, a folder with a team.yaml, an llm.yaml: then one plain agent answers with its models; or
+            module:name of an Agency.
+        resume: go on with the conversation of this id, or with the latest, where the team's journal has one.
+        model: a model that all agents use in place of their own.
         folder: the folder that the team's file tools are confined to.
-        import_from: a folder to look in for the modules that the file names, such as its own.
+        import_from: a folder to look in for the modules that are named.
         user: whom it is for: whose memory and files the agents have. By default nobody is named.
         tenant: the customer the user belongs to.
     """
     from ..parts.team import look_in
     from .chat import chat
 
+    file = None if ":" in team and not Path(team).exists() else team_file(Path(team))
     look_in(import_from)
-    return chat(team, existing(folder), caller_of(user, tenant))
+    if file is None:
+        look_in(Path())  # as Python does for a program of one's own
+    which = None if resume is None else (*resume, "")[0]
+    return chat(team if file is None else file, existing(folder), caller_of(user, tenant), which, model)

@@ -11,9 +11,16 @@ COMMANDS = {
     "/agents": "who is in the team, and who may hand off to whom",
     "/cost": "tokens and dollars so far, by agent",
     "/tree": "the actors that run now",
+    "/new": "begin a new conversation",
+    "/sessions": "the conversations that are kept; with a number or an id: go on with that one",
+    "/fork": "go on in a copy of this conversation; with a number: as it was after that step",
+    "/undo": "take the last question and its answer out of the conversation",
+    "/save": "write the conversation into a file, as Markdown: /save FILE",
+    "/model": "which models are used; with a name: use that one",
     "/help": "this list",
     "/quit": "leave; so does Ctrl-D",
 }
+TAKES_MORE = ("/sessions", "/fork", "/save", "/model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +33,10 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """A command, one of `COMMANDS`."""
+    """A command, one of `COMMANDS`, and what was said behind it."""
 
     command: str
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +62,19 @@ def understand(line: str, agents: Sequence[str]) -> Meaning:
     line = line.strip()
     if not line:
         return None
-    word, _, rest = line.partition(" ")
+    word, rest = (*line.split(maxsplit=1), "")[:2]
     if word.startswith("/"):
-        return Do(word) if word in COMMANDS else Mistake(_hint("command", word, list(COMMANDS)))
+        if word not in COMMANDS:
+            return Mistake(_hint("command", word, list(COMMANDS)))
+        if rest and word not in TAKES_MORE:
+            return Mistake(f"{word} stands alone: {COMMANDS[word]}")
+        return Do(word, rest)
     if word.startswith("@") and len(word) > 1:
         known = {name.lower(): name for name in agents}
         name = known.get(word[1:].lower())
         if name is None:
             return Mistake(_hint("agent", word, [f"@{agent}" for agent in agents]))
-        return Say(name, rest.strip()) if rest.strip() else Mistake(f"say something to {name}: @{name} your message")
+        return Say(name, rest) if rest else Mistake(f"say something to {name}: @{name} your message")
     return Say(agents[0], line)
 
 

@@ -31,6 +31,7 @@ from ...core.base.errors import CallboardError
 from ...core.base.events import Event
 from ...core.base.spec import ChildSpec
 from ..parts.flow import Flow, Restarts, make_console
+from ..parts.printed import shown
 from .init import STARTER
 from .ledger import Ledger
 
@@ -151,10 +152,10 @@ class _Demonstration:
             self.report.write_text(answer.text + "\n", encoding="utf-8")
         text = self.report.read_text(encoding="utf-8", errors="replace")
         how = "written by the team" if by_team else "the team's answer, saved here because it wrote no file"
-        shown = text.splitlines()
-        if len(shown) > SHOWN:
-            shown[SHOWN:] = ["…"]
-        self.console.print("", *shown, sep="\n", soft_wrap=True)
+        lines = shown(text).splitlines()
+        if len(lines) > SHOWN:
+            lines[SHOWN:] = ["…"]
+        self.console.print("", *lines, sep="\n", soft_wrap=True)
         self.console.print(f"\nReport   {self.report} ({len(text.splitlines())} lines; {how})\n")
 
     # -- what is made to fail ------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from ...bench.measure import measure
 from ...bench.report import Report, differences, differences_table, matching, read_report
 from ...bench.targets import NotMeasured, agency_target, server_target
 from ..parts.flow import make_console
+from ..parts.folders import team_file
 from ..parts.printed import progress, say, verdict
 from ..parts.team import look_in, started
 
@@ -155,7 +156,9 @@ async def _asked(subject: Subject, wanted: Wanted, stack: AsyncExitStack) -> Ask
     if _is_file(what):
         changes = changes_of(subject.also) if subject.also else None
         try:
-            agency = await stack.enter_async_context(started(Path(what), wanted.folder, changes, journal=None))
+            agency = await stack.enter_async_context(
+                started(team_file(Path(what)), wanted.folder, changes, journal=None)
+            )
         except ConfigError as error:
             if not subject.also:
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..parts.folders import existing
+from ..parts.folders import existing, team_file
 
 
 def evaluate(
@@ -38,7 +38,7 @@ def evaluate(
     from .evaluate import evaluate
 
     look_in(import_from)
-    return evaluate(cases, team, existing(folder), only, repeat, concurrency, json, compare)
+    return evaluate(cases, team_file(team), existing(folder), only, repeat, concurrency, json, compare)
 
 
 def bench(

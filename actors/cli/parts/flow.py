@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ...agents.events import CompletionFinished, RunEvent
-from ...agents.rendering.flow import WIDTH, Tone, dollars, harmless, line_of
+from ...agents.rendering.flow import WIDTH, Tone, harmless, in_column, line_of
 
 if TYPE_CHECKING:
     from ...agents.answer import Answer
@@ -47,6 +47,8 @@ class Flow:
         self._now = now
         self._noted: set[str] = set()
         self._restarts = Restarts()
+        self.lines = 0
+        """How many lines it has printed."""
         self.begin()
 
     def begin(self) -> None:
@@ -93,7 +95,7 @@ class Flow:
         self._line("!", text, "bold yellow")
 
     def _arrow(self, left: str, arrow: str, right: str, text: str, style: str = "") -> None:
-        head = Text.assemble((f"{harmless(left):>9}", "cyan"), f" {arrow} ", (f"{harmless(right):<9}", "cyan"), "  ")
+        head = Text.assemble((in_column(left, before=True), "cyan"), f" {arrow} ", (in_column(right), "cyan"), "  ")
         self._print(head, text, style)
 
     def _line(self, mark: str, text: str, style: str) -> None:
@@ -103,6 +105,7 @@ class Flow:
         line = Text.assemble((f"{self.seconds():6.2f} s  ", "dim"))
         line.append_text(head).append(harmless(text), style)
         line.truncate(self._console.width, overflow="ellipsis")
+        self.lines += 1
         self._console.print(line, soft_wrap=True)
 
 
@@ -127,8 +130,8 @@ class Restarts:
         return False
 
 
-def total(answer: Answer) -> str:
-    """What an answer took, in a line."""
+def total(answer: Answer, price: str) -> str:
+    """What an answer took, in a line; its price is given in words."""
     usage = answer.usage
-    used = f"{usage.input_tokens} + {usage.output_tokens} tokens, {dollars(answer.cost)}, {answer.seconds:.2f} s"
+    used = f"{usage.input_tokens} + {usage.output_tokens} tokens, {price}, {answer.seconds:.2f} s"
     return f"{'; '.join(answer.chain) or 'no handoff'}; {used}"

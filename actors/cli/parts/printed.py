@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TextIO
+import unicodedata
+from typing import Final, TextIO
+
+_OBEYED: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""The categories of characters that terminals do not show: they obey them, or turn the direction of what follows."""
+
+_KEPT: Final = frozenset("\n\t\u200c\u200d")
+"""Of these, those that texts and emoji are made with."""
 
 
 def say(text: str, file: TextIO | None = None, *, flush: bool = False) -> None:
@@ -43,3 +50,16 @@ def print_json(value: object) -> None:
 def plain(text: str) -> str:
     """A text as it may be shown in a terminal, in one line: others have written it, models among them."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def shown(text: str) -> str:
+    """A text of several lines as it may be shown in a terminal: what it would obey stands there as what it is."""
+    if text.isprintable():
+        return text
+    return "".join(_visible(char) for char in text.replace("\r\n", "\n"))
+
+
+def _visible(char: str) -> str:
+    if char in _KEPT or unicodedata.category(char) not in _OBEYED:
+        return char
+    return char.encode("unicode_escape").decode()

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ async def started(
     folder: Path,
     changes: Mapping[str, Any] | None = None,
     make: Callable[..., Agency] = Agency,
+    model: str = "",
     **options: Any,
 ) -> AsyncIterator[Agency]:
     """Start the team of a file, or one plain agent with the models of a file that has no agents.
@@ -117,6 +119,7 @@ async def started(
         team_file: the file.
         folder: an existing folder, the one its tools work in, see `default_tools`.
         changes: settings in place of the file's, see `load_config`.
+        model: which all agents use in place of their own; empty for their own.
         make: makes the agency of what `Agency` takes.
         options: of the `Agency`, in place of the file's.
 
@@ -126,10 +129,12 @@ async def started(
     if says_only_models(team_file):
         options.setdefault("telemetry", by_environment())
         opened: AbstractAsyncContextManager[Agency] = make(
-            Agent(ALONE), config=load_config(team_file, changes=changes), **options
+            Agent(ALONE, model=model), config=load_config(team_file, changes=changes), **options
         )
     else:
         team = load_team(team_file, default_tools(folder), changes=changes)
+        if model:
+            team = replace(team, agents={name: replace(one, model=model) for name, one in team.agents.items()})
         if "telemetry" not in team.options:
             options.setdefault("telemetry", by_environment())
         opened = open_agency(team, make, **options)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ...core.base.errors import CallboardError
 from ..parts.caller import caller_of
-from ..parts.folders import existing
+from ..parts.folders import existing, team_file
 from ..parts.version import version
 
 AUTO = "auto"
@@ -105,7 +105,7 @@ def mcp(team: Path, /, *, folder: Path = Path(), import_from: Path | None = None
     look_in(import_from)
     from .mcp import mcp
 
-    return mcp(team, existing(folder))
+    return mcp(team_file(team), existing(folder))
 
 
 def acp(
@@ -130,7 +130,7 @@ def acp(
     from .acp import acp
 
     look_in(import_from)
-    return acp(team, existing(folder), caller_of(user, tenant), version())
+    return acp(team_file(team), existing(folder), caller_of(user, tenant), version())
 
 
 def simulate_provider(

@@ -25,6 +25,8 @@ from ...cluster.agency import ClusterAgency
 from ...cluster.cluster import Cluster
 from ...core.base.errors import CallboardError
 from ...observe.logs import JsonFormatter
+from ..parts.folders import team_file
+from ..parts.listening import check_address, taken
 from ..parts.team import journal_of, logs_of, look_in, running
 
 try:
@@ -43,8 +45,6 @@ except ImportError as error:
 
 DRAIN: Final = 30.0
 """Seconds for which runs under way are waited for where nothing is said of it."""
-
-MOST_PORT: Final = 65_535
 
 POSTGRES: Final = ("postgres://", "postgresql://")
 
@@ -112,7 +112,7 @@ class Wanted:
     def file(self) -> Path | None:
         """The team file; None where a module is named."""
         path = Path(self.what)
-        return None if ":" in self.what and not path.exists() else path
+        return None if ":" in self.what and not path.exists() else team_file(path)
 
 
 def serve(wanted: Wanted) -> int:
@@ -122,7 +122,8 @@ def serve(wanted: Wanted) -> int:
         0 where all went well; otherwise the status of the first worker.
 
     Raises:
-        CannotServe: what was told does not go together, or the address cannot be listened on.
+        CannotServe: what was told does not go together.
+        CannotListen: the address is taken, or none of this machine's.
         CallboardError: the file, or what a module names, is wrong.
     """
     look_in(wanted.import_from)
@@ -137,8 +138,7 @@ def serve(wanted: Wanted) -> int:
     try:
         listening = listening_on(wanted.host, wanted.port)
     except OSError as error:
-        where = f"{wanted.host}:{wanted.port}"
-        raise CannotServe(f"cannot listen on {where}: {error.strerror}; give another --port or --host") from None
+        raise taken(wanted.host, wanted.port, error) from None
     board = _board_of(_named(wanted)) if wanted.file is None else None
     shows = wanted.dashboard or board is not None
     of_callers = bool(wanted.authenticate) or (board is not None and not board.key)
@@ -332,8 +332,7 @@ def _check(wanted: Wanted) -> float:
         raise CannotServe(f"--drain is a number of seconds, not {wanted.drain}")
     if wanted.reload and wanted.workers > 1:
         raise CannotServe("--reload is for development, with one worker: leave one of --reload and --workers out")
-    if not 0 <= wanted.port <= MOST_PORT:
-        raise CannotServe(f"--port is a number from 0 to {MOST_PORT}, not {wanted.port}")
+    check_address(wanted.host, wanted.port)
     if wanted.webhooks and not isinstance(imported(wanted.webhooks), Webhooks):
         raise CannotServe(f"--webhooks {wanted.webhooks} is no Webhooks(hosts, secret)")
     if wanted.registry and not isinstance(imported(wanted.registry), Registry):

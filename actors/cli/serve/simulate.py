@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from ....providers.simulated import Fault, ServerQuota, SimulatedProvider, parse_fault, serve_forever
 from ...core.base.errors import CallboardError
 from ..parts.flow import make_console
+from ..parts.listening import check_address, taken
 
 
 class CannotServe(CallboardError):
-    """The server's address or its fault is wrong."""
+    """A fault or a number is none."""
 
 
 def simulate(*, fault: str, requests_per_minute: int | None, tokens_per_minute: int | None, **settings: Any) -> int:
@@ -23,7 +25,8 @@ def simulate(*, fault: str, requests_per_minute: int | None, tokens_per_minute: 
         settings: those of `SimulatedProvider`.
 
     Raises:
-        CannotServe: the fault is none that is known, or the address is taken.
+        CannotServe: the fault is none that is known, or a number cannot be.
+        CannotListen: the address is taken, or none.
     """
     console = make_console()
 
@@ -34,15 +37,29 @@ def simulate(*, fault: str, requests_per_minute: int | None, tokens_per_minute: 
             f"  ANTHROPIC_API_KEY=any ANTHROPIC_BASE_URL={server.url}"
         )
 
+    _check(requests_per_minute, tokens_per_minute, **settings)
     limits = None
     if requests_per_minute is not None or tokens_per_minute is not None:
         limits = ServerQuota(requests_per_minute, tokens_per_minute)
     try:
         asyncio.run(serve_forever(ready, fault=_fault(fault), limits=limits, **settings))
     except OSError as error:
-        where = f"{settings['host']}:{settings['port']}"
-        raise CannotServe(f"cannot listen on {where}: {error.strerror}; give another --port") from None
+        raise taken(settings["host"], settings["port"], error) from None
     return 0
+
+
+def _check(requests: int | None, tokens: int | None, **settings: Any) -> None:
+    """Raises `CannotServe` where a number is none that can be."""
+    check_address(settings["host"], settings["port"])
+    for option in ("latency", "chunk_delay"):
+        if not 0 <= settings[option] < math.inf:
+            name = option.replace("_", "-")
+            raise CannotServe(f"--{name} is a number of seconds from 0 on, not {settings[option]:g}")
+    if not 0 <= settings["failure_rate"] <= 1:
+        raise CannotServe(f"--failure-rate is a number from 0 to 1, not {settings['failure_rate']:g}")
+    for name, number in (("requests-per-minute", requests), ("tokens-per-minute", tokens)):
+        if number is not None and number < 1:
+            raise CannotServe(f"--{name} is a number from 1 on, not {number}; leave it out for no limit")
 
 
 def _fault(text: str) -> Fault | None:

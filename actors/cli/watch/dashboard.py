@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ....tools.errors import MissingExtra
-from ...agents.overview.sockets import NothingRuns
+from ..parts.listening import check_address, taken
 
 try:
     from ...serving.dashboard.beside import program
@@ -33,13 +33,15 @@ def dashboard(process: int | None, port: int, say: Callable[[str], None]) -> int
         0.
 
     Raises:
-        NothingRuns: there is none, or several, or the port is taken.
+        NothingRuns: there is none, or several.
+        CannotListen: the port is taken.
     """
+    check_address(HOST, port)
     found, socket = program(process)
     try:
         listening = listening_on(HOST, port)
-    except (OSError, OverflowError) as error:
-        raise NothingRuns(f"cannot listen on {HOST}:{port}: {error}; give another --port") from None
+    except OSError as error:
+        raise taken(HOST, port, error) from None
     port = listening.getsockname()[1]
     key = key_is_told()
     config = config_of(loopback(socket, key, port), drain=0.0)

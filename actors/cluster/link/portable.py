@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from ...core.refs.ref import ActorRef
 from ..errors import MessageNotPortable, RemoteFailure
@@ -32,6 +35,16 @@ class Place(Protocol):
         """The reference for an address."""
 
 
+def _unchangeable(mapping: dict[Any, Any]) -> Mapping[Any, Any]:
+    return MappingProxyType(mapping)
+
+
+# A mapping that nobody may change is plain data as well, and pickle has no way of its own for it.
+_WAYS: Final = ChainMap[Any, Any](
+    {MappingProxyType: lambda mapping: (_unchangeable, (dict(mapping),))}, cast("Any", copyreg.dispatch_table)
+)
+
+
 class Cause(NamedTuple):
     """The cause of an exception, on its way.
 
@@ -45,6 +58,8 @@ class Cause(NamedTuple):
 
 
 class _Pickler(pickle.Pickler):
+    dispatch_table = _WAYS
+
     def __init__(self, file: io.BytesIO, place: Place, causes: int) -> None:
         super().__init__(file, 5)
         self._place = place
@@ -163,5 +178,7 @@ def _told(error: BaseException) -> str:
 def _words(error: BaseException) -> str:
     try:
         return str(error)[:WORDS]
-    except Exception as failed:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failed:  # as above
         return f"it cannot be shown ({type(failed).__name__})"

@@ -17,7 +17,10 @@ from typing import Any, Final
 from .wire import FAILED, HELLO, SEND, TAKEN, Ear, address, addressed, said
 
 PATIENCE: Final = 2.0
-"""Seconds for which another gateway is waited for."""
+"""Seconds for which another gateway is waited for, and for large frames so many more as they take at `SLOW`."""
+
+SLOW: Final = 5_000_000.0
+"""Bytes in a second that get from node to node at least."""
 
 LOOK: Final = 0.5
 """Seconds between two looks at what is waited for."""
@@ -44,7 +47,9 @@ class Gateway:
         self._waiting: dict[int, SimpleQueue[tuple[int, bytes]]] = {}
         """Frames that the program has not acknowledged yet."""
         self._sending: dict[int, float] = {}
-        """Frames of the program's that no other gateway has acknowledged yet, with when they were sent."""
+        """Frames of the program's that no other gateway has acknowledged yet, with when they are given up."""
+        self._finding: dict[str, list[tuple[int, bytes]]] = {}
+        """Nodes that are looked for, and what is to go there."""
         self._number = 0
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -112,23 +117,33 @@ class Gateway:
                 waiting.put((kind, body))
             return
         node, frame = address(body)
-        self._sending[number] = time.monotonic()
+        self._sending[number] = time.monotonic() + PATIENCE + len(frame) / SLOW
         if node in self._peers:
             self._send(number, node, frame)
-        else:  # beside all else: Ray's head is asked, which may not answer for a while
-            threading.Thread(target=self._find_and_send, args=(number, node, frame), daemon=True).start()
+            return
+        with self._lock:
+            waiting = [one for one in self._finding.get(node, ()) if one[0] in self._sending]
+            if node not in self._finding:  # beside all else: Ray's head is asked, which may not answer for a while
+                threading.Thread(target=self._find, args=(node,), daemon=True).start()
+            self._finding[node] = [*waiting, (number, frame)]
 
     # -- frames of the program's ---------------------------------------------------------------------------------------
 
-    def _find_and_send(self, number: int, node: str, frame: bytes) -> None:
+    def _find(self, node: str) -> None:
         import ray
 
+        failed: Exception | None = None
         try:
             self._peers[node] = ray.get_actor(NAME + node)
         except Exception as error:
-            self._failed(number, node, error)
-        else:
-            self._send(number, node, frame)
+            failed = error
+        with self._lock:
+            waiting = [one for one in self._finding.pop(node) if one[0] in self._sending]
+        for number, frame in waiting:
+            if failed is None:
+                self._send(number, node, frame)
+            else:
+                self._failed(number, node, failed)
 
     def _send(self, number: int, node: str, frame: bytes) -> None:
         try:
@@ -159,10 +174,10 @@ class Gateway:
     def _look(self) -> None:
         """Give up what nothing was heard of."""
         while not self._ended.wait(LOOK):
-            old = time.monotonic() - PATIENCE
-            for number, sent in list(self._sending.items()):
-                if sent < old:
-                    self._say(FAILED, number, f"nothing was heard of it for {PATIENCE:g} s".encode())
+            now = time.monotonic()
+            for number, until in list(self._sending.items()):
+                if until < now:
+                    self._say(FAILED, number, b"nothing was heard of it")
 
 
 class Mouth:

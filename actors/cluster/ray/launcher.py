@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 from .gateway import AT_ONCE, NAME, Gateway
@@ -27,7 +28,7 @@ LOOK_AFTER: Final = 1.0
 """Seconds between two looks whether the program is there."""
 
 
-def main() -> int:
+def main() -> None:
     """Start the gateway; return once it, or the program, is gone."""
     wanted: dict[str, Any] = json.loads(sys.stdin.readline())
     said = os.fdopen(os.dup(1), "w")
@@ -54,14 +55,10 @@ def main() -> int:
         ray.get(gateway.connect.remote(wanted["socket"], wanted["word"]), timeout=wanted["seconds"])
     except Exception as error:
         print(f"{type(error).__name__}: {error}".replace("\n", " ")[:2_000], file=said, flush=True)
-        return 1
+        return
     print(READY, file=said, flush=True)
-    try:
+    with suppress(Exception):  # whatever Ray says of a gateway that is gone
         ray.get(gateway.ended.remote())
-    except Exception as error:
-        sys.stderr.write(f"the gateway is gone: {type(error).__name__}\n")
-        return 1
-    return 0
 
 
 def _check_there(address: str) -> None:
@@ -87,4 +84,4 @@ def _stay() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

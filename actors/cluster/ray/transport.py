@@ -114,6 +114,8 @@ class RayTransport:
         if told != READY:
             return told or f"it ended: {_last_line(said) or f'exit status {await process.wait()}'}"
         await came
+        self._server.close()  # nobody else is to come
+        self._server = None
         return ""
 
     async def send(self, node: str, frame: bytes) -> bytes:
@@ -146,11 +148,11 @@ class RayTransport:
                 process.stdin.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(5.0):
-                    await process.wait()
+                    await process.communicate()
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.kill()
-                await process.wait()
+                await process.communicate()
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -106,7 +106,7 @@ class Carrier:
     async def _made(self, entry: Entry, node: str, *, first: bool) -> str:
         """Have a run made by a node; return why it was not made to its end there, or nothing where it was."""
         runtime, run = self._runtime, entry.run
-        message = Make(run, first, run.stream or runtime.bus.listens(run.root))
+        message = Make(run, first, run.stream or runtime.bus.listens(run.root), runtime.time() - entry.since)
         try:
             async with self._maker(node).stream(message, buffer=64) as stream:
                 async for said in stream:

@@ -95,6 +95,8 @@ class Maker(Actor):
                 return
             if not message.first:
                 entry.fresh = False
+            if entry.waiters == 0:  # nobody here has asked for it
+                entry.since = runtime.time() - message.waited
             if coming.cancelled is not None:
                 self._cancel(coming.cancelled)
             entry.waiters += 1

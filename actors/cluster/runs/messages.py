@@ -16,11 +16,13 @@ class Make(NamedTuple):
         run: the request.
         first: whether no other node was asked before.
         listens: whether somebody wants the events.
+        waited: seconds since it was asked for: clocks of machines differ.
     """
 
     run: RunRequest
     first: bool
     listens: bool
+    waited: float
 
 
 class Cancel(NamedTuple):

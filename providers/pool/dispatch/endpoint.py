@@ -14,6 +14,7 @@ from ... import checks
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ...registry.presets import PRESETS
 from ...spec import Capability, ProviderSpec
+from ...vendors.build import child_spec
 from ..accounts.cost import FREE, Price
 from ..accounts.limits import Budget
 from ..admission.breaker import BreakerPolicy
@@ -99,12 +100,12 @@ class Endpoint:
         checks.hold(self, breaker=made(BreakerPolicy), embedding_limit=made(EmbeddingLimit))
 
     @classmethod
-    def of(cls, provider: ProviderSpec, spec: ChildSpec, **options: Any) -> Endpoint:
+    def of(cls, provider: ProviderSpec, spec: ChildSpec | None = None, **options: Any) -> Endpoint:
         """Return the endpoint of a provider: its name, models, capabilities and concurrency, unless ``options`` differ.
 
         Args:
             provider: what it is.
-            spec: how its actor is started.
+            spec: how its actor is started; by default as the one of its kind is.
             options: any field of `Endpoint`.
         """
         limits: Quota = options.pop("limits", Quota())
@@ -120,7 +121,7 @@ class Endpoint:
         }
         if provider.kind == "offline":
             settings.setdefault("price", FREE)
-        return cls(provider.name, spec, limits=limits, **settings)
+        return cls(provider.name, child_spec(provider) if spec is None else spec, limits=limits, **settings)
 
     def called(self, name: str) -> bool:
         """Return whether a name is this endpoint's, or its group's."""

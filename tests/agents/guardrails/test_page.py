@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import callboard
 from callboard import Agency, Agent, Guardrail, HookContext, ModelJudge, PatternCheck, guardrail, handoff, hook, tool
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
 from callboard.actors.agents.events import HookFailed, RunEvent, RunStarted, Steered
@@ -19,27 +17,16 @@ from callboard.actors.agents.teamfile import load_team
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Audio, Image, Message, Request, ToolSpec
 from tests.agents.support import function, scripted, solo
-from tests.cli.command import ROOT
+from tests.pages.page import Page
 
-PAGE = (ROOT / "actors" / "agents" / "guardrails" / "README.md").read_text(encoding="utf-8")
+PAGE = Page("actors/agents/guardrails/README.md")
 CODE = PatternCheck("code name", r"blue-[0-9]{2}", longest=7)
-
-
-def test_the_pages_examples_are_python_that_runs() -> None:
-    names: dict[str, Any] = {**vars(callboard), "__name__": "page"}
-    for name in ("Agency", "Agent", "Guardrail", "LabelPolicy", "ModelJudge", "tool"):
-        names[name] = getattr(callboard, name)
-    examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == 3
-    for example in examples:
-        exec(compile(example, "README.md", "exec", dont_inherit=True), names)
-    assert isinstance(names["agency"], Agency)
 
 
 def test_the_pages_policies_are_a_part_of_a_team_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_checks.py").write_text("def slogans(text):\n    return []\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    (section,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    section = PAGE.block("yaml")
     path = tmp_path / "team.yaml"
     path.write_text("agents: {Support: {handoffs: [Billing]}, Billing: {}}\nproviders: {offline: {}}\n" + section)
     team = load_team(path, env={})
@@ -49,7 +36,7 @@ def test_the_pages_policies_are_a_part_of_a_team_file(tmp_path: Path, monkeypatc
 
 def test_the_page_names_every_check_that_there_is() -> None:
     for name in CHECKS:
-        assert f"`{name}" in PAGE
+        assert f"`{name}" in PAGE.text
 
 
 async def test_what_a_delegate_is_asked_is_its_input() -> None:

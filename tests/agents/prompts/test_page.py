@@ -11,24 +11,18 @@ import pytest
 from callboard import Agency, ToolCall
 from callboard.providers.messages import Request
 from tests.agents.support import function
-from tests.cli.command import ROOT
+from tests.pages.page import Page
 
 from .promises import PROMISES
 
-PAGE = (ROOT / "actors" / "agents" / "prompts" / "README.md").read_text(encoding="utf-8")
+PAGE = Page("actors/agents/prompts/README.md")
 
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the examples of the page define, one after the other."""
     monkeypatch.chdir(tmp_path)
-    (file,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    (tmp_path / "prompts" / "support").mkdir(parents=True)
-    (tmp_path / "prompts" / "support" / "triage.yaml").write_text(file, encoding="utf-8")
-    names: dict[str, Any] = {"__name__": "page"}
-    for example in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-        exec(compile(example, "README.md", "exec", dont_inherit=True), names)
-    return names
+    return PAGE.run()
 
 
 async def test_the_first_example_counts_also_where_calls_are_made_side_by_side(page: dict[str, Any]) -> None:
@@ -85,7 +79,7 @@ def sentences(page: str) -> list[str]:
 
 
 def test_every_sentence_of_the_page_is_in_the_table_of_what_is_promised() -> None:
-    said, promised = sentences(PAGE), [beginning for beginning, _ in PROMISES]
+    said, promised = sentences(PAGE.text), [beginning for beginning, _ in PROMISES]
     assert [one for one in said if not one.startswith(tuple(promised))] == [], "no test is named for these sentences"
     assert [one for one in promised if not any(sentence.startswith(one) for sentence in said)] == [], "nobody says it"
     assert len(said) == len(promised), "a beginning in the table is that of two sentences"

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from callboard import HookContext, guardrail, tool
-from callboard.actors.agents.skills.skill import Skill
-from callboard.providers.pool import CallRecord
+from callboard import CallRecord, HookContext, Skill, guardrail, tool
 
 PRICES = {"tea": 3, "cake": 5}
 

@@ -407,3 +407,15 @@ def test_any_request_ends_in_an_answer_and_is_answered_alike_each_time(
             content, failed = answers[turn % len(answers)]
             messages.append(Message("tool", content, tool_call_id=call.id, name=call.name, is_error=failed))
     raise AssertionError("the plan has no end")
+
+
+@pytest.mark.parametrize("text", ["a, then b; and c. Then d", "First line.\nSecond line", "note: write it to b.md"])
+def test_quoted_text_is_written_whole(text: str) -> None:
+    folder = Folder()
+    converse(f'Write "{text}" to q.md', list(folder.specs.values()), folder.run)
+    assert folder.files["q.md"].strip() == text
+
+
+def test_quoted_text_is_searched_whole() -> None:
+    folder = Folder(a_dot_txt="one, then two\n")
+    assert "1 place" in converse('Find "one, then two" in the files', list(folder.specs.values()), folder.run)[0]

@@ -424,3 +424,72 @@ def test_requests_larger_than_an_even_share_take_turns() -> None:
     sent = load(world, processes, 1_200, size=5_000.0)
     assert world.most() <= 9_000
     assert min(sent) >= 3, f"of some 19: {sent}"
+
+
+def test_who_comes_as_a_dead_process_still_counts_gets_its_part_of_what_is_left() -> None:
+    world = World(Quota(requests_per_minute=600))
+    dead, other = world.join(), world.join()
+    load(world, [dead, other], 130)
+    dead.dead = True
+    new = world.join()
+    load(world, [other, new], int(ALIVE) + 50)
+    shares = [process.limiter.shared()["requests_per_minute"].limit for process in (other, new)]
+    assert sum(shares) <= 310, "what the dead one had is nobody's yet"
+    assert min(shares) >= 120
+
+
+def test_a_turn_is_five_seconds_long_however_many_wait() -> None:
+    world = World(Quota(concurrency=1))
+    processes = [world.join() for _ in range(3)]
+    flying: dict[int, Any] = {}
+    turns: list[list[int]] = []  # whose, and how long
+    for _ in range(200):
+        world.now += 1.0
+        for number, process in enumerate(processes):
+            limiter = process.limiter
+            if number in flying:
+                limiter.release(flying.pop(number), None, world.now)
+            if limiter.fits(need(1.0, 0.0), world.now):
+                flying[number] = limiter.take(need(1.0, 0.0), world.now)
+                if turns and turns[-1][0] == number:
+                    turns[-1][1] += 1
+                else:
+                    turns.append([number, 1])
+            limiter.refuse(need(1.0, 0.0), world.now)  # there is always one more
+            process.waiting = 1
+            world.beat(process)
+        assert len(flying) <= 1
+    assert {number for number, _ in turns} == {0, 1, 2}
+    assert len(turns) >= 15
+    assert min(seconds for _, seconds in turns[1:-1]) >= 5
+
+
+def test_of_a_day_what_a_process_that_died_had_used_is_free_a_day_after_it_was_used() -> None:
+    world = World(Quota(requests_per_day=1_000))
+    dead, other = world.join(), world.join()
+    load(world, [dead], 30, each=10)
+    world.now += 43_200.0
+    load(world, [dead], 20, each=10)
+    dead.dead = True
+    early = sum(at < 20_000.0 for at, _ in world.sent)
+    late = len(world.sent) - early
+    assert early >= 250
+    assert late >= 150
+    world.now += 43_200.0 * 1.1
+    assert load(world, [other], 500)[0] >= 1_000 - late - 25
+    assert world.most(86_400.0) <= 1_000
+
+
+def test_a_stream_that_is_begun_anew_makes_nobody_younger() -> None:
+    def row(process: str, number: int, left: bool, *gone: Any) -> dict[str, Any]:
+        claims = [["a", "*", "requests_per_minute", [600, 0 if left else 300, 0, 0, 0, 60.0, []]]]
+        return {"process": process, "row": {"number": number, "left": left, "claims": claims}, "gone": list(gone)}
+
+    told = [row("p", 1, True), row("q", 1, False, ["p", 1]), row("p", 2, False)]
+    book = Book()
+    for at, event in enumerate(told):
+        book.take(event, float(at))
+    again = Book(dict(book.rows))  # as whoever begins a stream reads the last one
+    for event in told:
+        again.take(event, 50.0)
+    assert {process: age for process, age, _ in again.sums(50.0)["rows"]} == {"p": 48.0, "q": 49.0}

@@ -320,7 +320,7 @@ def test_faults_are_read_from_the_command_line() -> None:
     assert parse_fault("hang") == hang()
     assert parse_fault("malformed") == malformed()
     assert parse_fault("") is None
-    for wrong in ("explode", "200", "cut:x", "reset:1"):
+    for wrong in ("explode", "200", "cut:x", "reset:1", "cut:-3", "429:nan", "trickle:-1", "trickle:inf"):
         with pytest.raises(ValueError, match="expected a status"):
             parse_fault(wrong)
 

@@ -1,8 +1,8 @@
-"""What the campaign of killed nodes finds in what the database has seen."""
+"""What the campaigns of struck nodes find in what the database has seen."""
 
 from __future__ import annotations
 
-from benchmarks.campaigns.cluster_kills import strangers
+from benchmarks.campaigns.cluster_asking import strangers
 
 
 def test_each_epoch_has_one_writer_and_an_earlier_one_gets_nothing_in() -> None:

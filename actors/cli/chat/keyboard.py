@@ -1,0 +1,175 @@
+"""What a person types: in a terminal with history, completion and several lines, or from a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import History
+    from prompt_toolkit.key_binding import KeyBindings
+
+PROMPT: Final = "you> "
+
+
+class Interrupted(Exception):
+    """Ctrl-C was pressed. No `KeyboardInterrupt`, which would go past whoever waits, and end the event loop."""
+
+
+class Keyboard(Protocol):
+    """Reads what is typed. Both functions raise `EOFError` at the end, and `Interrupted` on Ctrl-C.
+
+    Attributes:
+        waits: whether a person sits there, who can be kept from answering what is decided already.
+    """
+
+    waits: bool
+
+    async def request(self) -> str:
+        """What a person wants; it may have several lines."""
+
+    async def answer(self, prompt: str, default: str = "") -> str:
+        """The answer to a question; nothing that was typed before it was asked.
+
+        Args:
+            prompt: the question.
+            default: what stands there already.
+        """
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Keep what is typed in the block from appearing on the screen; it is there for the next request."""
+        yield
+
+
+class Pipe:
+    """Lines from stdin. One that ends with a backslash goes on in the next."""
+
+    waits = False
+
+    async def request(self) -> str:
+        lines: list[str] = []
+        while True:
+            line = await self.answer("")
+            if not line.rstrip("\n").endswith("\\"):
+                return "".join((*lines, line))
+            lines.append(line.rstrip("\n")[:-1] + "\n")
+
+    async def answer(self, prompt: str, default: str = "") -> str:
+        line: str = await asyncio.to_thread(sys.stdin.readline)
+        if not line:
+            raise EOFError
+        return line
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        yield
+
+
+class Terminal:
+    """A terminal: Enter sends, Alt-Enter begins another line, as a backslash before Enter does.
+
+    Args:
+        words: what is completed: commands, and names of agents.
+    """
+
+    waits = True
+
+    def __init__(self, words: Sequence[str]) -> None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.completion import WordCompleter
+
+        self._requests: PromptSession[str] = PromptSession(
+            history=_history(),
+            completer=WordCompleter(list(words), sentence=True),
+            complete_while_typing=False,
+            multiline=True,
+            key_bindings=_keys(),
+            prompt_continuation=lambda width, *_: " " * width,
+        )
+        self._answers: PromptSession[str] = PromptSession()
+
+    async def request(self) -> str:
+        return await self._prompted(self._requests, PROMPT)
+
+    async def answer(self, prompt: str, default: str = "") -> str:
+        from prompt_toolkit.input.typeahead import clear_typeahead
+
+        clear_typeahead(self._answers.app.input)
+        with suppress(ImportError, OSError, ValueError):  # no such terminals there
+            import termios
+
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+        return await self._prompted(self._answers, prompt, default)
+
+    async def _prompted(self, session: PromptSession[str], prompt: str, default: str = "") -> str:
+        try:
+            # Its own handler of the signal would be gone afterwards, and the chat's with it.
+            return await session.prompt_async(prompt, default=default, handle_sigint=False)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        try:
+            import termios
+
+            place = sys.stdin.fileno()
+            before = termios.tcgetattr(place)
+            silent = termios.tcgetattr(place)
+            silent[3] &= ~termios.ECHO
+            termios.tcsetattr(place, termios.TCSADRAIN, silent)
+        except (ImportError, OSError, ValueError):  # no such terminals there
+            yield
+            return
+        try:
+            yield
+        finally:
+            termios.tcsetattr(place, termios.TCSADRAIN, before)
+
+
+def keyboard(words: Sequence[str]) -> Keyboard:
+    """What stdin is.
+
+    Args:
+        words: what is completed in a terminal.
+    """
+    return Terminal(words) if sys.stdin.isatty() else Pipe()
+
+
+def _history() -> History:
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
+
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "callboard"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return FileHistory(str(folder / "history"))
+    return InMemoryHistory()
+
+
+def _keys() -> KeyBindings:
+    from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.key_binding.key_processor import KeyPressEvent
+
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def send(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.document.text_before_cursor.endswith("\\"):
+            buffer.delete_before_cursor()
+            buffer.insert_text("\n")
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def begin_another_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys

@@ -1,0 +1,22 @@
+"""What the examples of the page about serving take for granted."""
+
+from collections.abc import AsyncIterator as AsyncIterator
+from contextlib import asynccontextmanager as asynccontextmanager
+
+from fastapi import FastAPI as FastAPI
+from pydantic import BaseModel
+
+from callboard import Agency, Agent
+
+
+class Order(BaseModel):
+    item: str
+
+
+class orders:  # noqa: N801 (as the page has it)
+    @staticmethod
+    async def add(order: Order, for_whom: str) -> Order:
+        return order
+
+
+agency = Agency(Agent("Clerk"))
