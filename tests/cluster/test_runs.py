@@ -282,7 +282,7 @@ async def test_a_node_that_makes_a_run_says_once_that_it_is_recorded_then_what_h
         runs = one.ref("two", f"{two.name}.runs")
         run = RunRequest("r", "r", "Clerk", "c", (Message("user", "where"),), ("Clerk",), stream=True, keyed=True)
         for listens in (True, False):
-            said = [one async for one in runs.stream(Make(run._replace(id=f"r{listens}"), True, listens))]
+            said = [one async for one in runs.stream(Make(run._replace(id=f"r{listens}"), True, listens, 0.0))]
             assert [type(one) for one in said if not isinstance(one, Event)] == [Recorded, Made]
             assert isinstance(said[-1], Made)
             assert any(isinstance(one, Event) for one in said) is listens
