@@ -7,7 +7,9 @@ READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 FOLDER ?= .
 ASK    ?=
+DASHBOARD ?=
 SOAK   ?=
+PYTHONS ?= 3.11 3.12 3.13
 KILLS  ?=
 SERVE_KILLS ?=
 CLUSTER_KILLS ?=
@@ -18,14 +20,19 @@ OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills cluster-faults schedules conformance docs clean
+.PHONY: demo test test-all lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills cluster-faults schedules conformance docs clean
 
-demo: $(READY)
-	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
+# DASHBOARD=1 shows it in a browser as well, and brings what that takes.
+demo: $(READY) $(if $(DASHBOARD),$(VENV)/.ready-serve)
+	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"} $(if $(DASHBOARD),--dashboard)
 
 # Tests wait for others at times, and types are looked at by one process: each has the cores meanwhile.
 test: lint layers
 	+@$(MAKE) --no-print-directory -j2 types unit
+
+# The suite with each of these Pythons that is here, in environments of their own; those that are not are named at the end.
+test-all:
+	@MAKE="$(MAKE)" .ci/every-python $(PYTHONS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -128,7 +135,7 @@ bench-peers: .venv-peers/.ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) .site .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-3.* .site .venv-peers .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Callboard needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -137,6 +144,10 @@ $(VENV)/bin/python:
 $(READY): pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e .
 	touch $@
+
+$(VENV)/.ready-serve: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[serve]'
+	touch $@ $(READY)
 
 $(DEV): pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[dev]'

@@ -21,7 +21,8 @@ _ENDINGS = """
 py pyi js mjs ts tsx jsx go rs java kt c h cc cpp hpp cs rb php sh bash toml yaml yml json md rst txt cfg ini html css
 sql lock csv xml proto ipynb svg png jpg gif pdf env service dockerfile
 """
-_EXTENSIONS = frozenset(_ENDINGS.split())
+ENDINGS = frozenset(_ENDINGS.split())
+"""Of files that projects are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def _is_path(text: str) -> bool:
     stem, _, extension = text.rstrip("/").rsplit("/", 1)[-1].rpartition(".")
     if stem.isupper() and not stem.startswith(_KNOWN_CAPITALS):
         return False  # TEAM.yaml: a place for the reader's own
-    return "/" in text or extension.lower() in _EXTENSIONS
+    return "/" in text or extension.lower() in ENDINGS
 
 
 def _is_name(code: str, name: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from . import text
 from .promises import holds, make_targets, promises
+from .review import review
 from .steps import (
     Call,
     Match,
@@ -36,6 +37,9 @@ _OUT_WEAK = re.compile(rf"\b(?:in|at)\s+(?:(?:the|a)\s+)?(?:file\s+)?{_PATH}", r
 _OUT_DIRECT = re.compile(rf"\b(?:write|create|save)\s+(?:(?:the|a|an)\s+)?(?:file\s+|report\s+)?{_PATH}", re.I)
 _RESULT_NAME = re.compile(r"(?:^|/|[-_])(report|summary|findings|results?|todos?|output|overview)\.\w+$", re.I)
 _ABSENT = re.compile(r"\b(?:not|missing|absent|lacks?|lacking|without|nonexistent|broken|never)\b|n['’]t\b", re.I)
+_REVIEW = re.compile(
+    r"\breview\s+(?:this|the|my|our)\s+(?:whole\s+)?(?:folder|project|repository|repo|files|code)\b", re.I
+)
 _PROMISE = frozenset(("promis", "claim", "mention", "refer", "describ", "advertis", "stat", "reference", "say", "list"))
 _FIND = frozenset(("find", "list", "search", "grep", "look", "show", "count", "locat", "collect", "check", "report"))
 _KINDS = {
@@ -88,6 +92,8 @@ def whole_task_rule(task: str) -> Rule | None:
             f"{named[1].upper()}.md" if named and named[1].lower() in ("readme", "changelog") else "README.md"
         )
         return Rule(("read", "glob", *writes), lambda box: compare(box, wanted, out), ("read",))
+    if _REVIEW.search(task) and not sources:
+        return Rule(("search", "glob", "read", *writes), lambda box: reviewed(box, out))
     marks = text.markers(task)
     quotes = [found for found in text.quoted(task) if found not in (*sources, out) and "*" not in found]
     if (marks or quotes) and said & _FIND and not said & {"replac", "renam"}:
@@ -235,6 +241,14 @@ def compare(box: Toolbox, document: str, out: str) -> Plan:
     report += [f"- {source}:{promise.line}: `{promise.what}`" for promise in there]
     report += ["", *notes] if notes else []
     return (yield from delivered(box, head, found, "\n".join(report) + "\n", out, notes))
+
+
+def reviewed(box: Toolbox, out: str) -> Plan:
+    """Review the folder, and answer with what is wrong in it; write it to a file where one is wanted."""
+    head, found, notes = yield from review(box, out)
+    lines = [str(finding) for finding in found]
+    report = [f"# Review\n\n{head}\n", *(f"- {line}" for line in lines), *(f"\n{note}" for note in notes)]
+    return (yield from delivered(box, head, lines, "\n".join(report) + "\n", out, notes))
 
 
 def delivered(box: Toolbox, head: str, lines: list[str], report: str, out: str, notes: list[str]) -> Plan:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests import warm
 
 ROOT = Path(__file__).parents[2]
-_MAIN = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+MAIN = "import sys; from callboard.actors.cli import main; sys.exit(main())"
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ def callboard(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None =
     everything = {**offline(), **(env or {})}
     done: subprocess.CompletedProcess[str]
     if any(name.startswith("PYTHON") for name in env or {}):  # read as the interpreter starts
-        command = [sys.executable, "-c", _MAIN, *map(str, arguments)]
+        command = [sys.executable, "-c", MAIN, *map(str, arguments)]
         done = subprocess.run(command, cwd=cwd, env=everything, input=typed, capture_output=True, encoding="utf-8")
     else:
-        done = warm.run("-c", _MAIN, *arguments, cwd=cwd, env=everything, typed=typed)
+        done = warm.run("-c", MAIN, *arguments, cwd=cwd, env=everything, typed=typed)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from callboard.actors.cli import main
 from callboard.actors.cli.demo.ledger import Ledger
 
-from .command import callboard
+from .command import MAIN, callboard, offline
 
 REPORT = "callboard-report.md"
 ASK = "List every TODO and FIXME with its file and line"
@@ -101,13 +106,60 @@ def test_a_lost_message_makes_the_command_fail(folder: Path, monkeypatch: pytest
     assert main(["demo", str(folder)]) == 1
 
 
-def test_by_default_the_readmes_promises_are_looked_for(folder: Path) -> None:
-    done = callboard("demo", folder, "--report", "out/missing.md", cwd=folder)
+def test_by_default_the_folder_is_reviewed(folder: Path) -> None:
+    done = callboard("demo", folder, "--report", "out/review.md", cwd=folder)
     assert done.status == 0, done
-    missing, _, found = (folder / "out" / "missing.md").read_text(encoding="utf-8").partition("## Found")
-    assert "src/gone.py" in missing
-    assert "src/two.py" in found
-    assert rows(done.out)["messages"].endswith(" 0 lost")
+    report = (folder / "out" / "review.md").read_text(encoding="utf-8")
+    assert [line for line in report.splitlines() if line.startswith("- ")] == [
+        "- README.md:3: broken promise: there is no src/gone.py",
+        "- src/deep/one.py:3: left to do: # TODO: first",
+        "- src/two.py:1: left to do: y = 2  # FIXME second",
+    ]
+    assert "- README.md:3: broken promise: there is no src/gone.py\n" in done.out
+    table = rows(done.out)
+    assert table["messages"].endswith(" 0 lost")
+    assert re.fullmatch(r"\$0\.0000, as it is the offline model; \S+ would have taken \$0\.\d{4}", table["cost"])
+
+
+def test_what_files_have_in_them_is_shown_and_not_sent_to_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "x.sh").write_text("\x1b[31m# TODO: \x1b]0;title\x07\n", encoding="utf-8")
+    done = callboard("demo", tmp_path, cwd=tmp_path)
+    assert done.status == 0, done
+    assert "x.sh:1: left to do: \\x1b[31m# TODO" in done.out
+    assert not set(done.out) & {"\x1b", "\x07"}
+
+
+def test_binary_files_links_and_pipes_are_passed_over(folder: Path) -> None:
+    (folder / "a.bin").write_bytes(b"# TODO: \x00\xff" * 1000)
+    (folder / "latin.py").write_bytes(b"# TODO: caf\xe9\n")
+    (folder / "away").symlink_to("/etc")
+    os.mkfifo(folder / "pipe")
+    done = callboard("demo", folder, cwd=folder)
+    assert done.status == 0, done
+    assert "latin.py:1: left to do" in done.out
+    assert "a.bin:" not in done.out
+
+
+def test_the_dashboard_is_shown_until_it_is_interrupted(folder: Path) -> None:
+    command = [sys.executable, "-c", MAIN, "demo", str(folder), "--dashboard"]
+    with subprocess.Popen(command, cwd=folder, env=offline(), stdout=subprocess.PIPE, encoding="utf-8") as program:
+        assert program.stdout is not None
+        said = ""
+        try:
+            while "stays until Ctrl-C" not in said:
+                line = program.stdout.readline()
+                assert line, said
+                said += line
+            url, key = re.findall(r"Dashboard +(http://127\.0\.0\.1:\d+)/#key=(\S+)", said)[0]
+            me = httpx.get(f"{url}/api/me", headers={"authorization": f"Bearer {key}"}, timeout=30).json()
+            assert me["agents"] == ["Developer", "Planner"]
+            assert httpx.get(f"{url}/api/me", timeout=30).status_code == 401
+            program.send_signal(signal.SIGINT)
+            rest = program.stdout.read()
+            assert program.wait(timeout=60) == 0
+        finally:
+            program.kill()
+    assert rows(rest)["messages"].endswith(" 0 lost")
 
 
 def test_the_last_report_is_replaced_and_not_searched(folder: Path) -> None:

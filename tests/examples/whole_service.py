@@ -1,5 +1,5 @@
-"""A service with everything: a team with tools and a guardrail, keys and limits, a journal, budgets, figures, alerts,
-a dashboard. Serve it with ``callboard serve whole_service:app --workers 2``; run as a program, it asks itself."""
+"""A service with everything: tools, a guardrail, keys, limits, budgets, a journal, figures, alerts, a dashboard. Extras
+``serve`` and ``telemetry``; ``callboard serve whole_service:app --workers 2``. Run as a program, it asks itself."""
 
 import asyncio
 import os
@@ -54,7 +54,7 @@ agency = Agency(
     journal=JOURNAL,
     telemetry=Telemetry(alerts=Alerting()),  # endpoint="http://…:4318" sends spans
 )
-keys = ApiKeys(JOURNAL)  # callboard keys add --user ann --tenant acme
+keys = ApiKeys(JOURNAL)  # callboard keys add service.db --user ann --tenant acme
 limits = [RequestLimit("user", requests=60), RequestLimit("tenant", concurrent=20)]
 app = serve(agency, authenticate=keys, limits=limits, dashboard=True, drain=20)
 

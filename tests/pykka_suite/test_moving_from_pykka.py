@@ -14,7 +14,7 @@ from tests.pages.page import Block, Page
 
 Base = Literal["pykka", "callboard"]
 PAGE = Page("actors/core/pykka.md")
-OURS = "from callboard.actors import Actor"
+OURS = "from callboard import Actor"
 THEIRS = "from pykka import ThreadingActor as Actor"
 
 

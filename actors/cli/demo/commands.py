@@ -14,17 +14,19 @@ def demo(
     *,
     ask: str | None = None,
     report: Path | None = None,
+    dashboard: bool = False,
 ) -> int:
     """Let a planner and a developer work on a folder, offline, while parts of the team are made to fail.
 
     Args:
         folder: the folder to work on; nothing outside it is read or written.
-        ask: the request, in words. By default: what the folder's README promises that its files do not contain.
+        ask: the request, in words. By default a review: what is broken, forgotten or left to do, with file and line.
         report: where in the folder the report is written. By default: callboard-report.md.
+        dashboard: show it in a browser as well, until Ctrl-C.
     """
     from .demo import demo
 
-    return demo(existing(folder), ask=ask, report=report)
+    return demo(existing(folder), ask=ask, report=report, dashboard=dashboard)
 
 
 def init(folder: Path = Path(), /) -> int:

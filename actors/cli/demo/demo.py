@@ -8,17 +8,23 @@ from the runtime of each message, so that the closing table is a count and not a
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import rich.box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ....providers.messages import Completion, Delta, Request
 from ....providers.offline import OfflineProvider
 from ....providers.pool import FREE, Endpoint, Pool, Quota
+from ....providers.pool.accounts.cost import Prices, load_prices
+from ....providers.registry.presets import PRESETS
 from ....providers.spec import ProviderSpec
 from ....tools.builtin.files import file_tools
 from ...agents.agency import Agency
@@ -35,14 +41,13 @@ from ..parts.printed import shown
 from .init import STARTER
 from .ledger import Ledger
 
-PACE = 0.25
+PACE = 0.1
 """Seconds the offline model takes to answer here."""
 
 STRUCK_REQUEST = 2
 """The request, counted per provider, in the middle of which that provider is killed."""
 
-PROMISES = "Find what {readme} promises that the files do not contain"
-MARKS = "List every TODO and FIXME with its file and line"
+REVIEW = "Review this folder: what is broken, forgotten or left to do, with file and line"
 REPORT = "callboard-report.md"
 SHOWN = 12
 """Lines of the report that are shown; the file has all."""
@@ -72,20 +77,21 @@ class Paced(OfflineProvider):
             yield delta
 
 
-def demo(folder: Path, *, ask: str | None, report: Path | None) -> int:
+def demo(folder: Path, *, ask: str | None, report: Path | None, dashboard: bool = False) -> int:
     """Run the demonstration.
 
     Args:
         folder: an existing folder; tools reach nothing outside it.
-        ask: the request; by default what the folder's README promises and does not hold, or, where there is no
-            README, every TODO and FIXME.
+        ask: the request; by default a review of the folder.
         report: the report's path within the folder, where nothing stands yet; by default `REPORT`, which is replaced.
+        dashboard: show it in a browser as well, until Ctrl-C.
 
     Returns:
         0 if the answer came and no message was lost, else 1.
 
     Raises:
         NoReport: the report's path leads out of the folder, or cannot be written.
+        MissingExtra: a dashboard needs the extra ``serve``.
     """
     root = folder.resolve()
     target = (root / (report or REPORT)).resolve()
@@ -99,12 +105,7 @@ def demo(folder: Path, *, ask: str | None, report: Path | None) -> int:
         target.unlink()  # or the search would find the last report
     except OSError as error:
         raise NoReport(f"cannot write the report {target}: {error.strerror}; give another --report or folder") from None
-    return asyncio.run(_Demonstration(root, target, ask or _request_for(root), make_console()).run())
-
-
-def _request_for(root: Path) -> str:
-    readme = next((path.name for path in sorted(root.glob("README*")) if path.is_file()), None)
-    return MARKS if readme is None else PROMISES.format(readme=readme)
+    return asyncio.run(_Demonstration(root, target, ask or REVIEW, make_console()).run(dashboard))
 
 
 class _Demonstration:
@@ -123,27 +124,48 @@ class _Demonstration:
         self._looking = Restarts()
         self.agency = _make_agency(root)
 
-    async def run(self) -> int:
+    async def run(self, dashboard: bool) -> int:
         loop = asyncio.get_running_loop()
         self.flow = Flow(self.console, loop.time)
         self.console.print(
             f"Folder   {self.root}\nRequest  {self.request}\nModel    offline, {len(PROVIDERS)} providers\n"
         )
-        answer: Answer | None = None
+        prices = asyncio.create_task(asyncio.to_thread(load_prices))  # meanwhile
         with self.ledger.installed():
-            async with self.agency:
-                assert self.agency.system is not None
-                self.agency.system.subscribe(self._on_event)
-                self.agency.subscribe(self._on_run_event)
-                try:
-                    answer = await self.agency.run(self.request)
-                except AgentError as error:
-                    self.flow.say(f"no answer: {error}")
-        seconds = self.flow.seconds()
-        if answer is not None:
-            self._close(answer)
+            async with self.agency, AsyncExitStack() as stack:
+                ended = await self._show(stack) if dashboard else None
+                answer = await self._work()
+                seconds = self.flow.seconds()
+                if answer is not None:
+                    self._close(answer)
+                if ended is not None:
+                    self.console.print("The dashboard stays until Ctrl-C.\n")
+                    await ended
+        await prices
         self.console.print(self._table(answer, seconds))
+        if not dashboard:
+            again = "make demo DASHBOARD=1" if "MAKELEVEL" in os.environ else "callboard demo --dashboard"
+            self.console.print(f"\nThe same in a browser: {again}")
         return 0 if answer is not None and self.ledger.lost == 0 else 1
+
+    async def _show(self, stack: AsyncExitStack) -> asyncio.Task[None]:
+        from ..watch.dashboard import showing
+
+        # What ends the dashboard ends nothing else: the table is still to come.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+        address, ended = await stack.enter_async_context(showing(self.agency))
+        self.console.print(f"Dashboard  {address}\n", soft_wrap=True)
+        return ended
+
+    async def _work(self) -> Answer | None:
+        assert self.agency.system is not None
+        self.agency.system.subscribe(self._on_event)
+        self.agency.subscribe(self._on_run_event)
+        try:
+            return await self.agency.run(self.request, conversation="demo")  # for the dashboard to show
+        except AgentError as error:
+            self.flow.say(f"no answer: {error}")
+            return None
 
     def _close(self, answer: Answer) -> None:
         """Name the report; if the team wrote none, its answer is the report."""
@@ -155,7 +177,11 @@ class _Demonstration:
         lines = shown(text).splitlines()
         if len(lines) > SHOWN:
             lines[SHOWN:] = ["…"]
-        self.console.print("", *lines, sep="\n", soft_wrap=True)
+        self.console.print()
+        for line in lines:
+            shortened = Text(line)
+            shortened.truncate(self.console.width, overflow="ellipsis")
+            self.console.print(shortened, soft_wrap=True)
         self.console.print(f"\nReport   {self.report} ({len(text.splitlines())} lines; {how})\n")
 
     # -- what is made to fail ------------------------------------------------------------------------------------------
@@ -216,7 +242,11 @@ class _Demonstration:
         if answer is not None:
             usage = answer.usage
             table.add_row("handoffs", ", ".join(answer.chain) or "none")
-            table.add_row("tokens", f"{usage.input_tokens} in, {usage.output_tokens} out, {dollars(answer.cost)}")
+            table.add_row("tokens", f"{usage.input_tokens} in, {usage.output_tokens} out")
+            vendor = PRESETS["openai"]
+            otherwise = Prices().cost(vendor.name, vendor.default_model, usage, 0.0)
+            known = f"; {vendor.default_model} would have taken {dollars(otherwise)}" if otherwise else ""
+            table.add_row("cost", f"{dollars(answer.cost)}, as it is the offline model{known}")
         table.add_row("time", f"{seconds:.2f} s")
         return table
 

@@ -1,13 +1,18 @@
-"""``callboard dashboard``: a running agency, seen in a browser on this machine."""
+"""``callboard dashboard``: a running agency, seen in a browser on this machine; so is one of this program."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
 from ....tools.errors import MissingExtra
+from ...agents.agency import Agency
+from ...agents.overview.sockets import watchable
 from ..parts.listening import check_address, taken
 
 try:
@@ -36,15 +41,48 @@ def dashboard(process: int | None, port: int, say: Callable[[str], None]) -> int
         NothingRuns: there is none, or several.
         CannotListen: the port is taken.
     """
+    found, address, server, listening = _server(process, port)
+    say(f"the dashboard of process {found}: {address}")
+    say("whoever has this address may do everything there; Ctrl-C ends it")
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(server.serve(sockets=[listening]))
+    return 0
+
+
+@asynccontextmanager
+async def showing(agency: Agency) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+    """Show an agency of this program while the block is at work.
+
+    Args:
+        agency: it runs.
+
+    Returns:
+        The address for a browser on this machine, and what ends when SIGINT or SIGTERM has ended the dashboard.
+
+    Raises:
+        NothingRuns: no socket can be opened for it.
+    """
+    async with watchable(agency, dashboard=True):
+        _, address, server, listening = _server(os.getpid(), 0)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield address, serving
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def _server(process: int | None, port: int) -> tuple[int, str, UvicornWorker, socket.socket]:
+    """The process that is shown, the address with the key, what serves there, and where it listens."""
     check_address(HOST, port)
-    found, socket = program(process)
+    found, path = program(process)
     try:
         listening = listening_on(HOST, port)
     except OSError as error:
         raise taken(HOST, port, error) from None
     port = listening.getsockname()[1]
     key = key_is_told()
-    config = config_of(loopback(socket, key, port), drain=0.0)
+    config = config_of(loopback(path, key, port), drain=0.0)
     server: UvicornWorker
 
     async def leave(hurried: Callable[[], bool], close_idle: Callable[[], object]) -> None:
@@ -54,8 +92,4 @@ def dashboard(process: int | None, port: int, say: Callable[[str], None]) -> int
                 transport.abort()
 
     server = UvicornWorker(config, leave)
-    say(f"the dashboard of process {found}: http://{HOST}:{port}/#key={quote(key, safe='')}")
-    say("whoever has this address may do everything there; Ctrl-C ends it")
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(server.serve(sockets=[listening]))
-    return 0
+    return found, f"http://{HOST}:{port}/#key={quote(key, safe='')}", server, listening

@@ -409,6 +409,58 @@ def test_any_request_ends_in_an_answer_and_is_answered_alike_each_time(
     raise AssertionError("the plan has no end")
 
 
+REVIEWED = {
+    "README_dot_md": "See `src/gone.py` and [the guide](docs/guide.md).\n\n`make fly` starts it.\n",
+    "Makefile": "demo:\n\ttrue\n",
+    "docs__guide_dot_md": "[back](../README.md) [on](next.md#there), [out](https://a.example/x.md), `[no](code.md)`\n",
+    "src__main_dot_py": "try:\n    run()\nexcept:\n    breakpoint()\n# TODO: name it\n"
+    'KEY = "AKIAABCDEFGHIJKLMNOP"\nSAID = "AKIAIOSFODNN7EXAMPLE"\n',
+    "vendor__x_dot_js": "// TODO: theirs\n",
+}
+
+
+def test_a_review_names_what_is_wrong_with_file_and_line_the_worst_first() -> None:
+    folder = Folder(**REVIEWED)
+    answer, _ = converse("Review this folder, and write the report to out.md", [*folder.specs.values()], folder.run)
+    assert [line[2:] for line in folder.files["out.md"].splitlines() if line.startswith("- ")] == [
+        "src/main.py:6: key: (not shown)",
+        "src/main.py:4: breakpoint: breakpoint()",
+        "src/main.py:3: bare except: except:",
+        "README.md:1: broken promise: there is no src/gone.py",
+        "README.md:3: broken promise: there is no make fly",
+        "docs/guide.md:1: dead link: next.md",
+        "src/main.py:5: left to do: # TODO: name it",
+    ]
+    assert "AKIAABCD" not in folder.files["out.md"] + answer
+    assert (
+        "5 files looked through: 1 key, 1 breakpoint, 1 bare except, 2 broken promises, 1 dead link, 1 left" in answer
+    )
+
+
+def test_a_review_of_an_empty_folder_says_so() -> None:
+    folder = Folder()
+    answer, _ = converse("Please review the project", [*folder.specs.values()], folder.run)
+    assert answer == "0 files looked through: nothing found."
+
+
+def test_where_not_all_files_are_listed_a_review_does_not_say_what_is_missing() -> None:
+    class Large(Folder):
+        def glob(self, pattern: str, path: str = ".") -> str:
+            return super().glob(pattern, path) + "\n[… more than 4; narrow the pattern or raise the limit]"
+
+    folder = Large(**REVIEWED)
+    answer, _ = converse("Review this folder", [*folder.specs.values()], folder.run)
+    assert "promises and links were not looked at" in answer
+    assert "dead link" not in answer
+    assert "src/main.py:3: bare except" in answer
+
+
+def test_a_review_of_a_file_is_no_review_of_the_folder() -> None:
+    folder = Folder(**REVIEWED)
+    _, made = converse("Review the code in src/main.py", [*folder.specs.values()], folder.run)
+    assert "Grep" not in {call.name for call in made}
+
+
 @pytest.mark.parametrize("text", ["a, then b; and c. Then d", "First line.\nSecond line", "note: write it to b.md"])
 def test_quoted_text_is_written_whole(text: str) -> None:
     folder = Folder()
