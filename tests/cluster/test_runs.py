@@ -287,11 +287,11 @@ async def test_a_node_that_makes_a_run_says_once_that_it_is_recorded_then_what_h
             assert isinstance(said[-1], Made)
             assert any(isinstance(one, Event) for one in said) is listens
         nobody = run._replace(id="r2", agent="Nobody")
-        (refused,) = [one async for one in runs.stream(Make(nobody, True, True))]
+        (refused,) = [one async for one in runs.stream(Make(nobody, True, True, 0.0))]
         assert isinstance(refused, Refused)
         assert "no agent is called 'Nobody'" in refused.why
         taken = run._replace(id="rTrue", conversation="another")
-        (ended,) = [one async for one in runs.stream(Make(taken, True, False))]
+        (ended,) = [one async for one in runs.stream(Make(taken, True, False, 0.0))]
         assert isinstance(ended, Made)
         assert "rTrue" in str(ended.outcome.error)
 
