@@ -482,7 +482,7 @@ def test_of_a_day_what_a_process_that_died_had_used_is_free_a_day_after_it_was_u
 
 def test_a_stream_that_is_begun_anew_makes_nobody_younger() -> None:
     def row(process: str, number: int, left: bool, *gone: Any) -> dict[str, Any]:
-        claims = [["a", "*", "requests_per_minute", [600, 0 if left else 300, 0, 0, 0, 60.0, []]]]
+        claims: list[Any] = [["a", "*", "requests_per_minute", [600, 0 if left else 300, 0, 0, 0, 60.0, []]]]
         return {"process": process, "row": {"number": number, "left": left, "claims": claims}, "gone": list(gone)}
 
     told = [row("p", 1, True), row("q", 1, False, ["p", 1]), row("p", 2, False)]
