@@ -392,6 +392,7 @@ async def test_causes_of_an_error_travel_with_it_or_their_words() -> None:
         error = failed.value
         assert error.code == 7  # type: ignore[attr-defined]
         assert repr(error.__cause__) == "KeyError('shelf')"
+        assert error.__cause__ is not None
         last = error.__cause__.__cause__
         assert type(last) is RemoteFailure
         assert str(last) == "Unportable: it broke"

@@ -145,8 +145,15 @@ class BackgroundRuns(Part):
         define("runs", limit=(limit, COUNT), status=(status, _STATUS))
         name = agent.name if isinstance(agent, Agent) else agent
         runtime = self._runtime
-        asked = {"agent": name, "after": after, **texts}
-        return await list_runs(runtime.journal, status=status, limit=limit, called=runtime.worker_name, **asked)
+        return await list_runs(
+            runtime.journal,
+            agent=name,
+            status=status,
+            after=after,
+            limit=limit,
+            called=runtime.worker_name,
+            **texts,
+        )
 
     def under_way(self) -> tuple[RunUnderWay, ...]:
         """What the runs that have not ended do now: those of this process, with those that agents make for them, in the
