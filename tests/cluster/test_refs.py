@@ -307,7 +307,7 @@ class Unspeakable(Exception):
     def __str__(self) -> str:
         raise SystemExit(3)
 
-    __reduce__ = __str__  # type: ignore[assignment]
+    __reduce__ = __str__
 
 
 async def test_an_error_that_raises_as_it_is_shown_is_an_answer() -> None:
