@@ -67,7 +67,7 @@ class ClusterAgency(Agency):
     _carrier: Carrier | None = None
     _rejoining: asyncio.Task[None] | None = None
     _leaving = False
-    _cut_off = False
+    _cut_off: bool
     _opens: Callable[[str | Path], Journal] | None = None
     _enter: Callable[[ClusterAgency], object]
     _placements: Placements

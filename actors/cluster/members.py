@@ -164,7 +164,8 @@ class Members:
         before = self.alive
         there = {header.name.removeprefix(STREAMS) for header in headers}
         if now < self._lenient_until:
-            found |= {id: node for id, node in before.items() if id in there and id not in found}
+            kept = there - set(found)
+            found |= {id: node for id, node in before.items() if id in kept}
         self.alive = found
         for id, node in found.items():
             if id not in before:
@@ -173,9 +174,9 @@ class Members:
             if id not in found:
                 self._left(node, DIED if id in there else LEFT)
         self._clean({header.name for header in headers if not header.owner}, asked)
-        if self._journal.worker in alive:
-            self.seen_at = asked
-        elif self._stream is not None:  # it was away for so long that others have forgotten it
+        if (
+            self._journal.worker not in alive and self._stream is not None
+        ):  # it was away for so long that others have forgotten it
             await self._enter()
 
     async def _look_on(self) -> None:

@@ -24,6 +24,7 @@ from callboard import (
 from callboard.actors.cluster.errors import CutOff, NodeUnknown
 from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
+from callboard.actors.journal.errors import JournalError
 from callboard.testing import FunctionModel
 
 from .stage import Stage, stage
@@ -256,3 +257,20 @@ async def test_a_node_that_is_about_to_leave_finishes_what_it_has_and_is_given_n
         await stopping
         await one._members.look()
         assert [node.name for node in one.nodes] == ["one"]
+
+
+async def test_an_agency_that_cannot_see_who_takes_part_does_not_start_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    headers = MemoryJournal.headers
+
+    def damaged(journal: MemoryJournal, **options: Any) -> Any:
+        if options.get("prefix") == STREAMS:
+            raise JournalError("the disk is full")
+        return headers(journal, **options)
+
+    monkeypatch.setattr(MemoryJournal, "headers", damaged)
+    network = Network()
+    with pytest.raises(JournalError, match="the disk is full"):
+        await one_of(network, MemoryJournal()).start()
+    assert not network._nodes
