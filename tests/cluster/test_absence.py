@@ -13,7 +13,7 @@ import pytest
 
 from callboard import Actor, ActorRef, Returns, System, handles
 from callboard.actors.cluster.errors import NodeGone
-from callboard.actors.cluster.link.frames import Target
+from callboard.actors.cluster.link.frames import Target, read_frame
 from callboard.actors.cluster.link.talk import Talk
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.stand_in import Door, WatchFor, WatchNoMore
@@ -235,3 +235,22 @@ async def test_a_stream_has_room_for_as_many_items_as_its_reader_says() -> None:
         await talk.ask(Target("counter", ""), Add(1))
         assert len(unread._incoming._items) <= 5
         await unread.aclose()
+
+
+async def test_what_is_sent_at_once_goes_in_several_frames_so_that_no_node_is_held_up_by_one() -> None:
+    network = Network()
+    held: list[int] = []
+    carry = network.deliver
+
+    async def counted(sender: str, receiver: str, frame: bytes) -> bytes:
+        held.append(len(read_frame(frame).messages))
+        return await carry(sender, receiver, frame)
+
+    network.deliver = counted  # type: ignore[method-assign]
+    async with two(network) as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        for _ in range(3000):
+            ref.tell(Add(1))
+        assert await ref.ask(Add(1)) == 3001
+        assert 100 < max(held) < 1000
