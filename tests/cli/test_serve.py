@@ -87,8 +87,8 @@ def folder(tmp_path: Path) -> Path:
         (("service:agency", "--host", "::"), ("--authenticate", "--allow-anyone")),
         (("team.yaml", "--authenticate", "service:nobody"), ("service has no 'nobody'",)),
         (("team.yaml", "--authenticate", "service:number"), ("a function",)),
-        (("team.yaml", "--host", "192.0.2.1", "--allow-anyone"), ("cannot listen on 192.0.2.1:8000",)),
-        (("service:unknown", "--host", "192.0.2.1"), ("cannot listen on 192.0.2.1:8000",)),
+        (("team.yaml", "--host", "192.0.2.1", "--allow-anyone"), ("--host 192.0.2.1 is no address of this machine",)),
+        (("service:unknown", "--host", "192.0.2.1"), ("--host 192.0.2.1 is no address of this machine",)),
         (("team.yaml", "--folder", "none"), ("the folder none does not exist",)),
     ],
 )
