@@ -183,7 +183,7 @@ async def test_above_debug_no_event_is_made_for_the_log(caplog: pytest.LogCaptur
 
 async def test_a_line_is_cut_where_it_is_too_wide_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     family = "\N{MAN}\u200d\N{WOMAN}\u200d\N{GIRL}"
-    async with Agency(Agent("A"), model=scripted(["hello"]), verbose=True) as agency:
+    async with Agency(Agent("A"), model=scripted(Script(["hello"])), verbose=True) as agency:
         await agency.run(f"{family} {'漢' * 200}")
     asked = next(line for line in capsys.readouterr().err.splitlines() if "→" in line)
     assert WIDTH - 1 <= cell_len(asked) <= WIDTH

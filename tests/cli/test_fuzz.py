@@ -45,7 +45,7 @@ OPTION = st.sampled_from(OPTIONS).map(lambda name: f"--{name}")
 TOGETHER = st.builds("{}={}".format, OPTION, ODD)
 GROUP = st.one_of(st.tuples(ODD), st.tuples(OPTION), st.tuples(OPTION, ODD), st.tuples(TOGETHER))
 WORDS = st.lists(GROUP, max_size=4).map(lambda groups: [word for group in groups for word in group])
-COMMANDS = (
+COMMANDS: tuple[list[str], ...] = (
     *(["run"], ["run", "team.yaml", "hello"], ["chat"], ["chat", "team.yaml"], ["tool"], ["tool", "Read"], ["init"]),
     *(["config", "check"], ["config", "schema"], ["eval"], ["eval", "cases.yaml", "team.yaml"], ["bench"], ["show"]),
     *(["show", "team.db"], ["replay"], ["replay", "team.db"], ["journal", "check"], ["journal", "prune", "team.db"]),
@@ -98,7 +98,7 @@ def ends_well(arguments: list[str], typed: str = "hello\n") -> int:
         patch.setattr("sys.stdout", out)
         patch.setattr("sys.stderr", err)
         status = main(arguments)
-        said = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+        said = [stream.buffer.getvalue().decode() for stream in (out, err)]
     assert status in (0, 1, 2), (arguments, status)
     assert "Traceback" not in said[1], (arguments, said[1])
     if status == 2:

@@ -15,6 +15,8 @@ from callboard.actors.cluster.link.portable import read, write
 class Nowhere:
     """Knows of no actors."""
 
+    name = "nowhere"
+
     def address_of(self, ref: ActorRef[Any]) -> tuple[str, str, str]:
         raise NotImplementedError
 

@@ -46,9 +46,8 @@ def model(request: Request) -> str | ToolCall:
     return f"You said {last.text!r}; see https://evil.example/?d=1 or mail ann@example.com."
 
 
-secrets = [*vendor_keys(), card_numbers()]
 guardrails = [
-    Guardrail(secrets, on={"input", "output", "tool_result"}, action="redact", name="secrets"),
+    Guardrail([*vendor_keys(), card_numbers()], on={"input", "output", "tool_result"}, action="redact", name="secrets"),
     Guardrail(prompt_injections(), on={"tool_result"}, action="warn", name="injections"),
     Guardrail(links(allow=["example.com"]), on={"output"}, action="redact", name="links"),
     Guardrail(PatternCheck("stranger's address", r"[\w.]+@rival\.example"), on={"tool_call"}, action="ask"),

@@ -66,7 +66,10 @@ class Block:
     def code(self) -> CodeType:
         """It compiled as Python, which may await at its top level; its lines are those of the page."""
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        return compile("\n" * self.line + self.text, str(ROOT / self.page), "exec", flags=flags, dont_inherit=True)
+        code: CodeType = compile(
+            "\n" * self.line + self.text, str(ROOT / self.page), "exec", flags=flags, dont_inherit=True
+        )
+        return code
 
 
 class Page:

@@ -59,7 +59,7 @@ def test_from_the_first_page_one_gets_to_all_pages() -> None:
 
 
 def navigation(nav: list[Any]) -> list[str]:
-    found = []
+    found: list[str] = []
     for one in nav:
         if isinstance(one, dict):
             for inner in one.values():

@@ -66,11 +66,11 @@ def wrong_with(span: str, folder: Path) -> str:
             return f"{owner}.{name}"
     for name in re.findall(r"(?<![\w./-])[A-Z][a-z]+(?:[A-Z][a-z0-9]*)+\b", span):
         if name not in words() and name not in OTHERS:
-            return name
+            return str(name)
     for path, line in re.findall(r"(?<![\w/.:-])((?:[\w.-]+/)+[\w-]+\.(?:py|md|js|toml|yaml))\b(?::(\d+))?", span):
         there = [ROOT / path, folder / path, ROOT / "tests" / "examples" / path]
         if path.split("/")[0] in FOLDERS and not any(one.exists() for one in there):
-            return path
+            return str(path)
         if line and not any(one.exists() and len(one.read_text().splitlines()) >= int(line) for one in there):
             return f"{path}:{line}"
     for target in re.findall(r"^make ((?:[a-z-]+ ?)+)", span):

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 import callboard
+from callboard import TeamFile, default_tools, load_config, load_team
+from callboard.actors.cli.app import app
 
-from .page import Page
+from . import generated
+from .page import ROOT, Page, paths
 
 ERRORS = {
     name: one
@@ -44,3 +53,41 @@ def first(error: type) -> str:
     """The first paragraph of a docstring, in Markdown."""
     text = " ".join((error.__doc__ or "").split("\n\n")[0].split())
     return re.sub(r"``([^`]*)``", r"`\1`", text)
+
+
+@pytest.mark.parametrize("path", paths())
+def test_what_is_made_from_the_program_is_as_the_program_is(path: str) -> None:
+    assert Page(path).text == generated.made(ROOT / path), "python -m tests.pages.generated writes it anew"
+
+
+def test_each_command_and_each_key_is_on_the_page_of_the_command_line() -> None:
+    page = Page("actors/cli/README.md").text
+    for name in app:
+        assert name.startswith("-") or f"### callboard {name}" in page
+    for key in TeamFile.model_fields:
+        assert f"| `{key}` |" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "number"), [("actors/cli/README.md", 0), ("actors/cli/github_actions.md", 1), ("providers/README.md", 0)]
+)
+def test_a_file_that_a_page_shows_is_one_that_is_taken(path: str, number: int, tmp_path: Path) -> None:
+    text = Page(path).block("yaml", number)
+    (tmp_path / "team.yaml").write_text(text, encoding="utf-8")
+    env = {name: f"key-{name}" for name in (*re.findall(r"\$\{(\w+)\}", text), "GITHUB_MODELS_API_KEY")}
+    if "\nagents:" in f"\n{text}":
+        load_team(tmp_path / "team.yaml", tools=default_tools(tmp_path), env=env)
+    else:
+        load_config(tmp_path / "team.yaml", env)
+
+
+def test_the_workflow_of_the_page_is_one_and_its_commands_are_there(tmp_path: Path) -> None:
+    text = Page("actors/cli/github_actions.md").block("yaml")
+    (tmp_path / "review.yml").write_text(text, encoding="utf-8")
+    check = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*check, "review.yml"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    commands = re.findall(r"run: callboard (.*)", text)
+    assert len(commands) == 2
+    for words in commands:
+        app.parse_args(shlex.split(words), print_error=False, exit_on_error=False)

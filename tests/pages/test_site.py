@@ -30,7 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = folder / "zensical.toml"
     text = re.sub(r"^nav = \[.*?^\]$", f"nav = {list(KEPT)}", config.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     config.write_text(text.replace("../.src", str(ROOT / ".src")), "utf-8")
-    command = [BUILDER, "build", "--config-file", config.name]
+    command = [str(BUILDER), "build", "--config-file", config.name]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "html"

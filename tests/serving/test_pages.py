@@ -24,7 +24,11 @@ EXAMPLES = [
     for page in PAGES
     for number in range(len(page.blocks("python")))
 ]
-PAID = [each for each in EXAMPLES if "payments=" in each.values[0].block("python", each.values[1])]
+PAID = [
+    each
+    for each, example in zip(EXAMPLES, [block for page in PAGES for block in page.blocks("python")], strict=True)
+    if "payments=" in example.text
+]
 
 
 @pytest.fixture(autouse=True)

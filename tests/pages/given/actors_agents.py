@@ -35,7 +35,7 @@ def look_up(word: str) -> str:
 price, submit, order = look_up, tool(name="submit")(look_up.function), tool(name="order")(look_up.function)
 front = agent = Agent("Clerk")
 librarian = Agent("Librarian")
-agency: Agency[Any] = Agency(Agent("Clerk"))
+agency = Agency(Agent("Clerk"))
 
 
 @dataclass
