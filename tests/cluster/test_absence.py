@@ -13,13 +13,13 @@ import pytest
 
 from callboard import Actor, ActorRef, Returns, System, handles
 from callboard.actors.cluster.errors import NodeGone
-from callboard.actors.cluster.link.frames import Target
+from callboard.actors.cluster.link.frames import Target, read_frame
 from callboard.actors.cluster.link.talk import Talk
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.stand_in import Door, WatchFor, WatchNoMore
 from callboard.testing import run_virtual
 
-from .test_refs import Add, Count, Counter, Hang, Listener, Watch, two
+from .test_refs import Add, Count, Counter, Fail, Hang, Listener, Watch, two
 
 
 @dataclass(frozen=True)
@@ -179,3 +179,78 @@ async def test_an_actor_is_watched_for_those_who_want_it_and_nothing_is_kept_of_
         del second
         gc.collect()
         assert kept() is None
+
+
+async def test_an_answer_that_is_there_at_once_travels_with_the_acknowledgement() -> None:
+    network = Network()
+    frames: list[tuple[str, str]] = []
+    carry = network.deliver
+
+    async def counted(sender: str, receiver: str, frame: bytes) -> bytes:
+        frames.append((sender, receiver))
+        return await carry(sender, receiver, frame)
+
+    network.deliver = counted  # type: ignore[method-assign]
+    async with two(network) as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        assert await ref.ask(Add(1)) == 1
+        frames.clear()
+        for number in range(2, 12):
+            assert await ref.ask(Add(1)) == number
+        assert frames.count(("a", "b")) == 10
+        assert frames.count(("b", "a")) <= 2  # where this machine was slow, or a sign of life
+
+
+def test_answers_that_nobody_waits_for_any_more_harm_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with two(Network((0.01, 0.01))) as (a, b):
+            b.system.spawn(Counter, name="counter")
+            talk = a._peer("b").conversing()
+            assert isinstance(talk, Talk)
+            for message in (Add(1), Fail(KeyError("nothing")), Hang()):
+                talk.ask(Target("counter", ""), message).cancel()
+            assert await talk.ask(Target("counter", ""), Add(1)) == 1
+            for message in (Add(1), Fail(KeyError("nothing"))):
+                asked = talk.ask(Target("counter", ""), message)
+                await asyncio.sleep(0.015)  # it is over there, and its answer on its way
+                asked.cancel()
+            assert await talk.ask(Target("counter", ""), Add(1)) == 3
+            assert not caplog.records
+
+    run_virtual(scenario())
+
+
+async def test_a_stream_has_room_for_as_many_items_as_its_reader_says() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        talk = a._peer("b").conversing()
+        assert isinstance(talk, Talk)
+        for buffer in (1, 2, 3, 16):
+            stream = talk.stream(Target("counter", ""), Count(100), buffer=buffer)
+            assert [item async for item in stream] == list(range(100))
+        unread = talk.stream(Target("counter", ""), Count(100), buffer=5)
+        assert [await anext(unread) for _ in range(2)] == [0, 1]
+        await talk.ask(Target("counter", ""), Add(1))
+        await talk.ask(Target("counter", ""), Add(1))
+        assert len(unread._incoming._items) <= 5
+        await unread.aclose()
+
+
+async def test_what_is_sent_at_once_goes_in_several_frames_so_that_no_node_is_held_up_by_one() -> None:
+    network = Network()
+    held: list[int] = []
+    carry = network.deliver
+
+    async def counted(sender: str, receiver: str, frame: bytes) -> bytes:
+        held.append(len(read_frame(frame).messages))
+        return await carry(sender, receiver, frame)
+
+    network.deliver = counted  # type: ignore[method-assign]
+    async with two(network) as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        for _ in range(3000):
+            ref.tell(Add(1))
+        assert await ref.ask(Add(1)) == 3001
+        assert 100 < max(held) < 1000
