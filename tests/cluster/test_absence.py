@@ -254,3 +254,20 @@ async def test_what_is_sent_at_once_goes_in_several_frames_so_that_no_node_is_he
             ref.tell(Add(1))
         assert await ref.ask(Add(1)) == 3001
         assert 100 < max(held) < 1000
+
+
+def test_frames_do_not_wait_for_each_other_on_a_long_way() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with two(Network((0.1, 0.1))) as (a, b):
+            b.system.spawn(Counter, name="counter")
+            ref = a.ref("two", "counter")
+            await ref.ask(Add(1))
+            await asyncio.sleep(0.5)
+            before = loop.time()
+            for _ in range(1500):
+                ref.tell(Add(1))
+            assert await ref.ask(Add(1)) == 1502
+            assert loop.time() - before < 0.35  # there and back
+
+    run_virtual(scenario())
