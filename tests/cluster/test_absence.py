@@ -261,13 +261,14 @@ def test_frames_do_not_wait_for_each_other_on_a_long_way() -> None:
         loop = asyncio.get_running_loop()
         async with two(Network((0.1, 0.1))) as (a, b):
             b.system.spawn(Counter, name="counter")
-            ref = a.ref("two", "counter")
-            await ref.ask(Add(1))
+            talk, counter = a._peer("b").conversing(), Target("counter", "")
+            assert isinstance(talk, Talk)
+            assert await talk.ask(counter, Add(1)) == 1
             await asyncio.sleep(0.5)
             before = loop.time()
             for _ in range(1500):
-                ref.tell(Add(1))
-            assert await ref.ask(Add(1)) == 1502
+                talk.tell(counter, Add(1))
+            assert await talk.ask(counter, Add(1)) == 1502
             assert loop.time() - before < 0.35  # there and back
 
     run_virtual(scenario())
