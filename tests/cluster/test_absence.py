@@ -27,6 +27,11 @@ class Nothing(Returns[AsyncIterator[int]]):
     """A stream in which nothing comes for ever."""
 
 
+@dataclass(frozen=True)
+class BreaksOff(Returns[AsyncIterator[int]]):
+    """A stream that is cancelled where it comes from."""
+
+
 class Silent(Actor):
     closed: asyncio.Event
 
@@ -40,6 +45,11 @@ class Silent(Actor):
             yield 0
         finally:
             self.closed.set()
+
+    @handles(BreaksOff)
+    async def breaks_off(self, message: BreaksOff) -> AsyncIterator[int]:
+        yield 1
+        raise asyncio.CancelledError
 
 
 async def asked(talk: Talk) -> None:
@@ -272,3 +282,15 @@ def test_frames_do_not_wait_for_each_other_on_a_long_way() -> None:
             assert loop.time() - before < 0.35  # there and back
 
     run_virtual(scenario())
+
+
+async def test_a_stream_that_is_cancelled_where_it_comes_from_is_not_taken_for_whole() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Silent, name="silent")
+        came = []
+        with pytest.raises(asyncio.CancelledError):
+            async for item in a.ref("two", "silent").stream(BreaksOff()):
+                came.append(item)
+        assert came == [1]
+        talk: Any = b._peer("a").conversing()
+        assert not talk._producing
