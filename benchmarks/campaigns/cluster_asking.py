@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -198,6 +199,9 @@ class Asking:
         self.seen.counts["appends refused"] = sum(times for _, times in refused)
         self.seen.counts["nodes refused something"] = len(refused)
         self.seen.counts["events written"] = len(rows)
+        self.seen.counts["times that a conversation went to another node"] = sum(
+            one[0] == other[0] and one[2] != other[2] for one, other in pairwise(rows)
+        )
         for sentence, example in strangers(rows):
             self.seen.violated(sentence, example)
 

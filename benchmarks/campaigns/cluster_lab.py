@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -21,7 +21,7 @@ STAYS: Final = 2.0
 """Seconds for which nodes must reach each other, for that to count."""
 
 HEAD: Final = 0
-"""The number of the machine with Ray's head, and no node."""
+"""The number of the machine with Ray's head."""
 
 
 class Lab(Asking):
@@ -30,16 +30,19 @@ class Lab(Asking):
     Args:
         options: what is asked.
         url: of the database, as this process reaches it.
+        machines: that there may be.
         listen: has the database listen on a network; how it is reached there.
         seen: what is seen.
-        nodes: how many.
+        numbers: of the machines with nodes; Ray's head is on `HEAD`.
     """
 
-    def __init__(self, options: Asked, url: str, machines: Machines, listens: str, seen: Seen, nodes: int = 3) -> None:
+    def __init__(
+        self, options: Asked, url: str, machines: Machines, listens: str, seen: Seen, numbers: Sequence[int] = (1, 2, 3)
+    ) -> None:
         super().__init__(options, url, seen)
         self._machines = machines
         self._listens = listens
-        self._nodes = nodes
+        self._numbers = numbers
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
         self._booted = 0
         self.rays: dict[int, RayDaemon] = {}
@@ -47,13 +50,13 @@ class Lab(Asking):
     async def __aenter__(self) -> Self:
         try:
             await self.boot(HEAD)
-            await asyncio.gather(*[self.boot(number) for number in range(1, self._nodes + 1)])
-            joined = await asyncio.gather(*[self.node(number) for number in range(1, self._nodes + 1)])
+            await asyncio.gather(*[self.boot(number) for number in self._numbers if number != HEAD])
+            joined = await asyncio.gather(*[self.node(number) for number in self._numbers])
         except BaseException:
             await self._end()
             raise
         note("all machines take part")
-        self.places += [Place(number, node) for number, node in enumerate(joined, 1)]
+        self.places += [Place(number, node) for number, node in zip(self._numbers, joined, strict=True)]
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -50,6 +50,9 @@ def one_of(network: Network, journal: MemoryJournal, **options: Any) -> Any:
         {"address": ""},
         {"address": 5},
         {"address": "ray://head:10001"},
+        {"address": "10.0.0.1"},
+        {"address": "AUTO"},
+        {"journal": MemoryJournal(), "address": "auto"},
         {"namespace": ""},
         {"namespace": None},
         {"node": "two\nlines"},
@@ -221,6 +224,21 @@ async def test_a_run_on_another_node_is_steered_and_keeps_others_out_and_its_age
         ref = one.ref("two", two.agent_ref("Clerk").path)
         handed: Any = await ref.ask(Handoff("Watcher", "Clerk", "hello"))
         assert handed.text.startswith("you said From: Watcher")
+
+
+async def test_that_a_node_has_died_is_logged_as_a_warning_and_that_one_has_left_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "callboard.cluster")
+    async with stage("one", "two", "three") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        await made.nodes["three"].stop()
+        two.journal.abandon()  # type: ignore[attr-defined]
+        assert one._members is not None
+        await one._members.look()
+        assert [node.name for node in one.nodes] == ["one"]
+        said = [record.getMessage() for record in caplog.records]
+        assert said == [f"node two ({two.journal.worker}) takes part no more: its lease has run out"]
 
 
 async def test_a_node_that_is_about_to_leave_finishes_what_it_has_and_is_given_nothing_new() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.campaigns.cluster_asking import Asked, Place
-from benchmarks.campaigns.cluster_lab import Lab, all_reach
+from benchmarks.campaigns.cluster_lab import HEAD, Lab, all_reach
 from benchmarks.campaigns.cluster_node import HOLD
 from benchmarks.campaigns.history import read
 from benchmarks.campaigns.serve_clients import Seen
@@ -42,7 +42,7 @@ async def test_what_a_machine_writes_that_was_cut_off_beyond_its_lease_is_refuse
     asked = Asked(tmp_path, conversations=0, piece=0.01, patience=60.0)
     async with Machines() as machines:
         listens = server.listen(machines.address)
-        async with Lab(asked, server.url, machines, listens, seen, nodes=2) as lab, lab.asked():
+        async with Lab(asked, server.url, machines, listens, seen, numbers=(HEAD, 1)) as lab, lab.asked():
             one, other = lab.places
             await all_see(one, other)
             nodes = [Candidate(one.node.id), Candidate(other.node.id)]

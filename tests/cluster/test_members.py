@@ -89,6 +89,19 @@ async def test_what_a_node_says_of_itself_is_told_and_what_it_does_not_say_harms
     await two.members.leave()
 
 
+async def test_a_node_that_has_not_said_its_name_yet_is_not_there_yet() -> None:
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    stream = two.journal.open(STREAMS + two.journal.worker)
+    await one.members.look()
+    assert one.heard == ["+one"]
+    stream.append((), labels=labels_of(two.me))
+    await one.members.look()
+    assert one.heard == ["+one", "+two"]
+    await one.members.leave()
+
+
 @pytest.mark.parametrize(
     "labels", [5, None, [], ["name"], {"name": 5}, {"agents": None}, {"load": [], "waits": {}}, {"waits": "9" * 400}]
 )

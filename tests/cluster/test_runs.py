@@ -17,8 +17,10 @@ from callboard import (
     Handoff,
     MemoryJournal,
     Message,
+    RateLimited,
     Request,
     RunCancelled,
+    RunFailed,
     RunFinished,
     RunText,
     TextDelta,
@@ -99,6 +101,31 @@ async def test_a_run_is_made_although_its_node_cannot_be_reached() -> None:
         answer = await node.run("where", conversation=conversation)
         assert answer.text == "it was one"
         assert made.called == ["one"]
+
+
+async def test_a_run_that_failed_on_another_node_says_of_what() -> None:
+    async with stage("one", "two") as made:
+        for name in made.nodes:
+            with pytest.raises(RunFailed, match="asked too much") as failed:
+                await made.nodes["one"].run("too much", conversation=made.conversation_on(name))
+            cause = failed.value.__cause__
+            assert type(cause) is RateLimited
+            assert cause.retry_after == 7.0
+            assert failed.value.partial is not None
+
+
+async def test_lists_of_runs_say_which_node_has_one_that_has_not_ended() -> None:
+    async with stage("one", "two") as made:
+        one = made.nodes["one"]
+        assert [agency.node for agency in made.nodes.values()] == ["one", "two"]
+        conversation = made.conversation_on("two")
+        handle = await one.start_run("hold", conversation=conversation)
+        await made.holding.wait()
+        for agency in made.nodes.values():
+            assert [(run.id, run.worker) for run in (await agency.runs()).runs] == [(handle.id, "two")]
+        made.held.set()
+        await handle
+        assert [run.worker for run in (await one.runs()).runs] == [""]
 
 
 async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written() -> None:

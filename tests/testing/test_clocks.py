@@ -40,6 +40,8 @@ from callboard.actors import Actor
 from callboard.actors.testing import Simulation, SimulationFailed, run_virtual, simulate, virtual_time
 
 now_before = datetime.now
+# Deprecated from Python 3.12 on, and still called by many.
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 utcnow_before = datetime.utcnow
 
 
