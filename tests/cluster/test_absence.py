@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from callboard import Actor, ActorRef, Returns, System, handles
+from callboard import Actor, ActorDead, ActorRef, Returns, System, handles
 from callboard.actors.cluster.errors import NodeGone
-from callboard.actors.cluster.link.frames import Target
+from callboard.actors.cluster.link.frames import Target, read_frame
 from callboard.actors.cluster.link.talk import Talk
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.stand_in import Door, WatchFor, WatchNoMore
@@ -235,3 +235,54 @@ async def test_a_stream_has_room_for_as_many_items_as_its_reader_says() -> None:
         await talk.ask(Target("counter", ""), Add(1))
         assert len(unread._incoming._items) <= 5
         await unread.aclose()
+
+
+async def test_what_is_sent_at_once_goes_in_several_frames_so_that_no_node_is_held_up_by_one() -> None:
+    network = Network()
+    held: list[int] = []
+    carry = network.deliver
+
+    async def counted(sender: str, receiver: str, frame: bytes) -> bytes:
+        held.append(len(read_frame(frame).messages))
+        return await carry(sender, receiver, frame)
+
+    network.deliver = counted  # type: ignore[method-assign]
+    async with two(network) as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        for _ in range(3000):
+            ref.tell(Add(1))
+        assert await ref.ask(Add(1)) == 3001
+        assert 100 < max(held) < 1000
+
+
+def test_frames_do_not_wait_for_each_other_on_a_long_way() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with two(Network((0.1, 0.1))) as (a, b):
+            b.system.spawn(Counter, name="counter")
+            talk, counter = a._peer("b").conversing(), Target("counter", "")
+            assert isinstance(talk, Talk)
+            assert await talk.ask(counter, Add(1)) == 1
+            await asyncio.sleep(0.5)
+            before = loop.time()
+            for _ in range(1500):
+                talk.tell(counter, Add(1))
+            assert await talk.ask(counter, Add(1)) == 1502
+            assert loop.time() - before < 0.35  # there and back
+
+    run_virtual(scenario())
+
+
+async def test_a_stream_that_is_cancelled_where_it_comes_from_is_not_taken_for_whole() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Silent, name="silent")
+        reading = asyncio.ensure_future(anext(a.ref("two", "silent").stream(Nothing())))
+        tasks: list[asyncio.Task[Any]] = []
+        while not tasks:
+            await asyncio.sleep(0)
+            tasks = [task for task in asyncio.all_tasks() if task.get_name() == "stream to one"]
+        await asyncio.sleep(0)
+        tasks[0].cancel()  # as the end of a loop does
+        with pytest.raises((asyncio.CancelledError, ActorDead)):
+            await reading

@@ -201,6 +201,7 @@ async def test_an_agency_that_stops_waits_for_what_is_made_elsewhere_or_lets_it_
         asked = asyncio.ensure_future(one.run("think", conversation=conversation, run_id="k"))
         await made.holding.wait()
         await one.stop()
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("carry")]
         with pytest.raises(AgencyClosed):
             await asked
         made.held.set()

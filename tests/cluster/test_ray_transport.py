@@ -77,6 +77,7 @@ async def test_frames_of_any_size_come_whole_and_are_acknowledged(ray: Ray) -> N
         assert sorted(b.came) == sorted(("a", frame) for frame in frames)
         assert await b.transport.send("a", b"back") == b"taken: back"
         assert not a.transport._waiting
+        assert not b.transport._tasks
         assert ray.found.count(NAME + "b") < 10  # the head of Ray is not asked for each frame
         assert ray.launched[NAME + "a"].wanted["address"] == "auto"
         assert ray.launched[NAME + "a"].wanted["namespace"] == "tests"

@@ -295,6 +295,11 @@ async def test_a_node_that_makes_a_run_says_once_that_it_is_recorded_then_what_h
         (ended,) = [one async for one in runs.stream(Make(taken, True, False, 0.0))]
         assert isinstance(ended, Made)
         assert "rTrue" in str(ended.outcome.error)
+        await two.start_run("hold", conversation=made.conversation_on("two"), run_id="held")
+        held = run._replace(id="held", conversation="another")
+        (refused,) = [one async for one in runs.stream(Make(held, True, True, 0.0))]
+        assert isinstance(refused, Refused)
+        assert "held" in refused.why
 
 
 async def test_a_handoff_of_an_actor_of_ones_own_is_worked_on_where_it_lives(caplog: pytest.LogCaptureFixture) -> None:
