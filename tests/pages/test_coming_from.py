@@ -1,0 +1,51 @@
+"""The pages for those who come from other libraries: what these show of the other one is so, where it is installed.
+
+What they show of ours is run as all pages are, in test_examples.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from tests import warm
+from tests.cli.command import offline
+
+from .page import ROOT, THEIRS, Page
+
+FOLDER = "actors/agents/coming_from"
+# By page: what is imported, and what is installed for it.
+LIBRARIES = {
+    "openai_agents": ("agents", "openai-agents"),
+    "pydantic_ai": ("pydantic_ai", "pydantic-ai-slim"),
+    "langgraph": ("langgraph", "langgraph"),
+    "autogen": ("autogen_agentchat", "autogen-agentchat"),
+    "litellm": ("litellm", "litellm"),
+}
+
+
+def test_each_page_is_of_a_library_and_has_a_model_for_it() -> None:
+    pages = {file.stem for file in (ROOT / FOLDER).glob("*.md")} - {"README"}
+    assert pages == LIBRARIES.keys()
+    given = {Page(f"{FOLDER}/{page}.md").name_of_given for page in pages}
+    assert {file.name for file in THEIRS.glob("*.py")} == given | {"__init__.py"}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_other_librarys_programs_run_and_print_what_they_say(library: str, tmp_path: Path) -> None:
+    module, installed = LIBRARIES[library]
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{installed} is not installed: pip install {installed}")
+    page = Page(f"{FOLDER}/{library}.md")
+    done = warm.run("-m", "tests.pages.page", page.path, "py", cwd=tmp_path, env=offline())
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()
+    assert printed == page.says("py"), done.stderr
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_both_libraries_come_to_the_same(library: str) -> None:
+    page = Page(f"{FOLDER}/{library}.md")
+    assert page.says("py") == page.says()
