@@ -1,4 +1,4 @@
-"""What the models of the pages about other libraries say: the same to each library, of which each has its own words."""
+"""The pages about other libraries: which there are, and what their models say, which is the same to each library."""
 
 from __future__ import annotations
 
@@ -8,6 +8,35 @@ from typing import Any
 from callboard import ChildSpec, Request, ToolCall
 from callboard.testing import FunctionModel, call
 
+# By page: what is imported of the library, what is installed for that, and what the pages name of it.
+LIBRARIES: dict[str, tuple[str, str, list[str]]] = {
+    "openai_agents": ("agents", "openai-agents", ["agents.Runner", "agents.SQLiteSession", "agents.ModelProvider"]),
+    "pydantic_ai": (
+        "pydantic_ai",
+        "pydantic-ai-slim",
+        [
+            "pydantic_ai.RunContext",
+            "pydantic_ai.models.fallback.FallbackModel",
+            "pydantic_ai.models.function.FunctionModel",
+            "pydantic_ai.models.test.TestModel",
+        ],
+    ),
+    "langgraph": (
+        "langgraph",
+        "langgraph",
+        ["langgraph.prebuilt.create_react_agent", "langgraph.types.Command", "langgraph.types.interrupt"],
+    ),
+    "autogen": (
+        "autogen_agentchat",
+        "autogen-agentchat",
+        [
+            "autogen_agentchat.agents.AssistantAgent",
+            "autogen_agentchat.tools.AgentTool",
+            "autogen_agentchat.teams.Swarm",
+        ],
+    ),
+    "litellm": ("litellm", "litellm", ["litellm.Router", "litellm.acompletion"]),
+}
 # What an answer says that has to fit the pages' type.
 HOURS = {"day": "Sunday", "open": False}
 

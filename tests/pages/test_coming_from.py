@@ -14,16 +14,9 @@ from tests import warm
 from tests.cli.command import offline
 
 from .page import ROOT, THEIRS, Page
+from .shop import LIBRARIES
 
 FOLDER = "actors/agents/coming_from"
-# By page: what is imported, and what is installed for it.
-LIBRARIES = {
-    "openai_agents": ("agents", "openai-agents"),
-    "pydantic_ai": ("pydantic_ai", "pydantic-ai-slim"),
-    "langgraph": ("langgraph", "langgraph"),
-    "autogen": ("autogen_agentchat", "autogen-agentchat"),
-    "litellm": ("litellm", "litellm"),
-}
 
 
 def test_each_page_is_of_a_library_and_has_a_model_for_it() -> None:
@@ -33,11 +26,15 @@ def test_each_page_is_of_a_library_and_has_a_model_for_it() -> None:
     assert {file.name for file in THEIRS.glob("*.py")} == given | {"__init__.py"}
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_the_other_librarys_programs_run_and_print_what_they_say(library: str, tmp_path: Path) -> None:
-    module, installed = LIBRARIES[library]
+def needs(library: str) -> None:
+    module, installed, _ = LIBRARIES[library]
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{installed} is not installed: pip install {installed}")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_other_librarys_programs_run_and_print_what_they_say(library: str, tmp_path: Path) -> None:
+    needs(library)
     page = Page(f"{FOLDER}/{library}.md")
     done = warm.run("-m", "tests.pages.page", page.path, "py", cwd=tmp_path, env=offline())
     assert done.returncode == 0, done.stderr
@@ -49,3 +46,13 @@ def test_the_other_librarys_programs_run_and_print_what_they_say(library: str, t
 def test_both_libraries_come_to_the_same(library: str) -> None:
     page = Page(f"{FOLDER}/{library}.md")
     assert page.says("py") == page.says()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_the_pages_name_of_the_other_library_is_there(library: str) -> None:
+    needs(library)
+    names = LIBRARIES[library][2]
+    done = warm.run(
+        "-c", f"import pydoc\nprint([name for name in {names} if pydoc.locate(name) is None])", env=offline()
+    )
+    assert done.stdout == "[]\n", done.stderr
