@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableLambda
+from pydantic import Field
 
 from tests.pages import shop
 
@@ -18,7 +19,7 @@ _ids = count()
 
 
 class Shop(BaseChatModel):
-    names: list[str] = []
+    names: list[str] = Field(default_factory=list)
 
     @property
     def _llm_type(self) -> str:
