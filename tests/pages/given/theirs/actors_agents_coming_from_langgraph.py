@@ -18,14 +18,14 @@ _ids = count()
 
 
 class Shop(BaseChatModel):
-    names: list[str] = []
+    names: tuple[str, ...] = ()
 
     @property
     def _llm_type(self) -> str:
         return "shop"
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        return Shop(names=[tool.name for tool in tools])
+        return Shop(names=tuple(tool.name for tool in tools))
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Any:
         return RunnableLambda(lambda _: schema(**shop.HOURS))

@@ -11,9 +11,9 @@ from typing import Any
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would be fetched
 
-import litellm  # noqa: E402
+import litellm
 
-from tests.pages import shop  # noqa: E402
+from tests.pages import shop
 
 _ids = count()
 
