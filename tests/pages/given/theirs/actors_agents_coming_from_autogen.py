@@ -29,9 +29,7 @@ class Shop(ChatCompletionClient):
     component_type = "model"
 
     async def create(self, messages: Any, *, tools: Any = (), json_output: Any = None, **more: Any) -> CreateResult:
-        asked = [
-            message.content for message in messages if isinstance(message, UserMessage) and message.source == "user"
-        ]
+        asked = [one.content for one in messages if isinstance(one, UserMessage) and one.source == "user"]
         last = messages[-1]
         result = last.content[-1].content if isinstance(last, FunctionExecutionResultMessage) else None
         names = [tool["name"] if isinstance(tool, dict) else tool.name for tool in tools]

@@ -11,7 +11,6 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableLambda
-from pydantic import Field
 
 from tests.pages import shop
 
@@ -19,14 +18,14 @@ _ids = count()
 
 
 class Shop(BaseChatModel):
-    names: list[str] = Field(default_factory=list)
+    names: tuple[str, ...] = ()
 
     @property
     def _llm_type(self) -> str:
         return "shop"
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        return Shop(names=[tool.name for tool in tools])
+        return Shop(names=tuple(tool.name for tool in tools))
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Any:
         return RunnableLambda(lambda _: schema(**shop.HOURS))
@@ -47,9 +46,9 @@ class Shop(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         said = self._says(messages)
         if said.tool_calls:
-            yield ChatGenerationChunk(message=AIMessageChunk("", tool_calls=said.tool_calls))
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_calls=said.tool_calls))
         for piece in re.findall(r"\S+\s*", said.text):
-            chunk = ChatGenerationChunk(message=AIMessageChunk(piece))
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
             if run_manager is not None:
                 await run_manager.on_llm_new_token(piece, chunk=chunk)
             yield chunk
