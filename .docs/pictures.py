@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / ".docs" / "pictures"
 SHOT = ROOT / ".dashboard-shots" / "actors-1280-light.png"
 SHOP = {
+    "shop/README.md": "# Shop\n\nSee [the basket](basket.py) and [what things cost](prices.md).\n",
     "shop/basket.py": "def total(items):\n    # TODO: what of discounts?\n    return sum(items)\n",
     "shop/mail.py": "def send(letter):\n    # FIXME: a letter that comes back is lost\n    print(letter)\n",
 }
-LINE, LETTER, MOST, WIDEST = 17, 7.4, 34, 118
+LINE, LETTER, MOST, WIDEST = 17, 7.4, 44, 118
 COLOURS = {"✗": "#c92a2a", "!": "#b35900", "↻": "#2b8a3e", "⇠": "#5f6b7a"}
 
 

@@ -19,6 +19,7 @@ import callboard
 
 ROOT = Path(__file__).parents[2]
 GIVEN = Path(__file__).parent / "given"
+THEIRS = GIVEN / "theirs"
 # As indented in a list, or not.
 _BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
@@ -101,23 +102,29 @@ class Page:
         """The name of a file in ``given/``: of its folder, or of itself if it is no README."""
         return self.path.removesuffix(".md").removesuffix("/README").replace("/", "_") + ".py"
 
-    @property
-    def says(self) -> list[str]:
+    def says(self, language: str = "python") -> list[str]:
         """The lines that its examples print, as they say themselves, in the order of the page."""
-        return [said for block in self.blocks("python") for said in block.says()]
+        return [said for block in self.blocks(language) for said in block.says()]
 
-    def given(self) -> dict[str, Any]:
-        """What its examples take for granted: what they need of the facade, and what its file in ``given/`` defines."""
-        words = {word for block in self.blocks("python") for word in re.findall(r"\w+", block.text)}
+    def given(self, language: str = "python") -> dict[str, Any]:
+        """What its examples take for granted: what they need of the facade, and what its file in ``given/`` defines.
+
+        Args:
+            language: ``py`` for the examples of another library, which have a file in ``given/theirs/`` and no facade.
+        """
+        ours = self.blocks("python") if language == "python" else []
+        words = {word for block in ours for word in re.findall(r"\w+", block.text)}
         module = sys.modules["page"] = ModuleType("page")  # dataclasses look for the module that they are in
         names = vars(module)
         names |= {name: getattr(callboard, name) for name in words & vars(callboard)["_HOME_OF"].keys()}
-        file = GIVEN / self.name_of_given
+        file = (GIVEN if language == "python" else THEIRS) / self.name_of_given
         if file.exists():
             exec(compile(file.read_text(encoding="utf-8"), str(file), "exec", dont_inherit=True), names)
         return names
 
-    def run(self, names: Mapping[str, Any] | None = None, only: slice = slice(None)) -> dict[str, Any]:
+    def run(
+        self, names: Mapping[str, Any] | None = None, only: slice = slice(None), language: str = "python"
+    ) -> dict[str, Any]:
         """Run its examples in Python, one after the other; what awaits at its top level is awaited.
 
         If the file in ``given/`` defines an asynchronous context manager ``around``, each of those that await is run
@@ -126,14 +133,15 @@ class Page:
         Args:
             names: what they take for granted, besides what is given.
             only: which of them.
+            language: ``py`` for the examples of another library that a page shows beside ours.
 
         Returns:
             the names that there are afterwards.
         """
-        known = self.given()
+        known = self.given(language)
         known |= names or {}
         with asyncio.Runner() as runner:
-            for block in self.blocks("python")[only]:
+            for block in self.blocks(language)[only]:
                 code = block.code
                 if code.co_flags & inspect.CO_COROUTINE:
                     runner.run(_awaited(code, known))
@@ -160,4 +168,4 @@ def shown(*languages: str) -> Iterator[Block]:
 
 
 if __name__ == "__main__":
-    Page(sys.argv[1]).run()
+    Page(sys.argv[1]).run(language=(*sys.argv[2:], "python")[0])

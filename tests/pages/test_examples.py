@@ -27,7 +27,7 @@ def test_the_programs_of_a_page_run_and_print_what_they_say(path: str, tmp_path:
     done = warm.run("-W", "error", "-m", "tests.pages.page", path, cwd=tmp_path, env=offline())
     assert done.returncode == 0, done.stderr
     printed = iter(done.stdout.splitlines())
-    for said in Page(path).says:
+    for said in Page(path).says():
         assert said in printed, (said, done.stdout)
 
 

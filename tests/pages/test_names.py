@@ -14,14 +14,16 @@ import callboard
 from callboard import testing
 
 from .page import ROOT, Page, paths
+from .shop import LIBRARIES
 
 THIS = Path(__file__)
 PATHS = [path for path in paths() if path != "CHANGELOG.md"]
 FOLDERS = ("actors", "providers", "tools", "tests", "benchmarks", ".docs", ".src")
 # Whatever a page may import.
 MODULES = ("callboard", "callboard.testing", "callboard.actors")
-# A reader's own, and pykka's.
+# A reader's own, pykka's, and those of the other libraries, which test_coming_from looks for.
 OTHERS = {"MyCounter", "SomeEvent", "ThreadingFuture"}
+OTHERS |= {name.rpartition(".")[2] for _, _, names in LIBRARIES.values() for name in names}
 # What an example calls a thing, and what it then is.
 CALLED: dict[str, tuple[type, ...]] = {
     "agency": (callboard.Agency, callboard.ClusterAgency),
