@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from callboard import Change
+from callboard import Change, TextDelta
+from callboard.actors.cli.chat import screen as of_screen
 from callboard.actors.cli.chat.blocks import whole_blocks, whole_lines
 from callboard.actors.cli.chat.decision import Decision, expiry, more_of, understand_decision
 from callboard.actors.cli.chat.diff import MOST, diff_lines
+from callboard.actors.cli.chat.screen import Screen
+from callboard.actors.cli.parts.flow import Flow
+from callboard.actors.cli.parts.printed import shown_json
+from callboard.actors.cli.parts.spending import Spending
 
 MARKDOWN = st.lists(st.sampled_from(("a", "# b", "- c", "  d", "1. e", "", "```", "```py", "~~~", "   ", "| f |")))
 
@@ -80,6 +89,7 @@ def test_only_a_word_that_is_meant_so_decides(said: str, meant: Decision | None)
         ("cost", "5.5", 5.5),
         ("steps", "5", None),
         ("steps", "-1", None),
+        ("steps", "5.5", None),
         ("cost", "nan", None),
         ("cost", "inf", None),
         ("cost", "a lot", None),
@@ -109,3 +119,41 @@ def test_a_long_diff_is_cut_and_says_so() -> None:
     lines = diff_lines([Change("a", None, "x\n" * 1000)])
     assert len(lines) == MOST + 1
     assert lines[-1].text == f"… and {1002 - MOST:,} lines more"
+
+
+@given(st.text())
+def test_json_that_is_edited_shows_all_its_characters_and_stays_the_same(text: str) -> None:
+    arguments = json.dumps({"text": text + "\u202e"}, ensure_ascii=False)
+    assert "\u202e" not in shown_json(arguments)
+    assert json.loads(shown_json(arguments)) == json.loads(arguments)
+
+
+async def test_a_block_that_does_not_end_costs_no_more_the_longer_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = rendered = 0
+
+    def search(text: str) -> int:
+        nonlocal searched
+        searched += len(text)
+        return whole_blocks(text)
+
+    def render(text: str, **options: object) -> str:
+        nonlocal rendered
+        rendered += len(text)
+        return ""
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, markup=False, highlight=False)
+    screen = Screen(console, Flow(console, lambda: 0.0), Spending(), lambda: 0.0)
+    monkeypatch.setattr(of_screen, "whole_blocks", search)
+    monkeypatch.setattr(of_screen, "Markdown", render)
+    async with screen.working():
+        screen.show(TextDelta("r", "r", "A", "c", ("A",), 0.0, "```py\n"))
+        for number in range(10_000):
+            screen.show(TextDelta("r", "r", "A", "c", ("A",), 0.0, f"x{number} = 1\n"))
+            if number % 100 == 0:
+                assert screen._live is not None
+                screen._live.refresh()
+    assert isinstance(console.file, io.StringIO)
+    assert "x0 = 1\nx1 = 1\n" in console.file.getvalue(), "all of it is there in the end"
+    assert "x9999 = 1" in console.file.getvalue()
+    assert searched < 10_000_000
+    assert rendered < 1_000_000

@@ -141,6 +141,33 @@ async def test_always_holds_for_this_run_and_not_for_the_next(folder: Path) -> N
         await in_terminal(folder, server, use)
 
 
+async def test_arguments_that_are_edited_turn_no_direction_round(folder: Path) -> None:
+    def use(terminal: Terminal) -> None:
+        terminal.press("go\r")
+        terminal.until("allow?")
+        terminal.press("edit\r")
+        terminal.until("arguments>", "b\\u202ecod.md")
+        terminal.press("\r")
+        terminal.until("A>")
+
+    async with SimulatedProvider(writes("b\u202ecod.md")) as server:
+        seen = await in_terminal(folder, server, use)
+    assert "\u202e" not in seen
+    assert (folder / "work" / "b\u202ecod.md").exists()
+
+
+async def test_a_history_that_cannot_be_kept_is_not_kept(folder: Path) -> None:
+    (folder / "callboard" / "history").mkdir(parents=True)
+
+    def use(terminal: Terminal) -> None:
+        terminal.press("go\r")
+        terminal.until("A>", "hi")
+
+    async with SimulatedProvider(lambda request: said("hi")) as server:
+        seen = await in_terminal(folder, server, use)
+    assert "Traceback" not in seen
+
+
 async def test_a_question_that_is_answered_elsewhere_is_over(folder: Path) -> None:
     def use(terminal: Terminal) -> None:
         terminal.press("go\r")

@@ -14,7 +14,7 @@ from ...agents.events import ApprovalDecided, ApprovalRequested, RunEvent
 from ...agents.rendering.flow import arguments_in_words
 from ...agents.turns.rules import Limits
 from ...core.base.errors import CallboardError
-from ..parts.printed import plain, shown
+from ..parts.printed import plain, shown, shown_json
 from .decision import Decision, expiry, more_of, understand_decision
 from .diff import diff_lines
 from .keyboard import Interrupted, Keyboard
@@ -107,7 +107,7 @@ class Asking:
             case Decision("no"):
                 self._agency.deny(event, decision.reason)
             case Decision("edit"):
-                arguments = await self._answer(event, "arguments> ", event.arguments)
+                arguments = await self._answer(event, "arguments> ", shown_json(event.arguments))
                 if arguments is not None:
                     self._agency.approve(event, arguments=arguments)
             case Decision(word):

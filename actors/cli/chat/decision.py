@@ -58,7 +58,9 @@ def more_of(limit: str, said: str, allowed: float) -> float | None:
         return None
     if not allowed < number < float("inf"):
         return None
-    return number if limit in ("cost", "seconds") else int(number)
+    if limit in ("cost", "seconds"):
+        return number
+    return int(number) if int(number) > allowed else None
 
 
 def expiry(expires_at: float | None, now: float) -> str:

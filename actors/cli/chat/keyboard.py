@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -53,6 +55,9 @@ class Pipe:
 
     waits = False
 
+    def __init__(self) -> None:
+        self._coming: asyncio.Future[str] | None = None
+
     async def request(self) -> str:
         lines: list[str] = []
         while True:
@@ -62,7 +67,10 @@ class Pipe:
             lines.append(line.rstrip("\n")[:-1] + "\n")
 
     async def answer(self, prompt: str, default: str = "") -> str:
-        line: str = await asyncio.to_thread(sys.stdin.readline)
+        if self._coming is None:
+            self._coming = _next_line()
+        line = await asyncio.shield(self._coming)  # whoever gives up waiting leaves the line to the next who asks
+        self._coming = None
         if not line:
             raise EOFError
         return line
@@ -140,16 +148,37 @@ def keyboard(words: Sequence[str]) -> Keyboard:
     Args:
         words: what is completed in a terminal.
     """
-    return Terminal(words) if sys.stdin.isatty() else Pipe()
+    return Terminal(words) if sys.stdin is not None and sys.stdin.isatty() else Pipe()
+
+
+def _next_line() -> asyncio.Future[str]:
+    """The next line of stdin, empty at its end. The program can end before it has come: no pool's thread reads it."""
+    loop = asyncio.get_running_loop()
+    coming: asyncio.Future[str] = loop.create_future()
+
+    def read() -> None:
+        settle: Callable[[], None]
+        try:
+            line = "" if sys.stdin is None else sys.stdin.readline()
+            settle = partial(coming.set_result, line)
+        except Exception as error:
+            settle = partial(coming.set_exception, error)
+        with suppress(RuntimeError):  # nobody waits any more
+            loop.call_soon_threadsafe(settle)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    return coming
 
 
 def _history() -> History:
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "callboard"
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # what can be neither read nor written, or nobody's home
+        folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "callboard"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return FileHistory(str(folder / "history"))
+        with (folder / "history").open("a+b") as file:
+            if file.seekable():
+                return FileHistory(str(folder / "history"))
     return InMemoryHistory()
 
 

@@ -36,6 +36,12 @@ _TURNS: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _REFRESH: Final = 0.1
 """Seconds between two looks of the sign."""
 
+_SHORT: Final = 4_000
+"""Characters of what is being said that the sign shows the end of, and that are searched for blocks at each piece."""
+
+_PAINTED: Final = 50_000
+"""Characters of a block; a longer one is shown without colours, which would keep everything else waiting."""
+
 _A_TOKEN: Final = 4
 """Characters, about, of a text that is still being written."""
 
@@ -48,11 +54,13 @@ class _Saying:
         agent: its name.
         text: all of it.
         done: how many characters of it are on the screen.
+        enough: at how many characters it is searched for blocks that have ended.
     """
 
     agent: str
     text: str = ""
     done: int = 0
+    enough: int = 0
 
 
 class Screen:
@@ -163,11 +171,15 @@ class Screen:
 
     def _print_whole(self, run: str) -> None:
         saying = self._sayings[run]
+        if len(saying.text) < saying.enough:
+            return
         rest = saying.text[saying.done :]
         end = whole_blocks(rest) if self._rich else whole_lines(rest)
         if end:
             saying.done += end
             self._print(run, saying.agent, rest[:end])
+        # A block that is long already is searched the more seldom, or each piece would cost as much as all before it.
+        saying.enough = len(saying.text) + max(0, len(rest) - end - _SHORT) // 8
 
     def _finish(self, run: str) -> None:
         saying = self._sayings.pop(run, None)
@@ -182,7 +194,7 @@ class Screen:
             return
         head = Text(f"{harmless(agent)}> ", "cyan")
         new, self._speaker = run != self._speaker, run
-        if self._rich:
+        if self._rich and len(text) <= _PAINTED:
             self._console.print(head if new else "")
             self._console.print(_Said(text))
         else:
@@ -213,7 +225,7 @@ class Screen:
     def _sign(self) -> tuple[list[str], str]:
         """What is being said, and a line by which one sees that time passes."""
         seconds = self._now() - self._began
-        unsaid = [saying.text[saying.done :] for saying in self._sayings.values()]
+        unsaid = [_end_of(saying.text[saying.done :]) for saying in self._sayings.values()]
         written = sum(len(saying.text) for saying in self._sayings.values()) // _A_TOKEN
         tokens = self._tokens() - self._spent_before + written
         turn = _TURNS[int(seconds / _REFRESH) % len(_TURNS)]
@@ -249,6 +261,14 @@ class _Said:
         for line in _lines(self.text, console, options):
             yield from line
             yield Segment.line()
+
+
+def _end_of(text: str) -> str:
+    """The last of a Markdown text that is one block: in code, if that is what it begins with."""
+    if len(text) <= _SHORT:
+        return text
+    opening = text[: text.find("\n") + 1] if text.lstrip().startswith(("```", "~~~")) else ""
+    return opening[:_SHORT] + text[-_SHORT:]
 
 
 def _lines(text: str, console: Console, options: ConsoleOptions) -> list[list[Segment]]:

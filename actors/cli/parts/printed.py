@@ -59,6 +59,11 @@ def shown(text: str) -> str:
     return "".join(_visible(char) for char in text.replace("\r\n", "\n"))
 
 
+def shown_json(text: str) -> str:
+    """A JSON text as it may be shown in a terminal and edited there: still the same value."""
+    return "".join(json.dumps(char)[1:-1] if unicodedata.category(char) in _OBEYED else char for char in text)
+
+
 def _visible(char: str) -> str:
     if char in _KEPT or unicodedata.category(char) not in _OBEYED:
         return char
