@@ -8,6 +8,7 @@ import logging
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 
@@ -35,8 +36,14 @@ INTERRUPTED = 130
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a file or a terminal says that takes no more; commands name other errors of files themselves."""
 
+_UNREACHABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+"""What a path that is given may come to already where it is only looked for."""
+
 DETAILS = 400
 """Characters of an error's second line."""
+
+LONGEST = 100
+"""Characters of a path in an error."""
 
 
 app = App(name="callboard", help="Supervised actors for LLM agents.", version=version, result_action="return_value")
@@ -75,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no arrows still gets the words
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        with suppress(io.UnsupportedOperation):  # something was read already
+            sys.stdin.reconfigure(errors="surrogateescape")  # as with UTF-8 mode: a run says what it makes of them
     # What goes wrong is shown by the commands themselves; tracebacks in between would only hide it.
     logging.getLogger("callboard").addHandler(logging.NullHandler())
     try:
@@ -91,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         no_more_to(1)
         return 0
     except OSError as error:
+        if error.errno in _UNREACHABLE and error.filename is not None:
+            return _refuse(f"{_short(str(error.filename))}: {error.strerror}")
         if error.errno not in _FULL:
             raise
         no_more_to(1)
@@ -113,6 +125,11 @@ def _is_bad_input(error: CallboardError) -> bool:
         if isinstance(cause, NoProvider):
             causes.extend(each for each in cause.causes.values() if each not in causes)
     return not isinstance(error, RunError | HandoffError | AgentUnavailable | ProviderError | CoreError)
+
+
+def _short(path: str) -> str:
+    """A path of a length that can be read, with the end by which it is known."""
+    return path if len(path) <= LONGEST else f"…{path[-LONGEST:]}"
 
 
 def _refuse(message: str, status: int = BAD_INPUT) -> int:

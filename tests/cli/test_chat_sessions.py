@@ -98,7 +98,7 @@ def test_a_copy_goes_its_own_way(folder: Path) -> None:
     )
     copy, whole = names(done)
     assert f"you are in a copy now: {copy}" in done.out
-    assert "a step is a number, not x" in done.out
+    assert "a step is a number, not x; the last of" in done.out
     (folder / "kept").mkdir()
     talk(folder, f"/save {folder}/kept/copy.md", options=("--resume", copy))
     talk(folder, "/save kept/whole.md", options=("--resume", whole))
@@ -107,6 +107,13 @@ def test_a_copy_goes_its_own_way(folder: Path) -> None:
     assert "hello two" not in saved
     assert "hello B" in saved, "the other agent's part is in the copy, too"
     assert "hello three" in (folder / "kept" / "whole.md").read_text(encoding="utf-8")
+
+
+def test_a_number_of_thousands_of_digits_is_none(folder: Path) -> None:
+    done = talk(folder, "hello", "/sessions", f"/fork {'9' * 5000}", f"/sessions {'9' * 5000}", "/fork 999999999")
+    assert "a step is a number, not 999" in done.out
+    assert "no conversation is called 999" in done.out
+    assert "999999999" in done.out.splitlines()[-1]
 
 
 def test_a_file_that_is_there_is_not_written_over(folder: Path) -> None:

@@ -21,6 +21,9 @@ LISTED: Final = 20
 
 PAGE: Final = 500
 
+DIGITS: Final = 9
+"""Of a step's number, at most."""
+
 
 class NoSession(CallboardError):
     """There is no conversation to go on with, or to do something to."""
@@ -102,7 +105,7 @@ class Sessions:
             raise NoSession("no conversation is kept to go on with; a team file keeps them with `journal: chats.db`")
         if not which:
             chosen = sessions[0]
-        elif which.isdecimal() and 0 < int(which) <= len(self._listed):
+        elif _is_number(which) and 0 < int(which) <= len(self._listed):
             chosen = self._listed[int(which) - 1]
         else:
             named = [one for one in sessions if one.id == which]
@@ -161,8 +164,9 @@ class Sessions:
             CallboardError: there is no such step.
         """
         views = await self.views()
-        if at and not at.isdecimal():
-            raise NoSession(f"a step is a number, not {at:.80}; {views[0].agent} has made {len(views[0].steps)}")
+        if at and not _is_number(at):
+            last = max((step.number for step in views[0].steps), default=0)
+            raise NoSession(f"a step is a number, not {at:.80}; the last of {views[0].agent} is {last}")
         to = self._new_id()
         for place, view in enumerate(views):
             step = int(at) if at and place == 0 else None
@@ -192,6 +196,11 @@ class Sessions:
             CannotSave: the file is there, or cannot be written.
         """
         return _write(name, "\n".join(line for view in reversed(await self.views()) for line in as_markdown(view)))
+
+
+def _is_number(typed: str) -> bool:
+    """Whether it is a number of something here; Python does not read one of thousands of digits."""
+    return typed.isdecimal() and len(typed) <= DIGITS
 
 
 def _write(name: str, text: str) -> Path:
