@@ -67,7 +67,7 @@ async def debug(where: str, conversation: str, agent: str | None, to: int | None
     ever = sum(isinstance(record.event, Completed) for record in records)
     if to is not None and not 0 <= to <= ever:
         raise NoSuchStep(f"{'/'.join(found)} has {_count(ever, 'step')}; give --to a number from 0 to that")
-    wait = stepwise and sys.stdin.isatty()
+    wait = stepwise and sys.stdin is not None and sys.stdin.isatty()
     history = StreamHistory(*found, ())
     last: ReplayStep | None = None
     for step, record in zip(replay([one.event for one in records], *found), records, strict=False):
