@@ -13,7 +13,6 @@ from callboard import Agency, Agent, Limits, System
 from callboard.actors.agents.errors import AgencyClosed, DefinitionError, StepLimit
 from callboard.actors.core.base.errors import BlockingCall
 from callboard.actors.testing.doubles.models import Script, call
-
 from tests import warm
 
 from .support import add, scripted, solo
