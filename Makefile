@@ -20,7 +20,7 @@ OPENRESPONSES ?= https://github.com/openresponses/openresponses
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test test-all lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills cluster-faults schedules conformance docs clean
+.PHONY: demo test test-all lint types layers unit browser browser-shots bench bench-peers soak kills serve-kills cluster-kills cluster-faults schedules conformance docs pictures clean
 
 # DASHBOARD=1 shows it in a browser as well, and brings what that takes.
 demo: $(READY) $(if $(DASHBOARD),$(VENV)/.ready-serve)
@@ -66,6 +66,10 @@ docs: $(DEV)
 	$(BIN)/python .docs/collect.py
 	cd .site && ../$(BIN)/zensical build --strict --config-file zensical.toml
 	@echo "open .site/html/index.html"
+
+# The pictures of the README, made anew.
+pictures: browser-shots
+	$(BIN)/python .docs/pictures.py
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / ".site"
 PICTURES = Path(".docs/pictures")
 # Texts that the library or a test works with.
-NO_PAGES = ("actors/agents/prompts/markdown", "actors/cli/demo/starter", "tests/examples")
+NO_PAGES = ("actors/agents/prompts/markdown", "actors/cli/demo/starter", "tests/examples/team")
 FOLDERS = ("actors", "providers", "tools", "tests", "benchmarks")
 # A link or a picture: what stands before its target, and the target.
 LINK = re.compile(r"(\]\()([^()\s]+)(?=[)\s])")

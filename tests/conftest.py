@@ -32,6 +32,7 @@ LONG = (
     "dashboard/browser/test_acting",
     "dashboard/browser/test_looks",
     "dashboard/test_conversations",
+    "pages/test_examples",
     "serving/test_acp",
     "serving/test_published",
     "testing/test_gallery",

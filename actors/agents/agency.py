@@ -184,6 +184,11 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed, Termin
         return not isinstance(self._given[3], MemoryJournal | None)
 
     @property
+    def node(self) -> str:
+        """What this process is called in its cluster; empty where it is in none."""
+        return ""
+
+    @property
     def telemetry(self) -> Telemetry | None:
         """What it tells of itself; None for nothing."""
         telemetry: Telemetry | None = self._given[-1]

@@ -21,7 +21,7 @@ from ..core.refs.ref import ActorRef
 from ..journal.errors import JournalError
 from ..journal.store import Journal
 from .errors import CutOff
-from .members import EVERY, Members, NodeInfo, interval, labels_of
+from .members import EVERY, LEFT, Members, NodeInfo, interval, labels_of
 from .network import Network
 from .node import Node
 from .placement import Candidate, place
@@ -67,7 +67,7 @@ class ClusterAgency(Agency):
     _carrier: Carrier | None = None
     _rejoining: asyncio.Task[None] | None = None
     _leaving = False
-    _cut_off = False
+    _cut_off: bool
     _opens: Callable[[str | Path], Journal] | None = None
     _enter: Callable[[ClusterAgency], object]
     _placements: Placements
@@ -109,6 +109,7 @@ class ClusterAgency(Agency):
         if self.system is None:
             self._enter(self)
             self._runtime.takes_up = _nothing  # not before it is known what is this node's to go on with
+            self._runtime.worker_name = self._called
         await super().start()
         try:
             await self._join()
@@ -199,11 +200,20 @@ class ClusterAgency(Agency):
     # -- who there is --------------------------------------------------------------------------------------------------
 
     @property
+    def node(self) -> str:
+        """What this node is called."""
+        return self._node_name
+
+    @property
     def nodes(self) -> tuple[NodeInfo, ...]:
         """The nodes that are alive, this one included, by name."""
         if self._members is None:
             return ()
         return tuple(sorted(self._members.alive.values(), key=lambda node: (node.name, node.id)))
+
+    def _called(self, worker: str) -> str:
+        node = self._members.alive.get(worker) if self._members is not None else None
+        return worker if node is None else node.name
 
     def ref(self, node: str, path: str) -> ActorRef[Any]:
         """A reference to an actor of any node: it is asked, told, streamed from and watched like one of this process.
@@ -261,6 +271,9 @@ class ClusterAgency(Agency):
         assert self._node is not None
         self._placements.left(node.id)
         self._look_less()
+        if not self.stopping:
+            level = logging.INFO if why == LEFT else logging.WARNING
+            logger.log(level, "node %s (%s) takes part no more: %s", node.name, node.id, why)
         self._node.left(node.id, why)
         self._look_again()
 

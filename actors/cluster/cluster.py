@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,9 @@ from ..journal.store import Journal
 from .agency import ClusterAgency
 from .ray.transport import RayTransport
 from .transport import Transport
+
+ADDRESSES: Final = ("auto", "local")
+"""Of Ray, besides a host and a port."""
 
 LEASE: Final = 3.0
 """Seconds after which what a node had is gone on with elsewhere, where nothing was heard of it meanwhile."""
@@ -60,6 +64,8 @@ class Cluster:
                 f"Cluster: address is {address!r:.80}; what is wanted is HEAD:6379, and `ray start` on this machine:"
                 " Ray's client is on another one"
             )
+        if address is not None and address not in ADDRESSES and not re.fullmatch(r"[^\s/]+:[0-9]{1,5}", address):
+            raise DefinitionError(f"Cluster: address is {address!r:.80}; it is auto, local, or such as 10.0.0.1:6379")
         if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0.5 <= lease <= 600.0:
             raise DefinitionError(f"Cluster: lease is {lease!r:.80}; it must be 0.5 to 600 seconds")
         if isinstance(journal, str | Path) and not str(journal).startswith(("postgres://", "postgresql://")):

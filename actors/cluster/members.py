@@ -21,6 +21,10 @@ STREAMS: Final = "callboard.nodes."
 EVERY: Final = 1.0
 """Seconds between two looks at who is there."""
 
+LEFT: Final = "it has left"
+DIED: Final = "its lease has run out"
+"""Why a node is there no more."""
+
 CROWD: Final = 100
 """Nodes above which each looks, and tells of itself, less often: so that what the store has to read in a second grows
 with the number of nodes, and not with its square, and what it has to write does not grow."""
@@ -154,7 +158,8 @@ class Members:
         if now - self._looked > 2.0 * interval(self._every, len(self.alive)):
             self._lenient_until = now + GRACE
         self._looked = now
-        alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner}
+        # One that has opened its stream and said nothing yet comes with the next look, with its name.
+        alive = {header.name.removeprefix(STREAMS): header for header in headers if header.owner and header.labels}
         found = {id: info(id, header) for id, header in alive.items()}
         before = self.alive
         there = {header.name.removeprefix(STREAMS) for header in headers}
@@ -167,7 +172,7 @@ class Members:
                 self._joined(node)
         for id, node in before.items():
             if id not in found:
-                self._left(node, "its lease has run out" if id in there else "it has left")
+                self._left(node, DIED if id in there else LEFT)
         self._clean({header.name for header in headers if not header.owner}, asked)
         if (
             self._journal.worker not in alive and self._stream is not None

@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from itertools import product
 from random import Random
 
-from .errors import CutOff, NodeUnreachable
+from .errors import CutOff, NodeUnknown, NodeUnreachable
 from .transport import Receive
 
 
@@ -22,11 +22,11 @@ class Network:
     Args:
         latency: seconds that a frame is on its way, at least and at most.
         random: draws from between them, and what is lost.
-        timeout: seconds after which a frame that nobody can take counts as not got through.
+        timeout: seconds after which a frame that nobody takes counts as not got through; it is sent again then.
     """
 
     def __init__(
-        self, latency: tuple[float, float] = (0.0, 0.0), random: Random | None = None, timeout: float = 5.0
+        self, latency: tuple[float, float] = (0.0, 0.0), random: Random | None = None, timeout: float = 1.0
     ) -> None:
         self.latency = latency
         self.lost_frames = 0.0
@@ -38,6 +38,8 @@ class Network:
         self._random = random or Random(0)
         self._timeout = timeout
         self._nodes: dict[str, tuple[Receive, Context]] = {}
+        self._known: set[str] = set()
+        """The ids of all that ever took part."""
         self._cut: set[tuple[str, str]] = set()
         self._paused: dict[str, asyncio.Event] = {}
 
@@ -52,7 +54,11 @@ class Network:
             some: from whom nothing gets through.
             others: to whom.
             back: whether the other way is cut as well.
+
+        Raises:
+            NodeUnknown: one of them never took part.
         """
+        some, others = self._ids(some), self._ids(others)
         ways = {(one, other) for one, other in product(some, others) if one != other}
         self._cut |= ways
         if back:
@@ -63,14 +69,29 @@ class Network:
         self._cut.clear()
 
     def pause(self, node: str) -> None:
-        """Have a node take nothing, until it is continued."""
-        self._paused.setdefault(node, asyncio.Event())
+        """Have a node take nothing, until it is continued.
+
+        Raises:
+            NodeUnknown: it never took part.
+        """
+        for id in self._ids((node,)):
+            self._paused.setdefault(id, asyncio.Event())
 
     def proceed(self, node: str) -> None:
         """Have a paused node go on: what was sent to it arrives now."""
         waiting = self._paused.pop(node, None)
         if waiting is not None:
             waiting.set()
+
+    def _ids(self, nodes: Iterable[str]) -> tuple[str, ...]:
+        nodes = tuple(nodes)
+        for node in nodes:
+            if node not in self._known:
+                there = ", ".join(sorted(self._known)) or "none yet"
+                raise NodeUnknown(
+                    f"no node with the id {node!r:.80} has taken part; ids are those of `agency.nodes`, here {there}"
+                )
+        return nodes
 
     async def deliver(self, sender: str, receiver: str, frame: bytes) -> bytes:
         """Bring a frame to a node, and the acknowledgement back; see `Transport.send`."""
@@ -115,6 +136,7 @@ class NetworkTransport:
             raise CutOff(f"there is a node {node} already")
         self._node = node
         self._network._nodes[node] = receive, copy_context()
+        self._network._known.add(node)
 
     async def send(self, node: str, frame: bytes) -> bytes:
         """See `Transport.send`."""

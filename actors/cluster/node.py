@@ -122,7 +122,7 @@ class Node:
             return self.system.run(there())
         id = self._id_of(node)
         if id == self.id and self.system.find(path) is None:
-            raise ActorDead(f"{path} on node {self.name}, which is this one, not found")
+            raise ActorDead(f"no actor {path} is on node {self.name}, which is this one")
         return self.ref_to(id, path, "")
 
     def _id_of(self, node: str) -> str:

@@ -66,9 +66,10 @@ def scaling(nodes: Iterable[NodeInfo], runs: int = RUNS, max_wait: float = PATIE
     if for_queue > max(there, for_load):
         why = f"a run has waited for {waits:.0f} s to begin, which is more than {max_wait:g} s"
         return Scaling(there, for_queue, why, total, waits)
+    under_way = "1 run is" if total == 1 else f"{total} runs are"
     if for_load > there:
-        return Scaling(there, for_load, f"{total} runs are under way, and a node is to have {runs}", total, waits)
+        return Scaling(there, for_load, f"{under_way} under way, and a node is to have {runs}", total, waits)
     if with_room < there and waits <= max_wait:
-        why = f"{total} runs are under way, for which fewer nodes of {runs} each have room to spare"
+        why = f"{under_way} under way, for which fewer nodes of {runs} each have room to spare"
         return Scaling(there, with_room, why, total, waits)
     return Scaling(there, there, "what there is fits the work", total, waits)

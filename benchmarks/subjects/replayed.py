@@ -7,6 +7,7 @@ import gc
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ PIECE: Final = 100_000
 
 def _grown(file: Path, count: int) -> None:
     """Copy the first event of a stream until there are so many: to append each would take an hour."""
-    with sqlite3.connect(file) as database:
+    with closing(sqlite3.connect(file)) as database, database:
         database.execute("PRAGMA synchronous = OFF")
         for first in range(2, count + 1, PIECE):
             last = min(first + PIECE - 1, count)

@@ -18,6 +18,7 @@ from callboard.actors.agents.errors import DefinitionError, UnknownAgent
 from callboard.actors.agents.turns.history import problems
 from callboard.actors.testing import Crash, Simulation, simulate
 from callboard.actors.testing.doubles.models import FunctionModel, Script, call
+from callboard.providers.errors import ProviderError
 from callboard.providers.messages import Request
 
 from .support import add, function, scripted
@@ -306,3 +307,16 @@ def test_an_agent_says_what_it_can_do_and_where_it_has_it_from() -> None:
         ("review", "You review.", "own")
     ]
     assert agency.describe("E").tools == ()
+
+
+async def test_an_agent_is_given_another_model_which_somebody_must_have() -> None:
+    async with Agency(Agent("A", tools=[add]), model="offline") as agency:
+        await agency.set_model("A", "offline:other")
+        assert agency.describe("A").model == "offline:other"
+        with pytest.raises(ProviderError, match="nosuch"):
+            await agency.set_model("A", "nosuch")
+        with pytest.raises(DefinitionError, match="model"):
+            await agency.set_model("A", 5)  # type: ignore[arg-type]
+        with pytest.raises(UnknownAgent):
+            await agency.set_model("B", "offline")
+        assert agency.describe("A").model == "offline:other", "nothing is changed"

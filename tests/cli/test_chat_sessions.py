@@ -59,6 +59,10 @@ def test_a_chat_begins_anew_and_goes_on_where_that_is_wanted(folder: Path) -> No
     assert "*  1  " in latest.out
     assert "you> hello one" in talk(folder, options=("--resume", first)).out
     assert "you> hello one" in talk(folder, "/sessions", "/sessions 2").out
+    for words in (("--resume", "team.yaml"), ("--resume", second, "team.yaml")):
+        assert f"{second}, 1 questions so far" in callboard("chat", *words, cwd=folder).out
+    assert_refused(callboard("chat", cwd=folder), "say with whom")
+    assert_refused(callboard("chat", "team.yaml", "--resume", "a", "b", cwd=folder), "one conversation, not 2: a b")
     assert_refused(callboard("chat", "team.yaml", "--resume", "nosuch", cwd=folder), "no conversation is called nosuch")
 
 

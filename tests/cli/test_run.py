@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from callboard.providers.messages import Completion, Message, Usage
+from callboard.providers.messages import Completion, Message, Request, Usage
 from callboard.providers.simulated import SimulatedProvider
 
-from .command import assert_refused, callboard
+from .command import assert_refused, callboard, offline
 
 TEAM = """\
 agents:
@@ -85,3 +88,28 @@ async def test_a_model_that_is_named_is_used_by_all_agents(folder: Path) -> None
     assert json.loads(done.out)["cost"] is None, "nobody knows the price"
     assert "3 + 4 tokens, price unknown" in done.err
     assert_refused(callboard("run", "team.yaml", "hi", "--model", "gpt-5", cwd=folder), "gpt-5")
+
+
+async def test_a_stop_during_the_first_request_says_only_that_it_was_stopped(folder: Path) -> None:
+    asked = asyncio.Event()
+
+    async def hangs(request: Request) -> Completion:
+        asked.set()
+        never: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        return await never
+
+    async with SimulatedProvider(hangs) as server:
+        mine = f"providers: {{mine: {{base_url: '{server.base_url}', api_key: x, default_model: usual}}}}\n"
+        (folder / "team.yaml").write_text(TEAM + mine, encoding="utf-8")
+        main = "import sys; from callboard.actors.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", main, "run", "team.yaml", "hi"]
+        process = subprocess.Popen(  # noqa: ASYNC220
+            command, cwd=folder, env=offline(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        )
+        await asyncio.wait_for(asked.wait(), 60)
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.to_thread(process.communicate)
+    assert (process.returncode, out) == (130, "")
+    assert [line.split("  ")[-1] for line in err.splitlines()][-1] == "the run was cancelled: its caller was cancelled"
+    assert "Unclosed" not in err
+    assert "Traceback" not in err

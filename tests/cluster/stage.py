@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from callboard import Agent, ChildSpec, Delta, MemoryJournal, Message, Request, ToolCall, tool
+from callboard import Agent, ChildSpec, Delta, MemoryJournal, Message, RateLimited, Request, ToolCall, tool
 from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.cluster import Cluster
 from callboard.actors.cluster.network import Network
@@ -64,6 +64,8 @@ class Stage:
             if last.role == "tool":
                 return f"it was {last.content}"
             text = str(last.content)
+            if text == "too much":
+                raise RateLimited("the vendor is asked too much", retry_after=7.0)
             if text == "think":
                 self.holding.set()
                 await self.held.wait()

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from callboard import Actor, ActorRef, Returns, System, handles
+from callboard import Actor, ActorDead, ActorRef, Returns, System, handles
 from callboard.actors.cluster.errors import NodeGone
-from callboard.actors.cluster.link.frames import Target
+from callboard.actors.cluster.link.frames import Target, read_frame
 from callboard.actors.cluster.link.talk import Talk
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.stand_in import Door, WatchFor, WatchNoMore
 from callboard.testing import run_virtual
 
-from .test_refs import Add, Count, Counter, Hang, Listener, Watch, two
+from .test_refs import Add, Count, Counter, Fail, Hang, Listener, Watch, two
 
 
 @dataclass(frozen=True)
@@ -179,3 +179,110 @@ async def test_an_actor_is_watched_for_those_who_want_it_and_nothing_is_kept_of_
         del second
         gc.collect()
         assert kept() is None
+
+
+async def test_an_answer_that_is_there_at_once_travels_with_the_acknowledgement() -> None:
+    network = Network()
+    frames: list[tuple[str, str]] = []
+    carry = network.deliver
+
+    async def counted(sender: str, receiver: str, frame: bytes) -> bytes:
+        frames.append((sender, receiver))
+        return await carry(sender, receiver, frame)
+
+    network.deliver = counted  # type: ignore[method-assign]
+    async with two(network) as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        assert await ref.ask(Add(1)) == 1
+        frames.clear()
+        for number in range(2, 12):
+            assert await ref.ask(Add(1)) == number
+        assert frames.count(("a", "b")) == 10
+        assert frames.count(("b", "a")) <= 2  # where this machine was slow, or a sign of life
+
+
+def test_answers_that_nobody_waits_for_any_more_harm_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with two(Network((0.01, 0.01))) as (a, b):
+            b.system.spawn(Counter, name="counter")
+            talk = a._peer("b").conversing()
+            assert isinstance(talk, Talk)
+            for message in (Add(1), Fail(KeyError("nothing")), Hang()):
+                talk.ask(Target("counter", ""), message).cancel()
+            assert await talk.ask(Target("counter", ""), Add(1)) == 1
+            for message in (Add(1), Fail(KeyError("nothing"))):
+                asked = talk.ask(Target("counter", ""), message)
+                await asyncio.sleep(0.015)  # it is over there, and its answer on its way
+                asked.cancel()
+            assert await talk.ask(Target("counter", ""), Add(1)) == 3
+            assert not caplog.records
+
+    run_virtual(scenario())
+
+
+async def test_a_stream_has_room_for_as_many_items_as_its_reader_says() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Counter, name="counter")
+        talk = a._peer("b").conversing()
+        assert isinstance(talk, Talk)
+        for buffer in (1, 2, 3, 16):
+            stream = talk.stream(Target("counter", ""), Count(100), buffer=buffer)
+            assert [item async for item in stream] == list(range(100))
+        unread = talk.stream(Target("counter", ""), Count(100), buffer=5)
+        assert [await anext(unread) for _ in range(2)] == [0, 1]
+        await talk.ask(Target("counter", ""), Add(1))
+        await talk.ask(Target("counter", ""), Add(1))
+        assert len(unread._incoming._items) <= 5
+        await unread.aclose()
+
+
+async def test_what_is_sent_at_once_goes_in_several_frames_so_that_no_node_is_held_up_by_one() -> None:
+    network = Network()
+    held: list[int] = []
+    carry = network.deliver
+
+    async def counted(sender: str, receiver: str, frame: bytes) -> bytes:
+        held.append(len(read_frame(frame).messages))
+        return await carry(sender, receiver, frame)
+
+    network.deliver = counted  # type: ignore[method-assign]
+    async with two(network) as (a, b):
+        b.system.spawn(Counter, name="counter")
+        ref = a.ref("two", "counter")
+        for _ in range(3000):
+            ref.tell(Add(1))
+        assert await ref.ask(Add(1)) == 3001
+        assert 100 < max(held) < 1000
+
+
+def test_frames_do_not_wait_for_each_other_on_a_long_way() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with two(Network((0.1, 0.1))) as (a, b):
+            b.system.spawn(Counter, name="counter")
+            talk, counter = a._peer("b").conversing(), Target("counter", "")
+            assert isinstance(talk, Talk)
+            assert await talk.ask(counter, Add(1)) == 1
+            await asyncio.sleep(0.5)
+            before = loop.time()
+            for _ in range(1500):
+                talk.tell(counter, Add(1))
+            assert await talk.ask(counter, Add(1)) == 1502
+            assert loop.time() - before < 0.35  # there and back
+
+    run_virtual(scenario())
+
+
+async def test_a_stream_that_is_cancelled_where_it_comes_from_is_not_taken_for_whole() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Silent, name="silent")
+        reading = asyncio.ensure_future(anext(a.ref("two", "silent").stream(Nothing())))
+        tasks: list[asyncio.Task[Any]] = []
+        while not tasks:
+            await asyncio.sleep(0)
+            tasks = [task for task in asyncio.all_tasks() if task.get_name() == "stream to one"]
+        await asyncio.sleep(0)
+        tasks[0].cancel()  # as the end of a loop does
+        with pytest.raises((asyncio.CancelledError, ActorDead)):
+            await reading

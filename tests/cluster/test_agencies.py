@@ -24,6 +24,7 @@ from callboard import (
 from callboard.actors.cluster.errors import CutOff, NodeUnknown
 from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
+from callboard.actors.journal.errors import JournalError
 from callboard.testing import FunctionModel
 
 from .stage import Stage, stage
@@ -49,6 +50,9 @@ def one_of(network: Network, journal: MemoryJournal, **options: Any) -> Any:
         {"address": ""},
         {"address": 5},
         {"address": "ray://head:10001"},
+        {"address": "10.0.0.1"},
+        {"address": "AUTO"},
+        {"journal": MemoryJournal(), "address": "auto"},
         {"namespace": ""},
         {"namespace": None},
         {"node": "two\nlines"},
@@ -177,6 +181,8 @@ async def test_an_agency_finds_its_way_back_however_often_it_is_cut_off(caplog: 
             assert one._rejoining is not None
             await one._rejoining
         assert opened == 4
+        # That it is still cut off is expected, and no fault; what a transport should not raise is one.
+        assert [record.getMessage() for record in caplog.records] == ["node one is still cut off"]
         assert made.network._nodes
 
 
@@ -197,6 +203,7 @@ async def test_an_agency_that_stops_waits_for_what_is_made_elsewhere_or_lets_it_
         asked = asyncio.ensure_future(one.run("think", conversation=conversation, run_id="k"))
         await made.holding.wait()
         await one.stop()
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("carry")]
         with pytest.raises(AgencyClosed):
             await asked
         made.held.set()
@@ -221,6 +228,21 @@ async def test_a_run_on_another_node_is_steered_and_keeps_others_out_and_its_age
         assert handed.text.startswith("you said From: Watcher")
 
 
+async def test_that_a_node_has_died_is_logged_as_a_warning_and_that_one_has_left_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "callboard.cluster")
+    async with stage("one", "two", "three") as made:
+        one, two = made.nodes["one"], made.nodes["two"]
+        await made.nodes["three"].stop()
+        two.journal.abandon()  # type: ignore[attr-defined]
+        assert one._members is not None
+        await one._members.look()
+        assert [node.name for node in one.nodes] == ["one"]
+        said = [record.getMessage() for record in caplog.records]
+        assert said == [f"node two ({two.journal.worker}) takes part no more: its lease has run out"]
+
+
 async def test_a_node_that_is_about_to_leave_finishes_what_it_has_and_is_given_nothing_new() -> None:
     async with stage("one", "two") as made:
         one, two = made.nodes["one"], made.nodes["two"]
@@ -238,3 +260,20 @@ async def test_a_node_that_is_about_to_leave_finishes_what_it_has_and_is_given_n
         await stopping
         await one._members.look()
         assert [node.name for node in one.nodes] == ["one"]
+
+
+async def test_an_agency_that_cannot_see_who_takes_part_does_not_start_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    headers = MemoryJournal.headers
+
+    def damaged(journal: MemoryJournal, **options: Any) -> Any:
+        if options.get("prefix") == STREAMS:
+            raise JournalError("the disk is full")
+        return headers(journal, **options)
+
+    monkeypatch.setattr(MemoryJournal, "headers", damaged)
+    network = Network()
+    with pytest.raises(JournalError, match="the disk is full"):
+        await one_of(network, MemoryJournal()).start()
+    assert not network._nodes

@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 import pytest
 
 from callboard import Actor, ActorDead, ActorRef, Returns, handles, send_context
-from callboard.actors.cluster.errors import MessageNotPortable, NodeGone, RemoteFailure
+from callboard.actors.cluster.errors import MessageNotPortable, NodeGone, NodeUnknown, RemoteFailure
 from callboard.actors.cluster.network import Network
 from callboard.actors.cluster.node import Node
+from callboard.testing import run_virtual
 
 from .test_refs import Add, Count, Counter, Hang, Listener, ReplyTo, two
 
@@ -114,6 +115,32 @@ class Refuses:
         raise SystemExit(4)
 
 
+class Unportable(Exception):
+    """Cannot be written."""
+
+    def __init__(self) -> None:
+        super().__init__("it broke")
+        self.lock = lambda: 1
+
+
+def chained() -> Exception:
+    """An error, of an error that has words of its own, of one that cannot travel."""
+    middle = KeyError("shelf")
+    middle.__cause__ = Unportable()
+    error = ValueError("no more")
+    error.args = ("no more", "at all")
+    error.code = 7  # type: ignore[attr-defined]
+    error.__cause__ = middle
+    return error
+
+
+def circular() -> Exception:
+    """An error that is its own cause, by another one."""
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    return one
+
+
 MAKERS: dict[str, Any] = {
     "exits": Exits,
     "exits error": ExitsError,
@@ -123,6 +150,8 @@ MAKERS: dict[str, Any] = {
     "long": lambda: ValueError("x" * 40_000_000),
     "large": lambda: b"x" * 3_000_000,
     "too large": lambda: b"x" * 40_000_000,
+    "chained": chained,
+    "circular": circular,
 }
 
 
@@ -330,3 +359,43 @@ async def test_a_transport_that_raises_what_it_should_not_costs_no_answer(caplog
             for number in range(2, 12):
                 assert await ref.ask(Add(1)) == number
         assert len(failed) == 6
+
+
+def test_a_frame_that_gets_lost_on_a_network_is_sent_again_and_costs_no_answer() -> None:
+    async def story() -> None:
+        network = Network()
+        async with two(network) as (a, b):
+            b.system.spawn(Counter, name="counter")
+            ref = a.ref("two", "counter")
+            network.lost_frames = network.lost_acknowledgements = network.repeated_frames = 0.1
+            assert [await ref.ask(Add(1)) for _ in range(40)] == list(range(1, 41))
+
+    run_virtual(story())
+
+
+async def test_only_nodes_that_have_taken_part_are_cut_off_or_paused() -> None:
+    network = Network()
+    with pytest.raises(NodeUnknown, match="here none yet"):
+        network.pause("a")
+    async with two(network):
+        with pytest.raises(NodeUnknown, match=r"no node with the id 'one' .*`agency.nodes`, here a, b"):
+            network.cut(["a"], ["one"])
+        network.cut(["a"], ["b"])
+    network.pause("b")
+
+
+async def test_causes_of_an_error_travel_with_it_or_their_words() -> None:
+    async with two() as (a, b):
+        b.system.spawn(Notebook, name="book")
+        with pytest.raises(ValueError, match="no more") as failed:
+            await a.ref("two", "book").ask(Make("chained"))
+        error = failed.value
+        assert error.code == 7  # type: ignore[attr-defined]
+        assert repr(error.__cause__) == "KeyError('shelf')"
+        assert error.__cause__ is not None
+        last = error.__cause__.__cause__
+        assert type(last) is RemoteFailure
+        assert str(last) == "Unportable: it broke"
+        with pytest.raises(ValueError, match="one") as failed:
+            await a.ref("two", "book").ask(Make("circular"))
+        assert str(failed.value.__cause__) == "other"

@@ -78,13 +78,8 @@ async def test_what_a_node_says_of_itself_is_told_and_what_it_does_not_say_harms
     two.members.say()
     await one.members.look()
     seen = one.members.alive[two.journal.worker]
-    assert (seen.name, seen.agents, seen.load, seen.draining, seen.version) == (
-        "two",
-        ("Clerk", "Planner"),
-        7,
-        True,
-        "1.0",
-    )
+    assert seen == two.me._replace(since=seen.since)
+    assert seen.waits == 0.0
     newer = journal.as_worker()
     newer.open(STREAMS + newer.worker).append((), labels={"load": "many"})
     await one.members.look()
@@ -92,6 +87,19 @@ async def test_what_a_node_says_of_itself_is_told_and_what_it_does_not_say_harms
     assert (strange.name, strange.load, strange.draining) == (newer.worker, 0, False)
     await one.members.leave()
     await two.members.leave()
+
+
+async def test_a_node_that_has_not_said_its_name_yet_is_not_there_yet() -> None:
+    journal = MemoryJournal()
+    one, two = Told(journal, "one"), Told(journal, "two")
+    await one.members.join()
+    stream = two.journal.open(STREAMS + two.journal.worker)
+    await one.members.look()
+    assert one.heard == ["+one"]
+    stream.append((), labels=labels_of(two.me))
+    await one.members.look()
+    assert one.heard == ["+one", "+two"]
+    await one.members.leave()
 
 
 @pytest.mark.parametrize(
@@ -216,3 +224,26 @@ async def test_a_node_whose_own_row_cannot_be_written_again_sees_who_is_there(mo
     assert one.heard == ["+one", "+two", "-one: it has left"]
     await one.members.leave()
     await two.members.leave()
+
+
+def test_that_who_takes_part_cannot_be_seen_is_said_once_until_it_can(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        one = Told(MemoryJournal(), "one")
+        one.members = Members(one.journal, one._labels, one._joined, one._left)
+        await one.members.join()
+        for times in (1, 2):
+            with monkeypatch.context() as patch:
+                patch.setattr(MemoryJournal, "headers", damaged)
+                await asyncio.sleep(5.0)
+            await asyncio.sleep(5.0)
+            assert [record.message for record in caplog.records] == [
+                "who takes part cannot be seen: the disk is full"
+            ] * times
+        await one.members.leave()
+
+    def damaged(journal: MemoryJournal, **options: Any) -> Any:
+        raise JournalError("the disk is full")
+
+    run_virtual(scenario())

@@ -183,7 +183,7 @@ async def test_what_is_on_its_way_ends_with_the_transport_and_where_it_cannot_be
 
 
 async def test_a_ray_that_is_not_there_is_named() -> None:
-    with pytest.raises(CutOff, match=r"Ray at 127\.0\.0\.1:1 did not start"):
+    with pytest.raises(CutOff, match=r"Ray at 127\.0\.0\.1:1 did not start: .*`ray start`.*token"):
         await RayTransport("127.0.0.1:1", "tests").open("a", nothing, lambda: None)
 
 

@@ -171,7 +171,7 @@ async def test_errors_come_back_as_they_are_or_in_words() -> None:
         with pytest.raises(KeyError, match="nothing"):
             await ref.ask(Fail(KeyError("nothing")))
     async with two() as (a, b):
-        with pytest.raises(ActorDead, match="nobody on node two not found"):
+        with pytest.raises(ActorDead, match="no actor nobody is on node two"):
             await a.ref("two", "nobody").ask(Add(1))
         b.system.spawn(Counter, name="counter")
         with pytest.raises(MessageNotPortable, match="counter"):

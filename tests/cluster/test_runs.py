@@ -17,8 +17,10 @@ from callboard import (
     Handoff,
     MemoryJournal,
     Message,
+    RateLimited,
     Request,
     RunCancelled,
+    RunFailed,
     RunFinished,
     RunText,
     TextDelta,
@@ -26,6 +28,7 @@ from callboard import (
 from callboard.actors.agents.turns.records import RunRequest
 from callboard.actors.cluster.members import STREAMS
 from callboard.actors.cluster.network import Network
+from callboard.actors.cluster.runs.making import Maker
 from callboard.actors.cluster.runs.messages import Event, Made, Make, Recorded, Refused
 from callboard.testing import FunctionModel, run_virtual
 
@@ -98,6 +101,31 @@ async def test_a_run_is_made_although_its_node_cannot_be_reached() -> None:
         answer = await node.run("where", conversation=conversation)
         assert answer.text == "it was one"
         assert made.called == ["one"]
+
+
+async def test_a_run_that_failed_on_another_node_says_of_what() -> None:
+    async with stage("one", "two") as made:
+        for name in made.nodes:
+            with pytest.raises(RunFailed, match="asked too much") as failed:
+                await made.nodes["one"].run("too much", conversation=made.conversation_on(name))
+            cause = failed.value.__cause__
+            assert type(cause) is RateLimited
+            assert cause.retry_after == 7.0
+            assert failed.value.partial is not None
+
+
+async def test_lists_of_runs_say_which_node_has_one_that_has_not_ended() -> None:
+    async with stage("one", "two") as made:
+        one = made.nodes["one"]
+        assert [agency.node for agency in made.nodes.values()] == ["one", "two"]
+        conversation = made.conversation_on("two")
+        handle = await one.start_run("hold", conversation=conversation)
+        await made.holding.wait()
+        for agency in made.nodes.values():
+            assert [(run.id, run.worker) for run in (await agency.runs()).runs] == [(handle.id, "two")]
+        made.held.set()
+        await handle
+        assert [run.worker for run in (await one.runs()).runs] == [""]
 
 
 async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written() -> None:
@@ -267,6 +295,11 @@ async def test_a_node_that_makes_a_run_says_once_that_it_is_recorded_then_what_h
         (ended,) = [one async for one in runs.stream(Make(taken, True, False, 0.0))]
         assert isinstance(ended, Made)
         assert "rTrue" in str(ended.outcome.error)
+        await two.start_run("hold", conversation=made.conversation_on("two"), run_id="held")
+        held = run._replace(id="held", conversation="another")
+        (refused,) = [one async for one in runs.stream(Make(held, True, True, 0.0))]
+        assert isinstance(refused, Refused)
+        assert "held" in refused.why
 
 
 async def test_a_handoff_of_an_actor_of_ones_own_is_worked_on_where_it_lives(caplog: pytest.LogCaptureFixture) -> None:
@@ -278,3 +311,52 @@ async def test_a_handoff_of_an_actor_of_ones_own_is_worked_on_where_it_lives(cap
         handed: Any = await one.agent_ref("Clerk").ask(Handoff("Watcher", "Clerk", "hello"))
         assert handed.text.startswith("you said From: Watcher")
         assert "was not made" not in caplog.text
+
+
+async def test_a_run_is_cancelled_although_its_node_cannot_be_reached_any_more() -> None:
+    async with stage("one", "two", "three") as made:
+        conversation = made.conversation_on("two")
+        one, two = made.nodes["one"], made.nodes["two"]
+        made.network._timeout = 0.02
+        assert one._node is not None
+        one._node._patience = 0.05
+        handle = await one.start_run("hold", conversation=conversation)
+        await made.holding.wait()
+        made.network.cut([one.journal.worker], [two.journal.worker])
+        await handle.cancel()
+        async with asyncio.timeout(20):
+            with pytest.raises(RunCancelled):
+                await handle
+        assert made.called == ["two"]
+
+
+async def test_events_of_a_run_on_another_node_are_told_by_the_clock_here() -> None:
+    async with stage("one", "two") as made:
+        now = made.nodes["two"]._runtime.time
+        made.nodes["two"]._runtime.time = lambda: now() + 1e6
+        conversation = made.conversation_on("two")
+        events = [event async for event in made.nodes["one"].run_streaming("where", conversation=conversation)]
+        assert len(events) > 4
+        assert all(abs(event.at - now()) < 1000.0 for event in events)
+
+
+async def test_the_first_node_that_is_asked_is_told_so_and_the_next_one_that_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, bool]] = []
+    on_receive = Maker.on_receive
+
+    def noted(self: Maker, message: Any) -> Any:
+        if isinstance(message, Make):
+            asked.append((message.run.id, message.first))
+        return on_receive(self, message)
+
+    monkeypatch.setattr(Maker, "on_receive", noted)
+    async with stage("one", "two", "three") as made:
+        two, three = made.nodes["two"], made.nodes["three"]
+        assert made.nodes["one"]._carrier is not None
+        made.nodes["one"]._carrier._place = lambda run, but: three.journal.worker if but else two.journal.worker
+        two._runtime.register.closed = "is stopping"
+        assert (await made.nodes["one"].run("where", run_id="r")).text == "it was three"
+        two._runtime.register.closed = ""
+        assert asked == [("r", True), ("r", False)]

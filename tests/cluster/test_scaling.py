@@ -27,6 +27,7 @@ def node(load: int, waits: float = 0.0, *, draining: bool = False) -> NodeInfo:
     [
         ([node(500), node(480)], 2, "fits"),
         ([node(900), node(700)], 4, "1600 runs are under way"),
+        ([node(1), node(0)], 1, "1 run is under way"),
         ([node(10), node(5), node(0)], 1, "room to spare"),
         ([node(390), node(400), node(0)], 2, "room to spare"),
         ([node(410), node(400)], 2, "fits"),

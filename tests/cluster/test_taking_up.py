@@ -38,7 +38,8 @@ class Place:
 
     def kill(self, agency: ClusterAgency) -> None:
         """Nobody hears of a node any more, and its lease has run out."""
-        self.network.pause(agency.journal.worker)
+        if agency.journal.worker in self.network._nodes:
+            self.network.pause(agency.journal.worker)
         agency.journal.abandon()  # type: ignore[attr-defined]
 
 

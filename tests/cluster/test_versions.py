@@ -86,17 +86,24 @@ async def test_a_node_understands_one_of_a_newer_version(caplog: pytest.LogCaptu
     }
 
 
-async def test_a_node_of_another_protocol_is_gone_and_it_is_said_why() -> None:
+async def test_a_node_of_another_protocol_is_gone_at_once_and_it_is_said_why(caplog: pytest.LogCaptureFixture) -> None:
     class Foreign(Network):
-        async def deliver(self, sender: str, receiver: str, frame: bytes) -> bytes:
-            _, *rest = pickle.loads(frame)
-            return await super().deliver(sender, receiver, pickle.dumps((PROTOCOL + 1, *rest)))
+        def _foreign(self, data: bytes) -> bytes:
+            return pickle.dumps((PROTOCOL + 1, *pickle.loads(data)[1:]))
 
-    async with two(Foreign()) as (a, b):
-        a._patience = 0.05
-        b.system.spawn(Counter, name="counter")
-        with pytest.raises(NodeGone, match="nothing gets through to it"):
-            await a.ref("two", "counter").ask(Add(1))
+        async def deliver(self, sender: str, receiver: str, frame: bytes) -> bytes:
+            return self._foreign(await super().deliver(sender, receiver, self._foreign(frame)))
+
+    for here, there in ((0, 1), (1, 0)):
+        async with two(Foreign()) as nodes:
+            a, b = nodes[here], nodes[there]
+            for _ in range(2):
+                with pytest.raises(NodeGone, match=f"protocol {PROTOCOL + 1} of frames; this node speaks {PROTOCOL}"):
+                    await a.ref(b.id, "counter").ask(Add(1))
+            said = [record.message for record in caplog.records if "is not understood" in record.message]
+            assert len(said) == 1
+            assert said[0].startswith(f"node {a.name} is not understood")
+            caplog.clear()
 
 
 @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.0", pickle.dumps(5), pickle.dumps(()), pickle.dumps((1,))])

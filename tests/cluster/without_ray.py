@@ -28,6 +28,8 @@ class Ray:
         self.launched: dict[str, Launched] = {}
         self.found: list[str] = []
         self.says = b"ready\n"
+        self.strangers: list[tuple[socket.socket, str]] = []
+        """Who comes to the program's socket before its gateway does, and what they say; ``WORD`` is its word."""
         module: Any = ModuleType("ray")
         module.__spec__, module.get_actor = ModuleSpec("ray", None), self.get_actor
         patch.setitem(sys.modules, "ray", module)
@@ -58,6 +60,9 @@ class Launched:
         self.wanted = json.loads(data)
         self.gateway = Gateway(self.wanted["node"])
         self._ray.launched[NAME + self.wanted["node"]] = self
+        for there, text in self._ray.strangers:
+            there.connect(self.wanted["socket"])
+            there.sendall(text.replace("WORD", self.wanted["word"]).encode("latin-1"))
         self.gateway.connect(self.wanted["socket"], self.wanted["word"])
 
     async def readline(self) -> bytes:
@@ -77,8 +82,13 @@ class Launched:
         """The program says no more: then it ends."""
         self.kill()
 
-    async def wait(self) -> None:
+    async def wait(self) -> int | None:
         """Returns once it has ended."""
+        await self._ended.wait()
+        return self.returncode
+
+    async def communicate(self) -> None:
+        """The same, with what it says read to the end."""
         await self._ended.wait()
 
 

@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def names(name: str) -> Callable[[Request], Any]:
 async def repaired(request: Request) -> str:
     """A model whose first answer does not fit, and that lives until that is in the journal, but gives no second one."""
     if "form" in said(request):
-        with sqlite3.connect(sys.argv[1]) as kept:
+        with closing(sqlite3.connect(sys.argv[1])) as kept, kept:
             while not kept.execute("SELECT 1 FROM events WHERE type = 'Completed'").fetchone():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         die()

@@ -514,7 +514,21 @@ def test_a_graph_goes_on_in_another_process_where_it_was_interrupted(
 async def test_of_two_runs_at_once_on_a_thread_one_is_refused(
     graph: Callable[[JournalSaver], Any], store: Store
 ) -> None:
-    here, there = graph(JournalSaver(store.journal())), graph(JournalSaver(store.journal()))
+    both = asyncio.Barrier(2)
+
+    class Meets(JournalSaver):
+        """Both have read before one of them writes."""
+
+        met = False
+
+        async def aget_tuple(self, config: Any) -> Any:
+            found = await super().aget_tuple(config)
+            if not self.met:
+                self.met = True
+                await both.wait()
+            return found
+
+    here, there = graph(Meets(store.journal())), graph(Meets(store.journal()))
     runs = [made.ainvoke({"log": [name]}, config()) for made, name in ((here, "here"), (there, "there"))]
     outcomes = await asyncio.gather(*runs, return_exceptions=True)
     (won,) = [outcome for outcome in outcomes if isinstance(outcome, dict)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -96,3 +99,22 @@ def test_an_editable_install_sees_a_new_file_at_once(editable: Installed) -> Non
         )
     finally:
         new.unlink()
+
+
+def test_what_a_package_index_is_given_is_in_order(built: Built) -> None:
+    check = (sys.executable, "-m", "twine", "check", "--strict")
+    assert "PASSED" in succeed(*check, built.wheel, built.sdist, cwd=ROOT)
+
+
+def test_no_link_of_the_readme_is_dead_on_a_package_index(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        text = archive.read(name).decode()
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(targets) > 20
+    repository = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+    raw = repository.replace("https://github.com", "https://raw.githubusercontent.com")
+    for target in targets:
+        where = target.removeprefix(f"{repository}/blob/main/").removeprefix(f"{raw}/main/")
+        assert where != target, f"{target} leads to no file of the repository"
+        assert (ROOT / where.partition("#")[0]).exists(), target

@@ -10,7 +10,7 @@ import inspect
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def _cell(text: str) -> str:
     return re.sub(r"``([^`]*)``", r"`\1`", " ".join(text.split())).replace("|", "\\|")
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heads, ("---",) * len(heads), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -219,7 +219,7 @@ def figures() -> str:
         for scenario, words in scenarios.items():
             of = {row["subject"]: row for row in stored if row["scenario"] == scenario}
             ours = of.pop("callboard", None)
-            unit = next(iter(of.values()), ours)["unit"]  # type: ignore[index]
+            unit = next(iter(of.values()), ours)["unit"]
             beside = ", ".join(f"{subject} {_figure(row['value'])}" for subject, row in of.items())
             rows.append((f"`{suite}`", words, _figure(ours["value"]) if ours else "", unit, beside))
     measured = sorted({f"{machines[suite]['date']} ({machines[suite]['machine']})" for suite in SHOWN})

@@ -84,7 +84,7 @@ def test_a_file_that_a_page_shows_is_one_that_is_taken(path: str, number: int, t
 def test_the_workflow_of_the_page_is_one_and_its_commands_are_there(tmp_path: Path) -> None:
     text = Page("actors/cli/github_actions.md").block("yaml")
     (tmp_path / "review.yml").write_text(text, encoding="utf-8")
-    check = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.github-workflows"]
+    check = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", "vendor.github-workflows"]
     done = subprocess.run([*check, "review.yml"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     commands = re.findall(r"run: callboard (.*)", text)

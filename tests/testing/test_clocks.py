@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from os import urandom as urandom_before
@@ -40,6 +41,8 @@ from callboard.actors import Actor
 from callboard.actors.testing import Simulation, SimulationFailed, run_virtual, simulate, virtual_time
 
 now_before = datetime.now
+# Deprecated from Python 3.12 on, and still called by many.
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 utcnow_before = datetime.utcnow
 
 
@@ -362,7 +365,7 @@ def test_a_time_to_live_by_any_clock_expires(clock: str) -> None:
 
 def test_a_database_and_an_import_in_a_run_work() -> None:
     async def scenario(sim: Simulation) -> None:
-        with sqlite3.connect(":memory:") as connection:
+        with closing(sqlite3.connect(":memory:")) as connection, connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
         sys.modules.pop("colorsys", None)
         assert __import__("colorsys").rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 from ...core.base.log import logger_of
@@ -32,6 +32,7 @@ async def list_runs(
     tenant: str | None,
     after: str,
     limit: int,
+    called: Callable[[str], str],
 ) -> RunPage:
     """A page of the runs that fit; see `Agency.runs`."""
     labels = {"user": user, "tenant": tenant, "conversation": conversation}
@@ -46,7 +47,7 @@ async def list_runs(
         read += 1
         for run in (await _runs_of(journal, header))[passed:]:
             passed += 1
-            summary = _summary(header, run)
+            summary = _summary(header, run, called)
             if status is None or summary.status == status:
                 found.append(summary)
                 if len(found) == limit:
@@ -101,8 +102,9 @@ async def _runs_of(journal: Journal, header: Header) -> tuple[ConversationRun, .
         return ()
 
 
-def _summary(header: Header, run: ConversationRun) -> RunSummary:
+def _summary(header: Header, run: ConversationRun, called: Callable[[str], str]) -> RunSummary:
     agent, _, conversation = header.name.partition("/")
     status: Status = "ended" if run.status == "answered" else run.status
     whose = (header.labels.get("user", ""), header.labels.get("tenant", ""))
-    return RunSummary(run.id, agent, conversation, status, *whose, run.at, run.steps, run.usage, run.cost)
+    worker = called(header.owner) if header.owner and status not in _OVER else ""
+    return RunSummary(run.id, agent, conversation, status, *whose, run.at, run.steps, run.usage, run.cost, worker)

@@ -93,6 +93,8 @@ class RunSummary:
         user, tenant: of the caller who began the conversation.
         at: when it was accepted, in seconds since 1970 by the store's wall clock.
         steps, usage, cost: of the run, with those it handed work to; of one under way what is known so far.
+        worker: the process that has its conversation, where the run has not ended: the `worker` of its journal, in a
+            cluster the name of the node. Empty where nobody alive has it.
     """
 
     id: str
@@ -105,6 +107,7 @@ class RunSummary:
     steps: int = 0
     usage: Usage = NO_USAGE
     cost: float = 0.0
+    worker: str = ""
 
 
 class RunPage(NamedTuple):

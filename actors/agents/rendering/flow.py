@@ -38,9 +38,6 @@ CALLER: Final = "you"
 WIDTH: Final = 160
 """Columns of a line: long enough to be read, short enough for a log."""
 
-_NAME: Final = 9
-"""Columns of a name."""
-
 _JOINERS: Final = "\u200c\u200d"
 """What emoji and some scripts are joined with, or kept apart."""
 
@@ -140,13 +137,11 @@ class FlowPrinter:
 
 
 def _printed(seconds: float, line: Line, *, colour: bool) -> str:
-    from rich.cells import cell_len  # not at the top: few have a flow printed
-
     if line.right:
-        head = f"{seconds:6.2f} s  {in_column(line.left, before=True)} {line.arrow} {in_column(line.right)}  "
+        head = f"{seconds:6.2f} s  {harmless(line.left):>9} {line.arrow} {harmless(line.right):<9}  "
     else:
         head = f"{seconds:6.2f} s  {line.left:>9} "
-    text = shortened(harmless(line.text), WIDTH - cell_len(head))
+    text = shortened(harmless(line.text), WIDTH - len(head))
     code = _CODES[line.tone] if colour else ""
     return f"{head}\x1b[{code}m{text}\x1b[0m" if code else f"{head}{text}".rstrip()
 
@@ -186,24 +181,9 @@ def harmless(text: str) -> str:
     )
 
 
-def in_column(name: str, *, before: bool = False) -> str:
-    """A name, with so many spaces behind or before it that it takes a column of a flow: a character may be two columns
-    of the terminal wide, or none.
-
-    Args:
-        name: whose.
-        before: whether the spaces stand before it.
-    """
-    from rich.cells import cell_len
-
-    flat = harmless(name)
-    space = " " * (_NAME - cell_len(flat))
-    return f"{space}{flat}" if before else f"{flat}{space}"
-
-
 def shortened(text: str, width: int) -> str:
     """Text of so many columns of a terminal at most."""
-    from rich.cells import cell_len, set_cell_size
+    from rich.cells import cell_len, set_cell_size  # not at the top: few have a flow printed
 
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + "…"
 

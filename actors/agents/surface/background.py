@@ -144,7 +144,16 @@ class BackgroundRuns(Part):
         check_type(after, str, "after", "the `next` of the page before")
         define("runs", limit=(limit, COUNT), status=(status, _STATUS))
         name = agent.name if isinstance(agent, Agent) else agent
-        return await list_runs(self._runtime.journal, agent=name, status=status, after=after, limit=limit, **texts)
+        runtime = self._runtime
+        return await list_runs(
+            runtime.journal,
+            agent=name,
+            status=status,
+            after=after,
+            limit=limit,
+            called=runtime.worker_name,
+            **texts,
+        )
 
     def under_way(self) -> tuple[RunUnderWay, ...]:
         """What the runs that have not ended do now: those of this process, with those that agents make for them, in the

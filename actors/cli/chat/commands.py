@@ -7,15 +7,24 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ...core.base.errors import CallboardError
 from ..parts.caller import caller_of
 from ..parts.folders import existing, team_file
 
 
+class NobodyToTalkTo(CallboardError):
+    """It was not said with whom."""
+
+
+class SeveralToResume(CallboardError):
+    """A chat goes on with one conversation."""
+
+
 def chat(
-    team: str,
+    team: Annotated[str, Parameter(show_default=False)] = "",
     /,
     *,
-    resume: Annotated[list[str] | None, Parameter(consume_multiple=(0, 1), negative="")] = None,
+    resume: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     model: str = "",
     folder: Path = Path(),
     import_from: Path | None = None,
@@ -37,9 +46,22 @@ def chat(
     from ..parts.team import look_in
     from .chat import chat
 
+    team, which = _told(team, resume)
     file = None if ":" in team and not Path(team).exists() else team_file(Path(team))
     look_in(import_from)
     if file is None:
         look_in(Path())  # as Python does for a program of one's own
-    which = None if resume is None else (*resume, "")[0]
     return chat(team if file is None else file, existing(folder), caller_of(user, tenant), which, model)
+
+
+def _told(team: str, resume: list[str] | None) -> tuple[str, str | None]:
+    """The team, and the conversation to go on with: empty for the latest, None for a new one. What stands behind
+    ``--resume`` may be the id, the team, or both."""
+    words = resume or []
+    if not team and words:
+        *words, team = words
+    if len(words) > 1:
+        raise SeveralToResume(f"--resume has one conversation, not {len(words)}: {' '.join(words):.80}")
+    if not team:
+        raise NobodyToTalkTo("say with whom: a team file, or module:name; callboard chat TEAM.yaml")
+    return team, None if resume is None else (*words, "")[0]

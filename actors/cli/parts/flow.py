@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ...agents.events import CompletionFinished, RunEvent
-from ...agents.rendering.flow import WIDTH, Tone, harmless, in_column, line_of
+from ...agents.rendering.flow import WIDTH, Tone, harmless, line_of
 
 if TYPE_CHECKING:
     from ...agents.answer import Answer
@@ -95,7 +95,7 @@ class Flow:
         self._line("!", text, "bold yellow")
 
     def _arrow(self, left: str, arrow: str, right: str, text: str, style: str = "") -> None:
-        head = Text.assemble((in_column(left, before=True), "cyan"), f" {arrow} ", (in_column(right), "cyan"), "  ")
+        head = Text.assemble((f"{harmless(left):>9}", "cyan"), f" {arrow} ", (f"{harmless(right):<9}", "cyan"), "  ")
         self._print(head, text, style)
 
     def _line(self, mark: str, text: str, style: str) -> None:

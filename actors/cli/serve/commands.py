@@ -20,8 +20,12 @@ class NoAddress(CallboardError):
     """An option that takes an address was given none."""
 
 
+class NothingToServe(CallboardError):
+    """It was not said what to serve."""
+
+
 def serve(
-    what: str,
+    what: Annotated[str, Parameter(show_default=False)] = "",
     /,
     *,
     host: str = "127.0.0.1",
@@ -36,7 +40,7 @@ def serve(
     webhooks: str = "",
     registry: str = "",
     dashboard: bool = False,
-    cluster: Annotated[list[str] | None, Parameter(consume_multiple=(0, 1), negative="")] = None,
+    cluster: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     journal: str = "",
 ) -> int:
     """Serve a team over HTTP until it is told to stop: SIGTERM and Ctrl-C have what is under way finished.
@@ -62,11 +66,29 @@ def serve(
     from .serve import Wanted, serve
 
     said = (authenticate, allow_anyone, webhooks, registry, dashboard)
-    if cluster == [""]:
-        raise NoAddress("--cluster is an address of Ray, such as 10.0.0.1:6379, or stands alone")
-    address = "" if cluster is None else (*cluster, AUTO)[0]
+    what, address = _told(what, cluster)
     wanted = Wanted(what, host, port, workers, existing(folder), import_from, reload, drain, *said, address, journal)
     return serve(wanted)
+
+
+def _told(what: str, cluster: list[str] | None) -> tuple[str, str]:
+    """What to serve, and the address of Ray, which is left out where the one of this machine is meant: so what stands
+    behind ``--cluster`` may be either, or both."""
+    words = cluster or []
+    if not what and len(words) > 1:
+        *words, what = words
+    if len(words) > 1:
+        raise NoAddress(f"--cluster has one address of Ray, not {len(words)}: {' '.join(words):.80}")
+    if words == [""]:
+        raise NoAddress("--cluster is an address of Ray, such as 10.0.0.1:6379, or stands alone")
+    if not what and words:
+        raise NothingToServe(
+            f"{words[0]:.80}, behind --cluster, was taken for the address of Ray, and nothing is there to serve:"
+            " callboard serve TEAM.yaml --cluster"
+        )
+    if not what:
+        raise NothingToServe("say what to serve: a team file, or module:name; callboard serve TEAM.yaml")
+    return what, "" if cluster is None else (*words, AUTO)[0]
 
 
 def mcp(team: Path, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:

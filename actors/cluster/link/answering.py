@@ -49,8 +49,7 @@ class Soon:
 
     def closed(self) -> asyncio.Future[Sequence[Message]] | Sequence[Message]:
         """All messages of the frame have been handed on; what travels with the acknowledgement, once that is known."""
-        if not self._expected:
-            self._closed = True
+        if not self._expected:  # and nobody can answer any more
             return self._said
         self._future = self._loop.create_future()
         self._timer = self._loop.call_later(SOON, self._close)

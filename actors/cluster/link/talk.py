@@ -356,7 +356,7 @@ class Talk:
     def _there(self, target: Target) -> ActorRef[Any]:
         ref = self._house.actor_at(target)
         if ref is None:
-            raise ActorDead(f"{target.path} on node {self._house.name} not found")
+            raise ActorDead(f"no actor {target.path} is on node {self._house.name}")
         return ref
 
     def _error(self, what: bytes, name: str) -> BaseException:

@@ -122,10 +122,10 @@ class Gateway:
             self._send(number, node, frame)
             return
         with self._lock:
-            before = [one for one in self._finding.get(node, ()) if one[0] in self._sending]
+            wanted = [one for one in self._finding.get(node, ()) if one[0] in self._sending]
             if node not in self._finding:  # beside all else: Ray's head is asked, which may not answer for a while
                 threading.Thread(target=self._find, args=(node,), daemon=True).start()
-            self._finding[node] = [*before, (number, frame)]
+            self._finding[node] = [*wanted, (number, frame)]
 
     # -- frames of the program's ---------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ logger = logging.getLogger("callboard.cluster")
 
 INSTALL: Final = "a cluster of several machines needs Ray: pip install 'callboard[cluster]'"
 
+ADVICE: Final = "; is `ray start` running on this machine, and has it the token of the head, if that has one?"
+
 SECONDS: Final = 60.0
 """For the gateway to start: Ray may have to start workers first."""
 
@@ -79,7 +81,7 @@ class RayTransport:
             raise
         if told:
             await self.close()
-            raise CutOff(f"{failed}: {told}")
+            raise CutOff(f"{failed}: {told}{'' if self._address == 'local' else ADVICE}")
 
     async def _start(self, node: str) -> str:
         """Start the gateway; return why it did not start, or nothing once it is there."""

@@ -22,7 +22,7 @@ class Make(NamedTuple):
     run: RunRequest
     first: bool
     listens: bool
-    waited: float
+    waited: float = 0.0
 
 
 class Cancel(NamedTuple):

@@ -21,8 +21,9 @@ async def me(board: Board, request: Request) -> Response:
     query_of(request)
     agency, here = board.agency, os.getpid()
     others = [number for number, path in board.elsewhere().items() if not ended(path)]
+    name = "" if agency.system is None else agency.system.name
     told = {
-        "name": "" if agency.system is None else agency.system.name,
+        "name": f"{name} on {agency.node}" if agency.node else name,
         "process": here,
         "version": version("callboard"),
         "python": platform.python_version(),

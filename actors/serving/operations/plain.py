@@ -143,6 +143,7 @@ def run(seen: RunSummary) -> dict[str, Any]:
         "steps": seen.steps,
         "usage": usage(seen.usage),
         "cost": seen.cost,
+        "worker": seen.worker,
     }
 
 

@@ -217,7 +217,8 @@ class SqliteCache:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             # Only ever used by the one thread, and under a simulated loop by the loop's own.
-            self._connection = sqlite3.connect(self._path, _LOCKED, isolation_level=None, check_same_thread=False)
+            how: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
+            self._connection = sqlite3.connect(self._path, timeout=_LOCKED, **how)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, no more
             self._connection.execute(_TABLE)

@@ -65,8 +65,19 @@ class Claim:
 
     @classmethod
     def of(cls, plain: list[Any]) -> Claim:
-        """Return a claim as it was kept; what a later version has added is left out."""
-        limit, share, want, lump, turn, period, holds = plain[:7]
+        """Return a claim as it was kept; what a later version has added is left out.
+
+        Raises:
+            TypeError: it has other things in it than numbers.
+            ValueError: there are more or fewer than there should be, or some are less than 0.
+        """
+        *amounts, period, holds = plain[:7]
+        times = [period, *(after for after, _ in holds)]
+        if not all(type(one) is int for one in amounts) or not all(type(one) in (int, float) for one in times):
+            raise TypeError("a claim is made of numbers")
+        if min(*amounts, period, *(amount for _, amount in holds)) < 0:
+            raise ValueError("nobody claims less than nothing")
+        limit, share, want, lump, turn = amounts
         return cls(limit, share, want, lump, turn, period, tuple((after, amount) for after, amount in holds))
 
     def counted(self, age: float, left: bool) -> float:
@@ -127,12 +138,13 @@ class Book:
             at: when it was kept, by the journal's clock, if that was before anybody here looked.
         """
         if "rows" in event:
-            known, self.rows = self.rows, {}
+            rows = {}
             for process, age, row in event["rows"]:
-                if process in known and known[process].number == row["number"]:
-                    self.rows[process] = known[process]
-                else:
-                    self.rows[process] = _row(row, now, None if at is None else at - age)
+                known = self.rows.get(process)
+                if known is None or known.number != row["number"]:
+                    known = _row(row, now, None if at is None else at - age)
+                rows[process] = known
+            self.rows = rows
             return
         for process, number in event.get("gone", ()):
             if process in self.rows and self.rows[process].number == number:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,7 +92,7 @@ async def test_a_credential_that_is_set_as_state_is_blotted_out(tmp_path: Path) 
     assert "Bearer [credential github]" in answer.text
     assert any("kept sub [credential github]" in text for text in seen)
     assert not [text for text in seen if SECRET in text]
-    with sqlite3.connect(journal) as rows:
+    with closing(sqlite3.connect(journal)) as rows, rows:
         assert not [kind for kind, data in rows.execute("SELECT type, data FROM events") if SECRET in data]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import callboard
-from callboard import Actor, Agent, Cluster, MemoryJournal, Network, Returns, handles
+from callboard import Actor, Agent, Cluster, ClusterAgency, MemoryJournal, Returns, handles
 
 journal = MemoryJournal()
 real = Cluster  # the page's name of it leads to the one below
@@ -20,7 +21,23 @@ def nearby(address: str | None = None, *, transport: Any = None, node: str = "on
     return real(None, transport=of, journal=MemoryJournal() if isinstance(journal, str) else journal, node=node)
 
 
+class Network(callboard.Network):
+    """One in which the nodes of the page have taken part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known |= {one, two, three}
+
+
+def at_once(agency: ClusterAgency, **options: Any) -> asyncio.Event:
+    """As where SIGTERM has come already."""
+    stopped = asyncio.Event()
+    stopped.set()
+    return stopped
+
+
 callboard.Cluster = nearby  # type: ignore[misc,assignment]
+ClusterAgency.stop_on_signals = at_once  # type: ignore[method-assign,assignment]
 
 
 @dataclass(frozen=True)
@@ -34,11 +51,6 @@ class Shelf(Actor):
         return 10 - message.number
 
 
-class Inventory(Actor):
-    def on_start(self) -> None:
-        self.spawn(Shelf, name="shelf-7")
-
-
 @asynccontextmanager
 async def around() -> AsyncIterator[dict[str, Any]]:
     network, journal = Network(), MemoryJournal()
@@ -48,5 +60,5 @@ async def around() -> AsyncIterator[dict[str, Any]]:
     )
     async with there, here:
         assert there.system is not None
-        there.system.spawn(Inventory, name="inventory")
+        there.system.spawn(Shelf, name="shelf-7")
         yield {"agency": here}

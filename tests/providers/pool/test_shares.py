@@ -308,6 +308,7 @@ def test_who_wants_little_leaves_the_rest_to_the_others() -> None:
         sent[0] += load(world, [busy], 1)[0]
         sent[1] += load(world, [calm], 1, each=1)[0]
     assert sent[1] == 300, "it got what it wanted"
+    assert calm.limiter.shared()["requests_per_minute"].limit <= 100
     assert sum(sent) >= 0.9 * 6_000
 
 
@@ -462,6 +463,18 @@ def test_a_turn_is_five_seconds_long_however_many_wait() -> None:
     assert {number for number, _ in turns} == {0, 1, 2}
     assert len(turns) >= 15
     assert min(seconds for _, seconds in turns[1:-1]) >= 5
+
+
+def test_who_has_a_turn_keeps_room_for_what_waits_and_gives_the_rest_back_at_once() -> None:
+    world = World(Quota(requests_per_minute=600))
+    first, second, third = world.join(), world.join(), world.join()
+    world.beat(first)
+    for process in (second, third):
+        world.send(process)  # it has no share, so that one waits
+        world.beat(process)
+        for each in world.processes:
+            world.beat(each)
+    assert second.limiter.shared()["requests_per_minute"].limit == 200
 
 
 def test_of_a_day_what_a_process_that_died_had_used_is_free_a_day_after_it_was_used() -> None:

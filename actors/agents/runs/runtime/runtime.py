@@ -94,6 +94,7 @@ class AgencyRuntime:
             with.
         look_every: seconds between two looks for conversations that nobody alive works on, where that is longer than
             it usually is.
+        worker_name: what people call a process that shares the journal, by its `worker`.
         retention: how long what is finished is kept; None for ever.
     """
 
@@ -117,6 +118,7 @@ class AgencyRuntime:
         self.following = Following()
         self.takes_up: Callable[[str, str], bool] = _everything
         self.look_every = 0.0
+        self.worker_name: Callable[[str], str] = str
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
         self.tracing: Tracing | None = None

@@ -46,9 +46,9 @@ class Shop(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         said = self._says(messages)
         if said.tool_calls:
-            yield ChatGenerationChunk(message=AIMessageChunk("", tool_calls=said.tool_calls))
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_calls=said.tool_calls))
         for piece in re.findall(r"\S+\s*", said.text):
-            chunk = ChatGenerationChunk(message=AIMessageChunk(piece))
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
             if run_manager is not None:
                 await run_manager.on_llm_new_token(piece, chunk=chunk)
             yield chunk

@@ -18,7 +18,7 @@ from tests.pages import shop
 _ids = count()
 
 
-class Shop(litellm.CustomLLM):  # type: ignore[misc]
+class Shop(litellm.CustomLLM):
     def _says(self, messages: list[Any], optional: dict[str, Any]) -> str | tuple[str, dict[str, Any]]:
         if optional.get("response_format"):
             return json.dumps(shop.HOURS)

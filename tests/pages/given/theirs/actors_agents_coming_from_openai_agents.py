@@ -61,7 +61,8 @@ class Shop(Model):
     async def stream_response(self, *args: Any, **more: Any) -> AsyncIterator[Any]:
         output = (await self.get_response(*args, **more)).output
         numbers = count()
-        text = output[0].content[0].text if isinstance(output[0], ResponseOutputMessage) else ""
+        said = output[0].content[0] if isinstance(output[0], ResponseOutputMessage) else None
+        text = said.text if isinstance(said, ResponseOutputText) else ""
         for piece in re.findall(r"\S+\s*", text):
             yield ResponseTextDeltaEvent(
                 content_index=0,
