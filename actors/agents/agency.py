@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ...providers.checks import LIST
+from ..core.base.errors import SystemClosed
 from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
@@ -423,6 +424,7 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed, Termin
 
         Raises:
             BlockingCall: called on an event loop's thread.
+            AgencyClosed: it has stopped, or runs in the process that this one was forked from.
             AgentError: as `run`; with ``raises=False`` only what is wrong with the arguments.
         """
         check_run_sync(raises)
@@ -440,7 +442,14 @@ class Agency(Members, Conversations, BackgroundRuns, Approvals, Observed, Termin
             raise AgencyClosed("the agency has stopped or is stopping; make a new one from the same agents")
         if self.system is not None:
             coro = self.run(question, agent=agent, output_type=output_type, **options)
-            return asyncio.run_coroutine_threadsafe(coro, self.system.loop).result()
+            try:
+                return self.system.run(coro)
+            except SystemClosed:
+                if self.system.runtime.forked:
+                    why = "it runs in the process that this one was forked from: make and start one after the fork"
+                else:
+                    why = "its system has stopped"
+                raise AgencyClosed(why) from None
         fresh = copy(self)
         fresh._make()
         fresh._runtime.bus = self._runtime.bus

@@ -9,12 +9,32 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Limits
+from callboard import Agency, Agent, Limits, System
 from callboard.actors.agents.errors import AgencyClosed, DefinitionError, StepLimit
 from callboard.actors.core.base.errors import BlockingCall
 from callboard.actors.testing.doubles.models import Script, call
+from tests import warm
 
 from .support import add, scripted, solo
+
+FORKED = """
+import os
+from callboard import Agency, AgencyClosed, Agent, ChildSpec, System
+from callboard.testing import FunctionModel
+
+with System.in_thread() as system:
+    agency = Agency(Agent("A"), model=ChildSpec(FunctionModel, (lambda _: "hello",), name="model"), system=system)
+    system.run(agency.start())
+    print(agency.run_sync("?").text, flush=True)
+    if not (child := os.fork()):
+        try:
+            agency.run_sync("?")
+        except AgencyClosed as error:
+            print("child:", str(error).partition(":")[0], flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print("in order", flush=True)
+"""
 
 
 def test_the_whole_answer_comes_back(tmp_path: Path) -> None:
@@ -58,3 +78,22 @@ async def test_it_does_not_block_an_event_loop() -> None:
         assert done == ["x"]
     closed = await asyncio.to_thread(agency.run_sync, "?", raises=False)
     assert isinstance(closed.error, AgencyClosed)
+
+
+def test_in_a_process_forked_off_it_is_refused_and_does_not_wait_for_ever() -> None:
+    done = warm.run("-c", FORKED)
+    assert done.stdout.splitlines() == [
+        "hello",
+        "child: it runs in the process that this one was forked from",
+        "in order",
+    ]
+    assert done.returncode == 0, done.stderr
+
+
+def test_once_its_system_has_stopped_it_is_closed() -> None:
+    with System.in_thread() as system:
+        agency = Agency(Agent("A"), model=scripted(Script(["x"])), system=system)
+        system.run(agency.start())
+        assert agency.run_sync("?").text == "x"
+    with pytest.raises(AgencyClosed):
+        agency.run_sync("?")

@@ -65,7 +65,7 @@ def one_of(network: Network, journal: MemoryJournal, **options: Any) -> Any:
         {"lease": "3"},
         {"transport": 5},
     ],
-    ids=str,
+    ids=lambda wrong: f"{', '.join(wrong)}-{next(iter(wrong.values()))!r:.15}",
 )
 def test_arguments_of_the_wrong_shape_are_refused_by_name(wrong: dict[str, Any]) -> None:
     given: dict[str, Any] = {"address": None, "journal": MemoryJournal(), **wrong}

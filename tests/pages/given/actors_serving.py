@@ -1,9 +1,5 @@
 """What the examples of the page about serving take for granted."""
 
-from collections.abc import AsyncIterator as AsyncIterator
-from contextlib import asynccontextmanager as asynccontextmanager
-
-from fastapi import FastAPI as FastAPI
 from pydantic import BaseModel
 
 from callboard import Agency, Agent
