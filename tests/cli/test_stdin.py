@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import MAIN, assert_refused, callboard, offline
+from .command import MAIN, Done, assert_refused, callboard, offline
 
 COMMAND = [sys.executable, "-c", MAIN]
 PATIENCE = 60.0
@@ -17,16 +17,24 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "team.yaml").write_text("agents: {A: {}}\n", encoding="utf-8")
+    (tmp_path / "team.yaml").write_text("agents: {A: {}}\njournal: team.db\n", encoding="utf-8")
     return tmp_path
 
 
-def test_a_chat_whose_stdin_is_closed_ends(folder: Path) -> None:
-    words = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "chat", "team.yaml"]
-    done = subprocess.run(words, cwd=folder, env=offline(), capture_output=True, encoding="utf-8", check=False)
-    assert done.returncode == 0, done
-    assert "You talk to A." in done.stdout
-    assert done.stderr == ""
+def without_stdin(folder: Path, *words: str) -> Done:
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, *words]
+    done = subprocess.run(closed, cwd=folder, env=offline(), capture_output=True, encoding="utf-8", check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_command_whose_stdin_is_closed_has_nothing_to_read(folder: Path) -> None:
+    chat = without_stdin(folder, "chat", "team.yaml")
+    assert (chat.status, chat.err) == (0, "")
+    assert "You talk to A." in chat.out
+    assert callboard("run", "team.yaml", "hello", "--conversation", "mine", cwd=folder).status == 0
+    replay = without_stdin(folder, "replay", "team.db", "mine", "--step")
+    assert (replay.status, replay.err) == (0, "")
+    assert_refused(without_stdin(folder, "acp", "team.yaml"), "is started by an editor")
 
 
 @pytest.mark.parametrize("command", ["run", "chat"])

@@ -33,7 +33,7 @@ def acp(team_file: Path, folder: Path, caller: Caller | None, version: str) -> i
     Raises:
         CallboardError: the file is wrong, or there is no editor.
     """
-    if sys.stdin.isatty() or sys.stdout.isatty():
+    if any(stream is None or stream.isatty() for stream in (sys.stdin, sys.stdout)):
         raise NoEditor(
             "callboard acp is started by an editor, which talks to it over stdin and stdout; "
             f'name it there: {{"command": "callboard", "args": ["acp", "{team_file}"]}}'
