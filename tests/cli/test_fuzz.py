@@ -109,6 +109,7 @@ def ends_well(arguments: list[str], typed: str = "hello\n") -> int:
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(COMMANDS), WORDS, st.text(max_size=20))
+@example(["acp"], ["team.yaml"], "")
 def test_no_words_behind_a_command_make_a_traceback(
     put: Path, command: list[str], words: list[str], typed: str
 ) -> None:

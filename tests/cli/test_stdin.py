@@ -35,6 +35,7 @@ def test_a_command_whose_stdin_is_closed_has_nothing_to_read(folder: Path) -> No
     replay = without_stdin(folder, "replay", "team.db", "mine", "--step")
     assert (replay.status, replay.err) == (0, "")
     assert_refused(without_stdin(folder, "acp", "team.yaml"), "is started by an editor")
+    assert_refused(without_stdin(folder, "mcp", "team.yaml"), "is started by a client of MCP")
 
 
 @pytest.mark.parametrize("command", ["run", "chat"])

@@ -18,7 +18,9 @@ from tests.pages.page import Page, paths
 from .facilitator import NETWORK, decoded, facilitator
 from .support import served
 
-PAGES = [Page(path) for path in paths() if path.startswith("actors/serving/")]
+# Programs that go on from one to the next, and end by themselves, are run with those of all pages.
+WHOLE = ("actors/serving/embedding.md",)
+PAGES = [Page(path) for path in paths() if path.startswith("actors/serving/") and path not in WHOLE]
 EXAMPLES = [
     pytest.param(page, number, id=f"{page.path}-{number}")
     for page in PAGES

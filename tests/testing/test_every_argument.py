@@ -195,7 +195,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], dict[str, Fits]]] = {
 }
 LOOKED_AT_ELSEWHERE = {
     *("FaultyProvider", "Probe", "ScriptedModel"),  # these need a system: below
-    *("Latency",),  # plain data; `Timing` looks at it
+    *("Latency", "call"),  # plain data; `Timing` looks at the one, the agent that is told to make it at the other
     *("maybe", "switch"),  # in production they cost a look, and no more; in a simulation see below
     # What a search makes, or writes down, itself.
     *("RUNTIME", "Coverage", "Exploration", "Fact", "Hold", "Interrupt", "Process", "Run", "Simulation", "Trace"),

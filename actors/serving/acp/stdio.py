@@ -34,6 +34,7 @@ async def talk(agency: Agency, caller: Caller | None, version: str) -> None:
     Raises:
         ValueError: stdin or stdout is no pipe.
     """
+    sys.stdin.fileno()  # where there is none, a transport would be left half made
     sys.stdout.flush()
     out = os.dup(1)
     os.dup2(2, 1)
