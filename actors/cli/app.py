@@ -70,15 +70,7 @@ app.command(evaluate, name="eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-        arguments: the words after ``callboard``; those of this process by default.
-
-    Returns:
-        The exit status: 0, 1 when the command ran and its work failed, 2 for input that is wrong, 130 after Ctrl-C.
-        Every error the library names is one line or two on stderr, never a traceback.
-    """
+    """See `callboard.actors.cli.main`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no arrows still gets the words

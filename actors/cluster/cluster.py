@@ -54,7 +54,8 @@ class Cluster:
         lease: float = LEASE,
         transport: Transport | None = None,
     ) -> None:
-        for name, value in (("namespace", namespace), ("node", socket.gethostname() if node is None else node)):
+        node = socket.gethostname() if node is None else node
+        for name, value in (("namespace", namespace), ("node", node)):
             if not isinstance(value, str) or not value or not value.isprintable():
                 raise DefinitionError(f"Cluster: {name} is a text of one line, not {value!r:.80}")
         if not isinstance(address, str | None) or address == "":
@@ -82,7 +83,7 @@ class Cluster:
             transport = RayTransport(address, namespace)
         self._transport = transport
         self._journal = journal
-        self._node = socket.gethostname() if node is None else node
+        self._node = node
         self._lease = float(lease)
         self._agency: ClusterAgency | None = None
 

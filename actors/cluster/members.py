@@ -174,10 +174,8 @@ class Members:
             if id not in found:
                 self._left(node, DIED if id in there else LEFT)
         self._clean({header.name for header in headers if not header.owner}, asked)
-        if (
-            self._journal.worker not in alive and self._stream is not None
-        ):  # it was away for so long that others have forgotten it
-            await self._enter()
+        if self._journal.worker not in alive and self._stream is not None:
+            await self._enter()  # it was away for so long that others have forgotten it
 
     async def _look_on(self) -> None:
         while True:

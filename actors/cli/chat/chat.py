@@ -64,9 +64,14 @@ async def _opened(what: Path | str, folder: Path, model: str) -> AsyncIterator[A
         raise NoAgency(f"{what} is {found!r:.60}; expected an Agency")
     async with found as agency, watchable(agency):
         if model:
-            for name in agency.agents:
-                await agency.set_model(name, model)
+            await _use(agency, model)
         yield agency
+
+
+async def _use(agency: Agency, model: str) -> None:
+    """Have all agents use a model in place of their own."""
+    for name in agency.agents:
+        await agency.set_model(name, model)
 
 
 async def talk(agency: Agency, caller: Caller | None, resume: str | None) -> None:
@@ -187,8 +192,7 @@ class _Chat:
 
     async def _model(self, name: str) -> None:
         if name:
-            for agent in self.agency.agents:
-                await self.agency.set_model(agent, name)
+            await _use(self.agency, name)
         for agent in self.agency.agents:
             used = self.agency.describe(agent).model
             self.screen.say(f"{agent:<12} {used or 'the model of the pool'}")
