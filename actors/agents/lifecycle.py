@@ -288,6 +288,7 @@ class Lifecycle:
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.following.close("has stopped")
         runtime.clock.close()
+        runtime.lingering.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
         await self._observe_no_more()

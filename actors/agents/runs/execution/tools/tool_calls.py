@@ -232,6 +232,8 @@ def _settle(
 
 def _decide(session: Session, call_id: str, request: ApprovalRequested, decision: Decision, happened: Happened) -> None:
     del session.waiting[call_id]
+    if request.approval in session.runtime.approvals.posts:
+        session.runtime.lingering.decided(session.stream)
     alarm = session.jobs.pop(call_id, None)
     if alarm is not None:
         alarm.cancel()
