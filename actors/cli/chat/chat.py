@@ -13,10 +13,10 @@ from ...agents.agency import Agency
 from ...agents.caller import Caller
 from ...agents.conversations.view import ConversationView
 from ...agents.events import ApprovalRequested, RunEvent
-from ...agents.overview.sockets import watchable
 from ...agents.plaindata import imported
 from ...core.base.errors import CallboardError
 from ..parts.flow import Flow, make_console
+from ..parts.seen import seen
 from ..parts.spending import Spending
 from ..parts.team import running
 from ..watch.tree import lines
@@ -62,7 +62,7 @@ async def _opened(what: Path | str, folder: Path, model: str) -> AsyncIterator[A
     found = imported(what)
     if not isinstance(found, Agency):
         raise NoAgency(f"{what} is {found!r:.60}; expected an Agency")
-    async with found as agency, watchable(agency):
+    async with found as agency, seen(agency):
         if model:
             await _use(agency, model)
         yield agency
