@@ -247,7 +247,7 @@ class Runner:
             self.interrupt(session, looked_at.error)
             return
         what = "no answer" if looked_at is None else "a finalize hook has not returned"
-        self.interrupt(session, TimeLimit(f"{what} within {seconds:g} seconds; raise Limits.seconds"))
+        self.interrupt(session, TimeLimit(f"{what} within {seconds:g} seconds; raise limits.seconds"))
 
     def _on_owner_answered(self, message: OwnerAnswered) -> None:
         session = message.session

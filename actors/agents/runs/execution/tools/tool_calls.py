@@ -16,8 +16,17 @@ from ....errors import GuardrailTripped, RunFailed, named, said
 from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ....prompts.state.cells import Cells
 from ....turns.labels import explicit
-from ....turns.records import NOBODY_DECIDED, ApprovalAsked, Decision
-from ....turns.steps import AskApproval, CallTool, Commands, Decided, Interrupted, Raised, ToolReturned
+from ....turns.records import ApprovalAsked, Decision
+from ....turns.steps import (
+    NOBODY_DECIDED,
+    AskApproval,
+    CallTool,
+    Commands,
+    Decided,
+    Interrupted,
+    Raised,
+    ToolReturned,
+)
 from ...coordination.elsewhere import decisions_left
 from ..planning import not_offered
 from ..reports import ApprovalExpired, PostsSeen, ToolDone
