@@ -264,9 +264,7 @@ async def test_a_model_that_answers_in_one_way_only_is_told_how_to_answer_in_bot
             await agency.run("q")
     if not pooled:
         async with Agency(Agent("A"), **made(Pieces)) as agency:
-            with pytest.raises(
-                RunFailed, match=r"ended without a completion: its last Delta has it, Delta\("
-            ):
+            with pytest.raises(RunFailed, match=r"ended without a completion: its last Delta has it, Delta\("):
                 async for _ in agency.run_streaming("q"):
                     pass
 
