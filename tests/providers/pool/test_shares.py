@@ -451,6 +451,34 @@ def test_of_a_bucket_what_a_dead_process_had_is_another_s_at_once_with_nothing_i
     assert new.limiter.shared()["requests_per_minute"].limit == 60
 
 
+def test_what_a_dead_process_had_under_way_counts_for_a_minute_from_its_end() -> None:
+    world = World(Quota(concurrency=4))
+    dead, other = world.join(), world.join()
+    one = need(1.0, 0.0)
+    for _ in range(5):  # it gets them all
+        world.beat(dead)
+        while dead.limiter.fits(one, world.now):
+            dead.limiter.take(one, world.now)
+        dead.limiter.refuse(one, world.now)
+        dead.waiting = 1
+    assert dead.limiter.in_flight == 4
+    world.now += 8.0  # by then others might be under way than when it told so
+    dead.dead = True
+    world.beat(other)
+    world.see()
+
+    def places(seconds: int) -> float:
+        for _ in range(seconds):
+            world.now += 1.0
+            other.limiter.refuse(one, world.now)
+            other.waiting = 1
+            world.beat(other)
+        return other.limiter.shared()["concurrency"].limit
+
+    assert places(58) == 0
+    assert places(5) >= 2
+
+
 @given(st.integers(1, 4), st.integers(0, 59), st.booleans())
 def test_of_a_bucket_no_more_is_sent_than_the_vendor_s_gives_whoever_is_seen_to_die(
     count: int, dies_at: int, again: bool
