@@ -202,7 +202,7 @@ def compare(box: Toolbox, document: str, out: str) -> Plan:
     lines = lines_of(readme)
     source = _closest(files, document)
     said = promises(lines)
-    targets: frozenset[str] = frozenset()
+    targets: frozenset[str] | None = frozenset()
     makefile = next((file for file in files if file.lower() in ("makefile", "gnumakefile")), "")
     if makefile and any(promise.kind == "make" for promise in said):
         made = yield from read(box, makefile)
@@ -225,7 +225,7 @@ def compare(box: Toolbox, document: str, out: str) -> Plan:
         promise
         for promise in said
         if (promise.kind == "file" and promise.what != out and not holds(files, promise.what))
-        or (promise.kind == "make" and promise.what not in targets)
+        or (promise.kind == "make" and targets is not None and promise.what not in targets)
         or (promise.kind == "name" and promise.what in absent)
     ]
     kinds = {"file": "no such file or folder", "make": "no such make target", "name": "named in no other file"}

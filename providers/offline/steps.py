@@ -120,9 +120,14 @@ def find_files(box: Toolbox, *, pattern: str = "", path: str = "") -> Step:
 
 def read(box: Toolbox, path: str) -> Step:
     """Read a file."""
-    spec = box.jobs["read"]
-    result = yield from one(Call(spec.name, {parameter(spec, "path"): path}))
+    result = yield from one(read_call(box, path))
     return result
+
+
+def read_call(box: Toolbox, path: str) -> Call:
+    """The call that `read` makes."""
+    spec = box.jobs["read"]
+    return Call(spec.name, {parameter(spec, "path"): path})
 
 
 def write(box: Toolbox, path: str, content: str) -> Step:
