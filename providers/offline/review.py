@@ -146,9 +146,7 @@ def review(box: Toolbox, out: str) -> Generator[list[Call], list[Result], tuple[
     for result, what in zip(searched, _CUT, strict=True):
         if result.failed or was_cut(result):
             notes.append(failure(result) if result.failed else f"Not all {what}.")
-        notes += [
-            line.strip("[]") for line in result.content.splitlines()[-2:] if line.endswith(("searched]", "read]"))
-        ]
+        notes += [line.strip("[]") for line in result.content.splitlines()[-2:] if line.endswith("searched]")]
     lines, marked, links = (matches_of(result) for result in searched)
     folder = _Folder(files)
     pages = [folder.named(r"readme(\.\w+)?"), folder.named("makefile", "gnumakefile"), ".gitignore", ".gitmodules"]
