@@ -36,6 +36,7 @@ _OUT_STRONG = re.compile(
 _OUT_WEAK = re.compile(rf"\b(?:in|at)\s+(?:(?:the|a)\s+)?(?:file\s+)?{_PATH}", re.I)
 _OUT_DIRECT = re.compile(rf"\b(?:write|create|save)\s+(?:(?:the|a|an)\s+)?(?:file\s+|report\s+)?{_PATH}", re.I)
 _RESULT_NAME = re.compile(r"(?:^|/|[-_])(report|summary|findings|results?|todos?|output|overview)\.\w+$", re.I)
+_ITS_RESULT = re.compile(r"\b(?:it|report|results?|findings?|summary|answer)\s+(?:to|into|in|as)\b", re.I)
 _ABSENT = re.compile(r"\b(?:not|missing|absent|lacks?|lacking|without|nonexistent|broken|never)\b|n['’]t\b", re.I)
 _REVIEW = re.compile(
     r"\breview\s+(?:this|the|my|our)\s+(?:whole\s+)?(?:folder|project|repository|repo|files|code)\b", re.I
@@ -124,6 +125,8 @@ def clause_rule(clause: str, previous: str) -> Rule | None:
     content = text.fenced(clause) or next((q for q in quotes if q != out), "") or previous
     if out and said & {"writ", "creat", "sav", "stor", "put", "export"} and content:
         return Rule(("write",), lambda box: save(box, out, content))
+    if out and _ITS_RESULT.search(clause) and not content:
+        return Rule((), lambda box: nothing())
     if found and said & {
         "read",
         "show",
@@ -302,6 +305,12 @@ def listing(box: Toolbox, wild: str, folder: str, counts: bool, *, by_glob: bool
     if counts:
         return f"{_count(len(entries_of(result)), 'file')}{f' fit {wild}' if wild else ''}."
     return result.content
+
+
+def nothing() -> Plan:
+    """Write no report where nothing was found out."""
+    return ""
+    yield []
 
 
 def save(box: Toolbox, path: str, content: str) -> Plan:

@@ -326,3 +326,11 @@ def test_quoted_text_is_written_whole(text: str) -> None:
 def test_quoted_text_is_searched_whole() -> None:
     folder = Folder(a_dot_txt="one, then two\n")
     assert "1 place" in converse('Find "one, then two" in the files', list(folder.specs.values()), folder.run)[0]
+
+
+def test_a_report_of_what_nobody_has_found_out_is_not_written() -> None:
+    folder = Folder()
+    task = "Say something nice, and write the report to out.md."
+    answer, _ = converse(task, list(folder.specs.values()), folder.run)
+    assert folder.files == {}
+    assert "Nothing in 'Say something nice" in answer
