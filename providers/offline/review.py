@@ -163,7 +163,8 @@ def review(box: Toolbox, out: str) -> Generator[list[Call], list[Result], tuple[
     ]
     found.sort(key=lambda each: (KINDS.index(each.kind), each.path, each.line))
     again = [each.path for each in found if ending(each.path) in ("py", "md") and each.kind is not _LOST]
-    read = yield from _read(box, list(dict.fromkeys(again))[:_READ_AGAIN])
+    more = yield from _read(box, [path for path in dict.fromkeys(again) if path not in read][:_READ_AGAIN])
+    read = {**read, **more}
     pythons = {path: python(list(text.values())) for path, text in read.items() if ending(path) == "py"}
     found = [
         each for each in found if _stands(each, pythons.get(each.path)) and not _is_code(each, read.get(each.path, {}))
