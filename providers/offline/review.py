@@ -171,7 +171,12 @@ def review(box: Toolbox, out: str) -> Generator[list[Call], list[Result], tuple[
     ]
     counts = Counter(each.kind.one for each in found)
     names = {kind.one: kind.many for kind in KINDS}
-    said = [f"{counts[one]} {one if counts[one] == 1 else many}" for one, many in names.items() if counts[one]]
+    least = {_TODO.one} if was_cut(searched[1]) else set()
+    said = [
+        f"{'at least ' * (one in least)}{counts[one]:,} {one if counts[one] == 1 else many}"
+        for one, many in names.items()
+        if counts[one]
+    ]
     nothing = f"nothing found, of {', '.join(names.values())}"
     looked = f"{'more than ' * many}{len(files):,} file{'s' * (len(files) != 1)} looked through"
     return f"{looked}: {', '.join(said) or nothing}.", found, list(dict.fromkeys(notes))

@@ -232,3 +232,16 @@ def test_a_folder_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
     command = [sys.executable, "-c", gone, "demo"]
     done = subprocess.run(command, cwd=tmp_path, env=offline(), capture_output=True, encoding="utf-8", check=False)
     assert_refused(Done(done.returncode, done.stdout, done.stderr), "is gone")
+
+
+def test_several_demos_at_once_in_one_folder_do_not_hinder_each_other(folder: Path) -> None:
+    command = [sys.executable, "-c", MAIN, "demo", str(folder)]
+    pipe = subprocess.PIPE
+    programs = [
+        subprocess.Popen(command, cwd=folder, env=offline(), stdout=pipe, stderr=pipe, encoding="utf-8")
+        for _ in range(4)
+    ]
+    for program in programs:
+        out, err = program.communicate(timeout=120)
+        assert (program.returncode, err) == (0, ""), out
+    assert "src/deep/one.py:3: left to do" in (folder / REPORT).read_text(encoding="utf-8")

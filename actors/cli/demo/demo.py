@@ -115,7 +115,7 @@ def demo(folder: Path, *, ask: str | None, report: Path | None, dashboard: bool 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("", encoding="utf-8")
-        target.unlink()  # or the search would find the last report
+        target.unlink(missing_ok=True)  # or the search would find the last report
     except OSError as error:
         raise NoReport(f"cannot write the report {target}: {error.strerror}; give another --report or folder") from None
     return asyncio.run(_Demonstration(root, target, (ask or "").strip() or REVIEW, make_console()).run(dashboard))

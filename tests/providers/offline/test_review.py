@@ -212,4 +212,5 @@ def test_many_that_are_left_to_do_hide_nothing_that_is_worse() -> None:
     folder = Limited(a_dot_c="// TODO: x\n" * 60, z_dot_py="breakpoint()\n")
     answer, _ = converse("Review this folder", [*folder.specs.values()], folder.run)
     assert "z.py:1: breakpoint" in answer
+    assert "at least 50 left to do" in answer
     assert "Not all that is left to do is listed." in answer
