@@ -5,15 +5,15 @@ programs make (.gitignore), keys that tests and examples use, and whatever might
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
 import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from urllib.parse import unquote
 
+from .listing import EXAMPLE, MAKEFILE, Listing, ways
 from .promises import ENDINGS, holds, is_fence, make_targets, promises
 from .source import Python, ending, is_left_to_do, python
 from .steps import (
@@ -39,11 +39,6 @@ _FOREIGN = re.compile(
 )
 _TRIED = re.compile(
     r"(^|/)(tests?|testing|testdata|specs?|__tests__|fixtures?|mocks?|examples?|samples?)/|(^|/)test_", re.I
-)
-_EXAMPLE = re.compile(
-    r"\b(e\.g|i\.e|example|instance|such as|like|say|would|could|might|creat\w*|writ\w*|generat\w*|produc\w*|output|"
-    r"your|you have|suppose|imagine|removed?|renamed?|deleted?|no longer|was|were|used to)\b",
-    re.I,
 )
 _NO_PLACE = re.compile(r"[{}$<>|*]|://|^(/|#|[a-z]+:)")
 _NO_SECRET = re.compile(r"EXAMPLE|ABCD|1234|0123|XXXX", re.I)
@@ -99,32 +94,6 @@ class Finding:
         return f"{self.path}:{self.line}: {self.kind.one}: {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """What is known of the folder.
-
-    Args:
-        files: its files.
-        unseen: patterns of what may be there, and is no concern of a review: what git passes over, and submodules.
-    """
-
-    files: list[str]
-    unseen: list[str] = field(default_factory=list)
-
-    def is_unseen(self, path: str) -> bool:
-        """Whether a path is, or lies in, what may be there unseen, or lies in a link: none is followed."""
-        ways = [way for way in _ways(path) if way != "."]
-        return any(way in self.files for way in ways[1:]) or any(
-            fnmatch.fnmatch(way if "/" in pattern else posixpath.basename(way), pattern.lstrip("/"))
-            for pattern in self.unseen
-            for way in ways
-        )
-
-    def named(self, *names: str) -> str:
-        """The first file at the top that is called so, in whatever letters; or nothing."""
-        return next((file for file in self.files if any(re.fullmatch(name, file, re.I) for name in names)), "")
-
-
 def review(box: Toolbox, out: str) -> Generator[list[Call], list[Result], tuple[str, list[Finding], list[str]]]:
     """Look through the files.
 
@@ -148,10 +117,10 @@ def review(box: Toolbox, out: str) -> Generator[list[Call], list[Result], tuple[
             notes.append(failure(result) if result.failed else f"Not all {what}.")
         notes += [line.strip("[]") for line in result.content.splitlines()[-2:] if line.endswith("searched]")]
     lines, marked, links = (matches_of(result) for result in searched)
-    folder = _Folder(files)
-    pages = [folder.named(r"readme(\.\w+)?"), folder.named("makefile", "gnumakefile"), ".gitignore", ".gitmodules"]
+    folder = Listing(files)
+    pages = [folder.named(r"readme(\.\w+)?"), folder.named(MAKEFILE), ".gitignore", ".gitmodules"]
     read = yield from _read(box, [page for page in pages if page in files])
-    folder.unseen.extend(_passed_over(read.get(".gitignore", {}), read.get(".gitmodules", {})))
+    folder.pass_over(read.get(".gitignore", {}), read.get(".gitmodules", {}))
     found = [*_forgotten(lines), *(_finding(_TODO, match) for match in marked if is_left_to_do(match.path, match.text))]
     if not many:
         found += _broken(folder, pages[0], read)
@@ -244,19 +213,9 @@ def _is_code(found: Finding, page: Mapping[int, str]) -> bool:
     return found.kind is _DEAD and sum(is_fence(text) for line, text in page.items() if line < found.line) % 2 == 1
 
 
-def _passed_over(*pages: Mapping[int, str]) -> Iterable[str]:
-    """What a .gitignore and a .gitmodules name: a pattern with a slash is one of paths from the top."""
-    for page in pages:
-        for line in page.values():
-            module = re.match(r"\s*path\s*=\s*(.+?)\s*$", line)
-            pattern = module[1] if module else line.strip().rstrip("/").removeprefix("**/").removesuffix("/*")
-            if pattern and (module or not re.match(r"[#!\[]|\s*url\s*=", line)):
-                yield f"/{pattern}" if module else pattern
-
-
-def _broken(folder: _Folder, readme: str, read: Mapping[str, Mapping[int, str]]) -> Iterable[Finding]:
+def _broken(folder: Listing, readme: str, read: Mapping[str, Mapping[int, str]]) -> Iterable[Finding]:
     """What a README says there is: files in folders that are there, and targets of a Makefile."""
-    makefile = read.get(folder.named("makefile", "gnumakefile"))
+    makefile = read.get(folder.named(MAKEFILE))
     targets = make_targets(makefile.items()) if makefile else None
     said = read.get(readme, {})
     for promise in promises(said.items()):
@@ -269,7 +228,7 @@ def _broken(folder: _Folder, readme: str, read: Mapping[str, Mapping[int, str]])
             and ending(what) in ENDINGS
             and not holds(folder.files, what)
             and not folder.is_unseen(what)
-            and not _EXAMPLE.search(said[promise.line])
+            and not EXAMPLE.search(said[promise.line])
         ):
             close = get_close_matches(what, {posixpath.basename(file) for file in folder.files}, 1, 0.93)
             if close:
@@ -278,9 +237,9 @@ def _broken(folder: _Folder, readme: str, read: Mapping[str, Mapping[int, str]])
                 yield Finding(_LOST, readme, promise.line, f"there is no {what}")
 
 
-def _dead(folder: _Folder, links: Iterable[Match]) -> Iterable[Finding]:
+def _dead(folder: Listing, links: Iterable[Match]) -> Iterable[Finding]:
     """Links of pages to files that are not there."""
-    there = {part for file in folder.files for part in _ways(file)}
+    there = {part for file in folder.files for part in ways(file)}
     stems = {file.rpartition(".")[0] for file in folder.files}  # a page that is yet to be made of its source
     for match in links:
         for target in () if _TRIED.search(match.path) else _LINK.findall(_CODE.sub("", match.text)):
@@ -295,11 +254,3 @@ def _dead(folder: _Folder, links: Iterable[Match]) -> Iterable[Finding]:
                 and not folder.is_unseen(place)
             ):
                 yield Finding(_DEAD, match.path, match.line, target)
-
-
-def _ways(file: str) -> Iterable[str]:
-    """A file, and each folder above it."""
-    while file:
-        yield file
-        file = posixpath.dirname(file)
-    yield "."

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import text
+from .listing import EXAMPLE, MAKEFILE, Listing
 from .promises import holds, make_targets, promises
 from .review import review
 from .steps import (
@@ -204,9 +205,18 @@ def compare(box: Toolbox, document: str, out: str) -> Plan:
         return f"{failure(readme)}\nThere is no {document} to compare the files with."
     lines = lines_of(readme)
     source = _closest(files, document)
-    said = promises(lines)
+    text_of = dict(lines)
+    said = [
+        promise
+        for promise in promises(lines)
+        if promise.kind != "file" or ("*" not in promise.what and not EXAMPLE.search(text_of[promise.line]))
+    ]
     targets: frozenset[str] | None = frozenset()
-    makefile = next((file for file in files if file.lower() in ("makefile", "gnumakefile")), "")
+    folder = Listing(files)
+    if ".gitignore" in files:
+        passed_over = yield from read(box, ".gitignore")
+        folder.pass_over(dict(lines_of(passed_over)) if not passed_over.failed else {})
+    makefile = folder.named(MAKEFILE)
     if makefile and any(promise.kind == "make" for promise in said):
         made = yield from read(box, makefile)
         targets = make_targets(lines_of(made)) if not made.failed else targets
@@ -227,7 +237,7 @@ def compare(box: Toolbox, document: str, out: str) -> Plan:
     missing = [
         promise
         for promise in said
-        if (promise.kind == "file" and promise.what != out and not holds(files, promise.what))
+        if (promise.kind == "file" and promise.what != out and not _is_there(folder, promise.what))
         or (promise.kind == "make" and targets is not None and promise.what not in targets)
         or (promise.kind == "name" and promise.what in absent)
     ]
@@ -336,6 +346,10 @@ def _closest(files: list[str], wanted: str) -> str:
             return file
     stem = wanted.rsplit(".", 1)[0].lower()
     return next((f for f in files if "/" not in f and f.lower().rsplit(".", 1)[0] == stem), wanted)
+
+
+def _is_there(folder: Listing, path: str) -> bool:
+    return holds(folder.files, path) or folder.is_unseen(path)
 
 
 def _count(number: int, noun: str) -> str:

@@ -68,6 +68,15 @@ def test_what_the_readme_promises_and_the_files_do_not_hold_is_found() -> None:
     assert len(calls) > 4
 
 
+def test_what_is_an_example_or_is_made_by_a_program_is_no_promise() -> None:
+    readme = "Open `.site/index.html`, see `docs/no.md`.\n\nFor example `a/b.py`.\n\nAll of `src/*.c`.\n"
+    folder = Folder(**{"README.md": readme, ".gitignore": ".site/\n"})
+    answer, _ = converse("What does the README promise that is not there?", [*folder.specs.values()], folder.run)
+    assert [line for line in answer.splitlines() if line.startswith("- ")] == [
+        "- README.md:1: `docs/no.md`: no such file or folder"
+    ]
+
+
 def test_calls_are_made_one_at_a_time_where_parallel_ones_are_not_wanted() -> None:
     task = "Find what the README promises that its files do not contain"
     folder = Folder(**PROJECT)

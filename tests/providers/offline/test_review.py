@@ -195,12 +195,14 @@ def test_where_a_makefile_has_targets_that_do_not_stand_there_none_is_missing(mo
 
 def test_what_git_passes_over_and_a_link_in_a_test_are_not_looked_at() -> None:
     files = {
-        ".gitignore": "build\n/made/*\n",
+        ".gitignore": "build\n/made/*\n*.gen.py\n!kept.gen.py\n",
         "build/a.py": "# TODO: made\n",
         "made/b.py": "# TODO: made\n",
+        "a.gen.py": "# TODO: made\n",
+        "kept.gen.py": "# TODO: kept\n",
         "tests/data/x.md": "[a](gone.md)\n",
     }
-    assert found(**files) == []
+    assert found(**files) == ["kept.gen.py:1: left to do: # TODO: kept"]
 
 
 def test_many_that_are_left_to_do_hide_nothing_that_is_worse() -> None:
