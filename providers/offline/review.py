@@ -43,10 +43,10 @@ _TRIED = re.compile(
 _NO_PLACE = re.compile(r"[{}$<>|*]|://|^(/|#|[a-z]+:)")
 _NO_SECRET = re.compile(r"EXAMPLE|ABCD|1234|0123|XXXX", re.I)
 _LINKS = r"\]\([^)\s]+\)"
-_CUT = ("that is broken is listed", "that is left to do is listed", "links were looked at")
+_CUT = ("that is left to do is listed", "links were looked at", "that is broken is listed")
 _AT_MOST = 1_000
 """Lines that are asked for at once."""
-_READ_AGAIN = 12
+_READ_AGAIN = 8
 """Files in which something was found that are read, the worst first."""
 
 
@@ -110,13 +110,15 @@ def review(box: Toolbox, out: str) -> Generator[list[Call], list[Result], tuple[
     files = entries_of(listed)
     many = was_cut(listed)
     notes = ["There are too many files to know what is missing: promises and links were not looked at."] if many else []
-    patterns = ("|".join(f"(?:{kind.pattern})" for kind in _LINES), _TODO.pattern)
-    searched = yield [*(_search(box, pattern) for pattern in patterns), _search(box, _LINKS, "*.md")]
-    for result, what in zip(searched, _CUT, strict=True):
+    patterns = [f"(?:{kind.pattern})" for kind in (*_LINES, _TODO)]
+    searched = yield [_search(box, "|".join(patterns)), _search(box, _LINKS, "*.md")]
+    if was_cut(searched[0]):  # then what is only left to do may hide what is worse
+        searched += yield [_search(box, "|".join(patterns[:-1]))]
+    for result, what in zip(searched, _CUT, strict=False):
         if result.failed or was_cut(result):
             notes.append(failure(result) if result.failed else f"Not all {what}.")
         notes += [line.strip("[]") for line in result.content.splitlines()[-2:] if line.endswith("searched]")]
-    lines, marked, links = (matches_of(result) for result in searched)
+    marked, links, lines = (matches_of(result) for result in (*searched, searched[0])[:3])
     folder = Listing(files)
     pages = [folder.named(r"readme(\.\w+)?"), folder.named(MAKEFILE), ".gitignore", ".gitmodules"]
     read = yield from _read(box, [page for page in pages if page in files])
@@ -140,7 +142,7 @@ def review(box: Toolbox, out: str) -> Generator[list[Call], list[Result], tuple[
     ]
     counts = Counter(each.kind.one for each in found)
     names = {kind.one: kind.many for kind in KINDS}
-    least = {_TODO.one} if was_cut(searched[1]) else set()
+    least = {_TODO.one} if was_cut(searched[0]) else set()
     said = [
         f"{'at least ' * (one in least)}{counts[one]:,} {one if counts[one] == 1 else many}"
         for one, many in names.items()
