@@ -216,3 +216,14 @@ def test_many_that_are_left_to_do_hide_nothing_that_is_worse() -> None:
     assert "z.py:1: breakpoint" in answer
     assert "at least 50 left to do" in answer
     assert "Not all that is left to do is listed." in answer
+
+
+def test_a_form_feed_or_another_mark_within_a_line_begins_no_line() -> None:
+    text = "x = 1\n\x0cy = 2\u2028\n# TODO: third\n"
+    folder = Folder()
+    folder.files["a.py"] = text
+    read = "\n".join(f"{number:6}\t{line}" for number, line in enumerate(text[:-1].split("\n"), 1))
+    found = "a.py:3:# TODO: third\na.py:4:z = 'a\u2028b.py:1:# TODO: no'"
+    replies = {"Glob": "a.py", "Grep": found, "Read": read}
+    answer, _ = converse("Review this folder", [*folder.specs.values()], lambda call: replies[call.name])
+    assert [line for line in answer.splitlines() if line.startswith("- ")] == ["- a.py:3: left to do: # TODO: third"]
