@@ -114,6 +114,10 @@ asyncio.run(main())
         self._process.stdin.close()
         self._process.stdout.close()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def line(self) -> str:
         """The next line that it prints; empty once it has ended."""
         assert self._process.stdout is not None
