@@ -51,6 +51,7 @@ def job(journal: Path, dollars: float) -> Agency:
 async def night(journal: Path, dollars: float) -> Counter[str]:
     """Do what there is money for."""
     async with job(journal, dollars) as agency:
+        await asyncio.gather(*agency.resumed.values(), return_exceptions=True)  # what a killed night had begun
         done = {run.conversation for run in (await agency.runs(status="ended", limit=1_000)).runs}
         todo = {name: text for name, text in REVIEWS.items() if name not in done}
         runs = [agency.run(text, caller=NIGHTLY, conversation=name) for name, text in todo.items()]

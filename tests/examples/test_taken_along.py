@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -70,3 +71,42 @@ def test_a_review_begun_by_a_hook_leaves_the_hooks_repository_alone(repository: 
     done = reviewed(repository, env={**os.environ, **hooked})
     assert done.stdout.endswith("exit status 1\n"), done
     assert (git(repository, "log", "--all", "--oneline"), git(repository, "branch")) == before
+
+
+KILLED = """
+calls = 0
+
+
+class Killed(Judge):
+    async def complete(self, request: Request) -> Completion:
+        global calls
+        calls += 1
+        if calls == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await super().complete(request)
+
+
+Judge = Killed
+asyncio.run(night(Path("reviews.db"), 100.0))
+"""
+GOES_ON = """
+async def look() -> None:
+    async with job(Path("reviews.db"), 100.0) as agency:
+        found = Counter(run.conversation for run in (await agency.runs(limit=1_000)).runs)
+    print(len(found), max(found.values()))
+
+
+asyncio.run(night(Path("reviews.db"), 100.0))
+asyncio.run(look())
+"""
+
+
+def test_a_batch_job_that_was_killed_asks_nothing_again_that_goes_on_by_itself(tmp_path: Path) -> None:
+    whole = (HERE / "batch_job.py").read_text(encoding="utf-8")
+    parts = "import os\nimport signal\n" + whole.partition("\nwith tempfile")[0]
+    killed = warm.run("-c", parts + KILLED, cwd=tmp_path, env=offline())
+    assert killed.returncode == -signal.SIGKILL, killed
+    done = warm.run("-c", parts + GOES_ON, cwd=tmp_path, env=offline())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "12 1", "one run for each review"
+    assert done.stdout.splitlines()[0].endswith(" 0 are left")
