@@ -38,16 +38,19 @@ _FOREIGN = re.compile(
     r"|\.min\.\w+$"
 )
 _TRIED = re.compile(
-    r"(^|/)(tests?|testing|testdata|specs?|__tests__|fixtures?|mocks?|examples?|samples?)/|(^|/)test_", re.I
+    r"(^|/)(tests?|testing|testdata|specs?|__tests__|fixtures?|mocks?|examples?|samples?|demos?)/|(^|/)test_", re.I
 )
+_PAST = re.compile(r"(^|/)(changelog|changes|history|news|releases?)\b", re.I)  # what they tell of was there once
 _NO_PLACE = re.compile(r"[{}$<>|*]|://|^(/|#|[a-z]+:)")
 _NO_SECRET = re.compile(r"EXAMPLE|ABCD|1234|0123|XXXX", re.I)
 _LINKS = r"\]\([^)\s]+\)"
 _CUT = ("that is left to do is listed", "links were looked at", "that is broken is listed")
 _AT_MOST = 1_000
 """Lines that are asked for at once."""
-_READ_AGAIN = 8
-"""Files in which something was found that are read, the worst first."""
+_READ_AGAIN = 24
+"""Files that are read again where a line does not tell for sure; what stands in others is left out."""
+_READ_LIKELY = 8
+"""Files that are read again, those among them, where it nearly does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ _TODO = Kind("left to do", "left to do", r"(?:#|//|/\*|<!--)\s*(?:TODO|FIXME|XXX
 _LINES = (_MERGE, _KEY, _STOP, _DEBUGGER, _PRY, _BARE)
 KINDS = (*_LINES, _LOST, _DEAD, _TODO)
 """The worst first."""
+_UNSURE = (_STOP, _BARE, _DEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +137,13 @@ def review(box: Toolbox, out: str) -> Generator[list[Call], list[Result], tuple[
         if each.path != out and not _FOREIGN.search(each.path) and not folder.is_unseen(each.path)
     ]
     found.sort(key=lambda each: (KINDS.index(each.kind), each.path, each.line))
-    again = [each.path for each in found if ending(each.path) in ("py", "md") and each.kind is not _LOST]
-    more = yield from _read(box, [path for path in dict.fromkeys(again) if path not in read][:_READ_AGAIN])
+    more = yield from _read(box, [path for path in _again(found) if path not in read])
     read = {**read, **more}
     pythons = {path: python(list(text.values())) for path, text in read.items() if ending(path) == "py"}
-    found = [
-        each for each in found if _stands(each, pythons.get(each.path)) and not _is_code(each, read.get(each.path, {}))
-    ]
+    kept = [each for each in found if _stands(each, pythons.get(each.path), read.get(each.path, {}))]
+    if len({each.path for each in found if each.kind in _UNSURE}) > _READ_AGAIN:
+        notes.append("Not all that looks broken was looked at again: what was not is left out.")
+    found = kept
     counts = Counter(each.kind.one for each in found)
     names = {kind.one: kind.many for kind in KINDS}
     least = {_TODO.one} if was_cut(searched[0]) else set()
@@ -202,17 +206,22 @@ def _is_secret(match: Match) -> bool:
     return token is not None and len(set(token[0])) > 8
 
 
-def _stands(found: Finding, code: Python | None) -> bool:
-    """Whether what was found is there, by what its file has as Python."""
+def _again(found: list[Finding]) -> list[str]:
+    """The files to read again: those with what its line does not tell for sure, then some with what it nearly does."""
+    unsure = list(dict.fromkeys(each.path for each in found if each.kind in _UNSURE))[:_READ_AGAIN]
+    likely = [each.path for each in found if each.kind is _TODO and ending(each.path) == "py"]
+    return list(dict.fromkeys([*unsure, *likely]))[: max(len(unsure), _READ_LIKELY)]
+
+
+def _stands(found: Finding, code: Python | None, page: Mapping[int, str]) -> bool:
+    """Whether what was found is there, by what its file has: as Python, or as Markdown with blocks of code."""
+    if found.kind is _DEAD:
+        fences = sum(is_fence(text) for line, text in page.items() if line < found.line)
+        return found.line in page and fences % 2 == 0
     if code is None or found.line > code.read:
-        return True
+        return found.kind not in _UNSURE
     places: Mapping[Kind, frozenset[int]] = {_TODO: code.comments, _BARE: code.bare, _STOP: code.stops}
     return found.line in places.get(found.kind, (found.line,))
-
-
-def _is_code(found: Finding, page: Mapping[int, str]) -> bool:
-    """Whether a link stands in a block of code."""
-    return found.kind is _DEAD and sum(is_fence(text) for line, text in page.items() if line < found.line) % 2 == 1
 
 
 def _broken(folder: Listing, readme: str, read: Mapping[str, Mapping[int, str]]) -> Iterable[Finding]:
@@ -242,17 +251,13 @@ def _broken(folder: Listing, readme: str, read: Mapping[str, Mapping[int, str]])
 def _dead(folder: Listing, links: Iterable[Match]) -> Iterable[Finding]:
     """Links of pages to files that are not there."""
     there = {part for file in folder.files for part in ways(file)}
-    stems = {file.rpartition(".")[0] for file in folder.files}  # a page that is yet to be made of its source
     for match in links:
-        for target in () if _TRIED.search(match.path) else _LINK.findall(_CODE.sub("", match.text)):
+        for target in (
+            () if _TRIED.search(match.path) or _PAST.search(match.path) else _LINK.findall(_CODE.sub("", match.text))
+        ):
             goal = unquote(target.partition("?")[0])
-            if _NO_PLACE.search(goal) or ending(goal) not in ENDINGS:
-                continue
+            if _NO_PLACE.search(goal) or ending(goal) not in ENDINGS or ending(goal) in ("html", "htm"):
+                continue  # pages of a site are made of others
             place = posixpath.normpath(posixpath.join(posixpath.dirname(match.path), goal))
-            if (
-                place not in there
-                and place.rpartition(".")[0] not in (stems if ending(place) in ("html", "htm") else ())
-                and not place.startswith("..")
-                and not folder.is_unseen(place)
-            ):
+            if place not in there and not place.startswith("..") and not folder.is_unseen(place):
                 yield Finding(_DEAD, match.path, match.line, target)

@@ -227,3 +227,17 @@ def test_a_form_feed_or_another_mark_within_a_line_begins_no_line() -> None:
     replies = {"Glob": "a.py", "Grep": found, "Read": read}
     answer, _ = converse("Review this folder", [*folder.specs.values()], lambda call: replies[call.name])
     assert [line for line in answer.splitlines() if line.startswith("- ")] == ["- a.py:3: left to do: # TODO: third"]
+
+
+def test_what_a_line_does_not_tell_for_sure_is_left_out_where_its_file_was_not_read_again() -> None:
+    text = "try:\n    f()\nexcept:\n    pass\n"
+    folder = Folder(**{f"a{number:02}.py": text for number in range(30)})
+    answer, made = converse("Review this folder", [*folder.specs.values()], folder.run)
+    assert "30 files looked through: 24 bare excepts." in answer
+    assert "Not all that looks broken was looked at again" in answer
+    assert sum(call.name == "Read" for call in made) == 24
+
+
+def test_links_of_a_changelog_and_to_pages_that_a_site_is_made_of_are_not_looked_at() -> None:
+    files = {"CHANGELOG.md": "[a](gone.md)\n", "guide/a.md": "[b](../cli/index.html) [c](gone.md)\n"}
+    assert found(**files) == ["guide/a.md:1: dead link: gone.md"]
