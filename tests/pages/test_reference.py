@@ -68,6 +68,11 @@ def test_each_command_and_each_key_is_on_the_page_of_the_command_line() -> None:
         assert f"| `{key}` |" in page
 
 
+def test_the_page_of_the_command_line_has_the_defaults_that_are_zero() -> None:
+    port = next(line for line in Page("actors/cli/README.md").text.splitlines() if "0 for any that is free" in line)
+    assert port.endswith("| `0` |")
+
+
 @pytest.mark.parametrize(
     ("path", "number"), [("actors/cli/README.md", 0), ("actors/cli/github_actions.md", 1), ("providers/README.md", 0)]
 )
