@@ -1,4 +1,4 @@
-"""What ``callboard show`` and ``callboard replay`` print of runs that went otherwise: to the word, but for ids and times."""
+"""What ``callboard show`` and ``callboard replay`` print of runs that went otherwise, but for ids and times to the word."""
 
 from __future__ import annotations
 
