@@ -1,4 +1,4 @@
-"""What ``callboard show`` and ``callboard replay`` print of runs that went otherwise, but for ids and times to the word."""
+"""What ``show`` and ``replay`` print of runs that went otherwise: to the word, without ids and times."""
 
 from __future__ import annotations
 
