@@ -135,6 +135,7 @@ async def test_the_sign_says_who_does_what_for_how_long_and_how_many_tokens_that
         "Planner begins  0 s  0 tokens",
         "Planner thinks  0 s  0 tokens",
         "Planner thinks  1 s  2 tokens",
+        "Planner thinks  2 s  0 tokens",
         "Planner: dig  2 s  0 tokens",
         "Planner: dig half\\x1b  2 s  0 tokens",
         "Planner: dig half\\x1b  2 s  2,034 tokens",
