@@ -168,6 +168,12 @@ def test_steps_go_to_the_agents_that_fit_them_with_what_came_before() -> None:
         ),
         ('Count the words of "to be"', [("word_count", {"text": "to be"})]),
         ("Set the lights to bright", [("set_lights", {"level": "bright"})]),
+        ("What are the opening hours on Sunday?", [("opening_hours", {"day": "Sunday"})]),
+        (
+            "What are the opening hours on Saturday and on Sunday in Oslo?",
+            [("opening_hours", {"day": "Saturday"}), ("opening_hours", {"day": "Sunday"})],
+        ),
+        ("Search the web for Oslo", [("web_search", {"query": "Oslo"})]),
     ],
 )
 def test_any_tool_is_picked_by_words_and_filled_from_the_text(task: str, expected: list[Any]) -> None:
@@ -180,6 +186,7 @@ def test_any_tool_is_picked_by_words_and_filled_from_the_text(task: str, expecte
         spec("send_email", "Send an email.", to=TEXT, body=TEXT),
         spec("word_count", "Count the words of a text.", text=TEXT),
         spec("set_lights", "Set the lights.", level={"anyOf": [{"enum": ["dim", "bright"]}, {"type": "null"}]}),
+        spec("opening_hours", "When the shop is open.", day={"enum": ["weekday", "Saturday", "Sunday"]}),
     ]
     answer, calls = converse(task, tools, lambda call: f"{call.name}: fine")
     assert [(call.name, call.parsed()) for call in calls] == expected
