@@ -65,7 +65,8 @@ def _command(command: Any, words: str) -> str:
         default = argument.field_info.default
         if not named.startswith("-"):
             usage.append(named if argument.required else f"[{named}]")
-        none = argument.required or default in (None, "", (), False, inspect.Parameter.empty)
+        # Not "in" with False: a 0 would be the same, and there is something to say of it.
+        none = argument.required or default is False or default in (None, "", (), inspect.Parameter.empty)
         shown = "" if none else f"`{_default(default)}`"
         names = " ".join(f"`{one}`" for one in argument.names if not one.startswith(("--no-", "--empty-")))
         rows.append((names, _cell(meant.get(argument.field_info.name, "")), shown))
