@@ -15,6 +15,7 @@ from ...agents.rendering.flow import arguments_in_words
 from ...agents.turns.rules import Limits
 from ...core.base.errors import CallboardError
 from ..parts.printed import plain, shown, shown_json
+from ..run.run import NOBODY
 from .decision import Decision, expiry, more_of, understand_decision
 from .diff import diff_lines
 from .keyboard import Interrupted, Keyboard
@@ -54,7 +55,7 @@ class Asking:
             try:
                 await self._ask(event)
             except EOFError:
-                self._agency.deny(event, "nobody is there to approve it")
+                self._agency.deny(event, NOBODY)
             except Interrupted:
                 raise asyncio.CancelledError from None
 
