@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -128,12 +127,12 @@ async def watchable(agency: Agency, *, dashboard: bool = False) -> AsyncIterator
         DefinitionError: another agency of this process is in such a block.
         ImportError: the extra ``serve`` is not installed, which the dashboard needs.
     """
-    # By its name: what serves stands above what it serves, and is an extra.
-    beside = import_module("...serving.dashboard.beside", __package__).beside if dashboard else None
+    if dashboard:
+        from ...serving.dashboard.beside import beside  # a way up, and an extra: the contracts of the imports name it
     async with AsyncExitStack() as stack:
         with contextlib.suppress(OSError, NothingRuns):  # not being seen is no reason not to run
             await stack.enter_async_context(_seen(agency))
-            if beside is not None:
+            if dashboard:
                 await stack.enter_async_context(beside(agency))
         yield
 
