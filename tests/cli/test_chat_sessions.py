@@ -142,7 +142,9 @@ def test_an_agency_of_a_module_is_talked_to(folder: Path) -> None:
         "A            offline"
         in callboard("chat", "shop:agency", "--model", "offline", cwd=folder, typed="/model\n").out
     )
-    assert_refused(callboard("chat", "shop:number", cwd=folder), "shop:number is 5; expected an Agency")
+    assert_refused(
+        callboard("chat", "shop:number", cwd=folder), "expected an Agency; shop:number is a value of type int"
+    )
     assert_refused(callboard("chat", "shop:nosuch", cwd=folder), "shop has no 'nosuch'")
     assert_refused(callboard("chat", "nosuch:agency", cwd=folder), "no module is called 'nosuch'")
 

@@ -14,7 +14,7 @@ from ...agents.caller import Caller
 from ...agents.conversations.view import ConversationView
 from ...agents.events import ApprovalRequested, RunEvent
 from ...agents.overview.sockets import watchable
-from ...agents.plaindata import imported
+from ...agents.plaindata import imported, wrong_kind
 from ...core.base.errors import CallboardError
 from ..parts.flow import Flow, make_console
 from ..parts.spending import Spending
@@ -27,8 +27,8 @@ from .screen import Screen
 from .sessions import Sessions, present
 
 
-class NoAgency(CallboardError):
-    """What is named as an agency is none."""
+class NobodyAnswers(CallboardError):
+    """None of the agents may be asked."""
 
 
 def chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
@@ -44,25 +44,31 @@ def chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | No
     Raises:
         CallboardError: the file is wrong, or what is named is not there.
     """
-    return asyncio.run(_chat(what, folder, caller, resume, model))
+    # A module is imported as ever, before there is an event loop: Ctrl-C ends it, and it may have one of its own.
+    found = what if isinstance(what, Path) else _named(what)
+    return asyncio.run(_chat(found, folder, caller, resume, model))
 
 
-async def _chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
+def _named(what: str) -> Agency:
+    found = imported(what)
+    if not isinstance(found, Agency):
+        raise wrong_kind(what, "an Agency", found)
+    return found
+
+
+async def _chat(what: Path | Agency, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
     async with _opened(what, folder, model) as agency:
         await talk(agency, caller, resume)
     return 0
 
 
 @asynccontextmanager
-async def _opened(what: Path | str, folder: Path, model: str) -> AsyncIterator[Agency]:
+async def _opened(what: Path | Agency, folder: Path, model: str) -> AsyncIterator[Agency]:
     if isinstance(what, Path):
         async with running(what, folder, model=model) as agency:
             yield agency
         return
-    found = imported(what)
-    if not isinstance(found, Agency):
-        raise NoAgency(f"{what} is {found!r:.60}; expected an Agency")
-    async with found as agency, watchable(agency):
+    async with what as agency, watchable(agency):
         if model:
             await _use(agency, model)
         yield agency
@@ -94,7 +100,7 @@ class _Chat:
 
     async def run(self, resume: str | None) -> None:
         if not self.names:
-            raise NoAgency("the caller may ask none of the agents")
+            raise NobodyAnswers("the caller may ask none of the agents")
         unsubscribe = self.agency.subscribe(self.spending.count)
         try:
             self.screen.say(f"You talk to {self.names[0]}. /help lists the commands, Ctrl-D leaves.", "dim")
