@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any
+from typing import Any, Final
 
 from ....tools.errors import ToolError
 from ...agents.agency import Agency
@@ -22,6 +22,9 @@ from .keyboard import Interrupted, Keyboard
 from .screen import Screen
 
 QUESTION = "allow? yes, no and why, edit, or always for this run> "
+MOST: Final = 20_000
+"""Characters of a call's arguments that are shown, half of them from its end, and that can be edited."""
+
 AGAIN = "say yes, no (and why), edit, or always"
 
 
@@ -82,7 +85,7 @@ class Asking:
                 "yellow",
             )
         else:
-            say(plain(f"{event.agent} wants {event.tool}: {words}"), "yellow")
+            say(plain(f"{event.agent} wants {event.tool}: {_ends_of(words)}"), "yellow")
         if event.why:
             say(plain(f"why: {event.why}"), "yellow")
         if until := expiry(event.expires_at, time.time()):
@@ -107,6 +110,9 @@ class Asking:
                 return False
             case Decision("no"):
                 self._agency.deny(event, decision.reason)
+            case Decision("edit") if len(event.arguments) > MOST:
+                self._screen.say(f"{len(event.arguments):,} characters are too many to be edited here", "yellow")
+                return False
             case Decision("edit"):
                 arguments = await self._answer(event, "arguments> ", shown_json(event.arguments))
                 if arguments is not None:
@@ -166,6 +172,14 @@ class Asking:
 
     def _waits(self, event: ApprovalRequested) -> bool:
         return any(one.approval == event.approval for one in self._agency.approvals)
+
+
+def _ends_of(words: str) -> str:
+    """Arguments, and where they are long between their ends how much is left out."""
+    if len(words) <= MOST:
+        return words
+    left_out = len(words) - MOST
+    return f"{words[: MOST // 2]} … {left_out:,} characters more … {words[-MOST // 2 :]}"
 
 
 def _limit(event: ApprovalRequested) -> dict[str, Any]:
