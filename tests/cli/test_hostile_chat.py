@@ -237,6 +237,47 @@ async def test_a_history_that_takes_nothing_is_none(folder: Path) -> None:
     await talk(folder, lambda request: said(f"heard {request.messages[-1].text}"), use)
 
 
+@pytest.mark.parametrize("asked", [False, True], ids=["while it works", "at a question"])
+async def test_a_terminal_that_is_gone_ends_a_chat_without_a_traceback(folder: Path, asked: bool) -> None:
+    """Where nobody hears the signal that says so, as with nohup."""
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def model(request: Request) -> Completion:
+        if asked:
+            return called(ToolCall("c", "Write", '{"path": "a.md", "content": ""}'))
+        await gone.wait()
+        return said("too late")
+
+    (folder / "heard").touch()
+    nohup = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.dup2(os.open("heard", os.O_WRONLY), 2)
+"""
+    async with SimulatedProvider(model) as server:
+        mine = f"providers: {{mine: {{base_url: '{server.base_url}', api_key: x, default_model: any}}}}\n"
+        (folder / "team.yaml").write_text(TEAM + mine, encoding="utf-8")
+
+        def chat() -> None:
+            terminal = Terminal(folder, "team.yaml", script=nohup + IN_A_TERMINAL)
+            try:
+                terminal.until("you>")
+                terminal.press("go\r")
+                terminal.until("allow?" if asked else "A thinks")
+            finally:
+                terminal.hang_up()
+            loop.call_soon_threadsafe(gone.set)
+            try:
+                assert terminal.process.wait(PATIENCE) == 1
+            finally:
+                terminal.close()
+
+        await asyncio.to_thread(chat)
+    heard = (folder / "heard").read_text(encoding="utf-8")
+    assert heard == "callboard: what it says cannot be written: Input/output error\n"
+
+
 # -- modules -----------------------------------------------------------------------------------------------------------
 
 

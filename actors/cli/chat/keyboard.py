@@ -111,10 +111,11 @@ class Terminal:
         from prompt_toolkit.input.typeahead import clear_typeahead
 
         clear_typeahead(self._answers.app.input)
-        with suppress(ImportError, OSError, ValueError):  # no such terminals there
+        with suppress(ImportError):  # no such terminals there
             import termios
 
-            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+            with suppress(OSError, ValueError, termios.error):  # it is gone
+                termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
         return await self._prompted(self._answers, prompt, default)
 
     async def _prompted(self, session: PromptSession[str], prompt: str, default: str = "") -> str:
@@ -128,19 +129,22 @@ class Terminal:
     def quiet(self) -> Iterator[None]:
         try:
             import termios
-
-            place = sys.stdin.fileno()
-            before = termios.tcgetattr(place)
-            silent = termios.tcgetattr(place)
-            silent[3] &= ~termios.ECHO
-            termios.tcsetattr(place, termios.TCSADRAIN, silent)
-        except (ImportError, OSError, ValueError):  # no such terminals there
+        except ImportError:  # no such terminals there
             yield
             return
+        gone = (OSError, ValueError, termios.error)
+        before = None
+        with suppress(*gone):
+            place = sys.stdin.fileno()
+            before, silent = termios.tcgetattr(place), termios.tcgetattr(place)
+            silent[3] &= ~termios.ECHO
+            termios.tcsetattr(place, termios.TCSADRAIN, silent)
         try:
             yield
         finally:
-            termios.tcsetattr(place, termios.TCSADRAIN, before)
+            if before is not None:
+                with suppress(*gone):
+                    termios.tcsetattr(place, termios.TCSADRAIN, before)
 
 
 def keyboard(words: Sequence[str]) -> Keyboard:
