@@ -206,7 +206,7 @@ def first_line(text: str) -> str:
     if not lines:
         return "(nothing)"
     more = len(lines) - 1
-    return f"{lines[0].strip()}  (and {more} line{'s' if more > 1 else ''} more)" if more else lines[0]
+    return f"{lines[0].strip()}  (and {more:,} line{'s' if more > 1 else ''} more)" if more else lines[0]
 
 
 def dollars(cost: float | None) -> str:
