@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -24,6 +25,32 @@ ERRORS = {
     for name in vars(callboard)["_HOME_OF"]
     if isinstance(one := getattr(callboard, name), type) and issubclass(one, BaseException)
 }
+
+
+# Caught within, and told as one of the tree: none of these reaches a caller.
+WITHIN = {"MissingVariable", "NodeUnreachable", "OtherProtocol"}
+# Said in a line by commands, and by `Agency.chat`; nobody has to tell them apart.
+OF_COMMANDS = ("actors/cli", "actors/bench")
+
+
+def defined() -> set[str]:
+    """The names of all errors of the library, but for those of commands and of simulations."""
+    above: dict[str, set[str]] = {}
+    for folder in ("actors", "providers", "tools"):
+        for file in (ROOT / folder).rglob("*.py"):
+            if file.relative_to(ROOT).as_posix().startswith((*OF_COMMANDS, "actors/testing")):
+                continue
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    above[node.name] = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+    found = {"CallboardError"}
+    while more := {name for name, bases in above.items() if bases & found} - found:
+        found |= more
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_each_error_that_a_caller_can_get_is_exported() -> None:
+    assert defined() - WITHIN == ERRORS.keys()
 
 
 def parent(error: type) -> str:
@@ -68,6 +95,11 @@ def test_each_command_and_each_key_is_on_the_page_of_the_command_line() -> None:
         assert name.startswith("-") or f"### callboard {name}" in page
     for key in TeamFile.model_fields:
         assert f"| `{key}` |" in page
+
+
+def test_the_page_of_the_command_line_has_the_defaults_that_are_zero() -> None:
+    port = next(line for line in Page("actors/cli/README.md").text.splitlines() if "0 for any that is free" in line)
+    assert port.endswith("| `0` |")
 
 
 @pytest.mark.parametrize("block", list(shown("yaml")), ids=lambda block: f"{block.page}:{block.line}")
