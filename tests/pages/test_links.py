@@ -110,4 +110,4 @@ def test_what_is_no_page_any_more_is_not_in_what_the_site_is_built_from(tmp_path
     for part, names in parts.items():
         text = (tmp_path / part).read_text("utf-8")
         assert text.startswith("# ")
-        assert re.findall(r"^::: callboard\.(\w+)$", text, re.MULTILINE) == names
+        assert re.findall(r"^::: callboard\.([\w.]+)$", text, re.MULTILINE) == names
