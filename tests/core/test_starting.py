@@ -162,6 +162,19 @@ async def test_a_generic_class_with_its_parameters_can_be_supervised_and_restart
         assert child.name == f"{kind.__origin__.__name__}-1"
 
 
+@on_each_loop
+async def test_the_spec_of_a_dynamic_supervisor_starts_one_with_its_intensity() -> None:
+    async with System() as system:
+        spec = DynamicSupervisor.spec(name="desk", intensity=7, period=60.0)
+        desk = system.supervise(spec)
+        child = await desk.ask(ChildSpec(Box, (7,), name="box"))
+        assert (desk.path, child.path) == ("desk", "desk/box")
+        assert await child.ask("value") == 7
+        assert (spec.kwargs["intensity"], spec.kwargs["period"]) == (7, 60.0)
+    with pytest.raises(SpecError, match="intensity"):
+        DynamicSupervisor.spec(intensity=-1)
+
+
 def test_a_generic_class_with_its_parameters_can_be_started_as_pykka_does() -> None:
     with System.in_thread() as system:
         ref: ActorRef[Any] = Box[int].start(7)

@@ -204,7 +204,11 @@ def first_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return "(nothing)"
-    return lines[0] if len(lines) == 1 else f"{lines[0].strip()}  (and {len(lines) - 1} lines more)"
+    return (
+        lines[0]
+        if len(lines) == 1
+        else f"{lines[0].strip()}  (and {len(lines) - 1:,} line{'s' * (len(lines) > 2)} more)"
+    )
 
 
 def dollars(cost: float | None) -> str:

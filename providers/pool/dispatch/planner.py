@@ -145,9 +145,19 @@ class Planner:
         return bool(owner) and self._registry is not None and owner not in self._registry.providers
 
 
-def no_provider(job: Job, why: str) -> NoProvider:
-    """Return the error for a request that nobody answered, with the last error of each endpoint."""
+def no_provider(job: Job, why: str, waited_until: float | None = None) -> NoProvider:
+    """Return the error for a request that nobody answered, with the last error of each endpoint.
+
+    Args:
+        job: the request.
+        why: it comes to nothing now.
+        waited_until: the time, if it has waited for an endpoint that is free: then it is told what was not.
+    """
     causes = dict(job.causes)
+    if waited_until is not None:
+        gates = [gate for tier in job.plan.gates for gate in tier]
+        lacks = {gate.name: lacks for gate in gates if (lacks := gate.lacks(job.need, waited_until))}
+        why = "; ".join([why, *(f"{name}: {what}" for name, what in lacks.items())])
     for tier in job.plan.tiers:
         for gate in tier.gates:
             name = tier.cause_of(gate)
