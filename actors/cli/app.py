@@ -52,7 +52,7 @@ def _default(value: object) -> str | None:
     """A default as the help shows it: one that says nothing is not shown."""
     if isinstance(value, timedelta):
         return f"{value.total_seconds() / 3600:g}h"
-    return None if value in ("", (), False) else str(value)
+    return None if value is False or value in ("", ()) else str(value)
 
 
 app = App(

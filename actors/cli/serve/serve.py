@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,21 +19,21 @@ from typing import Any, Final
 
 from ....tools.errors import MissingExtra
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns
-from ...agents.plaindata import function_of, imported
+from ...agents.plaindata import function_of, imported, wrong_kind
 from ...cluster.agency import ClusterAgency
 from ...cluster.cluster import Cluster
 from ...core.base.errors import CallboardError
 from ...observe.logs import JsonFormatter
 from ..parts.folders import team_file
 from ..parts.listening import check_address, taken
+from ..parts.seen import seen
 from ..parts.team import journal_of, logs_of, look_in, running
 
 try:
     from ...serving import Registry, Webhooks
     from ...serving import serve as as_application
     from ...serving.dashboard.app import PATH
-    from ...serving.dashboard.beside import beside, programs
+    from ...serving.dashboard.beside import programs
     from ...serving.dashboard.board import KEY, Board, key_is_told
     from ...serving.operations.draining import LINGER, drain
     from ...serving.operations.metrics import FOLDER
@@ -223,9 +223,9 @@ async def _opened(wanted: Wanted, group: str) -> AsyncIterator[tuple[Any, Drain]
     async with AsyncExitStack() as stack:
         if server is not None:
             await stack.enter_async_context(server.agency)
-        if board is not None:
-            with suppress(OSError, NothingRuns):  # not being seen is no reason not to serve
-                await stack.enter_async_context(beside(board.agency, group))
+        shown = board if server is None else server
+        if shown is not None:
+            await stack.enter_async_context(seen(shown.agency, group))
         yield app, _linger if server is None else partial(drain, server)
 
 
@@ -260,7 +260,7 @@ def _named(wanted: Wanted) -> Any:
     if isinstance(found, Agency):
         return _application(wanted, found)
     if not _is_application(found):
-        raise CannotServe(f"{wanted.what} is {found!r:.60}; expected an Agency, or an ASGI application")
+        raise wrong_kind(wanted.what, "an Agency, or an ASGI application", found)
     given = {"authenticate": wanted.authenticate, "webhooks": wanted.webhooks, "registry": wanted.registry}
     given["dashboard"] = "True" if wanted.dashboard else ""
     for option, said in given.items():

@@ -102,8 +102,8 @@ class Planner:
         return tuple(dict.fromkeys(member.endpoint.group or member.endpoint.name for member in plan.members()))
 
     def _meant(self, model: str, only: str) -> str:
-        """Return the name that endpoints know a model by: what they have themselves they know by the name as it stands,
-        of anything else, and of aliases before all, the registry says whose it is.
+        """Return the name that endpoints know a model by: an alias is what it stands for; what endpoints have they know
+        by the name as it stands, each of them; of anything else the registry says whose it is.
 
         Raises:
             UnknownModel, AuthenticationFailed: it says that the name leads nowhere, or what it takes to use it.
@@ -112,7 +112,8 @@ class Planner:
         if registry is None or not model:
             return model
         members = tuple(self.members.values())
-        if not registry.is_alias(model) and (lists(members, model) or self._has_joined(members, model)):
+        model = registry.unaliased(model)
+        if lists(members, model) or self._has_joined(members, model):
             return model
         try:
             target = registry.resolve(model)

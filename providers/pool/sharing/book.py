@@ -101,8 +101,8 @@ class Claim:
             return used
         if self.refills:  # whoever has it next must wait for what is in it, as the dead one would have had to
             return 0.0
-        # What had left the period by its end may have been used once more by then. How long ago it was told at its end is
-        # not known, as it is heard later; but it was at most so long.
+        # What had left the period by its end may have been used once more by then. How old the row was at its end is
+        # not known, as it was heard of later than it was told; but it was at most so old.
         again = max(0.0, self.share - sum(amount for after, amount in self.holds if after > ALIVE))
         return min(float(self.share), used + again)
 
