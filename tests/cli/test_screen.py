@@ -29,7 +29,7 @@ PLAN, DIG = ("r", "r", "Planner", "c", ("Planner",), 0.0), ("r", "s", "Digger", 
 
 
 def answered(text: str, of: tuple[Any, ...] = PLAN, agent: str = "") -> RunFinished:
-    return RunFinished(*of, Answer(text, agent))
+    return RunFinished(*of, answer=Answer(text, agent))
 
 
 class Shown:
@@ -41,6 +41,11 @@ class Shown:
         self.spending = Spending()
         console = Console(file=self.out, force_terminal=terminal, width=80, markup=False, highlight=False)
         self.screen = Screen(console, Flow(console, lambda: self.now), self.spending, lambda: self.now)
+
+    def draw(self) -> None:
+        """Have the sign drawn anew."""
+        assert self.screen._live is not None
+        self.screen._live.refresh()
 
     async def during(self, *events: RunEvent) -> str:
         """What is printed while a run tells these events."""
@@ -126,10 +131,9 @@ async def test_the_sign_says_who_does_what_for_how_long_and_how_many_tokens_that
         ):
             shown.now = 10.0 + later
             shown.screen.show(event)
-            assert shown.screen._live is not None
-            shown.screen._live.refresh()
+            shown.draw()
         shown.spending.count(CompletionFinished(*PLAN, 1, Usage(2000, 34)))
-        shown.screen._live.refresh()
+        shown.draw()
     said = [one for place, one in enumerate(signs(shown)) if one not in signs(shown)[:place]]
     assert [one.removesuffix("  Ctrl-C stops it") for one in said] == [
         "Planner begins  0 s  0 tokens",

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ....tools.errors import MissingExtra
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns
+from ...agents.overview.sockets import NothingRuns, watchable
 from ...agents.plaindata import function_of, imported, wrong_kind
 from ...cluster.agency import ClusterAgency
 from ...cluster.cluster import Cluster
@@ -233,7 +233,7 @@ async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Drain]]:
     if server is None:
         yield app, _linger
         return
-    async with server.agency:
+    async with server.agency, watchable(server.agency):
         yield app, partial(drain, server)
 
 
