@@ -29,7 +29,8 @@ PLAN, DIG = ("r", "r", "Planner", "c", ("Planner",), 0.0), ("r", "s", "Digger", 
 
 
 def answered(text: str, of: tuple[Any, ...] = PLAN, agent: str = "") -> RunFinished:
-    return RunFinished(*of, answer=Answer(text, agent))
+    root, run, who, conversation, chain, at = of
+    return RunFinished(root, run, who, conversation, chain, at, answer=Answer(text, agent))
 
 
 class Shown:
