@@ -137,7 +137,7 @@ def test_a_run_is_compared_with_an_earlier_one(folder: Path) -> None:
 WRONG: dict[str, tuple[list[str], list[str]]] = {
     "nothing": ([], ["name what is measured"]),
     "no file": (["nothing.yaml"], ["nothing.yaml: no such file"]),
-    "no agency": (["shop:none"], ["shop:none is 5", "expected an Agency"]),
+    "no agency": (["shop:none"], ["shop:none is a value of type int", "expected an Agency"]),
     "no module": (["shap:agency"], ["no module is called 'shap'"]),
     "no address": (["http://"], ["an address is expected"]),
     "nobody": (["team.yaml", "--agent", "Clark"], ["Clark"]),
