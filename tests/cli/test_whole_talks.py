@@ -64,7 +64,7 @@ Alt-Enter, or a backslash at the end of a line, begins another line
 /tree      the actors that run now
 /new       begin a new conversation
 /sessions  the conversations that are kept; with a number or an id: go on with that one
-/fork      go on in a copy of this conversation; with a number: as it was after that step
+/fork      go on in a copy of this conversation; with a number: as it was after that step; /fork ? lists the steps
 /undo      take the last question and its answer out of the conversation
 /save      write the conversation into a file, as Markdown: /save FILE
 /model     which models are used; with a name: use that one
@@ -107,19 +107,21 @@ def test_a_conversation_is_listed_copied_undone_and_saved(folder: Path) -> None:
     assert (
         said
         == f"""\
-Developer> {OFFLINE}\
+Developer> \n{OFFLINE}\
 SECONDS  Developer ⇠ offline    328 + 99 tokens, $0.0000, SECONDS (answered by rules, not by a language model)
 Developer    1 completions, 328 + 99 tokens, $0.0000
 *  1  WHEN  CHAT  Developer  hello
-a step is a number, not x; the last of Developer is 1
-you are in a copy now: CHAT
-there is nothing left to be undone
+say after which step of Developer, from 0 to 1, and not x:
+   1  {OFFLINE[:80]}
+you are in a copy now: CHAT, after step 1 of Developer
+undone: hello
+what tools have done is not undone
 a new conversation
 no conversation is called 2; the latest is CHAT
 """
     )
     lines = talked(folder, "@Developer hello", "/undo", "/undo", "/save out.md", "/save out.md", "/save no/where.md")
-    assert lines.splitlines()[6:] == [
+    assert lines.splitlines()[7:] == [
         "undone: hello",
         "what tools have done is not undone",
         "there is nothing left to be undone",
@@ -137,7 +139,7 @@ async def test_a_long_line_of_an_answer_stays_one_line_where_no_terminal_reads_i
         (folder / "team.yaml").write_text(TEAM.replace("providers: {offline: {}}\n", mine), encoding="utf-8")
         done = await asyncio.to_thread(callboard, "chat", "team.yaml", cwd=folder, typed="hi\n")
         ran = await asyncio.to_thread(callboard, "run", "team.yaml", "hi", cwd=folder)
-    assert f"Planner> {text}" in done.out.splitlines(), done
+    assert done.out.splitlines()[1:3] == ["Planner> ", text], done
     assert ran.out == f"{text}\n"
 
 
@@ -149,7 +151,7 @@ async def test_what_looks_like_markup_or_a_name_of_an_emoji_or_a_number_is_shown
         typed = f"{text}\n@nobody [bold]:smile:\n@[bold]:smile: hi\n"
         done = await asyncio.to_thread(callboard, "chat", "team.yaml", cwd=folder, typed=typed)
         ran = await asyncio.to_thread(callboard, "run", "team.yaml", text, cwd=folder, env={"FORCE_COLOR": "1"})
-    assert f"Planner> {text}\n" in done.out, done
+    assert done.out.splitlines()[1:3] == ["Planner> ", text], done
     assert "no agent is called @[bold]:smile:; there are @Planner, @Developer\n" in done.out
     assert "  [red]closed[/red] :smile: [link=x] 1,234 'word…\n" in ran.err
     assert re.fullmatch(
