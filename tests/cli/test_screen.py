@@ -62,12 +62,12 @@ async def test_lines_are_shown_once_they_have_ended_and_the_rest_at_the_end() ->
     shown = Shown()
     async with shown.screen.working():
         shown.screen.show(TextDelta(*PLAN, "one\ntw"))
-        assert shown.out.getvalue() == "Planner> \none\n"
+        assert shown.out.getvalue() == "Planner> one\n"
         shown.screen.show(TextDelta(*PLAN, "o"))
-        assert shown.out.getvalue() == "Planner> \none\n"
+        assert shown.out.getvalue() == "Planner> one\n"
         shown.screen.show(TextDelta(*PLAN, "\nthree\nfo"))
-        assert shown.out.getvalue() == "Planner> \none\ntwo\nthree\n"
-    assert shown.out.getvalue() == "Planner> \none\ntwo\nthree\nfo\n"
+        assert shown.out.getvalue() == "Planner> one\ntwo\nthree\n"
+    assert shown.out.getvalue() == "Planner> one\ntwo\nthree\nfo\n"
 
 
 async def test_who_speaks_is_named_again_after_another_one_and_after_a_line_of_the_flow() -> None:
@@ -79,9 +79,9 @@ async def test_who_speaks_is_named_again_after_another_one_and_after_a_line_of_t
         TextDelta(*PLAN, "d\n"),
     )
     assert said.splitlines() == [
-        *("Planner> ", "a", "Digger> ", "b", "Planner> ", "c"),
+        *("Planner> a", "Digger> b", "Planner> c"),
         "  0.00 s    Planner → dig        deep=2",
-        *("Planner> ", "d"),
+        "Planner> d",
     ]
 
 
@@ -89,25 +89,24 @@ async def test_what_a_model_is_asked_for_once_more_is_not_said_at_the_end() -> N
     said = await Shown().during(
         TextDelta(*PLAN, "begun"), Retried(*PLAN, "it broke off", 1), TextDelta(*PLAN, "again"), answered("again")
     )
-    assert said == "  0.00 s    Planner ⇢ model      asked again: it broke off\nPlanner> \nagain\n"
+    assert said == "  0.00 s    Planner ⇢ model      asked again: it broke off\nPlanner> again\n"
 
 
 async def test_an_answer_is_shown_unless_it_was_said_and_in_each_run_anew() -> None:
     shown = Shown()
     assert (
-        await shown.during(TextDelta(*PLAN, "It is closed.\n"), answered("It is closed."))
-        == "Planner> \nIt is closed.\n"
+        await shown.during(TextDelta(*PLAN, "It is closed.\n"), answered("It is closed.")) == "Planner> It is closed.\n"
     )
-    assert await shown.during(answered("It is closed.")) == "Planner> \nIt is closed.\n", "it was said before, not now"
+    assert await shown.during(answered("It is closed.")) == "Planner> It is closed.\n", "it was said before, not now"
     changed = await shown.during(TextDelta(*PLAN, "secret\n"), answered("[redacted]"))
-    assert changed == "Planner> \nsecret\nPlanner> \n[redacted]\n"
-    assert await shown.during(answered("from another", agent="Digger")) == "Digger> \nfrom another\n"
+    assert changed == "Planner> secret\nPlanner> [redacted]\n"
+    assert await shown.during(answered("from another", agent="Digger")) == "Digger> from another\n"
     assert await shown.during(answered(" \n ")) == ""
     assert "Planner> " not in await shown.during(answered("of a delegate", DIG)), "its caller tells what it makes of it"
 
 
 async def test_what_a_terminal_would_obey_is_shown_as_what_it_is() -> None:
-    assert await Shown().during(TextDelta(*PLAN, "a\x1b[31mb\n")) == "Planner> \na\\x1b[31mb\n"
+    assert await Shown().during(TextDelta(*PLAN, "a\x1b[31mb\n")) == "Planner> a\\x1b[31mb\n"
 
 
 def signs(shown: Shown) -> list[str]:

@@ -107,12 +107,12 @@ def test_a_conversation_is_listed_copied_undone_and_saved(folder: Path) -> None:
     assert (
         said
         == f"""\
-Developer> \n{OFFLINE}\
+Developer> {OFFLINE}\
 SECONDS  Developer ⇠ offline    328 + 99 tokens, $0.0000, SECONDS (answered by rules, not by a language model)
 Developer    1 completions, 328 + 99 tokens, $0.0000
 *  1  WHEN  CHAT  Developer  hello
 say after which step of Developer, from 0 to 1, and not x:
-   1  {OFFLINE[:80]}
+   1  I am the offline model: a set of rules, no language model, so I can only use too
 you are in a copy now: CHAT, after step 1 of Developer
 undone: hello
 what tools have done is not undone
@@ -121,7 +121,7 @@ no conversation is called 2; the latest is CHAT
 """
     )
     lines = talked(folder, "@Developer hello", "/undo", "/undo", "/save out.md", "/save out.md", "/save no/where.md")
-    assert lines.splitlines()[7:] == [
+    assert lines.splitlines()[6:] == [
         "undone: hello",
         "what tools have done is not undone",
         "there is nothing left to be undone",
@@ -139,7 +139,7 @@ async def test_a_long_line_of_an_answer_stays_one_line_where_no_terminal_reads_i
         (folder / "team.yaml").write_text(TEAM.replace("providers: {offline: {}}\n", mine), encoding="utf-8")
         done = await asyncio.to_thread(callboard, "chat", "team.yaml", cwd=folder, typed="hi\n")
         ran = await asyncio.to_thread(callboard, "run", "team.yaml", "hi", cwd=folder)
-    assert done.out.splitlines()[1:3] == ["Planner> ", text], done
+    assert done.out.splitlines()[1] == f"Planner> {text}", done
     assert ran.out == f"{text}\n"
 
 
@@ -151,7 +151,7 @@ async def test_what_looks_like_markup_or_a_name_of_an_emoji_or_a_number_is_shown
         typed = f"{text}\n@nobody [bold]:smile:\n@[bold]:smile: hi\n"
         done = await asyncio.to_thread(callboard, "chat", "team.yaml", cwd=folder, typed=typed)
         ran = await asyncio.to_thread(callboard, "run", "team.yaml", text, cwd=folder, env={"FORCE_COLOR": "1"})
-    assert done.out.splitlines()[1:3] == ["Planner> ", text], done
+    assert done.out.splitlines()[1] == f"Planner> {text}", done
     assert "no agent is called @[bold]:smile:; there are @Planner, @Developer\n" in done.out
     assert "  [red]closed[/red] :smile: [link=x] 1,234 'word…\n" in ran.err
     assert re.fullmatch(
