@@ -26,7 +26,7 @@ retry: {{attempts: 1}}
 async def test_a_vendor_that_fails_is_no_fault_of_the_input_and_one_that_refuses_it_is(
     tmp_path: Path, answer: int, status: int
 ) -> None:
-    async with SimulatedProvider("hi", fault=Fault("status", answer)) as server:
+    async with SimulatedProvider(fault=Fault("status", answer)) as server:
         (tmp_path / "team.yaml").write_text(TEAM.format(url=server.base_url), encoding="utf-8")
         done = await asyncio.to_thread(callboard, "run", "team.yaml", "hi", cwd=tmp_path)
     assert done.status == status, done

@@ -10,7 +10,6 @@ import pytest
 import time_machine
 
 from callboard import ApiKeys
-from callboard.actors.cli.app import DETAILS, LONGEST
 from tests.cli.stores import Place
 
 from .command import callboard
@@ -112,20 +111,27 @@ def test_a_tool_prints_what_an_agent_would_get_and_an_error_is_two_lines_at_most
     many = callboard("tool", "Read", json.dumps({f"wrong_argument_{n}": n for n in range(40)}), cwd=tmp_path)
     first, second = many.err.splitlines()
     assert first.startswith("callboard: ")
-    assert len(second) <= DETAILS
+    assert 300 < len(second) <= 400
     assert second.endswith("[...]")
     assert not second.startswith("- ")
     assert "; " in second
 
 
-@pytest.mark.parametrize(("length", "cut"), [(LONGEST, False), (LONGEST + 1, True)])
-def test_a_path_in_an_error_is_cut_at_its_beginning(tmp_path: Path, length: int, cut: bool) -> None:
-    closed = tmp_path / "closed"
-    closed.write_text("")
-    path = "x/" * 2200 + "e" * length  # longer than any path may be
+def test_a_path_in_an_error_is_known_by_its_last_hundred_characters(tmp_path: Path) -> None:
+    path = "x/" * 2200 + "e" * 98  # longer than any path may be
     done = callboard("run", path, "hi", cwd=tmp_path)
-    assert done.status == 2
-    assert done.err == f"callboard: …{path[-LONGEST:]}: File name too long\n"
+    assert (done.status, done.err) == (2, f"callboard: …x/{'e' * 98}: File name too long\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "again"),
+    [({}, "callboard demo --dashboard"), ({"MAKELEVEL": "1"}, "make demo DASHBOARD=1")],
+)
+def test_a_demo_ends_in_how_it_is_seen_in_a_browser(tmp_path: Path, variables: dict[str, str], again: str) -> None:
+    (tmp_path / "a.txt").write_text("TODO: one\n", encoding="utf-8")
+    done = callboard("demo", cwd=tmp_path, env=variables)
+    assert (done.status, done.err) == (0, ""), done
+    assert done.out.splitlines()[-2:] == ["", f"The same in a browser: {again}"]
 
 
 @pytest.mark.parametrize(

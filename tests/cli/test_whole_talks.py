@@ -139,8 +139,24 @@ async def test_a_long_line_of_an_answer_stays_one_line_where_no_terminal_reads_i
         (folder / "team.yaml").write_text(TEAM.replace("providers: {offline: {}}\n", mine), encoding="utf-8")
         done = await asyncio.to_thread(callboard, "chat", "team.yaml", cwd=folder, typed="hi\n")
         ran = await asyncio.to_thread(callboard, "run", "team.yaml", "hi", cwd=folder)
-    assert f"Planner> {text}" in done.out.splitlines(), done
+    assert done.out.splitlines()[1] == f"Planner> {text}", done
     assert ran.out == f"{text}\n"
+
+
+async def test_what_looks_like_markup_or_a_name_of_an_emoji_or_a_number_is_shown_as_it_is(folder: Path) -> None:
+    text = "[red]closed[/red] :smile: [link=x] 1,234 'words'"
+    async with SimulatedProvider(Completion(Message("assistant", text), "stop", Usage(3, 4))) as server:
+        mine = f"providers: {{mine: {{base_url: '{server.base_url}', api_key: x, default_model: usual}}}}\n"
+        (folder / "team.yaml").write_text(TEAM.replace("providers: {offline: {}}\n", mine), encoding="utf-8")
+        typed = f"{text}\n@nobody [bold]:smile:\n@[bold]:smile: hi\n"
+        done = await asyncio.to_thread(callboard, "chat", "team.yaml", cwd=folder, typed=typed)
+        ran = await asyncio.to_thread(callboard, "run", "team.yaml", text, cwd=folder, env={"FORCE_COLOR": "1"})
+    assert done.out.splitlines()[1] == f"Planner> {text}", done
+    assert "no agent is called @[bold]:smile:; there are @Planner, @Developer\n" in done.out
+    assert "  [red]closed[/red] :smile: [link=x] 1,234 'word…\n" in ran.err
+    assert re.fullmatch(
+        r"\x1b\[2mno handoff; 3 \+ 4 tokens, price unknown, \d+\.\d\d s\x1b\[0m", ran.err.splitlines()[-1]
+    )
 
 
 def test_a_run_ends_in_what_it_took_and_what_was_denied(folder: Path) -> None:
