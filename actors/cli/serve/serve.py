@@ -139,13 +139,14 @@ def serve(wanted: Wanted) -> int:
         listening = listening_on(wanted.host, wanted.port)
     except OSError as error:
         raise taken(wanted.host, wanted.port, error) from None
-    board = _board_of(_named(wanted)) if wanted.file is None else None
-    shows = wanted.dashboard or board is not None
-    of_callers = bool(wanted.authenticate) or (board is not None and not board.key)
-    where = [_where(listening, of_callers, given)] if shows else []
-    if wanted.workers > 1 or wanted.reload:
-        return _supervise(wanted, listening, drain, where)
-    return _work(wanted, listening, said=[f"serving {wanted.what} at {_url(listening)}; Ctrl-C ends it", *where])
+    with listening:
+        board = _board_of(_named(wanted)) if wanted.file is None else None
+        shows = wanted.dashboard or board is not None
+        of_callers = bool(wanted.authenticate) or (board is not None and not board.key)
+        where = [_where(listening, of_callers, given)] if shows else []
+        if wanted.workers > 1 or wanted.reload:
+            return _supervise(wanted, listening, drain, where)
+        return _work(wanted, listening, None, [f"serving {wanted.what} at {_url(listening)}; Ctrl-C ends it", *where])
 
 
 def _where(listening: socket.socket, of_callers: bool, given: bool) -> str:
