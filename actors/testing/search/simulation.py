@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefused
 from ..faults.drawing import Chances, Waits, chances, is_settled, place, settle
@@ -23,8 +21,9 @@ from ..schedules.sampling import Fifo
 from ..schedules.tree import Tree
 from ..trace.invariants import Invariant
 from ..trace.names import Key
-from . import token
+from . import drawn, token
 from .coverage import Coverage, Covered
+from .drawn import is_read
 from .processes import check, spread
 from .reporting.diagnosis import diagnose, failed, parting_of
 from .running.arguments import checked_seeds
@@ -293,13 +292,13 @@ class Search:
         Where Hypothesis draws the workload, the test as a whole is judged, at its end: a small example may well have
         nothing to strike.
         """
-        drawn = _drawn() is not None
+        draws = drawn.context() is not None
         for fault in unstruck(faults, struck):
-            judged = is_settled(fault) or (drawn and fault in settings.struck)
+            judged = is_settled(fault) or (draws and fault in settings.struck)
             if not judged and counts[fault.strikes, fault.target]:
                 struck |= self.struck_first(fault)
         left = {fault: why(fault, counts, struck) for fault in unstruck(faults, struck)}
-        if not drawn:
+        if not draws:
             if left:
                 raise nothing(left.items(), f"any of {self.runner.runs} schedules")
             return
@@ -311,7 +310,7 @@ class Search:
         """Fail if a name that an oracle goes by came up in no schedule; where Hypothesis draws the workload, the
         test as a whole is judged, at its end."""
         left = self.unseen.left()
-        if _drawn() is not None:
+        if drawn.context() is not None:
             settings.seen |= self.unseen.seen
             settings.unseen.update(left)
         elif left:
@@ -334,7 +333,7 @@ class Search:
         if (told := verdict(run.error)) is not None:
             raise told
         _check_refused(run)
-        failure = diagnose(self.runner, run, found, self.ended(run).coverage, read=_worth_shrinking())
+        failure = diagnose(self.runner, run, found, self.ended(run).coverage, read=is_read())
         raise failure from failure.run.error
 
     def replay_asked(self, text: str) -> Run:
@@ -357,13 +356,18 @@ class Search:
         runner.order = given.order  # type: ignore[assignment]
         run = runner.plan(given.holds, (*self.fixed, *given.faults))
         _check_refused(run)
-        given.check_trace(run.trace, run.unused)
+        try:
+            given.check_trace(run.trace, run.unused)
+        except TokenRefused:
+            if drawn.context() is not None and not settings.redraws:
+                given.check_example(drawn.example(""))
+            raise
         if not run.ok:
             if (told := verdict(run.error)) is not None:
                 raise told
             settings.replayed = True
             parting = None if given.whole else parting_of(run, runner.plan(run.holds, run.faults))
-            failure = failed(runner, run, "replayed", 1, parting, read=_worth_shrinking())
+            failure = failed(runner, run, "replayed", 1, parting, read=is_read())
             raise failure from failure.run.error
         return run
 
@@ -372,20 +376,3 @@ def _check_refused(run: Run) -> None:
     if run.refused:
         assert run.error is not None
         raise run.error
-
-
-def _worth_shrinking() -> bool:
-    """Whether somebody will read this failure: while Hypothesis still looks for a smaller workload, nobody does."""
-    context = _drawn()
-    return context is None or bool(context.is_final)
-
-
-def _drawn() -> Any:
-    """Hypothesis' build context where it draws the workload, or None."""
-    if "hypothesis" in sys.modules:
-        from hypothesis import control
-
-        with contextlib.suppress(Exception):
-            if control.currently_in_test_context():
-                return control.current_build_context()
-    return None
