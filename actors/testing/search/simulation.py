@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefused
 from ..faults.drawing import Chances, Waits, chances, is_settled, place, settle
 from ..faults.faults import Crash, Fault
-from ..faults.struck import nothing, unstruck, why
+from ..faults.struck import misnamed, nothing, unstruck, why
 from ..loop.lanes.lanes import Schedule
 from ..loop.loop import Order
 from ..loop.timing import Timing, Variation
@@ -152,7 +152,8 @@ class Search:
         counts = self.counts = chances(run.trace, run.found)
         self.waits = run.waits
         struck = set(run.struck)
-        tried: tuple[Fault, ...] = tuple(fault for fault in runner.faults if fault.nth is not None)
+        # Without seeds the others strike nothing; but a name that there is not, there is not.
+        tried = tuple(fault for fault in runner.faults if fault.nth is not None or misnamed(fault, counts))
         failed_elsewhere = False
         for number in seeds:
             seed, tried = number, runner.faults
