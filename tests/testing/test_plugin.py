@@ -508,7 +508,7 @@ def test_it_says_so_of_each_test_where_that_is_asked_for(user: pytest.Pytester) 
     result.stdout.no_fnmatch_line("*struck in*")
     result = run(user, "--sim-coverage")
     result.stdout.fnmatch_lines(
-        ["*= simulations =*", line, "  slow register, any message (seconds=10.0): struck in 2 of 6"]
+        ["*= simulations =*", line, "  slow register, any message (seconds=10.0): struck in 2 of 6, at 2 of 2 places"]
     )
 
 

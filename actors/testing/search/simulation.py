@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefused
-from ..faults.drawing import Chances, Waits, chances, is_settled, place, settle
+from ..faults.drawing import DRAWS, Chances, Drawing, chances, is_settled, settle
 from ..faults.faults import Crash, Fault
 from ..faults.struck import misnamed, nothing, unstruck, why
 from ..loop.lanes.lanes import Schedule
@@ -40,8 +39,6 @@ _FEW_WAYS = 2_000
 """Schedules up to which each is run once; beyond, one that comes up twice is rare and costs less than to look out."""
 _PART = 64
 """Seeds that a process runs before it says how that went."""
-_DRAWS = 8
-"""How often the places of faults are drawn again where all that they lead to has been run."""
 
 
 def simulate(
@@ -140,17 +137,16 @@ class Search:
         self.unseen = Unseen(runner.invariants)
         self.tree = Tree()
         self.feedback = Feedback() if strategy == "feedback" else None
-        self.counts: Chances = Counter()
-        self.waits: Waits = {}
-        self.placements: Counter[Fault | None] = Counter()
+        self.drawing = Drawing((), Counter(), {})
 
     def search(self, seeds: Iterator[int], processes: int) -> Run:
         runner = self.runner
         run = self.run(Fifo(), runner.ordinary)
         if not run.ok:
             self.fail(run, "the ordinary schedule")
-        counts = self.counts = chances(run.trace, run.found)
-        self.waits = run.waits
+        counts = chances(run.trace, run.found)
+        self.drawing = Drawing(runner.faults, counts, run.waits)
+        self.covered.know(counts, run.waits)
         struck = set(run.struck)
         # Without seeds the others strike nothing; but a name that there is not, there is not.
         tried = tuple(fault for fault in runner.faults if fault.nth is not None or misnamed(fault, counts))
@@ -229,29 +225,18 @@ class Search:
         """Draw what faults and time leave open, so that something is left to run."""
         timing = self.runner.timing
         varied = () if timing is None else timing.drawn(seed)
-        if self.fixed == self.runner.faults:
-            fixed = (*self.fixed, *varied)
-            return None if self.all_run(fixed) else fixed
-        rng = random.Random(~seed)
-        found = []
-        for _ in range(_DRAWS):
-            faults = place(self.runner.faults, self.counts, self.waits, rng)
-            if not self.all_run((*faults, *varied)):
-                if self.feedback is None:
-                    return (*faults, *varied)
-                found.append(faults)
-        if not found:
-            return None
-        faults = min(found, key=self.tried)
-        self.placements.update(faults or (None,))
-        return (*faults, *varied)
 
-    def tried(self, faults: tuple[Fault, ...]) -> tuple[float, float]:
-        """Return how often these places were tried, and how late they are: each comes once before any does twice, and
-        early ones first, after which most is left to happen."""
-        often = sum(self.placements[fault] for fault in faults or (None,))
-        late = sum(fault.nth or 0 for fault in faults)
-        return often / max(1, len(faults)), late / max(1, len(faults))
+        def of_use(faults: tuple[Fault, ...]) -> bool:
+            return not self.all_run((*faults, *varied))
+
+        found: tuple[Fault, ...] | None
+        if self.fixed == self.runner.faults:
+            found = self.fixed if of_use(self.fixed) else None
+        elif self.feedback is not None:
+            found = self.drawing.least_tried(seed, of_use)
+        else:
+            found = next(filter(of_use, (self.drawing.of_seed(seed, again) for again in range(DRAWS))), None)
+        return None if found is None else (*found, *varied)
 
     def run(self, schedule: Schedule, faults: tuple[Fault, ...]) -> Run:
         """Run a schedule, or where it comes to nothing new, one that parts from it there."""
