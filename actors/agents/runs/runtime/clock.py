@@ -50,7 +50,7 @@ def told_by(timer: asyncio.TimerHandle) -> list[Any] | None:
     if isinstance(owner, Alarm):
         return [owner._argument]
     if isinstance(owner, Clock):
-        return [alarm._argument for alarm in owner._shared[timer._args[0]][1]]  # type: ignore[attr-defined]
+        return [alarm._argument for alarm in owner._shared[timer._args[0]][1]]
     return None
 
 
