@@ -22,9 +22,15 @@ def test_a_command_that_talks_to_a_program_is_refused_at_a_terminal(
     ours, terminal = pty.openpty()
     try:
         words = [sys.executable, "-c", MAIN, command, "team.yaml"]
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, theirs: terminal}
         done = subprocess.run(
-            words, cwd=tmp_path, env=offline(), **pipes, stderr=subprocess.PIPE, encoding="utf-8", check=False
+            words,
+            cwd=tmp_path,
+            env=offline(),
+            stdin=terminal if theirs == "stdin" else subprocess.DEVNULL,
+            stdout=terminal if theirs == "stdout" else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
         )
     finally:
         os.close(ours)

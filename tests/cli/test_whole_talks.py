@@ -64,7 +64,7 @@ Alt-Enter, or a backslash at the end of a line, begins another line
 /tree      the actors that run now
 /new       begin a new conversation
 /sessions  the conversations that are kept; with a number or an id: go on with that one
-/fork      go on in a copy of this conversation; with a number: as it was after that step
+/fork      go on in a copy of this conversation; with a number: as it was after that step; /fork ? lists the steps
 /undo      take the last question and its answer out of the conversation
 /save      write the conversation into a file, as Markdown: /save FILE
 /model     which models are used; with a name: use that one
@@ -111,9 +111,11 @@ Developer> {OFFLINE}\
 SECONDS  Developer ⇠ offline    328 + 99 tokens, $0.0000, SECONDS (answered by rules, not by a language model)
 Developer    1 completions, 328 + 99 tokens, $0.0000
 *  1  WHEN  CHAT  Developer  hello
-a step is a number, not x; the last of Developer is 1
-you are in a copy now: CHAT
-there is nothing left to be undone
+say after which step of Developer, from 0 to 1, and not x:
+   1  I am the offline model: a set of rules, no language model, so I can only use too
+you are in a copy now: CHAT, after step 1 of Developer
+undone: hello
+what tools have done is not undone
 a new conversation
 no conversation is called 2; the latest is CHAT
 """

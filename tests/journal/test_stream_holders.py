@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -113,7 +114,8 @@ def test_an_actor_that_is_restarted_keeps_its_stream_whoever_waits_for_it(late: 
         first = sim.system.supervise(spec(journal, "first"))
         await first.ask(1)
         waiting = sim.system.spawn(Account, journal, name="waiting")
-        for number, again in enumerate([first.kill, first.restart, lambda: sim.system.restart_child("first")], 2):
+        ways: list[Callable[[], None]] = [first.kill, first.restart, lambda: sim.system.restart_child("first")]
+        for number, again in enumerate(ways, 2):
             again()
             before = asyncio.get_running_loop().time()
             assert await first.ask(number) == list(range(1, number + 1))
@@ -252,7 +254,7 @@ steps = st.lists(
         Step,
         st.sampled_from([0.0, 0.1, 0.25, 1.0, 4.0]),
         st.sampled_from(NAMES),
-        st.sampled_from(["ask", "ask", "kill", "restart", "stop", "spawn"]),  # type: ignore[arg-type]
+        st.sampled_from(["ask", "ask", "kill", "restart", "stop", "spawn"]),
     ),
     max_size=12,
 )

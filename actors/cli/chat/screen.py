@@ -232,7 +232,7 @@ class Screen:
             self._console.print(head if new else "")
             self._console.print(_Said(text))
         else:
-            self._console.print(*([head] if new else []), _Plain(shown(text)), sep="", soft_wrap=True)
+            self._console.print(_Plain(head if new else Text(), shown(text)), soft_wrap=True)
 
     # -- the sign ------------------------------------------------------------------------------------------------------
 
@@ -287,11 +287,13 @@ class _Sign:
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """A text as it stands, however long: rich would look at each of its lines."""
+    """A text as it stands behind a head, however long: rich would look at each of its lines."""
 
+    head: Text
     text: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Segment(self.head.plain, console.get_style(self.head.style))
         yield Segment(self.text)
         yield Segment.line()
 
