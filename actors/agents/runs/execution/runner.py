@@ -45,7 +45,7 @@ from ...turns.steps import (
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import not_kept
 from ..runtime.runtime import AgencyRuntime
-from .ending import PATIENCE, failed, given_up, not_known, outcome_of
+from .ending import PATIENCE, failed, given_up, not_known, out_of_time, outcome_of
 from .executor import RESULTS, carry_out
 from .finalizing import cut_short, finalize
 from .handoffs.delegation import forward, forwarded
@@ -242,12 +242,9 @@ class Runner:
 
     def _on_time_limit(self, message: TimeLimitReached) -> None:
         session = message.session
-        seconds, looked_at = session.rules.limits.seconds, session.finalizing
-        if looked_at is not None and looked_at.error is not None:
-            self.interrupt(session, looked_at.error)
-            return
-        what = "no answer" if looked_at is None else "a finalize hook has not returned"
-        self.interrupt(session, TimeLimit(f"{what} within {seconds:g} seconds; raise Limits.seconds"))
+        looked_at = session.finalizing
+        ended = looked_at.error if looked_at is not None else None
+        self.interrupt(session, ended or out_of_time(session))
 
     def _on_owner_answered(self, message: OwnerAnswered) -> None:
         session = message.session

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
+from .....providers.errors import CAUSES
 from .....providers.messages import Completion, ToolCall, Usage
 from .....tools.result import ToolResult
 from .....tools.secrets import Secrets
@@ -73,6 +74,7 @@ class Session:
         "attempts",
         "base",
         "bought",
+        "causes",
         "cells",
         "changed",
         "context",
@@ -184,7 +186,9 @@ class Session:
         )
         self.owed: list[tuple[Usage, float, str]] = []
         """What was bought beside its completions and is not recorded yet: tokens, dollars, and for what."""
-        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model, SPEND: self.owed}
+        self.causes: dict[str, BaseException] = {}
+        """Why providers have not answered the request under way, as far as the pool has tried."""
+        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model, SPEND: self.owed, CAUSES: self.causes}
         if "memory" in self.prepared.hooks:
             baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:

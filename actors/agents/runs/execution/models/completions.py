@@ -114,6 +114,7 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     """Take the model's answer, or ask again."""
     session, outcome = message
     session.ask = None
+    session.causes.clear()
     if session.owed:
         settle(session, happened)
     session.interrupted = NOTHING
@@ -192,6 +193,7 @@ def _ask(session: Session, happened: Happened) -> None:
     model = session.model = runtime.model if isinstance(named, str) else named
     session.seen = False
     if model is None:
+    session.causes.clear()
         happened(session, CompletionFailed(RunFailed("there is no model: give the agency a pool or a model")))
         return
     if session.run.parent and (over := spent_above(session)) is not None:
