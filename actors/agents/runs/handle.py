@@ -453,13 +453,13 @@ async def find_run(runtime: AgencyRuntime, run_id: str, caller: Caller | None) -
     runtime.following.check()
     entry = runtime.register.get(run_id)
     if entry is not None and entry.open and runtime.keeps(entry.run):
-        await runtime.check_whose(entry.run.stream_name, caller)
+        await runtime.check_whose(entry.run.stream_name, caller, run_id)
         handle = RunHandle(runtime, run_id, entry.run.stream_name)
         handle._keep_outcome_of(entry)
         return handle
     stream = await at_hand(runtime.journal.find(run_id))
     if stream is not None:
-        await runtime.check_whose(stream, caller)
+        await runtime.check_whose(stream, caller, run_id)
         handle = RunHandle(runtime, run_id, stream)
         await handle._catch_up()
         if handle._accepted:

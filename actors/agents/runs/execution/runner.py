@@ -128,7 +128,7 @@ class Runner:
         elif session.unready is not None:
             self.interrupt(session, session.unready)
         elif not self._runtime.directory.may_ask(run.agent, run.caller):
-            self.interrupt(session, no_scope(run.agent))
+            self.interrupt(session, no_scope(run.agent, self._runtime.directory.agents[run.agent].scope))
         elif state.owner is not None:
             forward(session, state.owner)
         elif "connection" in session.prepared.hooks:
@@ -170,7 +170,8 @@ class Runner:
             session.unready is not None or not self._runtime.directory.may_ask(run.agent, run.caller)
         ):  # it is so since the run began
             runtime.approvals.forget_those_of(state.agent, state.conversation)
-            self.interrupt(session, session.unready or no_scope(run.agent))
+            scopes = self._runtime.directory.agents[run.agent].scope
+            self.interrupt(session, session.unready or no_scope(run.agent, scopes))
             return
         session.emit(ResumedEvent, steps=turn.steps)
         if turn.phase == "ended":  # it crashed while hooks looked at the outcome

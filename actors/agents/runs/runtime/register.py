@@ -227,10 +227,11 @@ class RunRegister:
         """
         known = self._entries.get(run.id)
         if known is not None:
-            if known.run.stream_name != run.stream_name:
-                raise key_taken(run, known.run.stream_name)
+            same = known.run.stream_name == run.stream_name
             if not run.caller.may_go_on_with(known.run.caller):
-                raise not_theirs(run.stream_name)
+                raise not_theirs(run.stream_name, "" if same else run.id)
+            if not same:
+                raise key_taken(run, known.run.stream_name)
             if known.output is None:
                 known.output = output
             if known.deps is NO_DEPS:
@@ -371,8 +372,13 @@ def _done(future: Future[None] | None) -> None:
         future.set(None)
 
 
-def key_taken(run: RunRequest, stream: str) -> DefinitionError:
-    """The named error of a run whose id belongs to a run of another conversation."""
+def key_taken(run: RunRequest, stream: str = "another conversation") -> DefinitionError:
+    """The named error of a run whose id belongs to a run of another conversation.
+
+    Args:
+        run: the request.
+        stream: that conversation's, in the journal, where it is the caller's own.
+    """
     return DefinitionError(f"run id {run.id!r:.100} is taken by a run of {stream}; use one of its own for each request")
 
 

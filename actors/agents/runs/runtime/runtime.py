@@ -363,12 +363,13 @@ class AgencyRuntime:
         stream = await at_hand(self.journal.find(run.id))
         if stream is None:
             return False
-        if stream != run.stream_name:
+        other = stream != run.stream_name
+        await self.check_whose(stream, run.caller, run.id if other else "")
+        if other:
             raise key_taken(run, stream)
-        await self.check_whose(stream, run.caller)
         return True
 
-    async def check_whose(self, stream: str, caller: Caller | None) -> None:
+    async def check_whose(self, stream: str, caller: Caller | None, run: str = "") -> None:
         """Raises `NotAllowed` where a conversation, with its runs, is another's.
 
         Args:
@@ -384,7 +385,7 @@ class AgencyRuntime:
             agent, _, conversation = stream.partition("/")
             owner = next((entry.run.caller for entry in self.register.open(agent, conversation)), NOBODY)
         if not caller.may_go_on_with(owner):
-            raise not_theirs(stream)
+            raise not_theirs(stream, run)
 
     def delivered(self, entry: Entry) -> None:
         """The outcome of a run has been taken."""
