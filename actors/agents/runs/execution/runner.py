@@ -16,7 +16,7 @@ from ....core.actor import Actor
 from ....core.base.log import logger_of
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
-from ...errors import AgencyClosed, AgentError, GuardrailTripped, RunError, RunFailed, TimeLimit, said
+from ...errors import AgencyClosed, AgentError, GuardrailTripped, RunError, RunFailed, said
 from ...events import Resumed as ResumedEvent
 from ...events import RunFinished, RunStarted
 from ...turns.arrivals import NEWER
@@ -118,7 +118,8 @@ class Runner:
             return
         session = self._open(run)
         if self._runtime.bus.everything:
-            session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
+            text = run.messages[-1].text if run.messages else ""
+            session.emit(RunStarted, text=text, answers_for=run.parent if run.takes_over else "")
         if session.entry is not None and (reason := session.entry.ends_for(run)):
             self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
         elif state.replaced_by(run) is not None:

@@ -420,6 +420,11 @@ class Session:
         secrets = self.holder().secrets
         return secrets.blot if secrets else None
 
+    def taken_over_by(self) -> Entry | None:
+        """The run in which another agent answers for this one, as the conversation is theirs, or becomes so."""
+        found = next((one for one in self.delegations.values() if one.transfer), None)
+        return None if found is None else self.runtime.register.get(found.run.id)
+
     def children(self) -> tuple[str, ...]:
         """The streams of those at work for this run."""
         made = [one for one in self.delegations.values() if one.handoff is not None]
