@@ -1,7 +1,8 @@
 """Collects the pages that stand beside the code into one folder, from which the site is built.
 
 ``python .docs/collect.py`` writes ``.site/pages``: each page where it stands in the repository, and ``api/``, a page
-for each part of what ``callboard`` exports, from the docstrings. Links to what is no page lead to the repository.
+for each part of what ``callboard`` and ``callboard.testing`` export, from the docstrings. Links to what is no page lead
+to the repository.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ FOLDERS = ("actors", "providers", "tools", "tests", "benchmarks")
 LINK = re.compile(r"(\]\()([^()\s]+)(?=[)\s])")
 CODE = re.compile(r"^ *```.*?^ *```$|``.+?``|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
+TESTING = "Testing"
 # Where what is exported is explained: the title of a page of the reference, and the modules that it is for. What a
 # module is in is the longest beginning that fits.
 PARTS: dict[str, tuple[str, ...]] = {
@@ -50,7 +52,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "Telemetry": ("actors.observe",),
     "Serving": ("actors.serving",),
     "Many machines": ("actors.cluster",),
-    "Testing": ("actors.testing",),
+    TESTING: ("actors.testing",),
 }
 ERRORS = "Errors"
 
@@ -124,8 +126,9 @@ def part_of(module: str) -> str:
 
 
 def reference() -> dict[str, list[str]]:
-    """What ``callboard`` exports, by the part that explains it, each with where it is defined."""
+    """What ``callboard`` and ``callboard.testing`` export, by the part that explains it."""
     import callboard
+    from callboard import testing
 
     found: dict[str, list[str]] = {title: [] for title in (*PARTS, ERRORS)}
     for name in sorted(callboard._HOME_OF, key=lambda name: (name.lower(), name)):
@@ -136,6 +139,9 @@ def reference() -> dict[str, list[str]]:
             # Words of typing and tables have no module of ours: then it is the one that the facade takes them from.
             of = str(getattr(one, "__module__", ""))
             found[part_of(of if of.startswith("callboard.") else f"callboard{callboard._HOME_OF[name]}")].append(name)
+    # Some names mean another thing there: `Probe`, `Restart`, `Fact`.
+    own = [name for name in testing.__all__ if getattr(testing, name) is not getattr(callboard, name, None)]
+    found[TESTING] += [f"testing.{name}" for name in own]
     return found
 
 

@@ -18,7 +18,7 @@ SHOP = {
     "shop/basket.py": "def total(items):\n    # TODO: what of discounts?\n    return sum(items)\n",
     "shop/mail.py": "def send(letter):\n    # FIXME: a letter that comes back is lost\n    print(letter)\n",
 }
-LINE, LETTER, MOST, WIDEST = 17, 7.4, 44, 118
+LINE, LETTER, MOST, WIDEST = 17, 7.4, 49, 118
 COLOURS = {"✗": "#c92a2a", "!": "#b35900", "↻": "#2b8a3e", "⇠": "#5f6b7a"}
 
 

@@ -4,7 +4,7 @@ A simulated provider takes 600 requests in any minute, and answers what is over 
 often: in ``base`` by one process alone, in ``callboard`` by three that share the limit by a journal in PostgreSQL.
 ``…_answered`` is how many were answered (goal: a ratio of at least 0.95), ``…_refused`` how many 429s there were
 (goal: 0). In ``killed`` one of the three is killed in the midst of it, and another takes its place; what the killed one
-had is nobody's for 100 seconds.
+had is nobody's for 40 seconds and, but for what it is known to have used before, a minute more.
 """
 
 from __future__ import annotations

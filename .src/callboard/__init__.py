@@ -2,7 +2,8 @@
 
 One import for users: ``from callboard import Agent, Agency, tool``. Nothing inside the library imports this facade.
 
-Names are loaded when they are first used, so that a program pays only for the parts it needs.
+Names are loaded when they are first used, so that a program pays only for the parts it needs. A star takes all but what
+needs an extra, such as ``serve``: that is imported by its name.
 """
 
 from importlib import import_module as _import_module
@@ -178,7 +179,7 @@ if TYPE_CHECKING:
     from .actors.agents.guardrails.adapters.llm_guard import LlmGuardCheck
     from .actors.agents.guardrails.adapters.openai_moderation import OpenAIModeration
     from .actors.agents.guardrails.adapters.presidio import PresidioCheck
-    from .actors.agents.guardrails.findings import Finding, StreamCheck
+    from .actors.agents.guardrails.findings import CheckFailed, Finding, StreamCheck
     from .actors.agents.guardrails.guardrail import Guardrail
     from .actors.agents.guardrails.judge import ModelJudge
     from .actors.agents.guardrails.labels import LabelPolicy
@@ -239,10 +240,11 @@ if TYPE_CHECKING:
     from .actors.agents.memory.stores.sqlite import SqliteMemoryStore
     from .actors.agents.memory.stores.store import MemoryStore
     from .actors.agents.overview.overview import Overview
-    from .actors.agents.overview.sockets import watchable
+    from .actors.agents.overview.sockets import NothingRuns, watchable
     from .actors.agents.overview.watch import Watch
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.prompt_run import PromptRun, run_prompt
+    from .actors.agents.prompts.attributes import NoAttribute
     from .actors.agents.prompts.effects import EffectContext, StepModifier
     from .actors.agents.prompts.functions.plugin import Functions
     from .actors.agents.prompts.markdown.agents_md import agents_md
@@ -282,7 +284,7 @@ if TYPE_CHECKING:
     from .actors.agents.skills.builtin.web import web_skill
     from .actors.agents.skills.builtin.webhooks import Webhook, webhooks_skill
     from .actors.agents.skills.context import SkillContext
-    from .actors.agents.skills.discovery import find_skill, known_skills
+    from .actors.agents.skills.discovery import WrongSettings, find_skill, known_skills
     from .actors.agents.skills.folders.folder import SkillFolder
     from .actors.agents.skills.folders.skills import FolderSkills, skill_roots, skills_from
     from .actors.agents.skills.folders.trust import SkillTrust
@@ -297,6 +299,7 @@ if TYPE_CHECKING:
     from .actors.agents.turns.loop.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
     from .actors.agents.turns.questions import Question
     from .actors.agents.turns.rules import Limits
+    from .actors.agents.wishes import Misread
     from .actors.cluster.agency import ClusterAgency, ClusterHealth
     from .actors.cluster.cluster import Cluster
     from .actors.cluster.errors import ClusterError, CutOff, MessageNotPortable, NodeGone, NodeUnknown, RemoteFailure
@@ -350,7 +353,9 @@ if TYPE_CHECKING:
     from .actors.serving import PublishedAgent as PublishedAgent
     from .actors.serving import Registry as Registry
     from .actors.serving import RequestLimit as RequestLimit
+    from .actors.serving import UnknownKey as UnknownKey
     from .actors.serving import Webhooks as Webhooks
+    from .actors.serving import WrongReturn as WrongReturn
     from .actors.serving import serve as serve
     from .actors.serving import usage_records as usage_records
     from .actors.serving.dashboard.app import dashboard as dashboard
@@ -382,7 +387,7 @@ if TYPE_CHECKING:
     )
     from .providers.config.llmfile import LlmConfig, load_config
     from .providers.config.pool import pool_from_config
-    from .providers.config.yamlfile import ConfigError
+    from .providers.config.yamlfile import ConfigError, TooLarge
     from .providers.embeddings import EmbeddingRequest, Embeddings
     from .providers.messages import Completion, Delta, Labels, Message, Request, ToolCall, ToolSpec, Usage
     from .providers.pool import (
@@ -513,6 +518,7 @@ _HOMES = {
     ".actors.agents.guardrails.patterns.injection": ("prompt_injections",),
     ".actors.agents.guardrails.guardrail": ("Guardrail",),
     ".actors.agents.guardrails.findings": (
+        "CheckFailed",
         "Finding",
         "StreamCheck",
     ),
@@ -750,7 +756,7 @@ _HOMES = {
     ".actors.agents.evaluation.comparing": ("compare_evaluations",),
     ".actors.agents.evaluation.results": ("Evaluation", "read_evaluation"),
     ".actors.agents.overview.overview": ("Overview",),
-    ".actors.agents.overview.sockets": ("watchable",),
+    ".actors.agents.overview.sockets": ("NothingRuns", "watchable"),
     ".actors.agents.overview.watch": ("Watch",),
     ".actors.agents.profiler": ("Profile", "profile"),
     ".actors.agents.runs.runtime.under_way": ("RunUnderWay",),
@@ -811,6 +817,7 @@ _HOMES = {
     ".actors.agents.prompts.markdown.agents_md": ("agents_md",),
     ".actors.agents.prompts.markdown.instructions": ("instructions_for",),
     ".actors.agents.prompts.state.cells": ("StateSetter",),
+    ".actors.agents.prompts.attributes": ("NoAttribute",),
     ".actors.agents.prompts.prompt": ("Prompt",),
     ".actors.agents.prompts.references": ("Reference", "ToolReference"),
     ".actors.agents.prompts.subagents": ("SubAgent",),
@@ -834,6 +841,7 @@ _HOMES = {
     ".actors.agents.skills.builtin.guardrails": ("guardrails_skill",),
     ".actors.agents.skills.context": ("SkillContext",),
     ".actors.agents.skills.discovery": (
+        "WrongSettings",
         "find_skill",
         "known_skills",
     ),
@@ -850,6 +858,7 @@ _HOMES = {
     ),
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
+    ".actors.agents.wishes": ("Misread",),
     ".actors.agents.turns.loop.stopping": ("AfterSteps", "AfterTool", "RunSoFar", "StepPlan", "TextMatches"),
     ".actors.journal": (
         "CheckpointConflict",
@@ -910,7 +919,9 @@ _HOMES = {
         "PublishedAgent",
         "Registry",
         "RequestLimit",
+        "UnknownKey",
         "Webhooks",
+        "WrongReturn",
         "serve",
         "usage_records",
     ),
@@ -986,7 +997,7 @@ _HOMES = {
     ".providers.windows": ("context_window",),
     ".providers.config.llmfile": ("LlmConfig", "load_config"),
     ".providers.config.pool": ("pool_from_config",),
-    ".providers.config.yamlfile": ("ConfigError",),
+    ".providers.config.yamlfile": ("ConfigError", "TooLarge"),
     ".providers.embeddings": ("EmbeddingRequest", "Embeddings"),
     ".providers.messages": ("Completion", "Delta", "Labels", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
     ".tools.pricing": ("pricing",),
@@ -1034,7 +1045,7 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-# Not `JournalSaver`, `serve` and the like: what needs an extra is there by its name, and not for a star.
+# Not `JournalSaver`, `serve` and the like: a star would fail where their extra is not installed.
 __all__ = [
     "FREE",
     "A2AAgent",
@@ -1087,6 +1098,7 @@ __all__ = [
     "Change",
     "Cheapest",
     "CheckBudgets",
+    "CheckFailed",
     "CheckpointConflict",
     "ChildSpec",
     "ChunkLong",
@@ -1240,6 +1252,7 @@ __all__ = [
     "Meter",
     "Metrics",
     "MilvusMemoryStore",
+    "Misread",
     "MissingContext",
     "MissingExtra",
     "MissingTelemetry",
@@ -1248,6 +1261,7 @@ __all__ = [
     "Network",
     "NewFact",
     "NewTask",
+    "NoAttribute",
     "NoCredential",
     "NoProvider",
     "NoSuchPath",
@@ -1259,6 +1273,7 @@ __all__ = [
     "NotAllowed",
     "NotMainThread",
     "NotPicklable",
+    "NothingRuns",
     "OpenAIModeration",
     "Outcome",
     "OutcomeUnknown",
@@ -1416,6 +1431,7 @@ __all__ = [
     "Timer",
     "TokenCounter",
     "TokenLimit",
+    "TooLarge",
     "Tool",
     "ToolCall",
     "ToolCancelled",
@@ -1458,6 +1474,7 @@ __all__ = [
     "Window",
     "WrongDocument",
     "WrongFact",
+    "WrongSettings",
     "agents_md",
     "as_chunks",
     "as_response",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -115,6 +116,9 @@ def spend(usage: Usage, cost: float, reason: str) -> None:
 
 OnUsage: TypeAlias = "Callable[[ToolContext[Any], float, str, Mapping[str, Any]], object]"
 
+_CALLS: Final = uuid.UUID("61664387-7a4a-4905-a299-169abd73bbb1")
+"""The namespace of the keys of calls (RFC 9562, 5.5): it stays, as a key outlives the version that made it."""
+
 NO_DEPS: Final = object()
 """In place of what a tool depends on, where nothing was given."""
 
@@ -206,6 +210,16 @@ class ToolContext(CallContext, Generic[Deps]):
                 f"the tool {self.tool!r} asks for its deps, and there are none: give them to the Agency, or to run"
             )
         return self._deps
+
+    @property
+    def idempotency_key(self) -> str:
+        """A UUID, as text, for what the call does outside: a payment, a letter, a row.
+
+        No other call has it, of whichever run and conversation, whatever ids its vendor gives to calls; and it stays
+        the same where the call is made again, after a crash or in another process (``@tool(idempotent=True)``). It is
+        made of the run's id, the step and the call's id.
+        """
+        return str(uuid.uuid5(_CALLS, json.dumps([self.run, self.step, self.call_id])))
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -177,21 +177,28 @@ def imported(written: str) -> Any:
             raise Misread(f"importing {module} failed: {cause_of(error)}") from error
         wish = "expected one that is installed, or lies in a folder that `--import-from FOLDER` gives"
         raise Misread(f"no module is called {error.name!r}; {wish}") from None
-    except (Exception, SystemExit) as error:  # whatever the module does
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the module does
         raise Misread(f"importing {module} failed: {cause_of(error)}") from error
     for part in name.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
             raise Misread(f"{module} has no {name!r}{_hint(part, dir(found), listed=False)}") from None
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise Misread(f"looking up {written} failed: {cause_of(error)}") from error
     return found
 
 
 def cause_of(error: BaseException) -> str:
     """An exception in a line."""
-    lines = str(error).splitlines()
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # of a class that cannot say it
+        lines = []
     return f"{type(error).__name__}: {lines[0]}"[:_LONGEST] if lines else type(error).__name__
 
 

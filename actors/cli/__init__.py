@@ -1,4 +1,4 @@
-"""The ``callboard`` command. `main` is its console script."""
+"""The ``callboard`` command. `main` runs it; its console script is `callboard.__main__`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 when the command ran and its work failed, 2 for input that is wrong, 130 after Ctrl-C.
         Every error the library names is one line or two on stderr, never a traceback.
     """
-    try:
-        from .app import main  # takes long enough for somebody to press Ctrl-C meanwhile
-    except KeyboardInterrupt:
-        return 130
+    from .app import main
+
     return main(arguments)

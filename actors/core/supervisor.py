@@ -99,6 +99,30 @@ class DynamicSupervisor(Supervisor):
         super().__init__((), strategy="one_for_one", intensity=intensity, period=period)
         self._cell.children.together = True
 
+    @classmethod
+    def spec(  # type: ignore[override]  # it begins without children, and has one strategy
+        cls,
+        *,
+        name: str | None = None,
+        intensity: int = 3,
+        period: float = 5.0,
+        restart: Restart = "permanent",
+        shutdown: float = 30.0,
+        backoff: Backoff = NO_BACKOFF,
+        mailbox: Mailbox | None = None,
+    ) -> ChildSpec[Self]:
+        """Return the child spec of a dynamic supervisor.
+
+        Args:
+            intensity, period: as for `DynamicSupervisor`.
+            name, restart, shutdown, backoff, mailbox: as for `ChildSpec`, of the supervisor itself.
+
+        Raises:
+            SpecError: a number is out of range.
+        """
+        Supervision(intensity=intensity, period=period)
+        return ChildSpec(cls, (), {"intensity": intensity, "period": period}, name, restart, shutdown, backoff, mailbox)
+
 
 def check_specs(children: Any) -> None:
     """Refuse what are no child specs.

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
+from ..core.base.errors import brief
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -72,8 +74,8 @@ class JsonCodec:
         upcasters: by name and schema, what makes the next schema's data of this one's.
 
     Raises:
-        ValueError: two classes have one name, or an upcaster belongs to none or to none of its older schemas, or is
-            missing.
+        ValueError: something is no class, two classes have one name, or an upcaster belongs to none or to none of its
+            older schemas, or is missing.
     """
 
     def __init__(
@@ -86,6 +88,11 @@ class JsonCodec:
         self._upcasters = dict(upcasters or {})
         self._kinds: dict[str, _Kind] = {}
         for made in classes:
+            if not isinstance(made, type):
+                raise ValueError(
+                    f"JsonCodec is given {brief(made)}, which is no class of events: name each, as in "
+                    "JsonCodec(Deposited, Withdrawn)"
+                )
             if made.__name__ in self._kinds or made.__name__ == JSON:
                 raise ValueError(f"two kinds of events are named {made.__name__}")
             self._kinds[made.__name__] = _Kind(made, schemas.get(made, 1))
@@ -94,7 +101,7 @@ class JsonCodec:
             if (name, schema) in needed:
                 raise ValueError(f"there is no upcaster for {name} of schema {schema}")
             raise ValueError(f"the upcaster for {name} of schema {schema} is for no older schema of these classes")
-        unknown = [made.__name__ for made in schemas if made not in classes]
+        unknown = [made.__name__ if isinstance(made, type) else brief(made) for made in schemas if made not in classes]
         if unknown:
             raise ValueError(f"a schema is given for {unknown[0]}, which is none of these classes")
 

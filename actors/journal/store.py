@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from ..core.mail.future import Future
 
@@ -287,4 +287,21 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Commit what was appended, give back what is owned, let go of every resource. Any thread; twice is fine."""
+        ...
+
+
+@runtime_checkable
+class SeesEnds(Protocol):
+    """A journal by which it is seen at once that another process has ended, whatever its lease says."""
+
+    def show(self, name: str) -> Future[None]:
+        """Have the end of this process be seen under a name, unique for ever, also once the journal is closed."""
+        ...
+
+    def hide(self, name: str) -> Future[None]:
+        """Nobody need see that any more."""
+        ...
+
+    def ended(self, names: Sequence[str]) -> Future[Sequence[str]]:
+        """Of names that were shown, those whose processes have ended; one that is only paused has not."""
         ...

@@ -7,8 +7,9 @@ try:
     from .payments.keeping import usage_records
     from .payments.payments import Payments
     from .published.registry import PublishedAgent, Registry
+    from .published.returned import WrongReturn
     from .webhooks import Webhooks
-    from .who.keys import ApiKeys
+    from .who.keys import ApiKeys, UnknownKey
     from .who.tokens import Jwt
 except ModuleNotFoundError as error:
     if error.name is None or error.name.startswith("callboard"):
@@ -25,7 +26,9 @@ __all__ = [
     "PublishedAgent",
     "Registry",
     "RequestLimit",
+    "UnknownKey",
     "Webhooks",
+    "WrongReturn",
     "serve",
     "usage_records",
 ]

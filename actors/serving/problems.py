@@ -108,7 +108,7 @@ def refuse(status: int, code: str, message: str, where: str = "") -> Refused:
     return Refused(Problem(status, code, message, where))
 
 
-_STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
+STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (UnknownAgent, 404, "unknown_agent"),
     (UnknownConversation, 404, "unknown_conversation"),
     (UnknownRun, 404, "unknown_run"),
@@ -138,7 +138,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
 )
 """The first that fits counts."""
 
-_OF_PROVIDERS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
+OF_PROVIDERS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (RateLimited, 429, "provider_rate_limited"),
     (NoProvider, 503, "no_provider"),
     (ProviderOverloaded, 503, "provider_overloaded"),
@@ -150,6 +150,7 @@ _OF_PROVIDERS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (InvalidRequest, 400, "provider_refused_the_request"),
     (ProviderError, 502, "provider_failed"),
 )
+"""What stands behind a `RunFailed`: the first that fits counts."""
 
 _COME_BACK: Final = frozenset(
     {"conversation_busy", "outcome_unknown", "agent_unavailable", "journal_unavailable", "stopping"}
@@ -175,7 +176,7 @@ def problem_of(error: BaseException, run: str = "") -> Problem:
         return Problem(503, "stopping", str(error), retry_after=SOON, run=run)
     if isinstance(error, RunFailed) and not isinstance(error, ContextOverflow):
         return _of_failed(error, run)
-    for kind, status, code in _STATUS:
+    for kind, status, code in STATUS:
         if isinstance(error, kind):
             retry = SOON if code in _COME_BACK else None
             where = "arguments" if code == "invalid_arguments" else ""
@@ -191,7 +192,7 @@ def _of_failed(error: RunFailed, run: str) -> Problem:
     for _ in range(20):
         if cause is None:
             break
-        for kind, status, code in _OF_PROVIDERS:
+        for kind, status, code in OF_PROVIDERS:
             if isinstance(cause, kind):
                 waits = getattr(cause, "retry_after", None)
                 retry = (waits if waits is not None else SOON) if status in (429, 503) else None

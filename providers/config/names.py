@@ -45,14 +45,15 @@ def name_at(registry: Registry, provider: str, written: str, listed: Collection[
         ProviderError: it leads to another provider, or the provider does not have it.
     """
     spec = registry.providers[provider]
-    head, mark, _ = written.partition(":")
-    if written in listed:
-        found, leads = own_name(spec, written), provider
-    elif registry.is_alias(written) or (mark and head in registry.providers):
-        target = registry.resolve(written)
+    meant = written if written in listed else registry.unaliased(written)
+    head, mark, _ = meant.partition(":")
+    if meant in listed:
+        found, leads = own_name(spec, meant), provider
+    elif meant != written or (mark and head in registry.providers):
+        target = registry.resolve(meant)
         found, leads = target.model, target.provider
     else:
-        found, leads = registry.resolve(f"{provider}:{written}").model, provider
+        found, leads = registry.resolve(f"{provider}:{meant}").model, provider
     if leads != provider:
         raise UnknownModel(f"{written!r} is a model of {leads}; expected one of {provider}", provider=provider)
     if listed and found not in {own_name(spec, one) for one in listed}:

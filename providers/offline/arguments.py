@@ -42,12 +42,16 @@ class Source:
         """The next finding of the first kind that has one, or None."""
         for kind in kinds:
             if self._found[kind]:
-                found = self._found[kind].pop(0)
-                for other in self._found.values():
-                    if found in other:
-                        other.remove(found)
+                found = self._found[kind][0]
+                self.use(found)
                 return found
         return None
+
+    def use(self, found: Any) -> None:
+        """Leave a finding out from now on, of whichever kind it is."""
+        for findings in self._found.values():
+            if found in findings:
+                findings.remove(found)
 
     def peek(self, kind: str) -> list[Any]:
         """The findings of a kind that are left."""
@@ -64,6 +68,8 @@ def fill(spec: ToolSpec, source: Source) -> tuple[dict[str, Any], list[str]]:
         value = _value(name, schema, source, spec, name in must)
         if value is not None:
             arguments[name] = value
+            if isinstance(value, str):
+                source.use(value)
         elif name in must:
             missing.append(name)
     return arguments, missing

@@ -13,7 +13,7 @@ from . import text
 from .arguments import Source, fill
 from .rules import Rule, clause_rule, whole_task_rule
 from .steps import Call, Plan, Result, failure, one
-from .toolbox import Handoff, Toolbox, likeness, open_toolbox, resolved
+from .toolbox import Handoff, Toolbox, likeness, open_toolbox, properties, resolved
 
 MODEL = "offline"
 NOTE = "answered by rules, not by a language model"
@@ -201,9 +201,12 @@ def _repeats(spec: ToolSpec, source: Source, arguments: Mapping[str, Any]) -> li
     changing = [name for name, value in arguments.items() if isinstance(value, str)]
     if len(changing) != 1:
         return []
+    (name,) = changing
+    options = properties(spec)[name].get("enum")
     for kind, used in (("names", text.names), ("paths", text.paths), ("quoted", text.quoted), ("urls", text.urls)):
-        if arguments[changing[0]] in used(source.clause):
-            return [Call(spec.name, {**arguments, changing[0]: value}) for value in source.peek(kind)]
+        if arguments[name] in used(source.clause):
+            further = [value for value in source.peek(kind) if options is None or value in options]
+            return [Call(spec.name, {**arguments, name: value}) for value in further]
     return []
 
 
@@ -219,10 +222,8 @@ def _forced(request: Request, task: str, calls: list[Call]) -> list[Call]:
     best = max(candidates, key=lambda spec: likeness(spec, text.words(task)))
     source = Source(task)
     arguments, missing = fill(best, source)
-    properties = best.parameters.get("properties") or {}
     for left in missing:
-        schema = resolved(properties.get(left, {}), best.parameters)
-        arguments[left] = _shaped(schema, task, task, best.parameters)
+        arguments[left] = _shaped(properties(best)[left], task, task, best.parameters)
     return [Call(best.name, arguments)]
 
 

@@ -16,6 +16,10 @@ _SCRIPT = re.compile(r"(?:^|\s)((?:[\w.-]+/)*[\w-]+\.(?:py|sh|js|ts|ya?ml|toml|j
 _PATH = re.compile(r"\.{0,2}/?(?:[\w.@+*-]+/)+[\w.@+*-]*|[\w@+*-][\w.@+*-]*\.[A-Za-z]\w{0,7}")
 _NAME = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?:\(.*\))?")
 _FLAG = re.compile(r"--[a-z][\w-]+")
+_MORE_TARGETS = re.compile(r"[-s]?include\s|\.DEFAULT\s*:|[^\t#:=]*\$[({](?:eval\b|[^)}\t]*[:=])")
+_ASSIGNED = re.compile(r"(?:export\s+)?([\w.-]+)\s*(?:[?+!]|:{1,3})?=(.*)")
+_RULE = re.compile(r"([^\s#:=][^#:=]*?)\s*::?(?!=)")
+_VARIABLE = re.compile(r"\$[({]([\w.-]+)[)}]")
 _KNOWN_CAPITALS = ("README", "LICENSE", "LICENCE", "CHANGELOG", "CONTRIBUTING", "MAKEFILE", "NOTICE", "AUTHORS", "TODO")
 _ENDINGS = """
 py pyi js mjs ts tsx jsx go rs java kt c h cc cpp hpp cs rb php sh bash toml yaml yml json md rst txt cfg ini html css
@@ -33,27 +37,35 @@ class Promise:
         kind: a path in the folder, a target of its Makefile, or a name that some file must contain.
         what: the path, the target, the name.
         line: where the document says so, counted from 1.
+        linked: it is the target of a link.
     """
 
     kind: Literal["file", "make", "name"]
     what: str
     line: int
+    linked: bool = False
 
 
 def promises(lines: Iterable[tuple[int, str]]) -> list[Promise]:
     """The promises of a document, each thing once, in order."""
     found: dict[tuple[str, str], Promise] = {}
 
-    def add(kind: Literal["file", "make", "name"], what: str, line: int) -> None:
-        found.setdefault((kind, what), Promise(kind, what, line))
+    def add(kind: Literal["file", "make", "name"], what: str, line: int, linked: bool = False) -> None:
+        found.setdefault((kind, what), Promise(kind, what, line, linked))
 
-    in_fence = False
+    in_fence = cloned = elsewhere = False
     for number, line in lines:
-        if line.lstrip().startswith(("```", "~~~")):
+        if is_fence(line):
             in_fence = not in_fence
+            cloned = elsewhere = False
             continue
         if in_fence:
             command = line.split("#")[0].strip()
+            cloned = cloned or "git clone" in command
+            # What stands after "cd" is about another folder, but for the one that was cloned: that is this one.
+            elsewhere = elsewhere or (bool(re.match(r"(\$ )?cd ", command)) and not cloned)
+            if elsewhere:
+                continue
             if make := _MAKE.match(command):
                 add("make", make[1], number)
             if imported := _IMPORT.match(line):
@@ -67,7 +79,7 @@ def promises(lines: Iterable[tuple[int, str]]) -> list[Promise]:
             continue
         for target in _LINK.findall(line):
             if not re.match(r"[a-z]+:|/", target):
-                add("file", _clean(target), number)
+                add("file", _clean(target), number, linked=True)
         for code in _CODE.findall(_LINK.sub("]", line)):
             code = code.strip()
             if make := _MAKE.match(code):
@@ -79,6 +91,11 @@ def promises(lines: Iterable[tuple[int, str]]) -> list[Promise]:
             elif (name := _NAME.fullmatch(code)) and _is_name(code, name[1]):
                 add("name", name[1], number)
     return [promise for promise in found.values() if promise.what]
+
+
+def is_fence(line: str) -> bool:
+    """Whether a block of code begins or ends on a line."""
+    return line.lstrip().startswith(("```", "~~~"))
 
 
 def holds(files: Sequence[str], path: str) -> bool:
@@ -98,13 +115,20 @@ def holds(files: Sequence[str], path: str) -> bool:
     return False
 
 
-def make_targets(lines: Iterable[tuple[int, str]]) -> frozenset[str]:
-    """The targets of a Makefile."""
+def make_targets(lines: Iterable[tuple[int, str]]) -> frozenset[str] | None:
+    """The targets of a Makefile; None where they do not all stand there, but in other files, or are worked out."""
     found: set[str] = set()
+    values: dict[str, str] = {}
     for _, line in lines:
-        match = re.match(r"^([\w.%/ -]+?)\s*::?(?!=)", line)
-        if match and not line.startswith("\t"):
-            found.update(match[1].split())
+        if _MORE_TARGETS.match(line):
+            return None
+        if assigned := _ASSIGNED.match(line):
+            values[assigned[1]] = assigned[2].strip()
+        elif rule := _RULE.match(line):
+            names = _VARIABLE.sub(lambda match: values.get(match[1], match[0]), rule[1]).split()
+            if any("$" in name or ("%" in name and not set(name) & set("./")) for name in names):
+                return None
+            found.update(names)
     return frozenset(found)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import text
+from .listing import EXAMPLE, MAKEFILE, Listing
 from .promises import holds, make_targets, promises
 from .review import review
 from .steps import (
@@ -36,6 +37,7 @@ _OUT_STRONG = re.compile(
 _OUT_WEAK = re.compile(rf"\b(?:in|at)\s+(?:(?:the|a)\s+)?(?:file\s+)?{_PATH}", re.I)
 _OUT_DIRECT = re.compile(rf"\b(?:write|create|save)\s+(?:(?:the|a|an)\s+)?(?:file\s+|report\s+)?{_PATH}", re.I)
 _RESULT_NAME = re.compile(r"(?:^|/|[-_])(report|summary|findings|results?|todos?|output|overview)\.\w+$", re.I)
+_ITS_RESULT = re.compile(r"\b(?:it|report|results?|findings?|summary|answer)\s+(?:to|into|in|as)\b", re.I)
 _ABSENT = re.compile(r"\b(?:not|missing|absent|lacks?|lacking|without|nonexistent|broken|never)\b|n['’]t\b", re.I)
 _REVIEW = re.compile(
     r"\breview\s+(?:this|the|my|our)\s+(?:whole\s+)?(?:folder|project|repository|repo|files|code)\b", re.I
@@ -124,6 +126,8 @@ def clause_rule(clause: str, previous: str) -> Rule | None:
     content = text.fenced(clause) or next((q for q in quotes if q != out), "") or previous
     if out and said & {"writ", "creat", "sav", "stor", "put", "export"} and content:
         return Rule(("write",), lambda box: save(box, out, content))
+    if out and _ITS_RESULT.search(clause) and not content:
+        return Rule((), lambda box: nothing())
     if found and said & {
         "read",
         "show",
@@ -201,9 +205,18 @@ def compare(box: Toolbox, document: str, out: str) -> Plan:
         return f"{failure(readme)}\nThere is no {document} to compare the files with."
     lines = lines_of(readme)
     source = _closest(files, document)
-    said = promises(lines)
-    targets: frozenset[str] = frozenset()
-    makefile = next((file for file in files if file.lower() in ("makefile", "gnumakefile")), "")
+    text_of = dict(lines)
+    said = [
+        promise
+        for promise in promises(lines)
+        if promise.kind != "file" or ("*" not in promise.what and not EXAMPLE.search(text_of[promise.line]))
+    ]
+    targets: frozenset[str] | None = frozenset()
+    folder = Listing(files)
+    if ".gitignore" in files:
+        passed_over = yield from read(box, ".gitignore")
+        folder.pass_over(dict(lines_of(passed_over)) if not passed_over.failed else {})
+    makefile = folder.named(MAKEFILE)
     if makefile and any(promise.kind == "make" for promise in said):
         made = yield from read(box, makefile)
         targets = make_targets(lines_of(made)) if not made.failed else targets
@@ -224,8 +237,8 @@ def compare(box: Toolbox, document: str, out: str) -> Plan:
     missing = [
         promise
         for promise in said
-        if (promise.kind == "file" and promise.what != out and not holds(files, promise.what))
-        or (promise.kind == "make" and promise.what not in targets)
+        if (promise.kind == "file" and promise.what != out and not _is_there(folder, promise.what))
+        or (promise.kind == "make" and targets is not None and promise.what not in targets)
         or (promise.kind == "name" and promise.what in absent)
     ]
     kinds = {"file": "no such file or folder", "make": "no such make target", "name": "named in no other file"}
@@ -304,6 +317,12 @@ def listing(box: Toolbox, wild: str, folder: str, counts: bool, *, by_glob: bool
     return result.content
 
 
+def nothing() -> Plan:
+    """Write no report where nothing was found out."""
+    return ""
+    yield []
+
+
 def save(box: Toolbox, path: str, content: str) -> Plan:
     """Write a file and say so."""
     result = yield from write(box, path, content if content.endswith("\n") else content + "\n")
@@ -327,6 +346,10 @@ def _closest(files: list[str], wanted: str) -> str:
             return file
     stem = wanted.rsplit(".", 1)[0].lower()
     return next((f for f in files if "/" not in f and f.lower().rsplit(".", 1)[0] == stem), wanted)
+
+
+def _is_there(folder: Listing, path: str) -> bool:
+    return holds(folder.files, path) or folder.is_unseen(path)
 
 
 def _count(number: int, noun: str) -> str:

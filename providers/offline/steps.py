@@ -120,9 +120,14 @@ def find_files(box: Toolbox, *, pattern: str = "", path: str = "") -> Step:
 
 def read(box: Toolbox, path: str) -> Step:
     """Read a file."""
-    spec = box.jobs["read"]
-    result = yield from one(Call(spec.name, {parameter(spec, "path"): path}))
+    result = yield from one(read_call(box, path))
     return result
+
+
+def read_call(box: Toolbox, path: str) -> Call:
+    """The call that `read` makes."""
+    spec = box.jobs["read"]
+    return Call(spec.name, {parameter(spec, "path"): path})
 
 
 def write(box: Toolbox, path: str, content: str) -> Step:
@@ -137,9 +142,14 @@ def spec_for(box: Toolbox, job: Job) -> ToolSpec:
     return box.jobs[job]
 
 
+def _lines(result: Result) -> list[str]:
+    # Not `splitlines`: tools count line feeds, and a line may hold what that would divide at, such as a form feed.
+    return [line.removesuffix("\r") for line in result.content.removesuffix("\n").split("\n")] if result.content else []
+
+
 def lines_of(result: Result) -> list[tuple[int, str]]:
     """A file's lines with their numbers, whether the tool numbers them or not."""
-    lines = result.content.splitlines()
+    lines = _lines(result)
     marked = [_NUMBERED.match(line) for line in lines]
     if lines and sum(1 for mark in marked if mark) >= max(1, len(lines) - 1):
         return [(int(mark[1]), mark[2]) for mark in marked if mark]
@@ -149,7 +159,7 @@ def lines_of(result: Result) -> list[tuple[int, str]]:
 def entries_of(result: Result) -> list[str]:
     """The paths a listing holds: one a line, sizes and marks taken off."""
     found = []
-    for line in result.content.splitlines():
+    for line in _lines(result):
         if not line.strip() or _NOTE.match(line):
             continue
         entry = re.sub(r"^[-*] ", "", line.strip())
@@ -161,7 +171,7 @@ def entries_of(result: Result) -> list[str]:
 def matches_of(result: Result) -> list[Match]:
     """The lines a search found."""
     found = []
-    for line in result.content.splitlines():
+    for line in _lines(result):
         match = None if _NOTE.match(line) else _MATCH.match(line)
         if match:
             found.append(Match(match["path"].removeprefix("./"), int(match["line"]), match["text"].strip()))

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ...actors.journal.errors import JournalClosed, JournalError, StreamConflict, StreamOwned
-from ...actors.journal.store import Journal, Record
+from ...actors.journal.store import Journal, Record, SeesEnds
 from .accounts.stream import CommonStream
 from .admission.limiter import Limiter
 from .admission.windows import Shared
@@ -33,6 +33,9 @@ SOON: Final = 0.25
 
 IDLE: Final = 60.0
 """Seconds without a request after which everything is given back until there is one."""
+
+HURRY: Final = 0.05
+"""Seconds after which more is asked for at the earliest, where somebody waits and there is more."""
 
 PATIENCE: Final = 1.0
 """Seconds for which requests wait to hear what the shares are, before they go where nothing is shared."""
@@ -61,9 +64,11 @@ class SharedLimits:
         self._queue = dispatcher.queue
         self._members = dispatcher.planner.members
         self._stream = CommonStream(journal, STREAM, self._sums)
+        self._ends = journal if isinstance(journal, SeesEnds) else None
         self._read = False
         self._knows_ages = False
         self._active_at = 0.0
+        self._hurry_from = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[float | None] | None = None
         self._again = False
@@ -73,6 +78,7 @@ class SharedLimits:
         self._released: asyncio.TimerHandle | None = None
         self._awake: asyncio.Event = asyncio.Event()
         memory.on_limits, memory.on_learned = self._changed, self._learned
+        self._admission.on_refused = self._refused
         for limiter in self._limiters():
             limiter.on_learned = self._learned
             if limiter.shared():
@@ -90,7 +96,7 @@ class SharedLimits:
     async def close(self) -> None:
         """Give everything back but what was used. Nothing is sent any more from now on."""
         self._over = True
-        self._memory.on_limits = self._memory.on_learned = None
+        self._memory.on_limits = self._memory.on_learned = self._admission.on_refused = None
         if self._timer is not None:
             self._timer.cancel()
         if self._released is not None:
@@ -101,6 +107,10 @@ class SharedLimits:
                     await self._task
                 if not self._asleep:
                     await self._left()
+                if self._ends is not None and self._me.seen:
+                    with suppress(JournalError):
+                        await self._ends.hide(self._me.process)
+                        self._me.seen = False
 
     def _changed(self) -> None:
         """There are other limits than before."""
@@ -121,6 +131,12 @@ class SharedLimits:
         self._asleep = False
         self._active_at = self._loop.time()
         self._beat_in(0.0)
+
+    def _refused(self) -> None:
+        """Somebody waits: there may be more than the share that is had here."""
+        may = not self._asleep and self._task is None and self._loop.time() >= self._hurry_from
+        if may and self._me.hopes(self._limits()):
+            self._beat_in(0.0)
 
     def _wake(self) -> None:
         """Somebody wants to be sent."""
@@ -167,8 +183,12 @@ class SharedLimits:
             if self._idle():
                 await self._sleep()
                 return None
-            if await self._beat():
+            moved = await self._beat()
+            if moved:
                 again = SOON
+            now = self._loop.time()
+            self._hurry_from = now + (HURRY if moved else EVERY)
+            self._queue.bound_until = self._me.bound_until(self._limits(), now)
             self._troubled = False
         except JournalError as error:
             if not self._troubled:
@@ -185,7 +205,14 @@ class SharedLimits:
     async def _beat(self) -> bool:
         """Hear what others have told, tell what is new, and have the share that is due. Return whether some moved."""
         me = self._me
+        if self._ends is not None and not me.seen:
+            try:
+                await self._ends.show(me.process)
+                me.seen = True
+            except JournalError:  # then it is as if nobody's end were seen
+                self._ends = None
         await self._catch_up()
+        await self._look()
         moved = False
         for _ in range(_TRIES):
             now = self._loop.time()
@@ -213,6 +240,13 @@ class SharedLimits:
         if self._stream.long and await self._stream.shorten():
             await self._load()
         return moved
+
+    async def _look(self) -> None:
+        """See who has ended without a word."""
+        if self._ends is not None:
+            others = [name for name in self._me.book.visible(self._loop.time()) if name != self._me.process]
+            if others:
+                self._me.book.end(await self._ends.ended(others), self._loop.time())
 
     async def _sleep(self) -> None:
         for limiter in self._limiters():

@@ -99,7 +99,7 @@ class Registry:
             UnknownModel: it leads nowhere; says what to write or to set.
             AuthenticationFailed: it leads to a vendor whose key is not set; says which variable to set.
         """
-        name = self._unaliased(name.strip() or self.default)
+        name = self.unaliased(name.strip() or self.default)
         if not name:
             if not self.providers:
                 raise UnknownModel("no provider is registered: register one, or use the model offline")
@@ -143,9 +143,19 @@ class Registry:
             return Target("litellm", name)
         raise UnknownModel(self._unknown(name, head if mark else ""))
 
-    def is_alias(self, name: str) -> bool:
-        """Whether a name is another one for a model."""
-        return alias_key(name) in self.aliases
+    def unaliased(self, name: str) -> str:
+        """What an alias stands for, as it was written; any other name as it is.
+
+        Raises:
+            UnknownModel: its aliases go round in a circle.
+        """
+        seen = [name]
+        while (found := self.aliases.get(alias_key(name))) is not None:
+            if found in seen:
+                raise UnknownModel(f"the aliases {' → '.join([*seen, found])} go round in a circle")
+            seen.append(found)
+            name = found
+        return name
 
     def _target(self, provider: str, model: str) -> Target:
         spec = self.providers[provider]
@@ -159,15 +169,6 @@ class Registry:
         looks for the vendors' keys where we do, so without them it can only fail later and say less."""
         spec = self.providers.get("litellm")
         return spec is not None and bool(spec.secret or spec.base_url or preset.keyless or not preset.keys)
-
-    def _unaliased(self, name: str) -> str:
-        seen = [name]
-        while (found := self.aliases.get(alias_key(name))) is not None:
-            if found in seen:
-                raise UnknownModel(f"the aliases {' → '.join([*seen, found])} go round in a circle")
-            seen.append(found)
-            name = found
-        return name
 
     def _unknown(self, name: str, head: str) -> str:
         known = [*self.aliases, *self.providers, *(model for spec in self.providers.values() for model in spec.models)]

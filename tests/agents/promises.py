@@ -294,6 +294,14 @@ PROMISES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "A call has a key of its own over all runs, and has it again where it is made again after a crash.",
+        (
+            "agents/test_tool_context.py::test_no_two_calls_have_one_key_though_a_vendor_gives_all_of_them_one_id",
+            "agents/test_tool_context.py::test_a_call_that_is_made_again_by_the_next_process_has_its_key",
+            "agents/test_resume.py::test_a_killed_process_leaves_its_run_to_the_next_one",
+        ),
+    ),
+    (
         "A tool is given its run's dependencies, which nothing records.",
         (
             "agents/test_tool_context.py::test_a_run_has_the_deps_it_was_given_and_otherwise_the_agencys",

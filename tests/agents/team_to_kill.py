@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from callboard import Agency, Agent
+from callboard import Agency, Agent, ToolContext
 from callboard.actors import ChildSpec
 from callboard.actors.agents.events import RunEvent
 from callboard.actors.testing.doubles.models import FunctionModel, call
@@ -24,6 +24,7 @@ from callboard.tools import tool
 
 async def main(journal: str, log: Path, what: str, kill_at: int) -> None:
     shown = 0
+    keys = log.with_name("keys")
 
     def note(line: str) -> None:
         with log.open("a", encoding="utf-8") as file:
@@ -36,7 +37,10 @@ async def main(journal: str, log: Path, what: str, kill_at: int) -> None:
         return f"part {part} done"
 
     @tool(idempotent=True)
-    async def look(part: int) -> str:
+    async def look(context: ToolContext, part: int) -> str:
+        with keys.open("a", encoding="utf-8") as file:
+            file.write(f"{part} {context.idempotency_key}\n")
+        await asyncio.sleep(0.002)
         return f"part {part} seen"
 
     async def model(request: Request) -> Any:

@@ -47,6 +47,10 @@ def test_a_killed_process_leaves_its_run_to_the_next_one(tmp_path: Path, at: int
     assert len(repeated) <= 2, f"more was asked again than what was under way (one call for each agent): {repeated}"
     assert all(line in before[-4:] for line in repeated), f"a finished completion was asked for again: {repeated}"
 
+    keys = set((tmp_path / "keys").read_text().splitlines())
+    for parts in zip(*(line.split() for line in keys), strict=True):
+        assert len(set(parts)) == len(keys), f"a call has one key of its own, also where it is made again: {keys}"
+
     third = ran(tmp_path, "resume")
     assert third.stdout.splitlines()[-1] == "NOTHING", "a finished run was taken up once more"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from callboard import Agency, Agent, Caller, CostLimit, Limits, RunFailed, ToolContext, hook, tool
 from callboard.actors.agents.errors import DefinitionError
-from callboard.actors.agents.events import RunEvent, ToolFinished, ToolProgress, ToolSpent
+from callboard.actors.agents.events import ApprovalRequested, RunEvent, ToolFinished, ToolProgress, ToolSpent
 from callboard.actors.agents.hooks import HookContext
 from callboard.actors.testing.doubles.models import Script, call
-from callboard.providers.messages import Completion, Message, Usage
+from callboard.providers.messages import Completion, Message, ToolCall, Usage
+from callboard.tools.tool import Approval
 
 from .support import add, scripted
 
@@ -84,6 +86,61 @@ async def test_a_tool_is_told_whether_the_run_streams_and_when_it_was_asked_for(
             pass
     assert [streams for streams, _ in seen] == [False, True]
     assert seen[0][1] == pytest.approx(accepted.at, abs=5.0)
+
+
+async def test_no_two_calls_have_one_key_though_a_vendor_gives_all_of_them_one_id() -> None:
+    keys: list[str] = []
+
+    @tool
+    async def outer(context: ToolContext) -> str:
+        keys.append(context.idempotency_key)
+        return (await context.call(inner)).text
+
+    @tool
+    async def inner(context: ToolContext) -> str:
+        keys.append(context.idempotency_key)
+        return "done"
+
+    again = ToolCall("call_0", "outer", "{}")
+    script = Script([again, again, "done", again, "done", again, "done"])
+    async with Agency(Agent("A", tools=[outer]), model=scripted(script)) as agency:
+        await agency.run("twice in one run", caller=ADA)
+        await agency.run("in another run", caller=ADA, conversation="c")
+        await agency.run("in another of the same conversation", caller=ADA, conversation="c")
+    assert len(keys) == 8
+    assert len(set(keys)) == 8
+    assert [str(uuid.UUID(key)) for key in keys] == keys
+
+
+def test_a_key_has_nothing_in_it_that_no_header_takes_and_stays_what_it_is_over_versions() -> None:
+    assert ToolContext("\ud800\n🙂", run="r\n1", step=2).idempotency_key.isascii()
+    assert ToolContext("call_0", run="r1").idempotency_key == "c0a95fcb-2949-5901-bc2e-a76d53bc863f"
+
+
+@pytest.mark.parametrize("approval", ["never", "always"])
+async def test_a_call_that_is_made_again_by_the_next_process_has_its_key(tmp_path: Path, approval: Approval) -> None:
+    began = asyncio.Event()
+    keys: list[str] = []
+
+    @tool(idempotent=True, approval=approval)
+    async def pay(context: ToolContext) -> str:
+        keys.append(context.idempotency_key)
+        if len(keys) == 1:
+            began.set()
+            await asyncio.Event().wait()
+        return "paid"
+
+    script = Script([call("pay"), "done"])
+    agent = Agent("A", tools=[pay])
+    async with Agency(agent, model=scripted(script), journal=tmp_path / "j.db") as first:
+        first.subscribe(lambda event: first.approve(event) if isinstance(event, ApprovalRequested) else None)
+        await first.start_run("?", run_id="r", conversation="c")
+        await began.wait()
+    async with Agency(agent, model=scripted(script), journal=tmp_path / "j.db") as second:
+        answer = await second.resumed["r"]  # nobody is asked again
+    assert answer.text == "done"
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
 
 
 async def test_last_tool_is_of_this_run_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -207,6 +207,19 @@ def test_a_class_is_no_function_to_make_a_tool_of(kind: type) -> None:
         tool(kind)
     with pytest.raises(ToolDefinitionError, match="handler is a function"):
         of_schema(handler=kind)
+
+
+def test_a_class_of_agents_or_of_other_targets_is_no_agent_and_is_told_what_to_write() -> None:
+    class Mine(Agent):
+        name = "Mine"
+
+    for kind in (Agent, Mine, WebhookTarget):
+        with pytest.raises(
+            DefinitionError, match=rf"^{kind.__name__} is a class, and no agent: write {kind.__name__}\("
+        ):
+            Agency(cast("Any", kind), model="offline")
+        with pytest.raises(DefinitionError, match="handoffs are agents"):
+            Agent("A", handoffs=[cast("Any", kind)])
 
 
 def test_a_class_is_a_function_where_it_is_called_with_what_there_is() -> None:

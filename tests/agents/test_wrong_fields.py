@@ -20,9 +20,13 @@ from callboard import (
     Completion,
     DefinitionError,
     Delta,
+    Endpoint,
     HookContext,
     Limits,
     Message,
+    NotAStream,
+    Pool,
+    ProviderSpec,
     RunFailed,
     Text,
     ToolCall,
@@ -233,6 +237,36 @@ async def test_a_models_wrong_piece_of_a_stream_ends_the_run_by_name(piece: Any,
         with pytest.raises(RunFailed, match=f"the model's actor streamed a wrong Delta; {about}"):
             async for _ in agency.run_streaming("q"):
                 pass
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_a_model_that_answers_in_one_way_only_is_told_how_to_answer_in_both(pooled: bool) -> None:
+    class Whole(Actor):
+        async def on_receive(self, message: Any) -> Any:
+            return Completion(SAID, "stop")
+
+    class Pieces(Actor):
+        async def on_receive(self, message: Any) -> Any:
+            yield Delta("said")
+
+    def made(kind: type[Actor]) -> dict[str, Any]:
+        spec = ChildSpec(kind, name="mine")
+        return {"pool": Pool.spec([Endpoint.of(ProviderSpec("mine"), spec)])} if pooled else {"model": spec}
+
+    async with Agency(Agent("A"), **made(Whole)) as agency:
+        assert (await agency.run("q")).text == "said"
+        with pytest.raises(RunFailed, match=r"Delta.*derive the model's actor from Provider.*NotAStream") as failed:
+            async for _ in agency.run_streaming("q"):
+                pass
+        assert isinstance(failed.value.__cause__, NotAStream)
+    async with Agency(Agent("A"), **made(Pieces)) as agency:
+        with pytest.raises(RunFailed, match=r"Completion.*derive the model's actor from Provider.*StreamExpected"):
+            await agency.run("q")
+    if not pooled:
+        async with Agency(Agent("A"), **made(Pieces)) as agency:
+            with pytest.raises(RunFailed, match=r"ended without a completion: its last Delta has it, Delta\("):
+                async for _ in agency.run_streaming("q"):
+                    pass
 
 
 @pytest.mark.parametrize("cost", [math.nan, -3.0, math.inf])

@@ -65,7 +65,13 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._parent, keys.encode())
 
+    def hang_up(self) -> None:
+        """Have the terminal go, as when its window is closed."""
+        if self._parent >= 0:
+            os.close(self._parent)
+        self._parent = -1
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._parent)
+        self.hang_up()

@@ -21,6 +21,7 @@ QUICK = ("--duration", "0.1", "--rounds", "2", "--concurrency", "2")
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "team.yaml").write_text(TEAM + "journal: kept.db\n")
     (tmp_path / "other.yaml").write_text(TEAM)
+    (tmp_path / "bad.yaml").write_text("agents: {A: {rule: none}}\n")
     (tmp_path / "shop.py").write_text(SHOP)
     return tmp_path
 
@@ -136,7 +137,7 @@ def test_a_run_is_compared_with_an_earlier_one(folder: Path) -> None:
 WRONG: dict[str, tuple[list[str], list[str]]] = {
     "nothing": ([], ["name what is measured"]),
     "no file": (["nothing.yaml"], ["nothing.yaml: no such file"]),
-    "no agency": (["shop:none"], ["shop:none is 5", "expected an Agency"]),
+    "no agency": (["shop:none"], ["shop:none is a value of type int", "expected an Agency"]),
     "no module": (["shap:agency"], ["no module is called 'shap'"]),
     "no address": (["http://"], ["an address is expected"]),
     "nobody": (["team.yaml", "--agent", "Clark"], ["Clark"]),
@@ -159,8 +160,14 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "a password": (["http://ada:secret@127.0.0.1:1/x"], ["no user, password or query"]),
     "too rare": (["team.yaml", "--duration", "1", "--rate", "0.1"], ["0.1 a second are none in a round"]),
     "a setting": (["team.yaml", "--also", "rate=600"], ["--also rate=600", "no setting is called 'rate'", "routing"]),
-    "a word of it": (["team.yaml", "--also", "hedge.budgte=1"], ["hedge.budgte", "did you mean 'budget'?"]),
-    "its value": (["team.yaml", "--also", "routing=wide"], ["routing: expected", "not 'wide'"]),
+    "a word of it": (
+        ["team.yaml", "--also", "hedge.budgte=1"],
+        ["--also hedge.budgte=1: hedge.budgte: unknown entry; did you mean 'budget'?"],
+    ),
+    "its value": (["team.yaml", "--also", "routing=wide"], ["--also routing=wide: routing: expected", "not 'wide'"]),
+    "a file with it": (["bad.yaml", "--also", "routing=weighted"], ["callboard: bad.yaml, line 1: agents.A.rule"]),
+    "a model": (["team.yaml", "--model", "x"], ["--model is for servers; team.yaml says itself"]),
+    "no setting at all": (["team.yaml", "--also", ""], ["--also : expected NAME=VALUE"]),
     "no value": (["team.yaml", "--also", "routing"], ["expected NAME=VALUE", "not 'routing'"]),
     "a key": (["team.yaml", "--also", "providers.offline.api_key=s3cret"], ["write another file"]),
     "one twice": (["team.yaml", "--also", "hedge={}", "--also", "hedge={}"], ["two subjects have one name"]),

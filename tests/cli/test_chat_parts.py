@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.markdown import Markdown
 
 from callboard import Change, TextDelta
 from callboard.actors.cli.chat import screen as of_screen
@@ -136,10 +137,10 @@ async def test_a_block_that_does_not_end_costs_no_more_the_longer_it_is(monkeypa
         searched += len(text)
         return whole_blocks(text)
 
-    def render(text: str, **options: object) -> str:
+    def render(text: str, **options: object) -> Markdown:
         nonlocal rendered
         rendered += len(text)
-        return ""
+        return Markdown("")
 
     console = Console(file=io.StringIO(), force_terminal=True, width=80, markup=False, highlight=False)
     screen = Screen(console, Flow(console, lambda: 0.0), Spending(), lambda: 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ import pytest
 from callboard.actors.cli import main
 from callboard.actors.cli.demo.ledger import Ledger
 
-from .command import MAIN, callboard, offline
+from .command import MAIN, Done, assert_refused, callboard, offline
 
 REPORT = "callboard-report.md"
 ASK = "List every TODO and FIXME with its file and line"
@@ -179,3 +180,68 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     done = callboard("demo", tmp_path, cwd=tmp_path)
     assert done.status == 2
     assert "cannot write the report" in done.err
+
+
+@pytest.mark.parametrize("name", ["sp ace.md", "no_ending", ".git/x.md", "loop", "link.md", "src/two.py", "../x.md"])
+def test_a_report_that_would_go_elsewhere_or_over_another_file_is_refused(folder: Path, name: str) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "link.md").symlink_to("src/two.py")
+    (folder / "report.md").write_text("mine", encoding="utf-8")
+    assert_refused(callboard("demo", folder, "--report", name, cwd=folder), "report")
+    assert (folder / "report.md").read_text(encoding="utf-8") == "mine"
+    assert (folder / "src" / "two.py").read_text(encoding="utf-8") == "y = 2  # FIXME second\n"
+
+
+def test_a_link_in_the_place_of_the_report_is_not_written_through(folder: Path) -> None:
+    (folder / REPORT).symlink_to("src/two.py")
+    assert_refused(callboard("demo", folder, cwd=folder), f"would overwrite {REPORT}")
+    assert (folder / "src" / "two.py").read_text(encoding="utf-8") == "y = 2  # FIXME second\n"
+
+
+def test_a_request_and_a_folder_are_shown_and_not_sent_to_the_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "a\x1b[31mb"
+    folder.mkdir()
+    done = callboard("demo", folder, "--ask", "\x1b]0;title\x07", cwd=tmp_path)
+    assert done.status == 0, done
+    assert not set(done.out) & {"\x1b", "\x07"}
+
+
+def test_names_that_are_no_text_are_reviewed_like_others(folder: Path) -> None:
+    (folder / os.fsdecode(b"bad\xff.py")).write_text("# TODO: third\n", encoding="utf-8")
+    done = callboard("demo", folder, cwd=folder)
+    assert done.status == 0, done
+    assert "- bad\\xff.py:1: left to do: # TODO: third" in done.out
+
+
+def test_a_report_that_cannot_be_written_any_more_is_said_and_the_table_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    writes = Path.write_text
+    monkeypatch.setattr(Path, "write_text", lambda path, text, *a, **o: full() if text else writes(path, text, *a, **o))
+    assert main(["demo", str(folder), "--ask", "Say hello"]) == 1
+    out = capsys.readouterr().out
+    assert "not written: No space left on device; this is the team's answer" in out
+    assert rows(out)["messages"].endswith(" 0 lost")
+
+
+def test_a_folder_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    gone = f"import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); {MAIN}"
+    command = [sys.executable, "-c", gone, "demo"]
+    done = subprocess.run(command, cwd=tmp_path, env=offline(), capture_output=True, encoding="utf-8", check=False)
+    assert_refused(Done(done.returncode, done.stdout, done.stderr), "is gone")
+
+
+def test_several_demos_at_once_in_one_folder_do_not_hinder_each_other(folder: Path) -> None:
+    command = [sys.executable, "-c", MAIN, "demo", str(folder)]
+    pipe = subprocess.PIPE
+    programs = [
+        subprocess.Popen(command, cwd=folder, env=offline(), stdout=pipe, stderr=pipe, encoding="utf-8")
+        for _ in range(4)
+    ]
+    for program in programs:
+        out, err = program.communicate(timeout=120)
+        assert (program.returncode, err) == (0, ""), out
+    assert "src/deep/one.py:3: left to do" in (folder / REPORT).read_text(encoding="utf-8")

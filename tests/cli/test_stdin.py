@@ -77,21 +77,3 @@ def test_ctrl_c_ends_a_chat_that_waits_for_a_pipe(folder: Path) -> None:
 )
 def test_a_path_that_no_file_can_have_is_refused(folder: Path, words: tuple[str, ...]) -> None:
     assert_refused(callboard(*words, "a" * 300, cwd=folder, typed="hello"), "File name too long")
-
-
-def test_ctrl_c_while_the_command_line_is_read_in_is_no_traceback(folder: Path) -> None:
-    script = """
-import sys
-
-class Impatient:
-    def find_spec(self, name, *rest):
-        if name == "cyclopts":
-            raise KeyboardInterrupt
-
-sys.meta_path.insert(0, Impatient())
-from callboard.actors.cli import main
-sys.exit(main())
-"""
-    words = [sys.executable, "-c", script, "tree"]
-    done = subprocess.run(words, cwd=folder, env=offline(), capture_output=True, encoding="utf-8", check=False)
-    assert (done.returncode, done.stderr) == (130, "")

@@ -8,7 +8,16 @@ from typing import Any, Generic, TypeVar
 import pykka
 import pytest
 
-from callboard.actors import Actor, ActorRef, ChildSpec, DynamicSupervisor, SpecError, System
+from callboard.actors import (
+    Actor,
+    ActorDead,
+    ActorRef,
+    ChildSpec,
+    DynamicSupervisor,
+    SpecError,
+    StartFailed,
+    System,
+)
 
 from .support import Echo, Events, Log, on_each_loop, run
 
@@ -153,6 +162,19 @@ async def test_a_generic_class_with_its_parameters_can_be_supervised_and_restart
         assert child.name == f"{kind.__origin__.__name__}-1"
 
 
+@on_each_loop
+async def test_the_spec_of_a_dynamic_supervisor_starts_one_with_its_intensity() -> None:
+    async with System() as system:
+        spec = DynamicSupervisor.spec(name="desk", intensity=7, period=60.0)
+        desk = system.supervise(spec)
+        child = await desk.ask(ChildSpec(Box, (7,), name="box"))
+        assert (desk.path, child.path) == ("desk", "desk/box")
+        assert await child.ask("value") == 7
+        assert (spec.kwargs["intensity"], spec.kwargs["period"]) == (7, 60.0)
+    with pytest.raises(SpecError, match="intensity"):
+        DynamicSupervisor.spec(intensity=-1)
+
+
 def test_a_generic_class_with_its_parameters_can_be_started_as_pykka_does() -> None:
     with System.in_thread() as system:
         ref: ActorRef[Any] = Box[int].start(7)
@@ -196,3 +218,50 @@ def test_generic_actors_on_a_loop_of_their_own_answer_other_threads() -> None:
             assert await asyncio.to_thread(lambda: ref.ask("value").get(timeout=WAIT)) == 7
 
     run(main())
+
+
+# -- what fails --------------------------------------------------------------------------------------------------------
+
+
+class Unable(Actor):
+    mailbox_capacity = 1
+
+    def __init__(self, go: asyncio.Event) -> None:
+        super().__init__()
+        self.go = go
+
+    async def on_start(self) -> None:
+        await self.go.wait()
+        raise KeyError("no data")
+
+
+@on_each_loop
+async def test_who_asks_an_actor_that_cannot_start_is_told_why() -> None:
+    async with System() as system:
+        go = asyncio.Event()
+        ref = system.spawn(Unable, go)
+        before = ref.ask("before")
+        waiting = asyncio.ensure_future(ref.put("for room"))
+        await asyncio.sleep(0)
+        go.set()
+        for refused in (before, waiting, ref.started()):
+            with pytest.raises(ActorDead) as told:
+                await refused
+            assert isinstance(told.value.__cause__, StartFailed)
+            assert isinstance(told.value.__cause__.__cause__, KeyError)
+        with pytest.raises(ActorDead) as later:
+            await ref.ask("later")
+        assert "no data" in str(later.value.__cause__)
+        with pytest.raises(ActorDead) as told_late:
+            ref.tell("later")
+        assert "no data" in str(told_late.value.__cause__)
+
+
+@on_each_loop
+async def test_who_asks_an_actor_that_has_stopped_is_told_of_no_failure() -> None:
+    async with System() as system:
+        ref = system.spawn(Echo)
+        await ref.stop()
+        with pytest.raises(ActorDead) as told:
+            await ref.ask(1)
+        assert told.value.__cause__ is None

@@ -22,6 +22,7 @@ from callboard import (
     Provider,
     ProviderSpec,
     Quota,
+    QuotaExceeded,
     Request,
     Usage,
 )
@@ -50,12 +51,15 @@ def job(journal: Path, dollars: float) -> Agency:
 async def night(journal: Path, dollars: float) -> Counter[str]:
     """Do what there is money for."""
     async with job(journal, dollars) as agency:
+        await asyncio.gather(*agency.resumed.values(), return_exceptions=True)  # what a killed night had begun
         done = {run.conversation for run in (await agency.runs(status="ended", limit=1_000)).runs}
         todo = {name: text for name, text in REVIEWS.items() if name not in done}
         runs = [agency.run(text, caller=NIGHTLY, conversation=name) for name, text in todo.items()]
         outcomes = await asyncio.gather(*runs, return_exceptions=True)
     for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome.__cause__, BudgetSpent):
+        # Nothing was left when it was asked for, or not enough.
+        spent = isinstance(outcome, QuotaExceeded) or isinstance(getattr(outcome, "__cause__", None), BudgetSpent)
+        if isinstance(outcome, BaseException) and not spent:
             raise outcome
     moods = Counter(outcome.text for outcome in outcomes if isinstance(outcome, Answer))
     print(f"{len(done)} were done, {moods.total()} more are, {len(todo) - moods.total()} are left")
@@ -64,6 +68,6 @@ async def night(journal: Path, dollars: float) -> Counter[str]:
 
 with tempfile.TemporaryDirectory() as folder:
     total: Counter[str] = Counter()
-    for dollars in (5.0, 10.0, 15.0):
+    for dollars in (5.0, 5.0, 10.0, 15.0):
         total += asyncio.run(night(Path(folder, "reviews.db"), dollars))
     print(sorted(total.items()))

@@ -28,6 +28,7 @@ class Withdraw(Returns[int]):
 
 class Account(EventSourcedActor[Deposited | Withdrawn, Deposit | Withdraw]):
     balance = 0
+    snapshot_every = 2  # events, so that few are read again; 100 unless told
 
     def apply(self, event: Deposited | Withdrawn) -> None:
         self.balance += event.amount if isinstance(event, Deposited) else -event.amount
@@ -63,6 +64,9 @@ async def main() -> None:
             print(error)
         account.kill()  # its supervisor starts it again, and it reads
         print(await account.ask(Deposit(5)))
+    async with System() as elsewhere:
+        account = elsewhere.supervise(ChildSpec(Account, args=(journal, "account/7"), name="account-7"))
+        print(await account.ask(Withdraw(75)))
     for record in journal.read("account/7"):
         print(record.version, record.event)
 

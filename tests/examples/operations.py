@@ -6,13 +6,16 @@ import socket
 import httpx
 import uvicorn
 
-from callboard import Agency, Agent, Caller, ChildSpec, Completion, Message, Request, ToolCall, serve, tool
+from callboard import Agency, Agent, Caller, ChildSpec, Completion, Message, Request, ToolCall, ToolContext, serve, tool
 from callboard.testing import FunctionModel
 
+BANK: dict[str, int] = {}  # stands for a bank, which pays once for a key, however often it is asked
 
-@tool
-def pay(amount: int) -> str:
+
+@tool(idempotent=True)
+def pay(context: ToolContext, amount: int) -> str:
     """Pay so many euros."""
+    BANK.setdefault(context.idempotency_key, amount)
     return f"paid {amount}"
 
 

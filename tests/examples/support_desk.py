@@ -6,12 +6,13 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from callboard import Agency, Agent, ApprovalRequested, Caller, ChildSpec, Request, RunEvent, ToolCall, handoff, tool
-from callboard.testing import FunctionModel
+from callboard import Agency, Agent, ApprovalRequested, Caller, ChildSpec, Request, RunEvent, ToolContext, handoff, tool
+from callboard.testing import FunctionModel, call
 
 ANN = Caller("ann", tenant="acme")
 LEAD = Caller("olga", tenant="acme", scopes=frozenset({"refunds"}))
 INVOICES = {"R7": 40, "R8": 900}
+BANK: dict[str, int] = {}  # stands for a bank, which pays once for a key, however often it is asked
 
 
 class Ticket(BaseModel):
@@ -27,27 +28,27 @@ def find_invoice(number: str) -> str:
     return f"{number} is over {INVOICES[number]} €" if number in INVOICES else f"there is no invoice {number}"
 
 
-@tool(approval="always", approved_by="refunds")
-def refund(number: str, amount: int) -> str:
+@tool(approval="always", approved_by="refunds", idempotent=True)  # after a crash it is begun again, under its key
+def refund(context: ToolContext, number: str, amount: int) -> str:
     """Give money back. Somebody with the scope `refunds` is asked first."""
+    BANK.setdefault(context.idempotency_key, amount)
     return f"{amount} € of {number} are on their way"
 
 
-def model(request: Request) -> str | ToolCall:
+def model(request: Request) -> object:
     """Stands for a vendor's model, of all three."""
-    told, last, call = request.messages[0].text, request.messages[-1].text, f"c{len(request.messages)}"
+    told, last = request.messages[0].text, request.messages[-1].text
     if "Technician" in told:
         return "Switch it off, and on again."
     if "Billing" in told:
         if over := re.match(r"(R\d) is over (\d+)", last):
-            return ToolCall(call, "refund", f'{{"number": "{over[1]}", "amount": {over[2]}}}')
+            return call("refund", number=over[1], amount=int(over[2]))
         number = re.search(r"R\d", last)
-        return ToolCall(call, "find_invoice", f'{{"number": "{number[0]}"}}') if number and "€" not in last else last
+        return call("find_invoice", number=number[0]) if number and "€" not in last else last
     if request.messages[-1].role == "tool":
         return last
     to = "Billing" if "back" in last else "Technician"
-    ticket = Ticket(about=to, urgency="high" if "!" in last else "low")
-    return ToolCall(call, f"delegate_to_{to}", f'{{"message": "{last}", "input": {ticket.model_dump_json()}}}')
+    return call(f"delegate_to_{to}", message=last, input={"about": to, "urgency": "high" if "!" in last else "low"})
 
 
 billing = Agent("Billing", "You are Billing: you look invoices up, and pay back.", tools=[find_invoice, refund])

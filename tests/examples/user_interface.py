@@ -9,13 +9,16 @@ import httpx
 import uvicorn
 from starlette.requests import HTTPConnection
 
-from callboard import Agency, Agent, Caller, ChildSpec, Request, ToolCall, serve, tool
+from callboard import Agency, Agent, Caller, ChildSpec, Request, ToolCall, ToolContext, serve, tool
 from callboard.testing import FunctionModel
 
+BANK: dict[str, int] = {}  # stands for a bank, which pays once for a key, however often it is asked
 
-@tool(approval="always")
-def pay(amount: int) -> str:
+
+@tool(approval="always", idempotent=True)
+def pay(context: ToolContext, amount: int) -> str:
     """Pay a bill."""
+    BANK.setdefault(context.idempotency_key, amount)
     return f"paid {amount}"
 
 

@@ -114,6 +114,11 @@ asyncio.run(main())
         self._process.stdin.close()
         self._process.stdout.close()
 
+    def children(self) -> list[int]:
+        """The processes that it has forked."""
+        pid = self._process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def line(self) -> str:
         """The next line that it prints; empty once it has ended."""
         assert self._process.stdout is not None

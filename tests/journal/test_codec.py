@@ -243,6 +243,11 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     class json(NamedTuple):  # noqa: N801
         x: int
 
+    for wrong in ("Money", Money(1), Money | Deposited, [Money]):
+        with pytest.raises(ValueError, match=r"JsonCodec is given .*Money.* which is no class of events"):
+            JsonCodec(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a schema is given for 'Money', which is none of these classes"):
+        JsonCodec(Money, schemas={"Money": 2})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="two kinds of events are named Money"):
         JsonCodec(Money, type("Money", (), {}))
     with pytest.raises(ValueError, match="two kinds of events are named json"):

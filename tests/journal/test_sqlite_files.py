@@ -194,14 +194,25 @@ def no_folder(path: Path) -> None:
     path.parent.rmdir()
 
 
+def no_folder_but_a_file(path: Path) -> None:
+    no_folder(path)
+    path.parent.write_text("no folder")
+
+
+def a_link_to_nowhere(path: Path) -> None:
+    path.symlink_to(path.parent / "nowhere" / "journal.db")
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (newer, "newer version of this library: its schema is 99, this one knows 1"),
         (text, "not a database"),
         (another_database, "is a database of something else"),
-        (Path.mkdir, "unable to open"),
-        (no_folder, "unable to open"),
+        (Path.mkdir, "it is a folder; name a file in it"),
+        (no_folder, "there is no folder .*: make it"),
+        (no_folder_but_a_file, "is a file, where a folder is needed"),
+        (a_link_to_nowhere, "unable to open"),
     ],
 )
 def test_what_is_no_journal_of_ours_is_refused_by_name(path: Path, make: Callable[[Path], None], words: str) -> None:

@@ -316,3 +316,77 @@ def test_a_forked_process_has_no_part_in_the_journal(path: Path) -> None:
             asyncio.run(look())  # although the forked process is still there
         finally:
             os.kill(int(pid), signal.SIGKILL)
+
+
+SHOW = """
+async def main():
+    journal = opened(path)
+    await journal.show("of-the-child")
+    say("shown")
+    if await told() == "close":
+        journal.close()
+        say("closed")
+        await told()
+    if os.fork() == 0:
+        signal.pause()
+    say("forked")
+    await told()
+"""
+
+
+async def test_that_a_process_has_ended_is_seen_at_once_and_not_before(path: Path) -> None:
+    journal = opened(path)
+    assert list(await journal.ended(["nobody"])) == ["nobody"]
+    with Child("import signal\n" + SHOW, path) as child:
+        assert child.line() == "shown"
+        assert not await journal.ended(["of-the-child"])
+        child.pause()
+        assert not await journal.ended(["of-the-child"]), "it is only paused"
+        child.go_on()
+        child.kill()
+        assert list(await journal.ended(["of-the-child"])) == ["of-the-child"]
+        assert list(await journal.ended(["of-the-child"])) == ["of-the-child"], "and again"
+    journal.close()
+
+
+async def test_a_process_is_seen_for_longer_than_its_journal_is_open(path: Path) -> None:
+    journal = opened(path)
+    with Child("import signal\n" + SHOW, path) as child:
+        assert child.line() == "shown"
+        child.tell("close")
+        assert child.line() == "closed"
+        assert not await journal.ended(["of-the-child"])
+        child.kill()
+        assert await journal.ended(["of-the-child"])
+    journal.close()
+
+
+async def test_nobody_is_seen_who_hides_and_a_name_is_shown_once_more(path: Path) -> None:
+    journal, other = opened(path), opened(path)
+    await journal.show("a")
+    await journal.show("a")
+    await journal.show("b")
+    assert list(await other.ended(["a", "b"])) == []
+    await journal.hide("a")
+    await journal.hide("never shown")
+    assert list(await other.ended(["a", "b"])) == ["a"]
+    await journal.show("a")
+    assert list(await other.ended(["a", "b"])) == []
+    await journal.hide("a")
+    await journal.hide("b")
+    journal.close()
+    other.close()
+    assert not os.path.exists(f"{path}-workers")  # noqa: ASYNC240
+
+
+async def test_a_fork_does_not_stand_for_the_process_it_was_forked_from(path: Path) -> None:
+    journal = opened(path)
+    with Child("import signal\n" + SHOW, path) as child:
+        assert child.line() == "shown"
+        child.tell("fork")
+        assert child.line() == "forked"
+        (forked,) = child.children()
+        child.kill()
+        assert await journal.ended(["of-the-child"])
+        os.kill(forked, signal.SIGKILL)
+    journal.close()

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
-from callboard import MissingTelemetry
+from callboard import Agency, Agent, ChildSpec, MissingTelemetry, Telemetry
 from callboard.actors.observe.errors import PushFailed, TelemetryError
 from callboard.actors.observe.labels import OTHER
 from callboard.actors.observe.metrics import (
@@ -29,6 +32,8 @@ from callboard.actors.observe.metrics import (
 )
 from callboard.actors.observe.metrics import read as parsed
 from callboard.actors.observe.prometheus import process_figures, prometheus_text, push_metrics
+from callboard.testing import FunctionModel
+from tests.pages.page import Page
 
 
 def written(*families: Any) -> dict[str, dict[tuple[str, ...], float]]:
@@ -41,6 +46,27 @@ def written(*families: Any) -> dict[str, dict[tuple[str, ...], float]]:
             if not sample.name.startswith("process_"):
                 found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
     return found
+
+
+def test_the_handler_that_the_page_shows_answers_what_prometheus_reads() -> None:
+    page = Page("actors/observe/README.md")
+    (block,) = [block for block in page.blocks("python") if "def metrics" in block.text]
+    names = page.given()
+    exec(block.code, names)
+    agency = Agency(Agent("A"), model=ChildSpec(FunctionModel, (lambda request: "hello",)), telemetry=Telemetry())
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with agency:
+            await agency.run("hello")
+            app.state.agency = agency
+            yield
+
+    with TestClient(Starlette(lifespan=lifespan, routes=[Route("/metrics", names["metrics"])])) as client:
+        answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    families = {family.name for family in text_string_to_metric_families(answer.text)}
+    assert "callboard_runs" in families
 
 
 def test_a_counter_is_written_with_its_labels() -> None:

@@ -18,7 +18,7 @@ PARTS = ("actors", "providers", "tools")
 
 def library_files() -> set[str]:
     """Every file of the library in the checkout, as it is named inside the import package."""
-    found = {f"callboard/{name}" for name in ("__init__.py", "py.typed", "testing.py")}
+    found = {f"callboard/{name}" for name in ("__init__.py", "__main__.py", "py.typed", "testing.py")}
     for part in PARTS:
         for path in (ROOT / part).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:

@@ -17,8 +17,10 @@ from typing import Any
 
 from docstring_parser import parse
 
+from callboard import AgencyClosed, QuotaExceeded, RunFailed
 from callboard.actors.cli.app import app
 from callboard.actors.cli.config import schema
+from callboard.actors.serving.problems import OF_PROVIDERS, STATUS
 
 from .page import ROOT
 
@@ -63,7 +65,8 @@ def _command(command: Any, words: str) -> str:
         default = argument.field_info.default
         if not named.startswith("-"):
             usage.append(named if argument.required else f"[{named}]")
-        none = argument.required or default in (None, "", (), False, inspect.Parameter.empty)
+        # Not "in" with False: a 0 would be the same, and there is something to say of it.
+        none = argument.required or default is False or default in (None, "", (), inspect.Parameter.empty)
         shown = "" if none else f"`{_default(default)}`"
         names = " ".join(f"`{one}`" for one in argument.names if not one.startswith(("--no-", "--empty-")))
         rows.append((names, _cell(meant.get(argument.field_info.name, "")), shown))
@@ -232,9 +235,28 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+# -- problems ----------------------------------------------------------------------------------------------------------
+
+
+def problems() -> str:
+    """What errors are over HTTP, by status and code."""
+    of: dict[tuple[int, str], list[str]] = {}
+    for kind, status, code in STATUS:
+        of.setdefault((status, code), []).append(f"`{kind.__name__}`")
+    of.setdefault((429, "quota_exceeded"), []).append(f"`{QuotaExceeded.__name__}`")
+    of[503, "stopping"].insert(0, f"`{AgencyClosed.__name__}`")
+    for kind, status, code in OF_PROVIDERS:
+        of.setdefault((status, code), []).append(f"`{RunFailed.__name__}` of `{kind.__name__}`")
+    of.setdefault((500, "run_failed"), []).append(f"any other `{RunFailed.__name__}`")
+    return _table(
+        ("status", "code", "error"),
+        [(str(status), f"`{code}`", ", ".join(names)) for (status, code), names in sorted(of.items())],
+    )
+
+
 # -- the parts ---------------------------------------------------------------------------------------------------------
 
-PARTS: dict[str, Callable[[], str]] = {"commands": commands, "keys": keys, "figures": figures}
+PARTS: dict[str, Callable[[], str]] = {"commands": commands, "keys": keys, "figures": figures, "problems": problems}
 
 
 def made(path: Path) -> str:

@@ -10,12 +10,30 @@ from callboard.testing import FunctionModel, call
 
 # By page: what is imported of the library, what is installed for that, and what the pages name of it.
 LIBRARIES: dict[str, tuple[str, str, list[str]]] = {
-    "openai_agents": ("agents", "openai-agents", ["agents.Runner", "agents.SQLiteSession", "agents.ModelProvider"]),
+    "openai_agents": (
+        "agents",
+        "openai-agents",
+        [
+            "agents.Runner",
+            "agents.SQLiteSession",
+            "agents.ModelProvider",
+            "agents.RunContextWrapper",
+            "agents.ModelSettings",
+            "agents.MaxTurnsExceeded",
+            "agents.RunHooks",
+            "agents.AgentHooks",
+            "agents.InputGuardrailTripwireTriggered",
+        ],
+    ),
     "pydantic_ai": (
         "pydantic_ai",
         "pydantic-ai-slim",
         [
             "pydantic_ai.RunContext",
+            "pydantic_ai.ModelRetry",
+            "pydantic_ai.ModelSettings",
+            "pydantic_ai.UsageLimits",
+            "pydantic_ai.UsageLimitExceeded",
             "pydantic_ai.models.fallback.FallbackModel",
             "pydantic_ai.models.function.FunctionModel",
             "pydantic_ai.models.test.TestModel",
@@ -24,7 +42,14 @@ LIBRARIES: dict[str, tuple[str, str, list[str]]] = {
     "langgraph": (
         "langgraph",
         "langgraph",
-        ["langgraph.prebuilt.create_react_agent", "langgraph.types.Command", "langgraph.types.interrupt"],
+        [
+            "langgraph.prebuilt.create_react_agent",
+            "langgraph.types.Command",
+            "langgraph.types.Send",
+            "langgraph.types.interrupt",
+            "langgraph.runtime.Runtime",
+            "langgraph.errors.GraphRecursionError",
+        ],
     ),
     "autogen": (
         "autogen_agentchat",
@@ -32,6 +57,7 @@ LIBRARIES: dict[str, tuple[str, str, list[str]]] = {
         [
             "autogen_agentchat.agents.AssistantAgent",
             "autogen_agentchat.tools.AgentTool",
+            "autogen_agentchat.teams.GraphFlow",
             "autogen_agentchat.teams.Swarm",
         ],
     ),

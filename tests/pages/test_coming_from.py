@@ -43,6 +43,17 @@ def test_the_other_librarys_programs_run_and_print_what_they_say(library: str, t
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+def test_our_programs_run_with_the_model_that_the_first_page_makes(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = Page(f"{FOLDER}/README.md").run()["model"]
+    page = Page(f"{FOLDER}/{library}.md")
+    page.run({"model": model})
+    assert capsys.readouterr().out.splitlines() == page.says()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_both_libraries_come_to_the_same(library: str) -> None:
     page = Page(f"{FOLDER}/{library}.md")
     assert page.says("py") == page.says()

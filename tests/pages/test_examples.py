@@ -39,8 +39,10 @@ def test_what_is_given_is_given_to_a_page() -> None:
 def commands() -> Iterator[tuple[str, str]]:
     """All commands that pages show in a terminal or in files, each with its page."""
     for block in shown("console", "bash", "sh", "dockerfile", "ini", "text", ""):
-        for line in re.findall(r"^(?:\$ )?callboard [^#\n]*", block.text, re.MULTILINE):
-            yield block.page, line.removeprefix("$ ")
+        for line in re.findall(r"^(?:\$ |ExecStart=\S*/)?(callboard [^#\n]*)", block.text, re.MULTILINE):
+            yield block.page, line
+        for words in re.findall(r"^CMD (\[\"callboard\".*\])$", block.text, re.MULTILINE):
+            yield block.page, shlex.join(json.loads(words))
     for block in shown("json"):
         for one in _with_args(json.loads(block.text)):
             yield block.page, shlex.join([one["command"], *one["args"]])

@@ -94,3 +94,20 @@ def test_everything_that_is_exported_is_in_one_part_of_the_reference() -> None:
     named = [name for names in COLLECT.reference().values() for name in names]
     assert len(named) == len(set(named)) > 500
     assert [title for title, names in COLLECT.reference().items() if not names] == []
+
+
+def test_what_is_no_page_any_more_is_not_in_what_the_site_is_built_from(tmp_path: Path) -> None:
+    gone = tmp_path / "pages" / "gone.md"
+    gone.parent.mkdir()
+    gone.write_text("# It was here once\n", encoding="utf-8")
+    COLLECT.collect(tmp_path)
+    assert not gone.exists()
+    made = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()}
+    assert {f"pages/{path}" for path in PATHS} <= made
+    pictures = {f"pages/pictures/{file.name}" for file in (ROOT / ".docs" / "pictures").iterdir()}
+    parts = {f"pages/api/{COLLECT.file_of(title)}": names for title, names in COLLECT.reference().items()}
+    assert made == {*(f"pages/{path}" for path in PATHS), *pictures, *parts, "pages/iframe-worker.js", "zensical.toml"}
+    for part, names in parts.items():
+        text = (tmp_path / part).read_text("utf-8")
+        assert text.startswith("# ")
+        assert re.findall(r"^::: callboard\.([\w.]+)$", text, re.MULTILINE) == names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -9,19 +10,47 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import callboard
-from callboard import TeamFile, default_tools, load_config, load_team
+from callboard import TeamFile, TemplateFolder, default_tools, load_config, load_team
+from callboard.actors.agents.evaluation.casefile import CaseFile
 from callboard.actors.cli.app import app
 
 from . import generated
-from .page import ROOT, Page, paths
+from .page import ROOT, Block, Page, paths, shown
 
 ERRORS = {
     name: one
     for name in vars(callboard)["_HOME_OF"]
     if isinstance(one := getattr(callboard, name), type) and issubclass(one, BaseException)
 }
+
+
+# Caught within, and told as one of the tree: none of these reaches a caller.
+WITHIN = {"MissingVariable", "NodeUnreachable", "OtherProtocol"}
+# Said in a line by commands, and by `Agency.chat`; nobody has to tell them apart.
+OF_COMMANDS = ("actors/cli", "actors/bench")
+
+
+def defined() -> set[str]:
+    """The names of all errors of the library, but for those of commands and of simulations."""
+    above: dict[str, set[str]] = {}
+    for folder in ("actors", "providers", "tools"):
+        for file in (ROOT / folder).rglob("*.py"):
+            if file.relative_to(ROOT).as_posix().startswith((*OF_COMMANDS, "actors/testing")):
+                continue
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    above[node.name] = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+    found = {"CallboardError"}
+    while more := {name for name, bases in above.items() if bases & found} - found:
+        found |= more
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_each_error_that_a_caller_can_get_is_exported() -> None:
+    assert defined() - WITHIN == ERRORS.keys()
 
 
 def parent(error: type) -> str:
@@ -68,17 +97,29 @@ def test_each_command_and_each_key_is_on_the_page_of_the_command_line() -> None:
         assert f"| `{key}` |" in page
 
 
-@pytest.mark.parametrize(
-    ("path", "number"), [("actors/cli/README.md", 0), ("actors/cli/github_actions.md", 1), ("providers/README.md", 0)]
-)
-def test_a_file_that_a_page_shows_is_one_that_is_taken(path: str, number: int, tmp_path: Path) -> None:
-    text = Page(path).block("yaml", number)
-    (tmp_path / "team.yaml").write_text(text, encoding="utf-8")
-    env = {name: f"key-{name}" for name in (*re.findall(r"\$\{(\w+)\}", text), "GITHUB_MODELS_API_KEY")}
-    if "\nagents:" in f"\n{text}":
-        load_team(tmp_path / "team.yaml", tools=default_tools(tmp_path), env=env)
-    else:
-        load_config(tmp_path / "team.yaml", env)
+def test_the_page_of_the_command_line_has_the_defaults_that_are_zero() -> None:
+    port = next(line for line in Page("actors/cli/README.md").text.splitlines() if "0 for any that is free" in line)
+    assert port.endswith("| `0` |")
+
+
+@pytest.mark.parametrize("block", list(shown("yaml")), ids=lambda block: f"{block.page}:{block.line}")
+def test_a_file_that_a_page_shows_is_one_that_is_taken(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "shown.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    keys = set(re.findall(r"^(\w+):", block.text, re.MULTILINE))
+    env = {name: f"key-{name}" for name in (*re.findall(r"\$\{(\w+)\}", block.text), "GITHUB_MODELS_API_KEY")}
+    if "jobs" in keys:
+        assert block.page == "actors/cli/github_actions.md"  # a workflow, see below
+    elif "cases" in keys:
+        CaseFile.model_validate(yaml.safe_load(block.text))
+    elif "few_shot" in keys:
+        assert TemplateFolder(tmp_path).prompt("shown", product="tea") is not None
+    elif block.page in ("actors/cli/README.md", "actors/cli/github_actions.md"):
+        load_team(file, tools=default_tools(tmp_path), env=env)
+    elif block.page == "providers/README.md":
+        load_config(file, env)
+    else:  # a part of a team file, which names what is not there
+        TeamFile.model_validate({"agents": {"A": {}}, **yaml.safe_load(block.text)})
 
 
 def test_the_workflow_of_the_page_is_one_and_its_commands_are_there(tmp_path: Path) -> None:

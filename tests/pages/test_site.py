@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from callboard import testing
 from tests.dashboard.browser.chromium import PATIENCE, chromium, found
 
 from .page import ROOT, collecting
@@ -40,7 +41,10 @@ def test_pages_stand_where_they_stand_in_the_repository_and_the_reference_is_of_
     assert {"index.html", "actors/core/pykka.html", "api/testing.html"} <= {
         file.relative_to(site).as_posix() for file in site.rglob("*.html")
     }
-    assert 'id="callboard.simulate"' in (site / "api" / "testing.html").read_text("utf-8")
+    text = (site / "api" / "testing.html").read_text("utf-8")
+    assert 'id="callboard.simulate"' in text
+    others = {name for name in testing.__all__ if f'id="callboard.testing.{name}"' not in text}
+    assert others == {"simulate", "maybe"}, "which callboard exports"
 
 
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:

@@ -18,6 +18,7 @@ from callboard.providers.pool import (
     AddEndpoint,
     Endpoint,
     FanOut,
+    GetServing,
     Pool,
     Requester,
     Submit,
@@ -66,6 +67,35 @@ async def test_an_alias_of_the_file_leads_to_its_model_whoever_uses_it(tmp_path:
         await pool.ask(SwitchProvider(conversation="c", endpoint="acme", model=alias))
         switched = await pool.ask(Submit(asked(), Requester(conversation="c")), timeout=20)
         assert switched.message.text == "n"
+
+
+TWICE = """
+aliases: {{desk: desk-1, first: desk, north-desk: north:desk-1}}
+default_model: {default}
+routing: priority
+providers:
+  north: {{base_url: "{north}", api_key: k, models: [desk-1], limits: {{requests_per_minute: 1}}}}
+  south: {{base_url: "{south}", api_key: j, models: [desk-1], model_limits: {{desk: {{concurrency: 3}}}}}}
+"""
+
+
+@pytest.mark.parametrize("default", ["desk", "desk-1"])
+@pytest.mark.parametrize("model", ["", "desk", "first", "desk-1"])
+async def test_an_alias_is_its_model_wherever_that_is_served(tmp_path: Path, model: str, default: str) -> None:
+    async with SimulatedProvider(named) as north, SimulatedProvider(named) as south:
+        text = TWICE.format(north=north.base_url, south=south.base_url, default=default)
+        async with pool_of(tmp_path, text) as pool:
+            assert await pool.ask(GetServing(model)) == ("north", "south")
+            answers = [await pool.ask(asked(model), timeout=20) for _ in range(3)]
+            assert [answer.provider for answer in answers] == ["north", "south", "south"]
+            bound = await pool.ask(Submit(asked(model), Requester(endpoint="south")), timeout=20)
+            assert (bound.provider, bound.message.text) == ("south", "desk-1")
+
+
+async def test_an_alias_that_names_an_endpoint_is_that_endpoints_model_alone(tmp_path: Path) -> None:
+    text = TWICE.format(north="http://127.0.0.1:9/v1", south="http://127.0.0.1:9/v1", default="north-desk")
+    async with pool_of(tmp_path, text) as pool:
+        assert await pool.ask(GetServing("north-desk")) == ("north",)
 
 
 async def test_a_model_that_a_file_does_not_list_is_asked_of_the_provider_that_it_is_named_with(tmp_path: Path) -> None:

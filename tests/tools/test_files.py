@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,7 +133,7 @@ async def test_a_file_that_is_too_large_is_neither_searched_nor_edited_nor_writt
     (tmp_path / "big").write_text("needle\n" * 10_000)
     (tmp_path / "small").write_text("needle")
     found = await _text(tools, "Grep", pattern="needle")
-    assert found == "small:1:needle\n[1 files of more than 50,000 bytes were not searched]"
+    assert found == "small:1:needle\n[1 file of more than 50,000 bytes not searched]"
     assert "at most 50,000" in (await _call(tools, "Edit", path="big", old_string="a", new_string="b")).content
     assert "at most 50,000" in (await _call(tools, "Write", path="f", content="x" * 50_001)).content
     assert (
@@ -157,6 +158,31 @@ async def test_grep_shows_file_line_and_text_in_order(tools: ToolRegistry, tmp_p
     assert await _text(tools, "Grep", pattern="TODO", path="notes.md") == "notes.md:1:TODO: third"
     assert (await _text(tools, "Grep", pattern="TODO", limit=1)).endswith("raise the limit]")
     assert await _text(tools, "Grep", pattern="^$") == "(no match for '^$')"
+
+
+async def test_names_that_are_no_text_are_told_escaped(tools: ToolRegistry, tmp_path: Path) -> None:
+    for name in (b"bad\xff.py", b"two\nlines.py", b"\x1b[31mred.py"):
+        (tmp_path / os.fsdecode(name)).write_text("needle\n")
+    names = ["\\x1b[31mred.py", "bad\\xff.py", "two\\nlines.py"]
+    assert (await _text(tools, "Glob", pattern="*.py")).splitlines() == names
+    assert (await _text(tools, "Grep", pattern="needle", glob="*.py")).splitlines() == [f"{n}:1:needle" for n in names]
+    assert (await _text(tools, "LS")).splitlines() == [f"{name} (7 bytes)" for name in names]
+
+
+async def test_grep_says_how_many_files_it_could_not_read(
+    tools: ToolRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "open.py").write_text("needle\n")
+    (tmp_path / "closed.py").write_text("needle\n")
+    really = os.open
+
+    def refuse(path: Any, *arguments: Any, **options: Any) -> int:  # root may read whatever has its mode
+        if path == "closed.py":
+            raise PermissionError(13, "Permission denied")
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert await _text(tools, "Grep", pattern="needle") == "open.py:1:needle\n[1 file that cannot be read not searched]"
 
 
 async def test_grep_refuses_a_pattern_it_cannot_search_for_and_says_why(tools: ToolRegistry) -> None:

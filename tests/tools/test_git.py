@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def repository(tmp_path: Path) -> Path:
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
+
+
+@pytest.fixture
+def set_up(repository: Path) -> Callable[[str], None]:
+    """Adds a file with a name that git quotes, and one setting."""
+
+    def set_to(setting: str) -> None:
+        (repository / "é.txt").write_text("one\n")
+        subprocess.run(["git", "add", "."], cwd=repository, check=True)
+        subprocess.run(["git", "config", *setting.split("=")], cwd=repository, check=True)
+
+    return set_to
 
 
 @pytest.fixture
@@ -115,6 +128,19 @@ async def test_programs_named_in_the_repositorys_settings_are_not_run(git: Tool,
     ]:
         await git.run({"command": command, "arguments": arguments})
     assert not (repository / "evil.mark").exists()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["diff.noprefix=true", "diff.mnemonicPrefix=true", "color.ui=always", "color.diff=always", "core.quotePath=true"],
+)
+async def test_what_it_shows_does_not_hang_on_the_owners_taste(
+    git: Tool, set_up: Callable[[str], None], setting: str
+) -> None:
+    set_up(setting)
+    assert "+++ b/é.txt\n@@ -0,0 +1 @@\n+one" in await _run(git, "diff", "--cached")
+    assert await _run(git, "status", "--short") == "A  é.txt"
+    assert await _run(git, "branch") == "* trunk"
 
 
 async def test_outside_a_repository_it_says_so(repository: Path) -> None:

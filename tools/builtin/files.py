@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ _LINE_SHOWN = 2_000  # characters of one line that Read shows
 _MATCH_SHOWN = 300  # characters of one line that Grep shows
 _SNIFFED = 8_192  # bytes looked at to tell binary from text, as git does
 _LISTED = 1_000  # entries of a folder that LS shows
+_UNTOLD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def file_tools(root: str | os.PathLike[str], *more: str | os.PathLike[str], max_file: int = 5_000_000) -> list[Tool]:
@@ -105,11 +107,11 @@ class _Files:
             _expect_folder(place)
             prefix = 0 if place.path == "." else len(place.path) + 1
             for entry in folder.walk(place):
-                if entry.kind in ("file", "link") and fits(entry.path[prefix:]):
+                if entry.kind in ("file", "link") and fits(_named(entry.path[prefix:])):
                     if len(found) >= limit:
                         found.append(f"[… more than {limit}; narrow the pattern or raise the limit]")
                         break
-                    found.append(entry.path)
+                    found.append(_named(entry.path))
         return "\n".join(found) or f"(no file fits {pattern!r})"
 
     def grep(self, pattern: str, path: str = ".", glob: str = "", ignore_case: bool = False, limit: int = 200) -> str:
@@ -127,7 +129,7 @@ class _Files:
         matches = matcher(f"(?i:{pattern})" if ignore_case else pattern)
         fits = glob_matcher(glob) if glob else None
         found: list[str] = []
-        too_large = 0
+        too_large = unreadable = 0
         folder = self.folder(path)
         with folder.locate(path) as start:
             for place in self._searched(folder, start, fits):
@@ -136,8 +138,11 @@ class _Files:
                 except UnsuitableFile:
                     too_large += 1
                     continue
+                except NoSuchPath:
+                    continue  # gone meanwhile
                 except FileError:
-                    continue  # gone or not readable: the search goes on with the rest
+                    unreadable += 1  # the search goes on with the rest
+                    continue
                 if text is None:
                     continue
                 for number, line in enumerate(_lines(text), 1):
@@ -145,11 +150,13 @@ class _Files:
                         if len(found) >= limit:
                             found.append(f"[… more than {limit} matches; narrow the search or raise the limit]")
                             return "\n".join(found)
-                        found.append(f"{place.path}:{number}:{_cut(line.strip(), _MATCH_SHOWN)}")
+                        found.append(f"{_named(place.path)}:{number}:{_cut(line.strip(), _MATCH_SHOWN)}")
         if not found:
             found.append(f"(no match for {pattern!r})")
         if too_large:
-            found.append(f"[{too_large} files of more than {self.max_file:,} bytes were not searched]")
+            found.append(f"[{_files(too_large)} of more than {self.max_file:,} bytes not searched]")
+        if unreadable:
+            found.append(f"[{_files(unreadable)} that cannot be read not searched]")
         return "\n".join(found)
 
     def _searched(self, folder: Folder, start: Place, fits: Callable[[str], bool] | None) -> Iterator[Place]:
@@ -158,7 +165,7 @@ class _Files:
             return
         prefix = 0 if start.path == "." else len(start.path) + 1
         for entry in folder.walk(start):
-            if entry.kind == "file" and (fits is None or fits(entry.path[prefix:])):
+            if entry.kind == "file" and (fits is None or fits(_named(entry.path[prefix:]))):
                 yield Place(entry.holder, entry.name, entry.path, start.status)
 
     def _text_of(self, folder: Folder, place: Place) -> str | None:
@@ -353,12 +360,27 @@ def _expect_folder(place: Place) -> None:
         raise FileError(f"{place.path!r} is a file, not a folder")
 
 
+def _files(number: int) -> str:
+    return f"{number} file{'s' * (number != 1)}"
+
+
 def _listed(entry: Entry) -> str:
+    name = _named(entry.name)
     if entry.kind == "folder":
-        return entry.name + "/"
+        return name + "/"
     if entry.kind == "link":
-        return entry.name + "@"
-    return f"{entry.name} ({entry.size:,} bytes)" if entry.kind == "file" else f"{entry.name} (special)"
+        return name + "@"
+    return f"{name} ({entry.size:,} bytes)" if entry.kind == "file" else f"{name} (special)"
+
+
+def _named(path: str) -> str:
+    """A path as it may be told: bytes that are no UTF-8 (lone surrogates here, which no vendor takes) and what would
+    begin a new line stand there escaped."""
+    return _UNTOLD.sub(lambda found: _escaped(found[0]), path)
+
+
+def _escaped(char: str) -> str:
+    return f"\\x{ord(char) - 0xDC00:02x}" if "\udc80" <= char <= "\udcff" else char.encode("unicode_escape").decode()
 
 
 def _is_binary(data: bytes) -> bool:

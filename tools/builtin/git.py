@@ -53,6 +53,9 @@ _ALWAYS = (
     "--literal-pathspecs",
     *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
     *("-c", "commit.gpgSign=false", "-c", "log.showSignature=false"),
+    # Whatever its owner likes to see: names as they are, `a/` and `b/` before them, and no colours.
+    *("-c", "core.quotePath=false", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"),
+    *(word for of in ("ui", "diff", "status", "branch") for word in ("-c", f"color.{of}=false")),
 )
 
 

@@ -12,10 +12,10 @@ import json
 import os
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -45,11 +45,14 @@ def folder() -> Path:
     """Where the sockets are: nobody else can enter it.
 
     Raises:
-        NothingRuns: somebody else can.
+        NothingRuns: somebody else can, or it cannot be made.
     """
     path = Path(tempfile.gettempdir()) / f"callboard-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    found = path.stat()
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()  # others can make links, too
+    except OSError as error:
+        raise NothingRuns(f"{path} cannot be this user's folder: {error.strerror}") from None
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise NothingRuns(f"{path} is not this user's alone; remove it")
     return path
@@ -92,11 +95,21 @@ def ended(path: Path) -> bool:
         except FileNotFoundError:
             return True
         except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
+            forget(path)
             return True
         except OSError:  # too many wait already
             return False
     return False
+
+
+def forget(path: Path) -> None:
+    """Remove the socket of a program that was killed; what is none, and cannot be removed, stays.
+
+    Args:
+        path: of the socket.
+    """
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 @asynccontextmanager
@@ -114,12 +127,12 @@ async def watchable(agency: Agency, *, dashboard: bool = False) -> AsyncIterator
         DefinitionError: another agency of this process is in such a block.
         ImportError: the extra ``serve`` is not installed, which the dashboard needs.
     """
-    # By its name: what serves stands above what it serves, and is an extra.
-    beside = import_module("...serving.dashboard.beside", __package__).beside if dashboard else None
+    if dashboard:
+        from ...serving.dashboard.beside import beside  # a way up, and an extra: the contracts of the imports name it
     async with AsyncExitStack() as stack:
         with contextlib.suppress(OSError, NothingRuns):  # not being seen is no reason not to run
             await stack.enter_async_context(_seen(agency))
-            if beside is not None:
+            if dashboard:
                 await stack.enter_async_context(beside(agency))
         yield
 
@@ -204,10 +217,16 @@ class Looking:
         if self._pieces is None:
             self._connection.sendall(_ASK)
             self._pieces = []
+        until, length = time.monotonic() + PATIENCE, sum(map(len, self._pieces))
         while not self._pieces or not self._pieces[-1].endswith(b"\n"):
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._connection.settimeout(left)
             piece = self._connection.recv(1 << 20)
             self._pieces.append(piece)
-            if not piece or sum(map(len, self._pieces)) > _LONGEST:
+            length += len(piece)
+            if not piece or length > _LONGEST:
                 raise ConnectionError("it has ended")
         answer, self._pieces = b"".join(self._pieces), None
         try:

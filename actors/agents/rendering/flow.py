@@ -98,7 +98,8 @@ def line_of(event: RunEvent) -> Line | None:
             words, why = arguments_in_words(event.arguments), f" ({event.why})" if event.why else ""
             return Line(who, "?", event.tool or "limits", f"waits for approval{why}: {words}", "warning")
         case ApprovalDecided():
-            return Line(who, "!", event.tool or "limits", "approved" if event.approved else f"denied: {event.reason}")
+            denied = f"denied: {event.reason}" if event.reason else "denied"
+            return Line(who, "!", event.tool or "limits", "approved" if event.approved else denied)
         case Steered():
             return Line(CALLER, "→", who, event.text)
         case Resumed():
@@ -204,7 +205,8 @@ def first_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return "(nothing)"
-    return lines[0] if len(lines) == 1 else f"{lines[0].strip()}  (and {len(lines) - 1} lines more)"
+    more = len(lines) - 1
+    return f"{lines[0].strip()}  (and {more:,} line{'s' if more > 1 else ''} more)" if more else lines[0]
 
 
 def dollars(cost: float | None) -> str:

@@ -83,8 +83,8 @@ def find_skill(name: str, /, **settings: Any) -> Skill:
 
     Raises:
         UnknownSkill: there is none of that name.
-        DefinitionError: that is no name, two packages declare one of it, importing it fails, or the settings do not
-            fit.
+        WrongSettings: the settings do not fit.
+        DefinitionError: that is no name, two packages declare one of it, or importing it fails.
     """
     define("find_skill", name=(name, NAME))
     return made_skill(maker_of(name), settings, name)

@@ -409,6 +409,9 @@ def as_agent(target: Target) -> Agent:
     """
     if isinstance(target, Agent):
         return target
+    if isinstance(target, type):
+        name = target.__name__
+        raise DefinitionError(f"{name} is a class, and no agent: write {name}(…), which makes one")
     if not callable(getattr(target, "answer", None)):
         called = getattr(target, "name", target)
         raise DefinitionError(

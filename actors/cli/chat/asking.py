@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any
+from typing import Any, Final
 
 from ....tools.errors import ToolError
 from ...agents.agency import Agency
@@ -15,12 +15,16 @@ from ...agents.rendering.flow import arguments_in_words
 from ...agents.turns.rules import Limits
 from ...core.base.errors import CallboardError
 from ..parts.printed import plain, shown, shown_json
+from ..run.run import NOBODY
 from .decision import Decision, expiry, more_of, understand_decision
 from .diff import diff_lines
 from .keyboard import Interrupted, Keyboard
 from .screen import Screen
 
 QUESTION = "allow? yes, no and why, edit, or always for this run> "
+MOST: Final = 20_000
+"""Characters of a call's arguments that are shown, half of them from its end, and that can be edited."""
+
 AGAIN = "say yes, no (and why), edit, or always"
 
 
@@ -54,7 +58,7 @@ class Asking:
             try:
                 await self._ask(event)
             except EOFError:
-                self._agency.deny(event, "nobody is there to approve it")
+                self._agency.deny(event, NOBODY)
             except Interrupted:
                 raise asyncio.CancelledError from None
 
@@ -81,7 +85,7 @@ class Asking:
                 "yellow",
             )
         else:
-            say(plain(f"{event.agent} wants {event.tool}: {words}"), "yellow")
+            say(plain(f"{event.agent} wants {event.tool}: {_ends_of(words)}"), "yellow")
         if event.why:
             say(plain(f"why: {event.why}"), "yellow")
         if until := expiry(event.expires_at, time.time()):
@@ -106,6 +110,9 @@ class Asking:
                 return False
             case Decision("no"):
                 self._agency.deny(event, decision.reason)
+            case Decision("edit") if len(event.arguments) > MOST:
+                self._screen.say(f"{len(event.arguments):,} characters are too many to be edited here", "yellow")
+                return False
             case Decision("edit"):
                 arguments = await self._answer(event, "arguments> ", shown_json(event.arguments))
                 if arguments is not None:
@@ -165,6 +172,14 @@ class Asking:
 
     def _waits(self, event: ApprovalRequested) -> bool:
         return any(one.approval == event.approval for one in self._agency.approvals)
+
+
+def _ends_of(words: str) -> str:
+    """Arguments, and where they are long between their ends how much is left out."""
+    if len(words) <= MOST:
+        return words
+    left_out = len(words) - MOST
+    return f"{words[: MOST // 2]} … {left_out:,} characters more … {words[-MOST // 2 :]}"
 
 
 def _limit(event: ApprovalRequested) -> dict[str, Any]:

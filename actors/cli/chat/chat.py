@@ -14,7 +14,7 @@ from ...agents.caller import Caller
 from ...agents.conversations.view import ConversationView
 from ...agents.events import ApprovalRequested, RunEvent
 from ...agents.overview.sockets import watchable
-from ...agents.plaindata import imported
+from ...agents.plaindata import imported, wrong_kind
 from ...core.base.errors import CallboardError
 from ..parts.flow import Flow, make_console
 from ..parts.spending import Spending
@@ -24,11 +24,11 @@ from .asking import Asking
 from .keyboard import Interrupted, Keyboard, keyboard
 from .say import COMMANDS, Do, Mistake, Say, understand
 from .screen import Screen
-from .sessions import Sessions, present
+from .sessions import Sessions, asked_in
 
 
-class NoAgency(CallboardError):
-    """What is named as an agency is none."""
+class NobodyAnswers(CallboardError):
+    """None of the agents may be asked."""
 
 
 def chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
@@ -44,25 +44,31 @@ def chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | No
     Raises:
         CallboardError: the file is wrong, or what is named is not there.
     """
-    return asyncio.run(_chat(what, folder, caller, resume, model))
+    # A module is imported as ever, before there is an event loop: Ctrl-C ends it, and it may have one of its own.
+    found = what if isinstance(what, Path) else _named(what)
+    return asyncio.run(_chat(found, folder, caller, resume, model))
 
 
-async def _chat(what: Path | str, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
+def _named(what: str) -> Agency:
+    found = imported(what)
+    if not isinstance(found, Agency):
+        raise wrong_kind(what, "an Agency", found)
+    return found
+
+
+async def _chat(what: Path | Agency, folder: Path, caller: Caller | None, resume: str | None, model: str) -> int:
     async with _opened(what, folder, model) as agency:
         await talk(agency, caller, resume)
     return 0
 
 
 @asynccontextmanager
-async def _opened(what: Path | str, folder: Path, model: str) -> AsyncIterator[Agency]:
+async def _opened(what: Path | Agency, folder: Path, model: str) -> AsyncIterator[Agency]:
     if isinstance(what, Path):
         async with running(what, folder, model=model) as agency:
             yield agency
         return
-    found = imported(what)
-    if not isinstance(found, Agency):
-        raise NoAgency(f"{what} is {found!r:.60}; expected an Agency")
-    async with found as agency, watchable(agency):
+    async with what as agency, watchable(agency):
         if model:
             await _use(agency, model)
         yield agency
@@ -94,12 +100,12 @@ class _Chat:
 
     async def run(self, resume: str | None) -> None:
         if not self.names:
-            raise NoAgency("the caller may ask none of the agents")
+            raise NobodyAnswers("the caller may ask none of the agents")
         unsubscribe = self.agency.subscribe(self.spending.count)
         try:
             self.screen.say(f"You talk to {self.names[0]}. /help lists the commands, Ctrl-D leaves.", "dim")
             if resume is not None:
-                self._show_last(await self.sessions.go_on(resume))
+                await self._go_on(resume)
             while await self._once():
                 pass
         finally:
@@ -115,6 +121,7 @@ class _Chat:
             return False
         meaning = understand(line, self.names)
         if isinstance(meaning, Say):
+            await self._take_up()
             await self._interruptible(self._talk(meaning))
         elif isinstance(meaning, Mistake):
             self.screen.say(meaning.hint, "yellow")
@@ -154,12 +161,51 @@ class _Chat:
         else:
             self.screen.show(event)
 
+    async def _go_on(self, which: str) -> None:
+        self._show_last(await self.sessions.go_on(which))
+        await self._take_up()
+
+    async def _take_up(self) -> None:
+        """Show the rest of what an earlier chat has left of the conversation: what waits for a person is asked here."""
+        for run in self.agency.under_way():
+            if run.run == run.root and run.conversation == self.sessions.id:
+                self.screen.say("an earlier question is not done yet", "dim")
+                await self._interruptible(self._follow(run.run))
+
+    async def _follow(self, run: str) -> None:
+        events: asyncio.Queue[RunEvent | None] = asyncio.Queue()
+        handle = await self.agency.handle(run, caller=self.caller)
+        unsubscribe = self.agency.subscribe(events.put_nowait, root=run)
+        for waiting in self.agency.approvals:
+            if waiting.root == run:
+                events.put_nowait(waiting)
+        answered = asyncio.get_running_loop().create_task(handle.answer(), name="answered")
+        answered.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            with self.keyboard.quiet():
+                async with self.screen.working():
+                    while (event := await events.get()) is not None:
+                        await self._show(event)
+                    while not events.empty():  # told of after its answer
+                        event = events.get_nowait()
+                        if event is not None:
+                            await self._show(event)
+            await answered
+        except CallboardError as error:
+            self.screen.say(str(error), "red")
+        except asyncio.CancelledError:
+            await handle.cancel()
+            raise
+        finally:
+            unsubscribe()
+            answered.cancel()
+
     def _show_last(self, view: ConversationView) -> None:
-        runs = present(view)
-        self.screen.say(f"{view.id}, {len(runs)} questions so far", "dim")
-        if runs:
-            self.screen.say(f"you> {runs[-1].question}")
-            self.screen.say_of(runs[-1].agent or view.agent, runs[-1].answer)
+        asked = asked_in(view)
+        self.screen.say(f"{view.id}, {len(asked)} question{'' if len(asked) == 1 else 's'} so far", "dim")
+        if asked:
+            self.screen.say(f"you> {asked[-1].question}")
+            self.screen.say_of(asked[-1].agent, asked[-1].answer)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -170,15 +216,14 @@ class _Chat:
                 self.sessions.begin()
                 say("a new conversation")
             case "/sessions" if what:
-                self._show_last(await self.sessions.go_on(what))
+                await self._go_on(what)
             case "/sessions":
                 say("\n".join(await self.sessions.listed()))
             case "/fork":
-                await self.sessions.fork(what)
-                say(f"you are in a copy now: {self.sessions.id}")
+                whose = await self.sessions.fork(what)
+                say(f"you are in a copy now: {self.sessions.id}{f', after step {what} of {whose}' if what else ''}")
             case "/undo":
-                run = await self.sessions.undo()
-                say(f"undone: {run.question}\nwhat tools have done is not undone", "dim")
+                say(f"undone: {await self.sessions.undo()}\nwhat tools have done is not undone", "dim")
             case "/save":
                 if not what:
                     say("say into which file: /save FILE", "yellow")
@@ -206,7 +251,9 @@ class _Chat:
 
     def _agents(self) -> list[str]:
         listed = [f"@{name}  {agent.description}".rstrip() for name, agent in self.agency.agents.items()]
-        return [*listed, *(f"{sender} → {target}" for sender, target in self.agency.flows)]
+        names = list(self.agency.agents)
+        reached = {name: [one for one in names if one != name and self.agency.may_reach(name, one)] for name in names}
+        return [*listed, *(f"{name} → {', '.join(others)}" for name, others in reached.items() if others)]
 
     def _cost(self) -> list[str]:
         return [

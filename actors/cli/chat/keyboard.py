@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -92,6 +92,7 @@ class Terminal:
     def __init__(self, words: Sequence[str]) -> None:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.completion import WordCompleter
+        from prompt_toolkit.key_binding import KeyBindings
 
         self._requests: PromptSession[str] = PromptSession(
             history=_history(),
@@ -101,7 +102,7 @@ class Terminal:
             key_bindings=_keys(),
             prompt_continuation=lambda width, *_: " " * width,
         )
-        self._answers: PromptSession[str] = PromptSession()
+        self._answers: PromptSession[str] = PromptSession(key_bindings=_ignore_mouse(KeyBindings()))
 
     async def request(self) -> str:
         return await self._prompted(self._requests, PROMPT)
@@ -110,10 +111,11 @@ class Terminal:
         from prompt_toolkit.input.typeahead import clear_typeahead
 
         clear_typeahead(self._answers.app.input)
-        with suppress(ImportError, OSError, ValueError):  # no such terminals there
+        with suppress(ImportError):  # no such terminals there
             import termios
 
-            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+            with suppress(OSError, ValueError, termios.error):  # it is gone
+                termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
         return await self._prompted(self._answers, prompt, default)
 
     async def _prompted(self, session: PromptSession[str], prompt: str, default: str = "") -> str:
@@ -127,19 +129,22 @@ class Terminal:
     def quiet(self) -> Iterator[None]:
         try:
             import termios
-
-            place = sys.stdin.fileno()
-            before = termios.tcgetattr(place)
-            silent = termios.tcgetattr(place)
-            silent[3] &= ~termios.ECHO
-            termios.tcsetattr(place, termios.TCSADRAIN, silent)
-        except (ImportError, OSError, ValueError):  # no such terminals there
+        except ImportError:  # no such terminals there
             yield
             return
+        gone = (OSError, ValueError, termios.error)
+        before = None
+        with suppress(*gone):
+            place = sys.stdin.fileno()
+            before, silent = termios.tcgetattr(place), termios.tcgetattr(place)
+            silent[3] &= ~termios.ECHO
+            termios.tcsetattr(place, termios.TCSADRAIN, silent)
         try:
             yield
         finally:
-            termios.tcsetattr(place, termios.TCSADRAIN, before)
+            if before is not None:
+                with suppress(*gone):
+                    termios.tcsetattr(place, termios.TCSADRAIN, before)
 
 
 def keyboard(words: Sequence[str]) -> Keyboard:
@@ -148,7 +153,12 @@ def keyboard(words: Sequence[str]) -> Keyboard:
     Args:
         words: what is completed in a terminal.
     """
-    return Terminal(words) if sys.stdin is not None and sys.stdin.isatty() else Pipe()
+    return Terminal(words) if _open() and sys.stdin.isatty() else Pipe()
+
+
+def _open() -> bool:
+    """Whether there is a stdin; what a program of one's own may have closed."""
+    return sys.stdin is not None and not sys.stdin.closed
 
 
 def _next_line() -> asyncio.Future[str]:
@@ -157,14 +167,11 @@ def _next_line() -> asyncio.Future[str]:
     coming: asyncio.Future[str] = loop.create_future()
 
     def read() -> None:
-        settle: Callable[[], None]
-        try:
-            line = "" if sys.stdin is None else sys.stdin.readline()
-            settle = partial(coming.set_result, line)
-        except Exception as error:
-            settle = partial(coming.set_exception, error)
+        line = ""
+        with suppress(OSError, ValueError):  # it was closed meanwhile, or its terminal is gone: that is its end
+            line = sys.stdin.readline() if _open() else ""
         with suppress(RuntimeError):  # nobody waits any more
-            loop.call_soon_threadsafe(settle)
+            loop.call_soon_threadsafe(coming.set_result, line)
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
     return coming
@@ -173,12 +180,17 @@ def _next_line() -> asyncio.Future[str]:
 def _history() -> History:
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
+    class Kept(FileHistory):
+        def store_string(self, string: str) -> None:
+            with suppress(OSError, ValueError):  # the disk is full, the folder gone, or it is no text
+                super().store_string(string)
+
     with suppress(OSError, RuntimeError):  # what can be neither read nor written, or nobody's home
         folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "callboard"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (folder / "history").open("a+b") as file:
-            if file.seekable():
-                return FileHistory(str(folder / "history"))
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # others have no end
+                return Kept(str(folder / "history"))
     return InMemoryHistory()
 
 
@@ -197,8 +209,23 @@ def _keys() -> KeyBindings:
         else:
             buffer.validate_and_handle()
 
+    _ignore_mouse(keys)
+
     @keys.add("escape", "enter")
     def begin_another_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    return keys
+
+
+def _ignore_mouse(keys: KeyBindings) -> KeyBindings:
+    """Pass over what a mouse would send, which nobody asks for here: prompt_toolkit ends in a traceback where it is
+    none, as in text with colours."""
+    from prompt_toolkit.key_binding.key_processor import KeyPressEvent
+    from prompt_toolkit.keys import Keys
+
+    @keys.add(Keys.Vt100MouseEvent)
+    def nothing(event: KeyPressEvent) -> None:
+        pass
 
     return keys

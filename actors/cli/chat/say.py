@@ -13,7 +13,7 @@ COMMANDS = {
     "/tree": "the actors that run now",
     "/new": "begin a new conversation",
     "/sessions": "the conversations that are kept; with a number or an id: go on with that one",
-    "/fork": "go on in a copy of this conversation; with a number: as it was after that step",
+    "/fork": "go on in a copy of this conversation; with a number: as it was after that step; /fork ? lists the steps",
     "/undo": "take the last question and its answer out of the conversation",
     "/save": "write the conversation into a file, as Markdown: /save FILE",
     "/model": "which models are used; with a name: use that one",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
@@ -42,25 +44,56 @@ _SHORT: Final = 4_000
 _PAINTED: Final = 50_000
 """Characters of a block; a longer one is shown without colours, which would keep everything else waiting."""
 
+_MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
+
+_DEEP: Final = _MARKDOWN.options["maxNesting"] - 1
+"""At how many levels of lists and quotations what is deeper may be missing."""
+
 _A_TOKEN: Final = 4
 """Characters, about, of a text that is still being written."""
 
 
-@dataclass(slots=True)
 class _Saying:
     """What an agent says in a step.
 
     Args:
         agent: its name.
-        text: all of it.
-        done: how many characters of it are on the screen.
+
+    Attributes:
+        length: characters of all of it.
         enough: at how many characters it is searched for blocks that have ended.
     """
 
-    agent: str
-    text: str = ""
-    done: int = 0
-    enough: int = 0
+    def __init__(self, agent: str) -> None:
+        self.agent = agent
+        self.length = 0
+        self.enough = 0
+        self._shown: list[str] = []
+        self._rest = ""
+        self._new: list[str] = []
+
+    def add(self, piece: str) -> None:
+        """Take what comes; it is put together when it is looked at, not for each piece."""
+        self._new.append(piece)
+        self.length += len(piece)
+
+    @property
+    def rest(self) -> str:
+        """What is not on the screen yet."""
+        if self._new:
+            self._rest += "".join(self._new)
+            self._new.clear()
+        return self._rest
+
+    def take(self, end: int) -> str:
+        """So many characters of the rest, which are put on the screen now."""
+        text = self.rest[:end]
+        self._rest = self.rest[end:]
+        self._shown.append(text)
+        return text
+
+    def __str__(self) -> str:
+        return "".join((*self._shown, self.rest))
 
 
 class Screen:
@@ -132,7 +165,9 @@ class Screen:
         """Show what a run reports."""
         match event:
             case TextDelta():
-                self._sayings.setdefault(event.run, _Saying(event.agent)).text += event.text
+                if event.run not in self._sayings:
+                    self._sayings[event.run] = _Saying(event.agent)
+                self._sayings[event.run].add(event.text)
                 self._print_whole(event.run)
                 return
             case Retried():
@@ -171,22 +206,21 @@ class Screen:
 
     def _print_whole(self, run: str) -> None:
         saying = self._sayings[run]
-        if len(saying.text) < saying.enough:
+        if saying.length < saying.enough:
             return
-        rest = saying.text[saying.done :]
+        rest = saying.rest
         end = whole_blocks(rest) if self._rich else whole_lines(rest)
         if end:
-            saying.done += end
-            self._print(run, saying.agent, rest[:end])
+            self._print(run, saying.agent, saying.take(end))
         # A block that is long already is searched the more seldom, or each piece would cost as much as all before it.
-        saying.enough = len(saying.text) + max(0, len(rest) - end - _SHORT) // 8
+        saying.enough = saying.length + max(0, len(rest) - end - _SHORT) // 8
 
     def _finish(self, run: str) -> None:
         saying = self._sayings.pop(run, None)
         if saying is None:
             return
-        self._said[run] = saying.text
-        self._print(run, saying.agent, saying.text[saying.done :])
+        self._print(run, saying.agent, saying.take(len(saying.rest)))
+        self._said[run] = str(saying)
 
     def _print(self, run: str, agent: str, text: str) -> None:
         text = text.rstrip()
@@ -198,7 +232,7 @@ class Screen:
             self._console.print(head if new else "")
             self._console.print(_Said(text))
         else:
-            self._console.print(*([head] if new else []), shown(text), sep="", soft_wrap=True)
+            self._console.print(_Plain(head if new else Text(), shown(text)), soft_wrap=True)
 
     # -- the sign ------------------------------------------------------------------------------------------------------
 
@@ -225,8 +259,8 @@ class Screen:
     def _sign(self) -> tuple[list[str], str]:
         """What is being said, and a line by which one sees that time passes."""
         seconds = self._now() - self._began
-        unsaid = [_end_of(saying.text[saying.done :]) for saying in self._sayings.values()]
-        written = sum(len(saying.text) for saying in self._sayings.values()) // _A_TOKEN
+        unsaid = [_end_of(saying.rest) for saying in self._sayings.values()]
+        written = sum(saying.length for saying in self._sayings.values()) // _A_TOKEN
         tokens = self._tokens() - self._spent_before + written
         turn = _TURNS[int(seconds / _REFRESH) % len(_TURNS)]
         words = f"{turn} {harmless(self._doing)}  {seconds:.0f} s  {tokens:,} tokens  Ctrl-C stops it"
@@ -252,6 +286,19 @@ class _Sign:
 
 
 @dataclass(frozen=True, slots=True)
+class _Plain:
+    """A text as it stands behind a head, however long: rich would look at each of its lines."""
+
+    head: Text
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Segment(self.head.plain, console.get_style(self.head.style))
+        yield Segment(self.text)
+        yield Segment.line()
+
+
+@dataclass(frozen=True, slots=True)
 class _Said:
     """Markdown in colours."""
 
@@ -273,15 +320,34 @@ def _end_of(text: str) -> str:
 
 def _lines(text: str, console: Console, options: ConsoleOptions) -> list[list[Segment]]:
     """Markdown in colours, without empty lines at its ends and spaces at theirs. What a terminal would obey is shown
-    also where Markdown has ways of its own to write it: entities, links.
+    also where Markdown has ways of its own to write it: entities, links. HTML stands there as it was written; a text of
+    which something would be missing, such as a table with no room for its columns, is shown as it is.
     """
     made = Markdown(shown(text), code_theme="ansi_dark", hyperlinks=False)
-    lines = [_bare(line) for line in console.render_lines(made, options, pad=False)]
-    while lines and not lines[0]:
-        del lines[0]
-    while lines and not lines[-1]:
-        del lines[-1]
-    return lines
+    made.parsed = _MARKDOWN.parse(made.markup)
+    if max((token.level for token in made.parsed), default=0) < _DEEP:
+        lines = [_bare(line) for line in console.render_lines(made, options, pad=False)]
+        seen = sum(_letters(segment.text) for line in lines for segment in line)
+        if 0 < seen >= sum(map(_letters, _words(made.parsed))):
+            while lines and not lines[0]:
+                del lines[0]
+            while lines and not lines[-1]:
+                del lines[-1]
+            return lines
+    return [_bare(line) for line in console.render_lines(Text(made.markup.strip("\n")), options, pad=False)]
+
+
+def _words(tokens: Iterable[Token]) -> Iterator[str]:
+    """The texts that are to be seen of a document."""
+    for token in tokens:
+        if token.children is not None:
+            yield from (child.content for child in token.children)
+        else:
+            yield token.content
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def _bare(line: list[Segment]) -> list[Segment]:

@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from ...agents.agency import Agency
+from ...agents.answer import Step
 from ...agents.caller import NOBODY, Caller
-from ...agents.conversations.view import ConversationRun, ConversationSummary, ConversationView
+from ...agents.conversations.view import ConversationSummary, ConversationView
 from ...agents.errors import UnknownConversation
-from ...agents.rendering.flow import harmless
+from ...agents.rendering.flow import first_line, harmless
 from ...core.base.errors import CallboardError
 
 LISTED: Final = 20
@@ -102,7 +103,7 @@ class Sessions:
         """
         sessions = await self.kept()
         if not sessions:
-            raise NoSession("no conversation is kept to go on with; a team file keeps them with `journal: chats.db`")
+            raise NoSession(self._none_kept())
         if not which:
             chosen = sessions[0]
         elif _is_number(which) and 0 < int(which) <= len(self._listed):
@@ -114,6 +115,12 @@ class Sessions:
             chosen = named[0]
         self.id = chosen.id
         return await self._agency.conversation(chosen.id, agent=chosen.parts[0].agent, caller=self._caller)
+
+    def _none_kept(self) -> str:
+        if not self._agency.durable:
+            return "no conversation is kept to go on with; a team file keeps them with `journal: chats.db`"
+        whose = f" of {self._caller.user:.80}" if self._caller is not None else ""
+        return f"no conversation{whose} is kept yet to go on with"
 
     async def listed(self) -> list[str]:
         """A line for each of the latest, with numbers that `go_on` takes."""
@@ -134,8 +141,8 @@ class Sessions:
             view = await self._agency.conversation(part.id, agent=part.agent, caller=self._caller)
         except CallboardError as error:
             return harmless(f"({error})")[:80]
-        runs = present(view)
-        return harmless(runs[-1].question)[:80] if runs else ""
+        asked = asked_in(view)
+        return harmless(asked[-1].question)[:80] if asked else ""
 
     async def views(self) -> list[ConversationView]:
         """The parts of the conversation that goes on, the one of whoever was spoken to last first.
@@ -153,27 +160,28 @@ class Sessions:
             raise NoSession("nothing has been said yet")
         return sorted(found, key=lambda view: -max((run.at for run in view.runs), default=view.updated_at))
 
-    async def fork(self, at: str = "") -> None:
-        """Go on in a copy.
+    async def fork(self, at: str = "") -> str:
+        """Go on in a copy; returns whose steps were counted.
 
         Args:
             at: the number of the last step to take over, of whoever was spoken to last; empty for all there is.
 
         Raises:
-            NoSession: nothing has been said, or it is no number.
-            CallboardError: there is no such step.
+            NoSession: nothing has been said, or there is no such step; it says which there are.
         """
         views = await self.views()
-        if at and not _is_number(at):
-            last = max((step.number for step in views[0].steps), default=0)
-            raise NoSession(f"a step is a number, not {at:.80}; the last of {views[0].agent} is {last}")
+        last = max((step.number for step in views[0].steps), default=0)
+        if at and not (_is_number(at) and int(at) <= last):
+            steps = "\n".join(f"{step.number:>4}  {_in_words(step)}" for step in views[0].steps[-LISTED:])
+            raise NoSession(f"say after which step of {views[0].agent}, from 0 to {last}, and not {at:.80}:\n{steps}")
         to = self._new_id()
         for place, view in enumerate(views):
             step = int(at) if at and place == 0 else None
             await self._agency.fork(self.id, at=step, to=to, agent=view.agent, caller=self._caller)
         self.id = to
+        return views[0].agent
 
-    async def undo(self) -> ConversationRun:
+    async def undo(self) -> str:
         """Take the last question out of the history, with what came of it there; returns it.
 
         Raises:
@@ -181,12 +189,11 @@ class Sessions:
             CallboardError: it is under way, or was transferred to another agent meanwhile.
         """
         view = (await self.views())[0]
-        runs = present(view)
-        if not runs:
+        asked = asked_in(view)
+        if not asked:
             raise NoSession("there is nothing left to be undone")
-        steps = [step.number for step in view.steps if step.run != runs[-1].id]
-        await self._agency.rewind(self.id, to=max(steps, default=0), agent=view.agent, caller=self._caller)
-        return runs[-1]
+        await self._agency.rewind(self.id, to=asked[-1].before, agent=view.agent, caller=self._caller)
+        return asked[-1].question
 
     async def save(self, name: str) -> Path:
         """Write the conversation that goes on into a file that is not there yet; returns which.
@@ -216,9 +223,56 @@ def _write(name: str, text: str) -> Path:
     return path
 
 
-def present(view: ConversationView) -> list[ConversationRun]:
-    """The runs that the history still has."""
-    return [run for run in view.runs if not run.rewound]
+class Asked(NamedTuple):
+    """A question that the history has, and its answer.
+
+    Args:
+        question: what was asked.
+        answer: what was answered; empty where nothing was, yet.
+        agent: who did; empty where nobody has.
+        before: the number of the last step before it.
+    """
+
+    question: str
+    answer: str
+    agent: str
+    before: int
+
+
+def asked_in(view: ConversationView) -> list[Asked]:
+    """The questions that the history has, those taken over from another conversation among them."""
+    runs = [run for run in view.runs if not run.rewound]
+    steps = [step for step in view.steps if not step.run]
+    copied = _copied(view, len(steps))
+    numbers = [step.number for step in steps]
+    of_copy = [one._replace(before=numbers[one.before - 1] if one.before else 0) for one in copied]
+    asked = []
+    for place, run in enumerate(runs):
+        later = {one.id for one in runs[place:]}
+        before = max((step.number for step in view.steps if step.run not in later), default=0)
+        asked.append(Asked(run.question, run.answer, run.agent or view.agent, before))
+    return of_copy + asked
+
+
+def _copied(view: ConversationView, steps: int) -> list[Asked]:
+    """The questions of the first steps of a history, ``before`` of which counts these."""
+    found: list[Asked] = []
+    taken = 0
+    for message in view.messages:
+        if message.role == "user":
+            if taken >= steps:
+                break
+            found.append(Asked(message.text, "", view.agent, taken))
+        elif message.role == "assistant":
+            taken += 1
+            if found:
+                found[-1] = found[-1]._replace(answer=message.text)
+    return found
+
+
+def _in_words(step: Step) -> str:
+    called = ", ".join(call.tool for call in step.calls)
+    return harmless(step.message.text or f"calls {called}")[:80]
 
 
 def as_markdown(view: ConversationView) -> Iterator[str]:
@@ -226,6 +280,8 @@ def as_markdown(view: ConversationView) -> Iterator[str]:
     yield f"# {view.agent}, {view.id}"
     names: Mapping[str, str] = {"user": "You", "assistant": view.agent}
     for message in view.messages:
+        if message.role == "tool":
+            yield f"- came back: {harmless(first_line(message.text))}"
         who = names.get(message.role)
         if who is None:
             continue

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from ..parts.folders import existing
-from ..parts.printed import say
+from ..parts.printed import plain, say
 
 
 def demo(
@@ -38,6 +39,6 @@ def init(folder: Path = Path(), /) -> int:
     from .init import write_team
 
     team, *others = write_team(folder)
-    say(f"wrote {', '.join(str(path) for path in (team, *others))}")
-    say(f'now try: callboard run {team} "List every TODO of this folder in report.md"')
+    say(f"wrote {', '.join(plain(str(path)) for path in (team, *others))}")
+    say(f'now try: callboard run {plain(quote(str(team)))} "List every TODO of this folder in report.md"')
     return 0

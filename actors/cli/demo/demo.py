@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -37,7 +38,8 @@ from ...core.base.errors import CallboardError
 from ...core.base.events import Event
 from ...core.base.spec import ChildSpec
 from ..parts.flow import Flow, Restarts, make_console
-from ..parts.printed import shown
+from ..parts.folders import NoSuchFolder
+from ..parts.printed import plain, shown
 from .init import STARTER
 from .ledger import Ledger
 
@@ -49,6 +51,8 @@ STRUCK_REQUEST = 2
 
 REVIEW = "Review this folder: what is broken, forgotten or left to do, with file and line"
 REPORT = "callboard-report.md"
+_SAYABLE = re.compile(r"(?:[\w.@+-]+/)*[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,7}")
+"""A report's name that a request can say: with others, something else would be written."""
 SHOWN = 12
 """Lines of the report that are shown; the file has all."""
 
@@ -87,25 +91,34 @@ def demo(folder: Path, *, ask: str | None, report: Path | None, dashboard: bool 
         dashboard: show it in a browser as well, until Ctrl-C.
 
     Returns:
-        0 if the answer came and no message was lost, else 1.
+        0 if the answer came, its report is written, and no message was lost, else 1.
 
     Raises:
-        NoReport: the report's path leads out of the folder, or cannot be written.
+        NoSuchFolder: the folder that a relative path begins at is gone.
+        NoReport: the report's path leads out of the folder, is a link, cannot be said in a request, or cannot be
+            written.
         MissingExtra: a dashboard needs the extra ``serve``.
     """
-    root = folder.resolve()
-    target = (root / (report or REPORT)).resolve()
+    try:
+        root = Path(os.path.realpath(folder))
+    except FileNotFoundError:
+        raise NoSuchFolder("the folder this command was begun in is gone; change to one that is there") from None
+    given = root / (report or REPORT)
+    target = Path(os.path.realpath(given))
     if not target.is_relative_to(root):
         raise NoReport(f"the report {report} lies outside the folder {folder}; give a path inside it")
-    if report is not None and target.exists():
-        raise NoReport(f"the report would overwrite {report}; give a path where nothing stands")
+    name = target.relative_to(root)
+    if given.is_symlink() or (report is not None and target.exists()):
+        raise NoReport(f"the report would overwrite {report or REPORT}; give a path where nothing stands")
+    if ".git" in name.parts or not _SAYABLE.fullmatch(name.as_posix()):
+        raise NoReport(f"a request cannot have a report written to {report}; give a plain name, such as review.md")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("", encoding="utf-8")
-        target.unlink()  # or the search would find the last report
+        target.unlink(missing_ok=True)  # or the search would find the last report
     except OSError as error:
         raise NoReport(f"cannot write the report {target}: {error.strerror}; give another --report or folder") from None
-    return asyncio.run(_Demonstration(root, target, ask or REVIEW, make_console()).run(dashboard))
+    return asyncio.run(_Demonstration(root, target, (ask or "").strip() or REVIEW, make_console()).run(dashboard))
 
 
 class _Demonstration:
@@ -128,7 +141,10 @@ class _Demonstration:
         loop = asyncio.get_running_loop()
         self.flow = Flow(self.console, loop.time)
         self.console.print(
-            f"Folder   {self.root}\nRequest  {self.request}\nModel    offline, {len(PROVIDERS)} providers\n"
+            f"Folder   {plain(str(self.root))}\n"
+            f"Request  {plain(self.request)}\n"
+            f"Model    offline, {len(PROVIDERS)} providers\n",
+            soft_wrap=True,
         )
         prices = asyncio.create_task(asyncio.to_thread(load_prices))  # meanwhile
         with self.ledger.installed():
@@ -136,8 +152,7 @@ class _Demonstration:
                 ended = await self._show(stack) if dashboard else None
                 answer = await self._work()
                 seconds = self.flow.seconds()
-                if answer is not None:
-                    self._close(answer)
+                kept = answer is not None and self._close(answer)
                 if ended is not None:
                     self.console.print("The dashboard stays until Ctrl-C.\n")
                     await ended
@@ -146,7 +161,7 @@ class _Demonstration:
         if not dashboard:
             again = "make demo DASHBOARD=1" if "MAKELEVEL" in os.environ else "callboard demo --dashboard"
             self.console.print(f"\nThe same in a browser: {again}")
-        return 0 if answer is not None and self.ledger.lost == 0 else 1
+        return 0 if kept and self.ledger.lost == 0 else 1
 
     async def _show(self, stack: AsyncExitStack) -> asyncio.Task[None]:
         from ..watch.dashboard import showing
@@ -167,13 +182,17 @@ class _Demonstration:
             self.flow.say(f"no answer: {error}")
             return None
 
-    def _close(self, answer: Answer) -> None:
-        """Name the report; if the team wrote none, its answer is the report."""
-        by_team = self.report.exists()
-        if not by_team:
-            self.report.write_text(answer.text + "\n", encoding="utf-8")
-        text = self.report.read_text(encoding="utf-8", errors="replace")
-        how = "written by the team" if by_team else "the team's answer, saved here because it wrote no file"
+    def _close(self, answer: Answer) -> bool:
+        """Show the report; if the team wrote none, its answer is the report. Returns whether there is a file."""
+        text, how, kept = answer.text + "\n", "written by the team", True
+        try:
+            if self.report.exists():
+                text = self.report.read_text(encoding="utf-8", errors="replace")
+            else:
+                how = "the team's answer, saved here because it wrote no file"
+                self.report.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            how, kept = f"not written: {error.strerror}; this is the team's answer", False
         lines = shown(text).splitlines()
         if len(lines) > SHOWN:
             lines[SHOWN:] = ["…"]
@@ -182,7 +201,10 @@ class _Demonstration:
             shortened = Text(line)
             shortened.truncate(self.console.width, overflow="ellipsis")
             self.console.print(shortened, soft_wrap=True)
-        self.console.print(f"\nReport   {self.report} ({len(text.splitlines())} lines; {how})\n")
+        count = len(text.splitlines())
+        about = f"{count} line{'s' * (count != 1)}; {how}"
+        self.console.print(f"\nReport   {plain(str(self.report))} ({about})\n", soft_wrap=True)
+        return kept
 
     # -- what is made to fail ------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...agents.events import ApprovalRequested
     from ...agents.turns.rules import Limits
 
-PATIENCE: Final = 3.0
+PATIENCE: Final = 10.0
 """Seconds for which a program that holds the conversation may take the decision, before it is reported as waiting."""
 
 approvals = App(

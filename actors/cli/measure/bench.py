@@ -15,7 +15,7 @@ from ....providers.config.yamlfile import ConfigError
 from ...agents.agency import Agency
 from ...agents.errors import DefinitionError
 from ...agents.evaluation.reportfile import check_place
-from ...agents.plaindata import imported
+from ...agents.plaindata import imported, wrong_kind
 from ...bench.drawing import chart, check_picture, save_picture
 from ...bench.load import Ask, Closed, Load, Open
 from ...bench.measure import measure
@@ -166,7 +166,7 @@ async def _asked(subject: Subject, wanted: Wanted, stack: AsyncExitStack) -> Ask
     else:
         found = imported(what)
         if not isinstance(found, Agency):
-            raise NotMeasured(f"{what} is {found!r:.60}; expected an Agency, a team file, or the address of a server")
+            raise wrong_kind(what, "an Agency, a team file, or the address of a server", found)
         agency = found if found.system is not None else await stack.enter_async_context(found)
     return agency_target(agency, wanted.agent)
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 from ....tools.errors import MissingExtra
 from ...agents.caller import Caller
-from ...core.base.errors import CallboardError
 from ..parts.team import running
+from .pipes import NobodyAtTheOtherEnd, check_pipes
 
 try:
     from ...serving.acp.stdio import talk
 except ImportError as error:
     raise MissingExtra("acp", "callboard acp") from error
-
-
-class NoEditor(CallboardError):
-    """Nobody speaks the protocol at the other end."""
 
 
 def acp(team_file: Path, folder: Path, caller: Caller | None, version: str) -> int:
@@ -33,11 +28,8 @@ def acp(team_file: Path, folder: Path, caller: Caller | None, version: str) -> i
     Raises:
         CallboardError: the file is wrong, or there is no editor.
     """
-    if any(stream is None or stream.isatty() for stream in (sys.stdin, sys.stdout)):
-        raise NoEditor(
-            "callboard acp is started by an editor, which talks to it over stdin and stdout; "
-            f'name it there: {{"command": "callboard", "args": ["acp", "{team_file}"]}}'
-        )
+    names = f'name it there: {{"command": "callboard", "args": ["acp", "{team_file}"]}}'
+    check_pipes("callboard acp", "an editor", names)
     return asyncio.run(_acp(team_file, folder, caller, version))
 
 
@@ -46,5 +38,5 @@ async def _acp(team_file: Path, folder: Path, caller: Caller | None, version: st
         try:
             await talk(agency, caller, version)
         except ValueError as error:
-            raise NoEditor(f"stdin and stdout are to be pipes: {error}") from None
+            raise NobodyAtTheOtherEnd(f"stdin and stdout are to be pipes: {error}") from None
     return 0

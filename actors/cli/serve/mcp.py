@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from ....tools.errors import MissingExtra
-from ...core.base.errors import CallboardError
 from ..parts.team import running
+from .pipes import check_pipes
 
 try:
     from ...serving.mcp.stdio import serve_stdio
@@ -18,19 +17,14 @@ except ImportError as error:
     raise MissingExtra("mcp", "callboard mcp") from error
 
 
-class NoClient(CallboardError):
-    """Nobody speaks the protocol at the other end."""
-
-
 def mcp(team: Path, folder: Path) -> int:
     """Serve until the input ends, or the program that has started this one ends it by SIGTERM: then the agency is
     stopped as ever, with what its tools have started.
 
     Raises:
-        CallboardError: the file is wrong, or stdin or stdout is closed.
+        CallboardError: the file is wrong, or stdin or stdout is closed, or a person's.
     """
-    if sys.stdin is None or sys.stdout is None:
-        raise NoClient("callboard mcp is started by a client of MCP, which talks to it over stdin and stdout")
+    check_pipes("callboard mcp", "a client of MCP")
 
     async def served() -> None:
         task = asyncio.current_task()

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from ....tools.errors import MissingExtra
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns
-from ...agents.plaindata import function_of, imported
+from ...agents.overview.sockets import NothingRuns, watchable
+from ...agents.plaindata import function_of, imported, wrong_kind
 from ...cluster.agency import ClusterAgency
 from ...cluster.cluster import Cluster
 from ...core.base.errors import CallboardError
@@ -233,7 +233,7 @@ async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Drain]]:
     if server is None:
         yield app, _linger
         return
-    async with server.agency:
+    async with server.agency, watchable(server.agency):
         yield app, partial(drain, server)
 
 
@@ -260,7 +260,7 @@ def _named(wanted: Wanted) -> Any:
     if isinstance(found, Agency):
         return _application(wanted, found)
     if not _is_application(found):
-        raise CannotServe(f"{wanted.what} is {found!r:.60}; expected an Agency, or an ASGI application")
+        raise wrong_kind(wanted.what, "an Agency, or an ASGI application", found)
     given = {"authenticate": wanted.authenticate, "webhooks": wanted.webhooks, "registry": wanted.registry}
     given["dashboard"] = "True" if wanted.dashboard else ""
     for option, said in given.items():

@@ -6,7 +6,8 @@ from ..parts.printed import say
 
 
 def tree(process: int | None = None, /) -> int:
-    """Show the actors of the teams that run now, started by this user with ``callboard run`` or ``callboard chat``.
+    """Show the actors of the teams that run now: started by this user with ``callboard run``, ``chat`` or ``serve``, or
+    in a `watchable` block.
 
     Args:
         process: the number of one process. By default: all of them.

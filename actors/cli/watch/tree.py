@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...agents.overview.overview import ActorView, Overview, shown_actors
-from ...agents.overview.sockets import Looking, NothingRuns, nothing_runs, programs, several_run
+from ...agents.overview.sockets import Looking, NothingRuns, forget, nothing_runs, programs, several_run
 from ..parts.flow import make_console
 from ..parts.printed import plain
 
@@ -34,11 +34,13 @@ def read_trees(process: int | None = None) -> list[str]:
             with Looking(path) as looking:
                 overview = looking.read()
         except ConnectionRefusedError:  # its program has been killed
-            path.unlink(missing_ok=True)
+            forget(path)
         except OSError:
-            found.append(f"process {path.stem} does not answer")
+            found.append(f"process {plain(path.stem)} does not answer")
         else:
-            found.append("\n".join([f"{overview.name} (process {overview.process})", *tree_lines(overview.actors)]))
+            found.append(
+                "\n".join([f"{plain(overview.name)} (process {overview.process})", *tree_lines(overview.actors)])
+            )
     if not found:
         raise nothing_runs(process)
     return found
@@ -51,7 +53,7 @@ def lines(system: System) -> Iterator[str]:
 
 
 def tree_lines(actors: tuple[ActorView, ...]) -> Iterator[str]:
-    """Actors, one a line, children below their parents."""
+    """Actors, one a line, children below their parents; without what a terminal would obey."""
     lasts = [False] * len(actors)
     seen: dict[int, bool] = {}
     for place in range(len(actors) - 1, -1, -1):  # from below: whether a sibling follows
@@ -63,7 +65,7 @@ def tree_lines(actors: tuple[ActorView, ...]) -> Iterator[str]:
     for actor, last in zip(actors, lasts, strict=True):
         del above[actor.depth :]
         indent = "".join("    " if over else "│   " for over in above)
-        yield f"{indent}{'└── ' if last else '├── '}{actor.path.rpartition('/')[2]}  {_state(actor)}"
+        yield f"{indent}{'└── ' if last else '├── '}{plain(actor.path.rpartition('/')[2])}  {plain(_state(actor))}"
         above.append(last)
 
 
@@ -77,7 +79,7 @@ def _state(actor: ActorView) -> str:
     if actor.restarts:
         said.append(f"restarted {actor.restarts}×")
     if actor.crash:
-        said.append(f"crashed: {plain(actor.crash)}")
+        said.append(f"crashed: {actor.crash}")
     if actor.left_out:
         said.append(f"and {actor.left_out:,} below")
     return ", ".join(said)
@@ -131,7 +133,7 @@ def _one(process: int | None) -> Looking:
         try:
             found.append((path.stem, Looking(path)))
         except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
+            forget(path)
         except OSError:
             continue
     if not found:
@@ -155,9 +157,11 @@ def _screen(overview: Overview, height: int | None) -> Group:
     from rich.console import Group
     from rich.text import Text
 
+    cost = _dollars(overview.cost_a_minute)
+    rate = cost and f"{cost} a minute  "
     head = (
         f"{plain(overview.name)} (process {overview.process})  {overview.all_actors:,} actors  "
-        f"{len(overview.runs)} runs  ${overview.cost_a_minute:.4f} a minute  {overview.dead_letters} dead letters"
+        f"{len(overview.runs)} runs  {rate}{overview.dead_letters} dead letters"
     )
     parts: list[Any] = [Text(head, style="bold")]
     left = None if height is None else max(4, height - 2)
@@ -169,7 +173,7 @@ def _screen(overview: Overview, height: int | None) -> Group:
     room = None if left is None else max(3, left - used - 1)
     if room is not None and len(lines) > room:
         lines = [*lines[: room - 1], f"… and {len(lines) - room + 1:,} more"]
-    parts += [Text(""), Text("\n".join(map(plain, lines)))]
+    parts += [Text(""), Text("\n".join(lines))]
     if overview.last_dead_letters and height is None:
         parts += [Text(""), Text("\n".join(plain(one) for one in overview.last_dead_letters), style="dim")]
     return Group(*parts)
@@ -200,7 +204,7 @@ def _runs(overview: Overview, room: int | None) -> Any:
             " of ".join(filter(None, (run.user, run.tenant))),
             f"{run.steps}",
             f"{run.tokens:,}",
-            f"${run.cost:.4f}",
+            _dollars(run.cost),
             f"{run.seconds:.1f}",
             f"{run.idle:.1f}",
         )
@@ -234,13 +238,18 @@ def _endpoints(overview: Overview, room: int | None) -> Any:
             f"{one.error_rate:.0%}",
             f"{one.answered:,}",
             f"{one.tokens:,}",
-            f"${one.cost:.4f}",
+            _dollars(one.cost),
         )
         for one in overview.endpoints
     ]
     return _table(
         ("provider", "breaker", "", "in flight", "latency s", "errors", "answered", "tokens", "cost"), rows, room
     )
+
+
+def _dollars(cost: float) -> str:
+    """What something has cost; nothing where it has cost nothing, or has no price that is known."""
+    return f"${cost:.4f}" if cost else ""
 
 
 def _text(cell: str) -> Any:

@@ -10,7 +10,7 @@ from ..base.errors import ActorDead, SystemClosed
 from ..base.lifecycle import Phase, allows, move
 from ..base.registry import unregister
 from ..mail.cell import DEAD, Cell
-from ..mail.mailbox import refuse, signal
+from ..mail.mailbox import dead, refuse, signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def die(cell: Cell, reason: str) -> None:
     waiting, details.waiting = details.waiting, None
     for admitted in list(waiting or ()):
         if not admitted._state:
-            admitted.set_exception(ActorDead(why))
+            admitted.set_exception(dead(cell, why))
     if details.has("watched_by"):
         for watcher in list(details.watched_by):
             _tell_down(watcher, Down(cell, reason))

@@ -54,7 +54,7 @@ def send(cell: Cell, item: Any) -> None:
     if runtime.probe is None:
         runtime.check_reachable()
     if not is_alive(cell):
-        raise ActorDead(f"{cell.ref} not found")
+        raise dead(cell, f"{cell.ref} not found")
     if get_ident() == runtime.thread:
         if make_room(cell, item):
             deliver(cell, item)
@@ -357,7 +357,7 @@ def admit(cell: Cell) -> None:
 def admit_or_wait(cell: Cell, item: Any, admitted: Admission) -> None:
     """Let a sender in, or have it wait behind those that wait already."""
     if cell.state >= CLOSED:
-        admitted.set_exception(ActorDead(f"{cell.ref} not found"))
+        admitted.set_exception(dead(cell, f"{cell.ref} not found"))
         return
     if admitted._state:  # it has given up before this thread's loop came to it
         return
@@ -427,13 +427,21 @@ def refuse(cell: Cell, item: Any, why: str) -> None:
         if item._state:
             why = LATE if item.timed_out() else GAVE_UP
         else:
-            item.fail(ActorDead(why))
+            item.fail(dead(cell, why))
     elif isinstance(item, Envelope):
         message = item.message
         if item.__class__ is Once:
             item.taken()
     if message.__class__ not in STOPS:
         to_dead_letters(cell, item, message, why)
+
+
+def dead(cell: Cell, why: str) -> ActorDead:
+    """Return the error of a message for an actor that is dead, or dies; with what it failed with as its cause."""
+    error = ActorDead(why)
+    if cell.details is not None:
+        error.__cause__ = cell.details.error
+    return error
 
 
 def to_dead_letters(cell: Cell, item: Any, message: Any, why: str) -> None:

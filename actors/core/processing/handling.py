@@ -177,7 +177,10 @@ def answer(cell: Cell, ask: Ask | None, value: Any) -> None:
             exhaust(cell, value)
         else:
             ask.fail(
-                StreamExpected(f"{describe(cell)} answers with a stream of items: read it with ref.stream(), not ask")
+                StreamExpected(
+                    f"{describe(cell)} answers with a stream of items: read it with ref.stream(), not ask; a handler"
+                    " that answers both looks at self.expects"
+                )
             )
     elif ask is not None and (value is not None or ask.work is None or ask.work is HANDED_ON):
         # else `reply_with` answers it

@@ -20,7 +20,8 @@ def serve(cell: Cell, ask: StreamAsk, items: Any) -> None:
     if not hasattr(items, "__aiter__"):
         ask.fail(
             NotAStream(
-                f"{describe(cell)} answered a stream request with {type(items).__name__}, which is no async iterator"
+                f"{describe(cell)} answered a stream request with {type(items).__name__}, which is no async iterator:"
+                " where self.expects is 'stream', return one, or be a generator"
             )
         )
         return

@@ -24,7 +24,7 @@ from ..mail.cell import DEAD, READY, SUSPENDED, Cell, describe
 from ..mail.channel import Channel
 from ..mail.envelope import Envelope
 from ..mail.future import Future
-from ..mail.mailbox import admit_or_wait, is_alive, send, send_ask, send_probed
+from ..mail.mailbox import admit_or_wait, dead, is_alive, send, send_ask, send_probed
 from ..runtime.runtime import Runtime
 from .stream import Stream
 from .views import Inbox, Stopped, when_changed
@@ -193,7 +193,7 @@ class ActorRef(_Base[A_co]):
             return
         runtime.check_reachable()
         if not is_alive(cell):
-            raise ActorDead(f"{self} not found")
+            raise dead(cell, f"{self} not found")
         admitted = Admission(cell, active.get())
         runtime.post(admit_or_wait, cell, self._item(message, priority), admitted)
         await admitted
@@ -493,7 +493,7 @@ class ActorRef(_Base[A_co]):
         cell = self._cell
         cell.runtime.check_reachable()
         if cell.phase == Phase.DEAD:
-            raise ActorDead(f"{self} not found")
+            raise dead(cell, f"{self} not found")
         check_restartable(cell)
         cell.runtime.post(restart_in_place, cell)
 

@@ -47,7 +47,9 @@ class SqliteBackend(SqliteReader):
     def __init__(self, path: str | Path, synchronous: str) -> None:
         self._path = schema.JOURNAL.absolute(path)
         self._synchronous = synchronous
-        super().__init__(Presence(Path(f"{self._path}-workers")))
+        folder = Path(f"{self._path}-workers")
+        super().__init__(Presence(folder))
+        self._shown = Presence(folder)  # as long as the process, not the journal
         self._identity: tuple[int, int] | None = None
         self._write: sqlite3.Connection | None = None
         self._rows: list[tuple[Any, ...]] = []  # events of the batch that are still to be inserted
@@ -296,6 +298,21 @@ class SqliteBackend(SqliteReader):
             self._presence.clear(owner)
         return 0.0
 
+    def show(self, name: str) -> None:
+        """See `SeesEnds.show`."""
+        self._shown.enter(name)
+
+    def hide(self, name: str) -> None:
+        """See `SeesEnds.hide`."""
+        self._shown.leave(name)
+
+    def ended(self, names: Sequence[str]) -> list[str]:
+        """See `SeesEnds.ended`."""
+        ended = [name for name in names if self._shown.is_gone(name)]
+        for name in ended:
+            self._shown.clear(name)
+        return ended
+
     # -- faults and the end --------------------------------------------------------------------------------------------
 
     def watch(self, changed: Callable[[], None]) -> float:
@@ -320,6 +337,7 @@ class SqliteBackend(SqliteReader):
     def forked(self) -> None:
         """See `Backend.forked`."""
         self._presence.forked()
+        self._shown.forked()
         inherit(self._identity)
 
     @property

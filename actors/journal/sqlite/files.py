@@ -70,7 +70,7 @@ class FileKind:
         try:
             yield
         except sqlite3.Error as error:
-            raise self.refused(f"cannot open the {self.name} {path}: {error}") from error
+            raise self.refused(f"cannot open the {self.name} {path}: {_why(error, path)}") from error
 
     def mark(self, connection: sqlite3.Connection) -> None:
         """Mark the file as one whose tables are of this version."""
@@ -89,6 +89,21 @@ class FileKind:
                 f"{path} was written by a newer version of this library: its schema is {schema}, this one knows"
                 f" {self.schema}"
             )
+
+
+def _why(error: sqlite3.Error, path: str) -> str:
+    """What is wrong where a file cannot be opened: SQLite says only that it cannot."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        folder = os.path.dirname(path)
+        if os.path.isdir(path):
+            return "it is a folder; name a file in it"
+        if not os.path.exists(folder):
+            return f"there is no folder {folder}: make it"
+        if not os.path.isdir(folder):
+            return f"{folder} is a file, where a folder is needed"
+        if not os.path.exists(path) and not os.access(folder, os.W_OK):
+            return f"nothing may be written into the folder {folder}"
+    return str(error)
 
 
 def connect(path: str, busy: float) -> sqlite3.Connection:

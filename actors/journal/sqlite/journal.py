@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from ...core.mail.future import Future
 from ..codec import Codec
 from ..threaded import ThreadedJournal
 from .backend import SqliteBackend
@@ -31,3 +34,16 @@ class SqliteJournal(ThreadedJournal):
         if synchronous not in LEVELS:
             raise ValueError(f"synchronous is {synchronous!r}: it must be one of {', '.join(LEVELS)}")
         super().__init__(SqliteBackend(path, synchronous), codec, lease, str(path))
+        self._ends: Any = self._backend
+
+    def show(self, name: str) -> Future[None]:
+        """See `SeesEnds.show`."""
+        return self._read(partial(self._ends.show, name))
+
+    def hide(self, name: str) -> Future[None]:
+        """See `SeesEnds.hide`."""
+        return self._read(partial(self._ends.hide, name))
+
+    def ended(self, names: Sequence[str]) -> Future[Sequence[str]]:
+        """See `SeesEnds.ended`."""
+        return self._read(partial(self._ends.ended, names))

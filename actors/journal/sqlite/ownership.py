@@ -104,12 +104,13 @@ class Presence:
         with suppress(OSError):
             os.unlink(self._folder / worker)
 
-    def leave(self) -> None:
-        """Let go of the locks that are held here, and remove what is not needed any more."""
-        for worker, file in self._held.items():
-            self.clear(worker)
-            os.close(file)
-        self._held.clear()
+    def leave(self, *workers: str) -> None:
+        """Let go of the locks that are held here, of some workers or of all, and remove what is not needed any more."""
+        for worker in workers or tuple(self._held):
+            file = self._held.pop(worker, None)
+            if file is not None:
+                self.clear(worker)
+                os.close(file)
         with suppress(OSError):
             self._folder.rmdir()  # only if it is empty
 

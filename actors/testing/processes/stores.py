@@ -145,6 +145,7 @@ class StruckBackend:
                     with suppress(sqlite3.Error):
                         connection.close()
             backend._presence.forked()
+            backend._shown.forked()
         else:
             backend.close()
 

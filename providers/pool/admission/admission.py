@@ -69,6 +69,8 @@ class Admission:
         """Whether limits are shared with other processes, and so have to know what waits for them."""
         self.wake: Callable[[], None] | None = None
         """Called by who comes while nobody may go, because shares of limits are yet to be learned; or None."""
+        self.on_refused: Callable[[], None] | None = None
+        """Called when somebody has to wait for limits that are shared."""
 
     @property
     def waiting(self) -> int:
@@ -188,6 +190,8 @@ class Admission:
     def _refuse(self, ticket: Ticket, now: float) -> None:
         for gate in self._usable(ticket, now):
             gate.refuse(ticket.need, now)
+        if self.on_refused is not None:
+            self.on_refused()
 
     def _grant(self, ticket: Ticket, now: float, claimed: Collection[Gate | EndpointGate]) -> Grant | None:
         need = ticket.need

@@ -288,6 +288,10 @@ class Gate:
         self.limiter.refuse(need, now)
         self.endpoint.limiter.refuse(need, now, paced=pacer is not None and not pacer.ready())
 
+    def lacks(self, need: Need, now: float) -> str:
+        """Return in words which limits let no request go now that takes ``need``; empty where none holds it up."""
+        return ", ".join((*self.limiter.lacks(need, now), *self.endpoint.limiter.lacks(need, now)))
+
     def next_time(self, need: Need, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""
         endpoint = self.endpoint

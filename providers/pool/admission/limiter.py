@@ -236,6 +236,19 @@ class Limiter:
                 return False
         return True
 
+    def lacks(self, need: Need, now: float) -> list[str]:
+        """Return in words which limits have no room for a request at ``now``."""
+        if now >= self._open_until:
+            return ["its shares of limits are not known, as the journal cannot be read or written"]
+        places = self.places
+        found = []
+        if places.taken >= places.limit:
+            found.append(f"{places.taken} requests are under way of a concurrency of {_in_all(places)}")
+        for name, meter in self._meters.items():
+            if not meter.fits(need[_KINDS[name][0]], now):
+                found.append(f"{name} of {_in_all(meter)} is used up")
+        return found
+
     def take(self, need: Need, now: float) -> Permit:
         """Admit a request that `fits`. The permit must be given back by `release` or `refund`."""
         self.places.taken += 1
@@ -306,6 +319,11 @@ class Limiter:
         if self.limits.concurrency is not None:
             found.append(("concurrency", places.taken, places.whole, places.limit if places.is_shared else None))
         return found
+
+
+def _in_all(limit: Shared) -> str:
+    """A limit, and how much of it is used here where others have a part of it, too."""
+    return f"{limit.whole:g}" + (f" ({limit.limit:g} here)" if limit.is_shared and limit.limit < limit.whole else "")
 
 
 def _meter(name: str, rule: Rule, limit: float, configured: bool) -> Meter:

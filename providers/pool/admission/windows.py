@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Protocol
+from typing import Literal, Protocol
 
 BELIEVED = 600.0
 """Seconds for which a vendor's word that a limit is lower than configured is believed, if it is not said again."""
@@ -55,12 +55,15 @@ class Shared(Protocol):
         refused: the largest amount that did not fit since somebody set this to 0.
         paced: whether something waited because departures are spaced, since somebody set this to False.
         period: seconds for which what was used counts.
+        kind: how it is counted: what was used leaves a window at a time that is known, a bucket is refilled, and a
+            place is free when its request is over.
     """
 
     whole: float
     limit: float
     refused: float
     paced: bool
+    kind: Literal["window", "bucket", "places"]
 
     @property
     def period(self) -> float: ...
@@ -189,6 +192,7 @@ class Places:
 
     __slots__ = ("_share", "limit", "paced", "refused", "taken", "whole")
 
+    kind: Literal["window", "bucket", "places"] = "places"
     period = 60.0
     """Seconds after which one of a process that has died is taken to be over at its vendor."""
 
@@ -237,6 +241,8 @@ class SlidingWindow(_Limit):
     """
 
     __slots__ = ("_foreign", "_foreign_until", "_grain", "_slots", "period", "used")
+
+    kind: Literal["window", "bucket", "places"] = "window"
 
     def __init__(self, limit: float, period: float, configured: bool = True) -> None:
         super().__init__(limit, configured)
@@ -353,6 +359,8 @@ class Bucket(_Limit):
     """
 
     __slots__ = ("_at", "_full_at", "_level", "_out", "_recent", "_recent_at", "_slack", "_used", "period")
+
+    kind: Literal["window", "bucket", "places"] = "bucket"
 
     def __init__(self, limit: float, period: float, configured: bool = True) -> None:
         super().__init__(limit, configured)

@@ -102,8 +102,8 @@ class Planner:
         return tuple(dict.fromkeys(member.endpoint.group or member.endpoint.name for member in plan.members()))
 
     def _meant(self, model: str, only: str) -> str:
-        """Return the name that endpoints know a model by: what they have themselves they know by the name as it stands,
-        of anything else, and of aliases before all, the registry says whose it is.
+        """Return the name that endpoints know a model by: an alias is what it stands for; what endpoints have they know
+        by the name as it stands, each of them; of anything else the registry says whose it is.
 
         Raises:
             UnknownModel, AuthenticationFailed: it says that the name leads nowhere, or what it takes to use it.
@@ -112,7 +112,8 @@ class Planner:
         if registry is None or not model:
             return model
         members = tuple(self.members.values())
-        if not registry.is_alias(model) and (lists(members, model) or self._has_joined(members, model)):
+        model = registry.unaliased(model)
+        if lists(members, model) or self._has_joined(members, model):
             return model
         try:
             target = registry.resolve(model)
@@ -144,9 +145,19 @@ class Planner:
         return bool(owner) and self._registry is not None and owner not in self._registry.providers
 
 
-def no_provider(job: Job, why: str) -> NoProvider:
-    """Return the error for a request that nobody answered, with the last error of each endpoint."""
+def no_provider(job: Job, why: str, waited_until: float | None = None) -> NoProvider:
+    """Return the error for a request that nobody answered, with the last error of each endpoint.
+
+    Args:
+        job: the request.
+        why: it comes to nothing now.
+        waited_until: the time, if it has waited for an endpoint that is free: then it is told what was not.
+    """
     causes = dict(job.causes)
+    if waited_until is not None:
+        gates = [gate for tier in job.plan.gates for gate in tier]
+        lacks = {gate.name: lacks for gate in gates if (lacks := gate.lacks(job.need, waited_until))}
+        why = "; ".join([why, *(f"{name}: {what}" for name, what in lacks.items())])
     for tier in job.plan.tiers:
         for gate in tier.gates:
             name = tier.cause_of(gate)

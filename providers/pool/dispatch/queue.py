@@ -32,6 +32,9 @@ class Queue:
         self._waiters: dict[asyncio.Future[None], float] = {}  # and since when their requests wait
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self.bound_until = float("-inf")
+        """Until when limits are kept back for what processes have used that ended. Whoever waits without a deadline of
+        their own does so until then, and only then for as long as they would."""
 
     async def grant(self, job: Job) -> Grant:
         """Return the right to send the job's request somewhere, waiting in line for it.
@@ -102,8 +105,11 @@ class Queue:
 
         def over() -> None:
             nonlocal timer
-            if self._loop.time() < job.limit:  # others have joined that can wait longer
-                timer = self._loop.call_at(job.limit, over)
+            now, limit = self._loop.time(), job.limit
+            if job.patience is not None and now < self.bound_until:
+                limit = max(limit, self.bound_until + job.patience)
+            if now < limit:  # or others have joined that can wait longer
+                timer = self._loop.call_at(limit, over)
             else:
                 _wake(granted)
 
@@ -129,7 +135,8 @@ class Queue:
             if job.epoch != self._planner.epoch:
                 return None
             self.pump()
-            raise no_provider(job, f"none came free within {job.limit - job.began:.3g} s")
+            now = self._loop.time()
+            raise no_provider(job, f"none came free within {now - job.began:.3g} s", now)
         ticket.grant.at = self._loop.time()  # granted and woken in different steps: the wait is not part of the call
         return ticket.grant
 

@@ -2,11 +2,13 @@
 
 Each has a row: for each limit the share that it claims, and what it wants. A row is told anew every `TOUCH` seconds,
 and whoever has not told it for `ALIVE` seconds sends nothing more; so nobody need know who is alive: a row that nobody
-has told for so long, and the period on top in which vendors count, binds nobody.
+has told for so long, and the period on top in which vendors count, binds nobody. Where it is seen that a process has
+ended, that period begins then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -49,6 +51,7 @@ class Claim:
         period: seconds for which what was used counts.
         holds: when what was used leaves the period, in seconds from when it was told, and how much; () where that is
             not told, since the share counts for all of it.
+        refills: whether it is of a bucket, which gives nothing at once of a share that grew.
     """
 
     limit: int
@@ -58,10 +61,12 @@ class Claim:
     turn: int = 0
     period: float = 60.0
     holds: tuple[tuple[float, float], ...] = ()
+    refills: bool = False
 
     def plain(self) -> list[Any]:
         """Return what JSON can say."""
-        return [self.limit, self.share, self.want, self.lump, self.turn, self.period, [list(one) for one in self.holds]]
+        holds = [list(one) for one in self.holds]
+        return [self.limit, self.share, self.want, self.lump, self.turn, self.period, holds, self.refills]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Claim:
@@ -69,30 +74,37 @@ class Claim:
 
         Raises:
             TypeError: it has other things in it than numbers.
-            ValueError: there are more or fewer than there should be, or some are less than 0.
+            ValueError: there are fewer than there should be, or some are less than 0.
         """
         *amounts, period, holds = plain[:7]
+        refills = plain[7:8] == [True]  # an earlier version does not say
         times = [period, *(after for after, _ in holds)]
         if not all(type(one) is int for one in amounts) or not all(type(one) in (int, float) for one in times):
             raise TypeError("a claim is made of numbers")
         if min(*amounts, period, *(amount for _, amount in holds)) < 0:
             raise ValueError("nobody claims less than nothing")
         limit, share, want, lump, turn = amounts
-        return cls(limit, share, want, lump, turn, period, tuple((after, amount) for after, amount in holds))
+        return cls(limit, share, want, lump, turn, period, tuple((after, amount) for after, amount in holds), refills)
 
-    def counted(self, age: float, left: bool) -> float:
+    def counted(self, age: float, left: bool, ended: float = ALIVE) -> float:
         """Return how much of the limit it takes from others.
 
         Args:
             age: seconds since it was told, at least.
             left: whether its process has gone.
+            ended: the age at which it can have sent its last, if it has not gone.
         """
-        if age < ALIVE and not left:
+        if age < ended and not left:
             return self.share
         used = sum(amount for after, amount in self.holds if after > age)
-        if left or age >= ALIVE + self.period:
+        if left or age >= ended + self.period:
             return used
-        return used + max(0.0, self.share - sum(amount for _, amount in self.holds))
+        if self.refills:  # whoever has it next must wait for what is in it, as the dead one would have had to
+            return 0.0
+        # What had left the period by its end may have been used once more by then. How old the row was at its end is
+        # not known, as it was heard of later than it was told; but it was at most so old.
+        again = max(0.0, self.share - sum(amount for after, amount in self.holds if after > ALIVE))
+        return min(float(self.share), used + again)
 
 
 @dataclass(slots=True)
@@ -103,24 +115,40 @@ class Row:
         number: how often it has told something; so no row is taken for another.
         claims: by limit.
         left: whether it has gone, and sends nothing more.
+        seen: whether its end would be seen.
         born: when it was told, or later, by the clock of who reads it.
         at: the same by the journal's clock, while that is all one knows of its age.
+        ended: when its process was seen to have ended, by the clock of who reads it; infinite where it was not.
     """
 
     number: int
     claims: dict[Key, Claim]
     left: bool
+    seen: bool
     born: float
     at: float | None = None
+    ended: float = math.inf
 
     def alive(self, now: float) -> bool:
         """Return whether its process may send."""
-        return not self.left and now - self.born < ALIVE
+        return not self.left and now < min(self.ended, self.born + ALIVE)
+
+    def counted(self, key: Key, now: float) -> float:
+        """Return how much of a limit it takes from others."""
+        ended = max(0.0, min(ALIVE, self.ended - self.born))
+        return self.claims[key].counted(now - self.born, self.left, ended) if key in self.claims else 0.0
+
+    def lasts(self, key: Key, now: float) -> bool:
+        """Return whether anything of a limit is used by its process, or was lately."""
+        claim = self.claims.get(key)
+        if claim is None:
+            return False
+        lately = claim.refills and not self.left and now < min(self.ended, self.born + ALIVE) + claim.period
+        return lately or self.alive(now) or self.counted(key, now) > 0.0
 
     def over(self, now: float) -> bool:
         """Return whether it counts no more."""
-        age = now - self.born
-        return (self.left or age >= ALIVE) and not any(one.counted(age, self.left) for one in self.claims.values())
+        return not self.alive(now) and not any(self.lasts(key, now) for key in self.claims)
 
 
 @dataclass(slots=True)
@@ -172,12 +200,21 @@ class Book:
                 [
                     process,
                     max(0.0, now - row.born),
-                    {"number": row.number, "left": row.left, "claims": plain(row.claims)},
+                    {"number": row.number, "left": row.left, "seen": row.seen, "claims": plain(row.claims)},
                 ]
                 for process, row in self.rows.items()
                 if not row.over(now)
             ]
         }
+
+    def visible(self, now: float) -> list[str]:
+        """Return the processes that may send, as far as is known, and whose end would be seen."""
+        return [process for process, row in self.rows.items() if row.seen and row.alive(now)]
+
+    def end(self, processes: Iterable[str], now: float) -> None:
+        """Processes were seen to have ended: they send nothing more."""
+        for process in processes:
+            self.rows[process].ended = min(now, self.rows[process].ended)
 
     def wishes(self, key: Key, now: float) -> dict[str, Wish]:
         """Return what those want of a limit who may send."""
@@ -198,15 +235,11 @@ class Book:
     def counted_of(self, process: str, key: Key, now: float) -> float:
         """Return how much of a limit is taken by a process."""
         row = self.rows.get(process)
-        return 0.0 if row is None or key not in row.claims else row.claims[key].counted(now - row.born, row.left)
+        return 0.0 if row is None else row.counted(key, now)
 
     def is_new(self, key: Key, now: float) -> bool:
         """Return whether nobody has used anything of a limit lately, or may."""
-        return not any(
-            row.alive(now) or row.claims[key].counted(now - row.born, row.left)
-            for row in self.rows.values()
-            if key in row.claims
-        )
+        return not any(row.lasts(key, now) for row in self.rows.values())
 
     def last_turn(self, key: Key) -> int:
         """Return the highest turn."""
@@ -227,4 +260,4 @@ def plain(claims: Mapping[Key, Claim]) -> list[Any]:
 
 def _row(kept: Mapping[str, Any], now: float, at: float | None) -> Row:
     claims = {Key(*one[:3]): Claim.of(one[3]) for one in kept["claims"]}
-    return Row(kept["number"], claims, bool(kept["left"]), now, at)
+    return Row(kept["number"], claims, bool(kept["left"]), kept.get("seen") is True, now, at)

@@ -31,6 +31,16 @@ _AHEAD: Final = 100
 _NOTICED: Final = 20
 """A twentieth of a limit: what nobody waits for is moved only if it is more."""
 
+_SPARE: Final = 0.5
+"""The part of what nobody wants that nobody has: so a process that dies does not take all with it. Of a bucket's limit
+it would be lost, which gives nothing at once of a share that grows, and need not wait for what the dead one had."""
+
+_SILENT: Final = TOUCH + 5.0
+"""Seconds without a word after which a process is perhaps no more."""
+
+_UNUSED: Final = 4
+"""A quarter of a limit: what is given back without being wanted by anybody is more than that."""
+
 
 @dataclass(slots=True)
 class _Want:
@@ -47,16 +57,19 @@ class Participant:
 
     Attributes:
         process: its name, unique for ever.
+        seen: whether others would see at once that its process has ended.
         book: what all have told, as far as it was read.
     """
 
     def __init__(self) -> None:
         self.process = uuid4().hex
+        self.seen = False
         self.book = Book()
         self._number = 0
         self._told_at = -math.inf
         self._wants: dict[Key, _Want] = {}
         self._shares: dict[Key, float] = {}
+        self._free: dict[Key, float] = {}
         self._new: set[Key] = set()
         self._helds: dict[Key, float] = {}
 
@@ -141,6 +154,26 @@ class Participant:
         self._wants.clear()
         return self._event(claims, True, [])
 
+    def hopes(self, limits: Mapping[Key, Shared]) -> bool:
+        """Return whether something waits for a limit of which nobody had all that is left, when that was last seen."""
+        return any(limit.refused and self._free.get(key, 0.0) >= 1.0 for key, limit in limits.items())
+
+    def bound_until(self, limits: Mapping[Key, Shared], now: float) -> float:
+        """Return until when something of these limits is kept back for what processes may have used that ended, or of
+        which nothing is heard; the time itself where nothing is. What was used of a day is not waited for.
+
+        Args:
+            limits: those that are shared.
+            now: the time.
+        """
+        until = now
+        for key in limits:
+            for process, row in self.book.rows.items():
+                silent = now >= min(row.ended, row.born + _SILENT) and not row.left and process != self.process
+                if silent and row.lasts(key, now) and row.claims[key].period <= _LONG:
+                    until = max(until, min(row.ended, row.born + ALIVE) + row.claims[key].period)
+        return until
+
     def is_busy(self, limits: Mapping[Key, Shared], now: float) -> bool:
         """Return whether something waits, or was used within a short period, or since this was last asked."""
         helds = {key: limit.held(now) for key, limit in limits.items()}
@@ -152,7 +185,7 @@ class Participant:
 
     def _event(self, claims: Mapping[Key, Claim], left: bool, over: list[tuple[str, int]]) -> dict[str, Any]:
         self._number += 1
-        row = {"number": self._number, "left": left, "claims": plain(claims)}
+        row = {"number": self._number, "left": left, "seen": self.seen, "claims": plain(claims)}
         return {"process": self.process, "row": row, "gone": [list(one) for one in over]}
 
     def _claim(self, key: Key, limit: Shared, old: Claim, gone: bool, waiting: int, now: float) -> tuple[Claim, float]:
@@ -166,7 +199,8 @@ class Participant:
         total = min((one for one in (whole, book.limit(key, now)) if one), default=0)
         bound = others - sum(wish.share for wish in wishes.values())  # by those who have gone or died
         mine = Wish(want.amount, old.share, want.lump, old.turn)
-        aims = targets(max(0, total - bound), wishes if gone else {**wishes, me: mine})
+        spare = 0.0 if limit.kind == "bucket" else _SPARE
+        aims = targets(max(0, total - bound), wishes if gone else {**wishes, me: mine}, spare)
         aim = aims.get(me, 0)
         ahead = limit.period > _LONG
         if ahead:
@@ -177,7 +211,7 @@ class Participant:
         share, use = old.share, old.share
         if aim > share and (want.lump or not share or ahead or aim - share > total // _NOTICED):
             share = use = min(aim, max(share, total - others))
-        elif aim < share and (lacking or gone or ahead or share + others > total):
+        elif aim < share and (lacking or gone or ahead or share + others > total or share - aim > total // _UNUSED):
             kept = min(want.lump, share) if now - want.room_since < HOLD else 0
             share, use = max(aim, kept), max(aim, kept)
         share = max(share, held)
@@ -185,8 +219,11 @@ class Participant:
         if want.lump and (share >= want.lump) != (old.share >= want.lump):
             turn = max(book.last_turn(key), turn) + 1
             want.room_since = now if share >= want.lump else -math.inf
-        holds = tuple(limit.holds(now)) if ahead else ()
-        return Claim(whole, share, want.amount, want.lump, turn, limit.period, holds), min(use, share)
+        holds = tuple(limit.holds(now)) if limit.kind == "window" else ()
+        refills = limit.kind == "bucket"
+        claim = Claim(whole, share, want.amount, want.lump, turn, limit.period, holds, refills)
+        self._free[key] = max(0.0, min(total - others, whole) - share)
+        return claim, min(use, share)
 
     def _wanted(self, key: Key, limit: Shared, whole: int, waiting: int, now: float) -> _Want:
         want = self._wants.setdefault(key, _Want())

@@ -2,7 +2,8 @@
 
 Whoever has something waiting gets at least room for that, since a share too small for any request would help nobody.
 Where there is not enough for all, those who have no room take turns with those who have it. Then what is wanted is
-given evenly, and at last what nobody wants, so that a process which begins to want something need not wait for others.
+given evenly, and at last some of what nobody wants, so that a process which begins to want something need not ask for
+each bit. The rest nobody has: it is there for whoever wants it first, and for who comes after a process that died.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ class Wish(NamedTuple):
         return has_room, -self.turn if has_room else self.turn
 
 
-def targets(limit: int, wishes: Mapping[str, Wish]) -> dict[str, int]:
+def targets(limit: int, wishes: Mapping[str, Wish], spare: float = 0.0) -> dict[str, int]:
     """Return what each process should have; together no more than there is.
 
     Args:
         limit: how much there is.
         wishes: by process.
+        spare: the part of what nobody wants that nobody is to have.
     """
     if not wishes:
         return {}
@@ -59,7 +61,8 @@ def targets(limit: int, wishes: Mapping[str, Wish]) -> dict[str, int]:
             late.add(name)
     served = [name for name in given if name not in late]
     _level(given, left, served, lambda name: max(wishes[name].want, floor))
-    _level(given, limit - sum(given.values()), served, lambda _: limit)
+    unwanted = limit - sum(given.values())
+    _level(given, unwanted - int(unwanted * spare), served, lambda _: limit)
     return given
 
 

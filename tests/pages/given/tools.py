@@ -2,6 +2,12 @@
 
 from typing import Any
 
+
+class Bank:
+    async def pay(self, order: str, amount: int, key: str) -> None: ...
+
+
+bank = Bank()
 stock: dict[str, str] = {}
 
 

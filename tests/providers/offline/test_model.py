@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,99 +14,7 @@ from hypothesis import strategies as st
 from callboard.providers.messages import Completion, Message, Request, ToolCall, ToolSpec
 from callboard.providers.offline import complete
 
-TEXT: dict[str, Any] = {"type": "string"}
-NUMBER: dict[str, Any] = {"type": "number"}
-
-
-def spec(name: str, description: str, required: list[str] | None = None, **properties: Any) -> ToolSpec:
-    wanted = list(properties) if required is None else required
-    return ToolSpec(name, description, {"type": "object", "properties": properties, "required": wanted})
-
-
-class Folder:
-    """File tools over a dictionary, named as coding agents name them."""
-
-    def __init__(self, **files: str) -> None:
-        self.files = {name.replace("__", "/").replace("_dot_", "."): content for name, content in files.items()}
-        self.specs = {
-            "LS": spec("LS", "List what a folder holds.", [], path=TEXT),
-            "Glob": spec("Glob", "Find files by name.", ["pattern"], pattern=TEXT, path=TEXT),
-            "Grep": spec(
-                "Grep", "Search file contents by regular expression.", ["pattern"], pattern=TEXT, path=TEXT, glob=TEXT
-            ),
-            "Read": spec("Read", "Read a text file.", ["file_path"], file_path=TEXT),
-            "Write": spec("Write", "Write a text file.", file_path=TEXT, content=TEXT),
-            "Edit": spec("Edit", "Replace a text in a file.", file_path=TEXT, old_string=TEXT, new_string=TEXT),
-        }
-
-    def run(self, call: ToolCall) -> str:
-        arguments = call.parsed()
-        return str(getattr(self, call.name.lower())(**arguments))
-
-    def ls(self, path: str = ".") -> str:
-        return "\n".join(sorted({name.split("/")[0] for name in self.files}))
-
-    def glob(self, pattern: str, path: str = ".") -> str:
-        found = [
-            name
-            for name in sorted(self.files)
-            if pattern == "**/*" or fnmatch.fnmatch(name, pattern.replace("**/", "*"))
-        ]
-        return "\n".join(found) or "(no file fits)"
-
-    def grep(self, pattern: str, path: str = ".", glob: str = "*") -> str:
-        found = [
-            f"{name}:{number}:{line}"
-            for name, content in sorted(self.files.items())
-            for number, line in enumerate(content.splitlines(), 1)
-            if re.search(pattern, line) and fnmatch.fnmatch(name, glob) and (path == "." or name.startswith(path))
-        ]
-        return "\n".join(found) or "(no match)"
-
-    def read(self, file_path: str) -> str:
-        if file_path not in self.files:
-            raise FileNotFoundError(file_path)
-        return "\n".join(f"{n:6}\t{line}" for n, line in enumerate(self.files[file_path].splitlines(), 1))
-
-    def write(self, file_path: str, content: str) -> str:
-        self.files[file_path] = content
-        return f"wrote {file_path}"
-
-    def edit(self, file_path: str, old_string: str, new_string: str) -> str:
-        self.files[file_path] = self.files[file_path].replace(old_string, new_string)
-        return "done"
-
-
-def converse(
-    task: str,
-    specs: list[ToolSpec],
-    run: Callable[[ToolCall], str],
-    *,
-    system: str = "",
-    parallel: bool = True,
-    earlier: tuple[Message, ...] = (),
-) -> tuple[str, list[ToolCall]]:
-    """The turn loop of an agent: the answer, and the calls that led to it."""
-    messages = [Message("system", system)] if system else []
-    messages += [*earlier, Message("user", task)]
-    made: list[ToolCall] = []
-    for _ in range(20):
-        completion = complete(Request(tuple(messages), tools=tuple(specs), parallel_tool_calls=parallel))
-        messages.append(completion.message)
-        if not completion.message.tool_calls:
-            assert completion.finish_reason == "stop"
-            return completion.message.text, made
-        assert completion.finish_reason == "tool_calls"
-        assert parallel or len(completion.message.tool_calls) == 1
-        for call in completion.message.tool_calls:
-            made.append(call)
-            try:
-                messages.append(Message("tool", run(call), tool_call_id=call.id, name=call.name))
-            except Exception as error:
-                failed = Message("tool", f"{error!r}", tool_call_id=call.id, name=call.name, is_error=True)
-                messages.append(failed)
-    raise AssertionError(f"no end: {[call.name for call in made]}")
-
+from .folder import NUMBER, TEXT, Folder, converse, spec
 
 PROJECT = {
     "README_dot_md": "# Widget\nSee `docs/guide.md` and [licence](LICENSE).\nRun `make demo` or `make fly`.\n"
@@ -159,6 +66,15 @@ def test_what_the_readme_promises_and_the_files_do_not_hold_is_found() -> None:
     assert "gaps.md" in answer
     assert "LICENSE" in folder.files["gaps.md"]
     assert len(calls) > 4
+
+
+def test_what_is_an_example_or_is_made_by_a_program_is_no_promise() -> None:
+    readme = "Open `.site/index.html`, see `docs/no.md`.\n\nFor example `a/b.py`.\n\nAll of `src/*.c`.\n"
+    folder = Folder(**{"README.md": readme, ".gitignore": ".site/\n"})
+    answer, _ = converse("What does the README promise that is not there?", [*folder.specs.values()], folder.run)
+    assert [line for line in answer.splitlines() if line.startswith("- ")] == [
+        "- README.md:1: `docs/no.md`: no such file or folder"
+    ]
 
 
 def test_calls_are_made_one_at_a_time_where_parallel_ones_are_not_wanted() -> None:
@@ -252,6 +168,12 @@ def test_steps_go_to_the_agents_that_fit_them_with_what_came_before() -> None:
         ),
         ('Count the words of "to be"', [("word_count", {"text": "to be"})]),
         ("Set the lights to bright", [("set_lights", {"level": "bright"})]),
+        ("What are the opening hours on Sunday?", [("opening_hours", {"day": "Sunday"})]),
+        (
+            "What are the opening hours on Saturday and on Sunday in Oslo?",
+            [("opening_hours", {"day": "Saturday"}), ("opening_hours", {"day": "Sunday"})],
+        ),
+        ("Search the web for Oslo", [("web_search", {"query": "Oslo"})]),
     ],
 )
 def test_any_tool_is_picked_by_words_and_filled_from_the_text(task: str, expected: list[Any]) -> None:
@@ -264,6 +186,7 @@ def test_any_tool_is_picked_by_words_and_filled_from_the_text(task: str, expecte
         spec("send_email", "Send an email.", to=TEXT, body=TEXT),
         spec("word_count", "Count the words of a text.", text=TEXT),
         spec("set_lights", "Set the lights.", level={"anyOf": [{"enum": ["dim", "bright"]}, {"type": "null"}]}),
+        spec("opening_hours", "When the shop is open.", day={"enum": ["weekday", "Saturday", "Sunday"]}),
     ]
     answer, calls = converse(task, tools, lambda call: f"{call.name}: fine")
     assert [(call.name, call.parsed()) for call in calls] == expected
@@ -409,58 +332,6 @@ def test_any_request_ends_in_an_answer_and_is_answered_alike_each_time(
     raise AssertionError("the plan has no end")
 
 
-REVIEWED = {
-    "README_dot_md": "See `src/gone.py` and [the guide](docs/guide.md).\n\n`make fly` starts it.\n",
-    "Makefile": "demo:\n\ttrue\n",
-    "docs__guide_dot_md": "[back](../README.md) [on](next.md#there), [out](https://a.example/x.md), `[no](code.md)`\n",
-    "src__main_dot_py": "try:\n    run()\nexcept:\n    breakpoint()\n# TODO: name it\n"
-    'KEY = "AKIAABCDEFGHIJKLMNOP"\nSAID = "AKIAIOSFODNN7EXAMPLE"\n',
-    "vendor__x_dot_js": "// TODO: theirs\n",
-}
-
-
-def test_a_review_names_what_is_wrong_with_file_and_line_the_worst_first() -> None:
-    folder = Folder(**REVIEWED)
-    answer, _ = converse("Review this folder, and write the report to out.md", [*folder.specs.values()], folder.run)
-    assert [line[2:] for line in folder.files["out.md"].splitlines() if line.startswith("- ")] == [
-        "src/main.py:6: key: (not shown)",
-        "src/main.py:4: breakpoint: breakpoint()",
-        "src/main.py:3: bare except: except:",
-        "README.md:1: broken promise: there is no src/gone.py",
-        "README.md:3: broken promise: there is no make fly",
-        "docs/guide.md:1: dead link: next.md",
-        "src/main.py:5: left to do: # TODO: name it",
-    ]
-    assert "AKIAABCD" not in folder.files["out.md"] + answer
-    assert (
-        "5 files looked through: 1 key, 1 breakpoint, 1 bare except, 2 broken promises, 1 dead link, 1 left" in answer
-    )
-
-
-def test_a_review_of_an_empty_folder_says_so() -> None:
-    folder = Folder()
-    answer, _ = converse("Please review the project", [*folder.specs.values()], folder.run)
-    assert answer == "0 files looked through: nothing found."
-
-
-def test_where_not_all_files_are_listed_a_review_does_not_say_what_is_missing() -> None:
-    class Large(Folder):
-        def glob(self, pattern: str, path: str = ".") -> str:
-            return super().glob(pattern, path) + "\n[… more than 4; narrow the pattern or raise the limit]"
-
-    folder = Large(**REVIEWED)
-    answer, _ = converse("Review this folder", [*folder.specs.values()], folder.run)
-    assert "promises and links were not looked at" in answer
-    assert "dead link" not in answer
-    assert "src/main.py:3: bare except" in answer
-
-
-def test_a_review_of_a_file_is_no_review_of_the_folder() -> None:
-    folder = Folder(**REVIEWED)
-    _, made = converse("Review the code in src/main.py", [*folder.specs.values()], folder.run)
-    assert "Grep" not in {call.name for call in made}
-
-
 @pytest.mark.parametrize("text", ["a, then b; and c. Then d", "First line.\nSecond line", "note: write it to b.md"])
 def test_quoted_text_is_written_whole(text: str) -> None:
     folder = Folder()
@@ -471,3 +342,11 @@ def test_quoted_text_is_written_whole(text: str) -> None:
 def test_quoted_text_is_searched_whole() -> None:
     folder = Folder(a_dot_txt="one, then two\n")
     assert "1 place" in converse('Find "one, then two" in the files', list(folder.specs.values()), folder.run)[0]
+
+
+def test_a_report_of_what_nobody_has_found_out_is_not_written() -> None:
+    folder = Folder()
+    task = "Say something nice, and write the report to out.md."
+    answer, _ = converse(task, list(folder.specs.values()), folder.run)
+    assert folder.files == {}
+    assert "Nothing in 'Say something nice" in answer

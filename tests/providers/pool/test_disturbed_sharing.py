@@ -133,7 +133,7 @@ def test_processes_that_stop_at_once_all_give_their_shares_back() -> None:
         for process in processes:
             await process
         (last,) = [await ready for ready in pools(sim, endpoint(script, limits=Quota(requests_per_minute=60)), count=1)]
-        await last.ask(request())
+        await asyncio.gather(*(last.ask(request()) for _ in range(57)))
         assert (await use_of(last)).share == 57
 
     assert simulate(scenario, seeds=5).ok

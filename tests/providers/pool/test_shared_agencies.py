@@ -98,3 +98,56 @@ def test_an_agency_that_ends_in_a_system_that_goes_on_gives_its_shares_back(
 
     assert simulate(scenario, seeds=2).ok
     assert "limits" not in caplog.text
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_a_process_that_is_killed_and_started_again_answers_at_once(store: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        script = Script()
+        journal = str(sim.folder / "j.db") if store == "sqlite" else "postgresql://simulated/agencies"
+        asked_once = asyncio.Event()
+
+        async def main(system: System) -> float:
+            one = endpoint(script, limits=Quota(requests_per_minute=LIMIT), models=("m",))
+            agent = Agent("Clerk", model="m")
+            async with Agency(agent, model=Pool.spec([one]), journal=journal, system=system) as agency:
+                begun = asyncio.get_running_loop().time()
+                await agency.run("hello", conversation="c")
+                took = asyncio.get_running_loop().time() - begun
+                if not asked_once.is_set():
+                    asked_once.set()
+                    await asyncio.sleep(1_000.0)
+                return took
+
+        process = sim.process("a", main)
+        await asked_once.wait()
+        process.restart(1.0)
+        assert await process < 15.0, "at most until its conversation's lease is over"
+        assert process.starts == 2
+
+    assert simulate(scenario, seeds=3).ok
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_no_request_is_given_up_while_a_killed_process_s_requests_still_count(store: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        script = Script(latency=10.0)
+        journal = str(sim.folder / "j.db") if store == "sqlite" else "postgresql://simulated/agencies"
+
+        async def main(system: System) -> int:
+            one = endpoint(script, limits=Quota(requests_per_minute=LIMIT, concurrency=LIMIT - 2), models=("m",))
+            agent = Agent("Clerk", model="m")
+            async with Agency(agent, model=Pool.spec([one]), journal=journal, system=system) as agency:
+                names = [f"c-{number}" for number in range(LIMIT)]
+                runs = [agency.run("hello", conversation=name, run_id=f"r-{name}") for name in names]
+                return len(await asyncio.gather(*runs))
+
+        process = sim.process("a", main)
+        await asyncio.sleep(5.0)
+        assert len(script.times) == LIMIT - 2
+        process.restart(1.0)
+        assert await process == LIMIT
+        assert most_in(script.times, 60.0) <= LIMIT
+        assert len(script.times) >= LIMIT
+
+    assert simulate(scenario, seeds=3, max_steps=60_000).ok

@@ -243,4 +243,4 @@ def _source(context: ToolContext[Any]) -> str:
 
 def _key(context: ToolContext[Any]) -> str:
     """The call's own, so that one that is made again after a crash adds nothing."""
-    return f"call {context.run}/{context.step}/{context.call_id}"
+    return f"call {context.idempotency_key}"

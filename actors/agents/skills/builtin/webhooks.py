@@ -5,7 +5,6 @@ How they are signed is said in `handoffs.signing`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -115,10 +114,8 @@ def _tool(webhook: Webhook, transport: httpx.AsyncBaseTransport | None) -> Tool:
 
     async def start(context: ToolContext, arguments: dict[str, Any]) -> str:
         data = arguments if webhook.parameters else arguments["data"]
-        called = f"{context.run}/{context.call_id}/{webhook.name}"
-        message_id = f"msg_{hashlib.sha256(called.encode('utf-8', 'replace')).hexdigest()[:32]}"
         try:
-            return await endpoint.send(data, message_id) or "(it answered nothing)"
+            return await endpoint.send(data, f"msg_{context.idempotency_key}") or "(it answered nothing)"
         except AgentUnavailable as error:
             raise ToolError(f"the webhook {error}") from error
         except ValueError:

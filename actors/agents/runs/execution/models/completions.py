@@ -12,7 +12,7 @@ from typing import Any
 from ......providers.errors import ProviderError
 from ......providers.messages import UNLABELLED, Completion, Delta, Labels, Message, Request
 from ......providers.shapes import wrong_completion, wrong_delta
-from .....core.base.errors import ActorDead
+from .....core.base.errors import ActorDead, NotAStream, StreamExpected
 from .....core.base.events import Outcome
 from .....core.base.send_context import active as active_context
 from .....core.mail.future import Future
@@ -358,12 +358,22 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request, sh
             await shown.take(delta)
     await shown.end()
     if completion is None:
-        raise RunFailed("the model's stream ended without a completion")
+        raise RunFailed("the model's stream ended without a completion: its last Delta has it, Delta(completion=…)")
     return completion
+
+
+def _one_way_only(error: NotAStream | StreamExpected) -> RunFailed:
+    """What to say of a model's actor that somebody has written without thinking of streams, or of whole answers."""
+    asked = "streamed request with pieces (Delta)" if isinstance(error, NotAStream) else "request with a Completion"
+    told = RunFailed(f"the model did not answer a {asked}: derive the model's actor from Provider; {named(error)}")
+    told.__cause__ = error
+    return told
 
 
 def _failed(session: Session, error: Exception, happened: Happened) -> None:
     model = session.model
+    if isinstance(error, NotAStream | StreamExpected):
+        error = _one_way_only(error)
     crashed = isinstance(error, ActorDead) and model is not None and model.is_alive()
     cut_short = isinstance(error, ProviderError) and error.retryable and session.seen
     most = len(CRASH_WAITS) if crashed else MAX_RETRIES
