@@ -62,7 +62,7 @@ class ToolRegistry:
         names = [tool.name for tool in self.available(scope)]
         lower = {known.lower(): known for known in names}
         close = difflib.get_close_matches(name.lower(), lower, n=1)
-        hint = f"; did you mean {lower[close[0]]!r}?" if close else ""
+        hint = f"; did you mean {lower[close[0]]!r}?" if close else "."
         raise UnknownTool(f"there is no tool named {name!r}{hint} Available: {', '.join(names) or 'none'}")
 
     def available(self, scope: Scopes = ALL) -> list[Tool]:

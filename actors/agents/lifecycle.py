@@ -133,10 +133,8 @@ class Lifecycle:
                 await runtime.model.started()  # with the vendors' SDKs loaded, for which the first run need not wait
             runtime.journal.on_post(runtime.posted)  # not before there is anybody to take them
         except BaseException as error:
-            await runtime.skills.close()
+            await self._stop_actors(system)  # before their journal is closed: what works on goes by it
             await self._observe_no_more()
-            if self._given_system is None:
-                await system.stop()
             if self._address is not None:
                 runtime.journal.close()
             if self.closed and isinstance(error, CoreError | JournalError):
@@ -286,20 +284,11 @@ class Lifecycle:
         for entry in register.open():
             if entry.session is not None:
                 entry.session.let_go()
-        # Skills are closed between the runs that use them and the system that their actors live in.
-        apart = bool(runtime.skills) or self._given_system is not None
-        if apart and runtime.root is not None and runtime.root.is_alive():
-            with suppress(CoreError):
-                await runtime.root.stop()
-        await runtime.skills.close()
-        if self._given_system is None:
-            await self.system.stop()
-        elif runtime.model is not None and runtime.model is not self._model:  # a pool tells the journal that it goes
-            with suppress(CoreError):
-                await runtime.model.stop()
+        await self._stop_actors(self.system)
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.following.close("has stopped")
         runtime.clock.close()
+        runtime.lingering.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
         await self._observe_no_more()
@@ -310,6 +299,21 @@ class Lifecycle:
                 runtime.journal.on_post(None)
                 for stream in runtime.streams.values():
                     stream.release()
+
+    async def _stop_actors(self, system: System) -> None:
+        """Stop what has been started, with its system where that is its own."""
+        runtime = self._runtime
+        # Skills are closed between the runs that use them and the system that their actors live in.
+        apart = bool(runtime.skills) or self._given_system is not None
+        if apart and runtime.root is not None and runtime.root.is_alive():
+            with suppress(CoreError):
+                await runtime.root.stop()
+        await runtime.skills.close()
+        if self._given_system is None:
+            await system.stop()
+        elif runtime.model is not None and runtime.model is not self._model:  # a pool tells the journal that it goes
+            with suppress(CoreError):
+                await runtime.model.stop()
 
     def _close_open_runs(self) -> None:
         goes_on = "; whoever opens its journal next goes on with it" if self._runtime.shared else ""

@@ -9,8 +9,9 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from ..core.base.errors import CallboardError
 from .chat.commands import chat
@@ -21,6 +22,7 @@ from .journals.commands import replay, show
 from .journals.journal import journal
 from .journals.keys import keys
 from .measure.commands import bench, evaluate
+from .parts.mistakes import told
 from .parts.printed import no_more_to, plain, say
 from .parts.version import version
 from .run.commands import run
@@ -46,7 +48,20 @@ LONGEST = 100
 """Characters of a path in an error."""
 
 
-app = App(name="callboard", help="Supervised actors for LLM agents.", version=version, result_action="return_value")
+def _default(value: object) -> str | None:
+    """A default as the help shows it: one that says nothing is not shown."""
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds() / 3600:g}h"
+    return None if value is False or value in ("", ()) else str(value)
+
+
+app = App(
+    name="callboard",
+    help="Supervised actors for LLM agents.",
+    version=version,
+    result_action="return_value",
+    default_parameter=Parameter(negative=(), show_default=_default),
+)
 app.command(demo)
 app.command(init)
 app.command(run)
@@ -84,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()  # what fails as the process ends nobody can name
     except CycloptsError as error:
-        return _refuse(str(error))
+        return _refuse(told(error))
     except CallboardError as error:
         return _refuse(str(error) or type(error).__name__, BAD_INPUT if _is_bad_input(error) else FAILED)
     except KeyboardInterrupt:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from ...actors.core.base.errors import CallboardError
 from .annotations import Location, annotated, described, fields_at, leaves
+from .yamlwords import what_to_do
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -33,6 +34,10 @@ _ALONE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _OFF = frozenset({"false", "no", "off", "n", "f", "0"})
 """Texts that mean false where one is true or false, as pydantic takes them from the environment."""
 
+
+_MISSING = frozenset({"missing", "missing_argument"})
+_UNKNOWN = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
+"""Pydantic's words for what is not there and must be, and for what is there and must not."""
 
 _MOST_VALUES = 20_000
 """Far more than any team needs. Ten lines of aliases to aliases would make a billion."""
@@ -191,6 +196,9 @@ class YamlFile:
             # Pydantic counts what is valid: a list whose entries are wrong is too short only in its eyes.
             wrong = {tuple(one["loc"][:place]) for one in found for place in range(len(one["loc"]))}
             found = [one for one in found if one["type"] != "too_short" or tuple(one["loc"]) not in wrong]
+            # What is missing because it is misspelled: the name that stands there says more.
+            misspelled = {(*one["loc"][:-1], _near(model, one)) for one in found if one["type"] in _UNKNOWN}
+            found = [one for one in found if one["type"] not in _MISSING or tuple(one["loc"]) not in misspelled]
             problems = [self._problem(model, details) for details in found]
         problems.sort(key=lambda problem: problem.line)
         first = problems[0]
@@ -202,13 +210,13 @@ class YamlFile:
     def _problem(self, model: type[BaseModel], details: Any) -> ConfigError:
         location: Location = tuple(details["loc"])
         known = self._nearest(location)
-        if details["type"] in ("missing", "missing_argument"):
+        if details["type"] in _MISSING:
             fields = fields_at(model, location[:-1])
             return self.error(location[:-1], f"{location[-1]!r} is missing{described(fields, str(location[-1]))}")
-        if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        if details["type"] in _UNKNOWN:
+            near = _near(model, details)
             fields = fields_at(model, location[:-1])
-            near = difflib.get_close_matches(str(location[-1]), fields, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(fields))}"
+            hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(sorted(fields))}"
             return self.error(location, f"unknown entry; {hint}")
         if details["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
             fields = fields_at(model, location)
@@ -251,6 +259,13 @@ class YamlFile:
             if (*known, step) in self._lines:
                 known = (*known, step)
         return known
+
+
+def _near(model: type[BaseModel], unknown: Any) -> str:
+    """The name that was meant by one that is unknown; empty where none is like it."""
+    *place, name = unknown["loc"]
+    near = difflib.get_close_matches(str(name), fields_at(model, tuple(place)), 1)
+    return near[0] if near else ""
 
 
 def read_yaml(path: str | Path, env: Mapping[str, str] | None = None, *, most: int = _MOST_VALUES) -> YamlFile:
@@ -308,7 +323,8 @@ def parse_unexpanded(text: str, path: str | Path, *, most: int = _MOST_VALUES) -
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = error.problem or error.context or "not valid YAML"
-        raise ConfigError(f"expected valid YAML; {what}", path=path, line=mark.line + 1 if mark else 0) from None
+        told = f"expected valid YAML; {what}{what_to_do(what, error.context or '')}"
+        raise ConfigError(told, path=path, line=mark.line + 1 if mark else 0) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"expected valid YAML; {str(error).splitlines()[0]}", path=path) from None
     except ConfigError:

@@ -265,5 +265,7 @@ def _about(task: str, box: Toolbox) -> str:
         lines += [f"- {agent.tool}: {agent.agent}" for agent in box.handoffs]
     elif shown:
         lines.append(f"I have no tools here; you said: {shown}")
-    lines.append("Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to a real model.")
+    lines.append(
+        "To talk to a real model, set OPENAI_API_KEY or ANTHROPIC_API_KEY, and name no provider or model offline."
+    )
     return "\n".join(lines)

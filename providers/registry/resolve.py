@@ -12,7 +12,7 @@ import difflib
 import importlib.util
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -41,6 +41,7 @@ _KINDS = {
     "litellm": "litellm",
 }
 _NEAR = 0.7
+_SHOWN = 5
 """How like a name one must be that is suggested in its place: "large" is not meant for "azure" (0.6)."""
 
 
@@ -138,7 +139,7 @@ class Registry:
         if preset is not None:
             if self._litellm_knows(preset):
                 return Target("litellm", name.replace(":", "/", 1) if mark and head in PRESETS else name)
-            raise AuthenticationFailed(_how_to_enable(preset, name), provider=preset.name)
+            raise AuthenticationFailed(_how_to_enable(preset, name, self._named()), provider=preset.name)
         if "litellm" in self.providers:
             return Target("litellm", name)
         raise UnknownModel(self._unknown(name, head if mark else ""))
@@ -169,6 +170,11 @@ class Registry:
         looks for the vendors' keys where we do, so without them it can only fail later and say less."""
         spec = self.providers.get("litellm")
         return spec is not None and bool(spec.secret or spec.base_url or preset.keyless or not preset.keys)
+
+    def _named(self) -> list[str]:
+        """The models that the providers name themselves."""
+        named = (model for spec in self.providers.values() for model in (spec.default_model, *spec.models))
+        return list(dict.fromkeys(filter(None, named)))
 
     def _unknown(self, name: str, head: str) -> str:
         known = [*self.aliases, *self.providers, *(model for spec in self.providers.values() for model in spec.models)]
@@ -333,7 +339,14 @@ def _divided(name: str) -> tuple[str, str, str]:
     return (match[1], match[2], match[3]) if match else (name, "", "")
 
 
-def _how_to_enable(preset: Preset, name: str) -> str:
+def _how_to_enable(preset: Preset, name: str, instead: Sequence[str]) -> str:
     needed = [preset.keys or (() if preset.settings else preset.bases), *preset.settings.values()]
     variables = " and ".join(" or ".join(names) for names in needed if names)
-    return f"the model {name!r} is {preset.name}'s: set {variables}, or use the model offline"
+    return f"the model {name!r} is {preset.name}'s: set {variables}, or use {_one_of(instead)}"
+
+
+def _one_of(models: Sequence[str]) -> str:
+    """Models that can be used instead, a few of them."""
+    if not models or models == ["offline"]:
+        return "the model offline"
+    return f"one that is there: {', '.join([*models[:_SHOWN], *(['…'] if len(models) > _SHOWN else [])])}"

@@ -21,7 +21,7 @@ import aiohttp
 
 from ..errors import ConnectionLost, InvalidRequest, ProviderTimeout
 from ..wire.failures import malformed
-from .transport import Opened
+from .transport import Opened, no_connection
 
 _STALE = 2.0
 """Seconds within which a connection that the vendor had closed while it was idle shows it: a round trip, and time to
@@ -178,9 +178,9 @@ class Direct:
             # It answered: the endpoint is there, and what it says of itself is too much.
             return malformed(f"headers of more than {_LARGEST_HEADER} bytes, or too many", provider=self._provider)
         if isinstance(error, aiohttp.ClientError | OSError):
-            what = "refused the connection" if isinstance(error, ConnectionRefusedError) else "lost the connection"
-            lost = ConnectionLost(f"{self._provider} {what} ({type(error).__name__})", provider=self._provider)
-            lost.unsent = isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError)
+            unsent = isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError)
+            lost = ConnectionLost(no_connection(self._provider, self._base, error, unsent), provider=self._provider)
+            lost.unsent = unsent
             return lost
         return error
 

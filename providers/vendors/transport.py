@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 
 from ..errors import AuthenticationFailed, ConnectionLost, InvalidRequest, ProviderError, ProviderTimeout
 from ..wire.failures import from_status
@@ -113,8 +114,9 @@ def sdk_problem(error: Exception, provider: str) -> Exception:
             late.concerns = "endpoint"
         return late
     if isinstance(error, httpx2.HTTPError | OSError) or name == "APIConnectionError":
-        lost = ConnectionLost(f"{provider} lost the connection ({name})", provider=provider)
-        lost.unsent = _never_connected(error)
+        unsent = _never_connected(error)
+        lost = ConnectionLost(no_connection(provider, _asked(error), error, unsent), provider=provider)
+        lost.unsent = unsent
         return lost
     home = type(error).__module__.partition(".")[0]
     if home in ("botocore", "google") or str(error).startswith("Could not resolve"):
@@ -122,6 +124,30 @@ def sdk_problem(error: Exception, provider: str) -> Exception:
     if home in ("openai", "anthropic"):
         return ProviderError(f"{provider}: {shortened(str(error))}", provider=provider)
     return error
+
+
+def no_connection(provider: str, address: str, error: Exception, unsent: bool) -> str:
+    """What is said of a connection that was lost, or never came about; with the address, without what is secret of it.
+
+    Args:
+        provider: its name.
+        address: that was asked; empty where it is not known.
+        error: what happened.
+        unsent: whether there was no connection at all.
+    """
+    if not unsent:
+        return f"{provider} lost the connection ({type(error).__name__})"
+    parts = urlsplit(address)
+    where = f" at {parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    return f"{provider} cannot be reached{where} ({type(error).__name__})"
+
+
+def _asked(error: Exception) -> str:
+    """The address of the request that failed."""
+    try:
+        return str(getattr(error, "request").url)  # noqa: B009 # a property that raises where there is none
+    except Exception:
+        return ""
 
 
 def _without_credentials(error: Exception, provider: str) -> ProviderError:

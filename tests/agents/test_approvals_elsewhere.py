@@ -204,7 +204,7 @@ async def test_what_was_left_in_the_journal_before_it_expired_counts(in_time: bo
         if in_time:
             journal.post("A/c", Decision("c", request.approval, True))
         answer = await run
-        assert answer.text == ("paid" if in_time else "Denied by a person: nobody decided in time")
+        assert answer.text == ("paid" if in_time else "Denied: nobody decided in time")
         assert journal.posts("A/c") == []
     assert effects == ["paid"] * in_time
 

@@ -124,7 +124,7 @@ def test_what_expired_while_no_program_ran_counts_as_denied(place: Place, paid: 
     expire(place)
     assert callboard("approvals", "list", place.address, cwd=tmp_path).out == "nothing waits for a person\n"
     assert_refused(callboard("approvals", "approve", place.address, approval, cwd=tmp_path), "has expired")
-    assert goes_on(place, paid) == "Denied by a person: nobody decided in time"
+    assert goes_on(place, paid) == "Denied: nobody decided in time"
     assert paid.read_text() == ""
 
 

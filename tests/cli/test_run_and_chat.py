@@ -75,7 +75,7 @@ def test_run_and_chat_answer_with_one_plain_agent_where_a_file_says_only_models(
     [
         ("provider: {offline: {}}\n", "line 1: provider: unknown entry; did you mean 'providers'?"),
         ("providers: {offline: {timeot: 3}}\n", "did you mean 'timeout'?"),
-        ("agnets: {A: {}}\nproviders: {offline: {}}\n", "'agents' is missing"),
+        ("agnets: {A: {}}\nproviders: {offline: {}}\n", "agnets: unknown entry; did you mean 'agents'?"),
         ("flows: []\nproviders: {offline: {}}\n", "'agents' is missing"),
     ],
 )

@@ -109,7 +109,6 @@ class Serving:
 
     Attributes:
         process: its own, or its supervisor.
-        url: where.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -117,7 +116,13 @@ class Serving:
         self._lines: Queue[str] = Queue()
         self.seen: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()
-        self.url = self.until(r"at (http://\S+?)[; ]").group(1)
+
+    @property
+    def url(self) -> str:
+        """Where, once it serves."""
+        where = r"serving .* at (http://\S+?)[; ]"
+        said = (re.search(where, line) for line in self.seen)
+        return (next(filter(None, said), None) or self.until(where)).group(1)
 
     def _read(self) -> None:
         assert self.process.stderr is not None

@@ -151,7 +151,7 @@ async def test_the_agency_of_a_team_has_its_agents_flows_and_tools(folder: Path)
         (("[Planner, Developer]", "[Planner]"), "line 10: flows.0: expected a pair, as in [Sender, Receiver]"),
         (("developer.md", "devloper.md"), "line 7: agents.Developer.instructions: expected a markdown file at "),
         (("tools:", "tool:"), "line 4: agents.Planner.tool: unknown entry; did you mean 'tools'?"),
-        (("agents:", "agent:"), "line 1: 'agents' is missing; expected a mapping of agent names to agents"),
+        (("agents:", "agent:"), "line 1: agent: unknown entry; did you mean 'agents'?"),
         (("[LS, Read]", "[LS, Read"), "expected valid YAML"),
         (("${TEAM_MODEL:-gpt-5-mini}", "2026-13-45"), "expected valid YAML; month must be in 1..12"),
         (("${TEAM_MODEL:-gpt-5-mini}", "[" * 5000), "expected valid YAML"),

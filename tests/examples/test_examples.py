@@ -245,7 +245,7 @@ PRINTS = {
         "chat.completion Echo I am the offline model: a set of rules, no language model, so I can only use tools by "
         "the words I find.",
         "I have no tools here; you said: Where is it?",
-        "Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to a real model.",
+        "To talk to a real model, set OPENAI_API_KEY or ANTHROPIC_API_KEY, and name no provider or model offline.",
         "True",
     ],
     "oracles.py": [
@@ -408,7 +408,7 @@ PRINTS = {
         * [
             "I am the offline model: a set of rules, no language model, so I can only use tools by the words I find.",
             "I have no tools here; you said: echo: good day",
-            "Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to a real model.",
+            "To talk to a real model, set OPENAI_API_KEY or ANTHROPIC_API_KEY, and name no provider or model offline.",
         ],
         "the budget of user acme/ada for a day is spent: 2 of 2 requests; come back in 43200 seconds",
         "43200.0",

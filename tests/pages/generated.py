@@ -65,9 +65,13 @@ def _command(command: Any, words: str) -> str:
         default = argument.field_info.default
         if not named.startswith("-"):
             usage.append(named if argument.required else f"[{named}]")
+        elif argument.required:
+            usage.append(f"{named} {named.removeprefix('--').upper()}")
         # Not "in" with False: a 0 would be the same, and there is something to say of it.
         none = argument.required or default is False or default in (None, "", (), inspect.Parameter.empty)
         shown = "" if none else f"`{_default(default)}`"
+        if argument.required and named.startswith("-"):
+            shown = "must be there"
         names = " ".join(f"`{one}`" for one in argument.names if not one.startswith(("--no-", "--empty-")))
         rows.append((names, _cell(meant.get(argument.field_info.name, "")), shown))
     if any(argument.names[0].startswith("-") for argument in command.assemble_argument_collection()):

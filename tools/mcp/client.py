@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -46,6 +47,7 @@ class McpServer:
             are called with stays with you; see `LabelPolicy`.
         defer: whether a model is shown its tools only once it has looked for them; by default as the agent says.
         system: the system that the connection's actor lives in; by default one of its own.
+        cwd: where a command starts; by default in the current folder.
         elicit: answers what the server asks in the middle of a call: a function of its message and the JSON schema of
             the answer, which may be async. It returns a mapping, or None to decline. Without, all is declined.
     """
@@ -60,8 +62,10 @@ class McpServer:
         trusted: bool = False,
         defer: bool | None = None,
         system: System | None = None,
+        cwd: str | Path | None = None,
         elicit: Elicit | None = None,
     ) -> None:
+        self._cwd = cwd
         self._elicit = elicit
         self._server = server
         self._prefix = prefix
@@ -93,7 +97,10 @@ class McpServer:
             system = self._system = System("mcp").start()
         try:
             options = {} if self._elicit is None else {"elicitation_callback": answering(self._elicit)}
-            spec = ChildSpec(McpClient, (mcp, self._server, self._timeout, options), shutdown=_SHUTDOWN)
+            server = self._server
+            if self._cwd is not None and isinstance(server, list | tuple):
+                server = mcp.StdioServerParameters(command=server[0], args=list(server[1:]), cwd=self._cwd)
+            spec = ChildSpec(McpClient, (mcp, server, self._timeout, options), shutdown=_SHUTDOWN)
             self._ref = system.supervise(spec)
             async with asyncio.timeout(self._timeout):
                 listed = await _all_of(self._ref, "tools")

@@ -26,11 +26,13 @@ def way_to(mcp: Any, server: Any, signs: Signs) -> Any:
 
     Args:
         mcp: the SDK's module.
-        server: a command and its arguments, an address, or what ``mcp.Client`` takes.
+        server: a command and its arguments, also as the SDK's parameters, an address, or what ``mcp.Client`` takes.
         signs: told what is seen.
     """
     if isinstance(server, (list, tuple)):
-        return _command(mcp.StdioServerParameters(command=server[0], args=list(server[1:])), signs)
+        server = mcp.StdioServerParameters(command=server[0], args=list(server[1:]))
+    if isinstance(server, mcp.StdioServerParameters):
+        return _command(server, signs)
     return _web(server, signs) if isinstance(server, str) else server
 
 

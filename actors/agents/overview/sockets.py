@@ -29,6 +29,9 @@ from .watch import Watch
 PATIENCE: Final = 2.0
 """Seconds a program may take to answer; one whose event loop is blocked does not answer at all."""
 
+DASHBOARD: Final = ".dashboard"
+"""How the name of a socket ends by which a dashboard is seen."""
+
 _ASK: Final = b"overview\n"
 _LONGEST: Final = 64 * 1024 * 1024
 """Bytes of an answer."""
@@ -214,6 +217,18 @@ class Looking:
         """
         from pydantic import TypeAdapter  # not at the top: who is looked at does not need it
 
+        try:
+            answer = self._answer()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ConnectionError("it has ended") from error
+        try:
+            return TypeAdapter(Overview).validate_json(answer)
+        except ValueError as error:
+            raise ConnectionError("it is of another version") from error
+
+    def _answer(self) -> bytes:
         if self._pieces is None:
             self._connection.sendall(_ASK)
             self._pieces = []
@@ -227,12 +242,9 @@ class Looking:
             self._pieces.append(piece)
             length += len(piece)
             if not piece or length > _LONGEST:
-                raise ConnectionError("it has ended")
+                raise ConnectionError
         answer, self._pieces = b"".join(self._pieces), None
-        try:
-            return TypeAdapter(Overview).validate_json(answer)
-        except ValueError as error:
-            raise ConnectionError("it is of another version") from error
+        return answer
 
 
 def programs(process: int | None = None) -> list[Path]:
@@ -255,9 +267,11 @@ def nothing_runs(process: int | None, shows: str = "") -> NothingRuns:
         shows: what it must show; empty for anything.
     """
     what = "no running team" if process is None else f"no running team in process {process}"
+    start = "start one with: callboard chat TEAM.yaml"
     if shows:
-        return NothingRuns(f"{what} shows {shows}; one does in `async with watchable(agency, dashboard=True)`")
-    return NothingRuns(f"{what}; start one with: callboard chat TEAM.yaml")
+        own = "an agency of your own shows one in `async with watchable(agency, dashboard=True)`"
+        return NothingRuns(f"{what} shows {shows}; {start}; {own}")
+    return NothingRuns(f"{what}; {start}")
 
 
 def several_run(command: str, processes: Collection[int | str]) -> NothingRuns:

@@ -220,6 +220,7 @@ def _fitting(
                 fields[rest] = (list[kinds[rest]], ())  # type: ignore[valid-type]
             config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
             model = create_model(f"{name} settings", __config__=config, **fields)
+            model.model_rebuild()  # raises where it names what is not there
     except (TypeError, ValueError, NameError, PydanticUserError) as error:
         raise DefinitionError(f"the skill {name} does not say what it takes: {named(error)}") from error
     try:
@@ -259,14 +260,14 @@ def _otherwise(value: Any) -> Any:
 
 
 def _can_be_said(kind: Any) -> bool:
-    """Whether plain data can be a value of a type: of a protocol it cannot, and then it is no setting."""
+    """Whether plain data can be a value of a type: of a protocol it cannot, nor of one that names what is not there;
+    then it is no setting."""
     from pydantic import ConfigDict, TypeAdapter
 
     try:
-        TypeAdapter(list[kind], config=ConfigDict(arbitrary_types_allowed=True))
+        return TypeAdapter(list[kind], config=ConfigDict(arbitrary_types_allowed=True)).pydantic_complete
     except Exception:  # pydantic's own, and its core's
         return False
-    return True
 
 
 def _is_path(kind: Any) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ....providers.config.pool import pool_from_config
+from ....providers.config.yamlfile import YamlFile
+from ....tools.errors import McpUnavailable
 from ....tools.mcp.client import McpServer
 from ...core.system import System
 from ..agency import Agency
@@ -27,7 +30,7 @@ async def open_agency(team: Team, make: Callable[..., Agency] = Agency, **option
 
     Raises:
         MissingExtra: the file names MCP servers, and the package mcp is not installed.
-        ToolError: an MCP server cannot be used.
+        McpUnavailable: an MCP server cannot be used; says which, and where it stands in the file.
         JournalUnavailable: the journal cannot be opened.
         DefinitionError: two tools of an agent have one name.
     """
@@ -40,7 +43,10 @@ async def open_agency(team: Team, make: Callable[..., Agency] = Agency, **option
                 named = System(options.get("name") or "agency")
                 system = options["system"] = await stack.enter_async_context(named)
             for name, entry in team.servers.items():
-                servers[name] = await stack.enter_async_context(_server(entry, system))
+                try:
+                    servers[name] = await stack.enter_async_context(_server(entry, system, team.file))
+                except McpUnavailable as error:
+                    raise McpUnavailable(_which(name, entry, team.file, str(error))) from error
         agents = [
             _equipped(agent, [servers[server] for server in team.served.get(name, ())])
             for name, agent in team.agents.items()
@@ -53,7 +59,7 @@ async def open_agency(team: Team, make: Callable[..., Agency] = Agency, **option
         yield await stack.enter_async_context(agency)
 
 
-def _server(entry: McpEntry, system: System) -> McpServer:
+def _server(entry: McpEntry, system: System, file: YamlFile) -> McpServer:
     target = entry.url or list(entry.command)
     return McpServer(
         target,
@@ -62,7 +68,15 @@ def _server(entry: McpEntry, system: System) -> McpServer:
         trust_hints=entry.trust_hints,
         trusted=entry.trusted,
         system=system,
+        cwd=Path(file.path).parent,
     )
+
+
+def _which(name: str, entry: McpEntry, file: YamlFile, problem: str) -> str:
+    """A problem with an MCP server, with its place in the file. A command's arguments may have secrets."""
+    where = f"its command {entry.command[0]} starts in {Path(file.path).parent}" if entry.command else "see its url"
+    line = file.line(("mcp_servers", name))
+    return f"{file.path}, line {line}: mcp_servers.{name}: {problem}; {where}"
 
 
 def _equipped(agent: Agent, servers: list[McpServer]) -> Agent:

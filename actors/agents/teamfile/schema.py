@@ -48,6 +48,8 @@ def _team(value: Any) -> Any:
 
 def _limits(value: Limits) -> Limits:
     check_limits(value)
+    if value.steps == 0 and not value.ask:
+        raise ValueError("steps is 0; expected at least 1: without one there is no answer")
     return value
 
 
@@ -143,7 +145,9 @@ class McpEntry(Section):
     """An MCP server: where it is, or how it is started."""
 
     url: Annotated[str, AfterValidator(address)] = Field("", description="its address (streamable HTTP)")
-    command: Annotated[tuple[str, ...], BeforeValidator(_command)] = Field((), description="a list: how it is started")
+    command: Annotated[tuple[str, ...], BeforeValidator(_command)] = Field(
+        (), description="a list: how it is started, in the folder of this file"
+    )
     prefix: str = Field("", pattern=r"^[a-zA-Z0-9_-]*$", description="put before the names of its tools")
     timeout: float = Field(60.0, gt=0, description="seconds for connecting, and for each call")
     trust_hints: bool = Field(False, description="take its word for which of its tools only read")

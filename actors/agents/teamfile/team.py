@@ -42,6 +42,7 @@ class Team:
         config: what is said of models.
         options: of the `Agency`: journal, limits of handoffs, and what else the file says.
         env: the variables that the file was read with.
+        file: what was read.
         on_usage: told of each call to a provider; None for nobody.
         logs: how a program that serves it writes its log: ``text`` or ``json``.
     """
@@ -53,6 +54,7 @@ class Team:
     config: LlmConfig
     options: Mapping[str, Any]
     env: Mapping[str, str] = field(repr=False)
+    file: YamlFile
     on_usage: OnUsage | None = None
     logs: str = "text"
 
@@ -88,7 +90,10 @@ def load_team(
         said = [name for name in LlmConfig.model_fields if name in written.model_fields_set]
         if said:
             raise file.error((said[0],), f"expected no section about models here: they stand in {written.config}")
-        other = changed(read_yaml(file.beside(("config",), written.config), env), changes or {}, LlmConfig.model_fields)
+        beside = file.beside(("config",), written.config)
+        if not beside.exists():
+            raise file.error(("config",), f"expected a file beside this one; there is no {beside}")
+        other = changed(read_yaml(beside, env), changes or {}, LlmConfig.model_fields)
         config, registry = read_config(other, LlmConfig, env)
     else:
         for section in ("roles", "agent_models"):
@@ -116,7 +121,7 @@ def load_team(
     served = {name: entry.mcp for name, entry in written.agents.items() if entry.mcp}
     used = {server for names in served.values() for server in names}
     servers = {name: entry for name, entry in written.mcp_servers.items() if name in used}
-    return Team(agents, written.flows, servers, served, config, options, env, reader.on_usage(), written.logs)
+    return Team(agents, written.flows, servers, served, config, options, env, file, reader.on_usage(), written.logs)
 
 
 @dataclass(frozen=True)

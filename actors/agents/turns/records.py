@@ -314,10 +314,6 @@ class Cancel(NamedTuple):
     given_up: bool = False
 
 
-NOBODY_DECIDED: Final = "nobody decided in time"
-"""Why a call was denied that nobody has said anything to."""
-
-
 class Decision(NamedTuple):
     """What a person says to a call that waits for approval.
 

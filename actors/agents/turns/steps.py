@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ....providers.messages import Completion, Labels, Message, Part, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord, Step
@@ -169,6 +169,20 @@ class HandoffReturned(NamedTuple):
         """Which call's, and how much, never what: errors and logs show messages."""
         failed = ", an error" if self.is_error else ""
         return f"HandoffReturned({self.call_id!r}, {len(self.content)} characters{failed}, final={self.final})"
+
+
+NOBODY_DECIDED: Final = "nobody decided in time"
+"""Why a call was denied that nobody has said anything to."""
+
+NOBODY_THERE: Final = "nobody is there to approve it"
+"""Why a program denies a call that has nobody who could be asked."""
+
+
+def denial(reason: str) -> str:
+    """The result of a call that was denied, as the model is told it."""
+    if reason in (NOBODY_DECIDED, NOBODY_THERE):
+        return f"Denied: {reason}"
+    return f"Denied by a person: {reason or 'no reason was given'}"
 
 
 class Decided(NamedTuple):

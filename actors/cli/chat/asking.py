@@ -13,9 +13,9 @@ from ...agents.errors import UnknownApproval
 from ...agents.events import ApprovalDecided, ApprovalRequested, RunEvent
 from ...agents.rendering.flow import arguments_in_words
 from ...agents.turns.rules import Limits
+from ...agents.turns.steps import NOBODY_THERE
 from ...core.base.errors import CallboardError
 from ..parts.printed import plain, shown, shown_json
-from ..run.run import NOBODY
 from .decision import Decision, expiry, more_of, understand_decision
 from .diff import diff_lines
 from .keyboard import Interrupted, Keyboard
@@ -58,7 +58,7 @@ class Asking:
             try:
                 await self._ask(event)
             except EOFError:
-                self._agency.deny(event, NOBODY)
+                self._agency.deny(event, NOBODY_THERE)
             except Interrupted:
                 raise asyncio.CancelledError from None
 

@@ -13,10 +13,10 @@ from ...agents.agency import Agency
 from ...agents.caller import Caller
 from ...agents.conversations.view import ConversationView
 from ...agents.events import ApprovalRequested, RunEvent
-from ...agents.overview.sockets import watchable
 from ...agents.plaindata import imported, wrong_kind
 from ...core.base.errors import CallboardError
 from ..parts.flow import Flow, make_console
+from ..parts.seen import seen
 from ..parts.spending import Spending
 from ..parts.team import running
 from ..watch.tree import lines
@@ -68,7 +68,7 @@ async def _opened(what: Path | Agency, folder: Path, model: str) -> AsyncIterato
         async with running(what, folder, model=model) as agency:
             yield agency
         return
-    async with what as agency, watchable(agency):
+    async with what as agency, seen(agency):
         if model:
             await _use(agency, model)
         yield agency

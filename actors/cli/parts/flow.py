@@ -61,8 +61,13 @@ class Flow:
 
     # -- what agents do ------------------------------------------------------------------------------------------------
 
-    def run_event(self, event: RunEvent) -> None:
-        """Print what a run reports; kinds that are of no interest here are passed over."""
+    def run_event(self, event: RunEvent, of: str = "") -> None:
+        """Print what a run reports; kinds that are of no interest here are passed over.
+
+        Args:
+            event: what it reports.
+            of: whose it is, in words before it; empty where that goes without saying.
+        """
         if isinstance(event, CompletionFinished):  # a note is news once
             news = tuple(note for note in event.notes if note not in self._noted)
             self._noted.update(news)
@@ -70,6 +75,8 @@ class Flow:
         line = line_of(event)
         if line is None:
             return
+        if of:
+            line = line._replace(text=f"({of}) {line.text}", tone="dim")
         if line.right:
             self._arrow(line.left, line.arrow, line.right, line.text, _STYLES[line.tone])
         else:

@@ -16,12 +16,12 @@ from ....providers.config.llmfile import LlmConfig, load_config
 from ....providers.config.yamlfile import read_yaml
 from ...agents.agency import Agency
 from ...agents.agent import Agent
-from ...agents.overview.sockets import watchable
 from ...agents.team.toolsets import default_tools
 from ...agents.teamfile import load_team, open_agency
 from ...agents.teamfile.schema import TeamFile
 from ...observe.telemetry import ADDRESS, Telemetry
 from .folders import existing
+from .seen import seen
 
 ALONE = "Assistant"
 """The agent that answers where a file has none."""
@@ -91,16 +91,17 @@ def by_environment() -> Telemetry | None:
 
 
 @asynccontextmanager
-async def running(team_file: Path, folder: Path, **options: Any) -> AsyncIterator[Agency]:
-    """Start the team of a file as `started` does; ``callboard tree`` and ``callboard top`` see it while the block runs.
+async def running(team_file: Path, folder: Path, *, group: str = "", **options: Any) -> AsyncIterator[Agency]:
+    """Start the team of a file as `started` does, and let it be `seen` while the block runs.
 
     Args:
         team_file, folder, options: see `started`.
+        group: see `seen`.
 
     Raises:
         ConfigError: the file is wrong.
     """
-    async with started(team_file, folder, **options) as agency, watchable(agency):
+    async with started(team_file, folder, **options) as agency, seen(agency, group):
         yield agency
 
 

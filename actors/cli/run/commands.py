@@ -33,7 +33,8 @@ def run(
     tenant: str = "",
 ) -> int:
     """Give a request to a team, and print its answer. How it came about goes to stderr. The exit status is 1 where a
-    call that needs a person's approval was denied, as all are that --approve does not name.
+    call that needs a person's approval was denied, as all are that --approve does not name. What a program left
+    unfinished in the team's journal, as it was killed, is gone on with meanwhile, and marked as an earlier run's.
 
     Args:
         team: the team file, a folder with a team.yaml, or an llm.yaml: then one plain agent answers with its models.

@@ -12,7 +12,8 @@ from typing import Any, Final
 from ...agents.agency import Agency
 from ...agents.answer import Answer
 from ...agents.caller import Caller
-from ...agents.events import ApprovalDecided, ApprovalRequested, RunEvent
+from ...agents.events import ApprovalDecided, ApprovalRequested, RunEvent, RunStarted
+from ...agents.turns.steps import NOBODY_THERE
 from ...core.base.errors import CallboardError
 from ..parts.flow import Flow, make_console, total
 from ..parts.printed import plain, print_json, say, shown
@@ -22,7 +23,13 @@ from ..parts.team import running
 ALL: Final = "all"
 """In place of a tool's name: every tool."""
 
-NOBODY: Final = "nobody is there to approve it"
+
+EARLIER: Final = "of an earlier run"
+"""What stands before the lines of a run that is gone on with, and was not asked for here."""
+
+
+class NotKept(CallboardError):
+    """A conversation is to be gone on with, and the team keeps none."""
 
 
 class NoSuchTool(CallboardError):
@@ -61,7 +68,7 @@ def run(wanted: Wanted) -> int:
         0; 1 where a call that needed a person was denied. A run without an answer raises.
 
     Raises:
-        CallboardError: the file is wrong, a tool is not there, or the run ended without an answer.
+        CallboardError: the file is wrong, a tool is not there, nothing is kept, or the run ended without an answer.
     """
     return asyncio.run(_run(wanted))
 
@@ -73,9 +80,26 @@ async def _run(wanted: Wanted) -> int:
     async with running(wanted.team_file, wanted.folder, model=wanted.model) as agency:
         assert agency.system is not None
         _check(agency, wanted.approve)
+        if wanted.conversation is not None and not agency.durable:
+            raise NotKept(
+                f"{wanted.team_file} keeps no conversations to go on with; write `journal: conversations.db` into it, "
+                "or leave --conversation out"
+            )
         agency.system.subscribe(flow.system_event)
+        mine = ""
 
         def look(event: RunEvent) -> None:
+            nonlocal mine
+            if (
+                not mine
+                and isinstance(event, RunStarted)
+                and event.run == event.root
+                and event.root not in agency.resumed
+            ):
+                mine = event.root
+            if event.root != mine:  # what a program left unfinished that was killed; whoever asked for it decides there
+                flow.run_event(event, EARLIER)
+                return
             flow.run_event(event)
             spending.count(event)
             if isinstance(event, ApprovalRequested):
@@ -89,7 +113,7 @@ async def _run(wanted: Wanted) -> int:
     spent = spending.total
     console.print(total(answer, spent.price), style="dim")
     for agent, one in denied:
-        hint = f"; let it with --approve {plain(one.tool)}" if one.reason == NOBODY and one.tool else ""
+        hint = f"; let it with --approve {plain(one.tool)}" if one.reason == NOBODY_THERE and one.tool else ""
         console.print(f"{plain(agent)}'s {plain(one.tool) or 'wish for more'} was denied{hint}", style="yellow")
     if wanted.json:
         print_json(_as_json(answer, spent, denied))
@@ -115,7 +139,7 @@ def _decide(agency: Agency, asked: ApprovalRequested, approve: Sequence[str]) ->
     if asked.tool and (asked.tool in approve or ALL in approve):
         agency.approve(asked)
     else:
-        agency.deny(asked, NOBODY)
+        agency.deny(asked, NOBODY_THERE)
 
 
 def _as_json(answer: Answer[Any], spent: Spent, denied: Sequence[tuple[str, ApprovalDecided]]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from ....tools.errors import MissingExtra
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns, watchable
 from ...agents.plaindata import function_of, imported, wrong_kind
 from ...cluster.agency import ClusterAgency
 from ...cluster.cluster import Cluster
@@ -27,13 +26,14 @@ from ...core.base.errors import CallboardError
 from ...observe.logs import JsonFormatter
 from ..parts.folders import team_file
 from ..parts.listening import check_address, taken
+from ..parts.seen import seen
 from ..parts.team import journal_of, logs_of, look_in, running
 
 try:
     from ...serving import Registry, Webhooks
     from ...serving import serve as as_application
     from ...serving.dashboard.app import PATH
-    from ...serving.dashboard.beside import beside, programs
+    from ...serving.dashboard.beside import programs
     from ...serving.dashboard.board import KEY, Board, key_is_told
     from ...serving.operations.draining import LINGER, drain
     from ...serving.operations.metrics import FOLDER
@@ -142,12 +142,10 @@ def serve(wanted: Wanted) -> int:
     board = _board_of(_named(wanted)) if wanted.file is None else None
     shows = wanted.dashboard or board is not None
     of_callers = bool(wanted.authenticate) or (board is not None and not board.key)
+    where = [_where(listening, of_callers, given)] if shows else []
     if wanted.workers > 1 or wanted.reload:
-        return _supervise(wanted, listening, drain, _where(listening, of_callers, given) if shows else "")
-    _say(f"serving {wanted.what} at {_url(listening)}; Ctrl-C ends it")
-    if shows:
-        _say(_where(listening, of_callers, given))
-    return _work(wanted, listening)
+        return _supervise(wanted, listening, drain, where)
+    return _work(wanted, listening, said=[f"serving {wanted.what} at {_url(listening)}; Ctrl-C ends it", *where])
 
 
 def _where(listening: socket.socket, of_callers: bool, given: bool) -> str:
@@ -158,11 +156,11 @@ def _where(listening: socket.socket, of_callers: bool, given: bool) -> str:
     return f"{url}, with the key that {KEY} has" if given else f"{url}#key={key_is_told()}"
 
 
-def _work(wanted: Wanted, listening: socket.socket, link: socket.socket | None = None) -> int:
+def _work(wanted: Wanted, listening: socket.socket, link: socket.socket | None = None, said: Sequence[str] = ()) -> int:
     as_json = wanted.file is not None and logs_of(wanted.file, wanted.folder) == "json"
     _show_errors(as_json=as_json)
     with asyncio.Runner(loop_factory=config_of(None, drain=0.0).get_loop_factory()) as runner:
-        runner.run(_serve(wanted, listening, link, as_json=as_json))
+        runner.run(_serve(wanted, listening, link, said, as_json=as_json))
     return 0
 
 
@@ -175,17 +173,17 @@ def _show_errors(*, as_json: bool) -> None:
     logging.getLogger("callboard").addHandler(shown)
 
 
-def _supervise(wanted: Wanted, listening: socket.socket, drain: float, dashboard: str) -> int:
+def _supervise(wanted: Wanted, listening: socket.socket, drain: float, dashboard: list[str]) -> int:
     watch: list[Path] = []
     if wanted.reload:
         watch = [wanted.import_from or Path(), Path() if wanted.file is None else wanted.file.parent]
     many = f"{wanted.workers} workers" if wanted.workers > 1 else "one worker"
-    _say(f"serving {wanted.what} at {_url(listening)} by {many}; Ctrl-C ends them, SIGHUP replaces them one by one")
+    said = f"serving {wanted.what} at {_url(listening)} by {many}; Ctrl-C ends them, SIGHUP replaces them one by one"
+    os.environ[GROUP] = str(os.getpid())  # all workers have the same
     if dashboard:
-        _say(dashboard)
-        os.environ.update({KEY: key_is_told(), GROUP: str(os.getpid())})  # all workers have the same
+        os.environ[KEY] = key_is_told()
     command = [sys.executable, "-c", _MAIN, *wanted.words]
-    supervisor = Supervisor(command, listening, wanted.workers, drain, _say, watch)
+    supervisor = Supervisor(command, listening, wanted.workers, drain, _say, watch, [said, *dashboard])
     if FOLDER in os.environ:
         return supervisor.run()
     with tempfile.TemporaryDirectory(prefix="callboard-metrics-") as figures:
@@ -196,45 +194,47 @@ def _supervise(wanted: Wanted, listening: socket.socket, drain: float, dashboard
             del os.environ[FOLDER]
 
 
-async def _serve(wanted: Wanted, listening: socket.socket, link: socket.socket | None, *, as_json: bool) -> None:
-    async with _opened(wanted) as (app, drained), _shown(_board_of(app)):
+async def _serve(
+    wanted: Wanted, listening: socket.socket, link: socket.socket | None, said: Sequence[str], *, as_json: bool
+) -> None:
+    group = os.environ.pop(GROUP, "")
+    async with _opened(wanted, group) as (app, drained):
         config = config_of(app, drain=_seconds(wanted, _server_of(app)))
         for handler in logging.getLogger("uvicorn").handlers if as_json else ():  # which has made them with its config
             handler.setFormatter(JsonFormatter())
-        await UvicornWorker(config, drained, link).serve(sockets=[listening])
+        ready = partial(_say, *said)
+        await UvicornWorker(config, drained, link, ready).serve(sockets=[listening])
 
 
 @asynccontextmanager
-async def _shown(board: Board | None) -> AsyncIterator[None]:
-    """Let other workers, and ``callboard dashboard``, see what a dashboard shows, where there is one."""
-    group = os.environ.pop(GROUP, "")
-    async with AsyncExitStack() as stack:
-        if board is not None:
-            if group:
-                board.elsewhere = partial(programs, group)
-            with suppress(OSError, NothingRuns):  # not being seen is no reason not to serve
-                await stack.enter_async_context(beside(board.agency, group))
-        yield
-
-
-@asynccontextmanager
-async def _opened(wanted: Wanted) -> AsyncIterator[tuple[Any, Drain]]:
-    """The application, with its agency started, and what drains it."""
+async def _opened(wanted: Wanted, group: str) -> AsyncIterator[tuple[Any, Drain]]:
+    """The application, with its agency started, and what drains it. Other workers, and ``callboard dashboard``, see it
+    where it is a team's, or has a dashboard."""
     if wanted.file is not None:
         options: dict[str, Any] = {"journal": wanted.journal} if wanted.journal else {}
         if wanted.cluster:
             options["make"] = partial(_of_cluster, wanted)
-        async with running(wanted.file, wanted.folder, **options) as agency:
-            app = _application(wanted, agency)
+        async with running(wanted.file, wanted.folder, group=group, **options) as agency:
+            app = _grouped(_application(wanted, agency), group)
             yield app, partial(drain, app.state.server)
         return
-    app = _named(wanted)
-    server = _server_of(app)
-    if server is None:
-        yield app, _linger
-        return
-    async with server.agency, watchable(server.agency):
-        yield app, partial(drain, server)
+    app = _grouped(_named(wanted), group)
+    server, board = _server_of(app), _board_of(app)
+    async with AsyncExitStack() as stack:
+        if server is not None:
+            await stack.enter_async_context(server.agency)
+        shown = board if server is None else server
+        if shown is not None:
+            await stack.enter_async_context(seen(shown.agency, group))
+        yield app, _linger if server is None else partial(drain, server)
+
+
+def _grouped(app: Any, group: str) -> Any:
+    """An application whose dashboard, where it has one, shows the other workers."""
+    board = _board_of(app)
+    if board is not None and group:
+        board.elsewhere = partial(programs, group)
+    return app
 
 
 def _of_cluster(wanted: Wanted, *agents: Any, journal: str, **options: Any) -> ClusterAgency:
@@ -399,6 +399,6 @@ def _url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"callboard: {text}\n")
+def _say(*lines: str) -> None:
+    sys.stderr.writelines(f"callboard: {line}\n" for line in lines)
     sys.stderr.flush()

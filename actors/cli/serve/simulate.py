@@ -31,10 +31,12 @@ def simulate(*, fault: str, requests_per_minute: int | None, tokens_per_minute: 
     console = make_console()
 
     def ready(server: SimulatedProvider) -> None:
+        of_a_file = f'{{trial: {{base_url: "{server.base_url}", api_key: any, default_model: any}}}}'
         console.print(
             f"A simulated provider listens. No model answers, only rules. Ctrl-C ends it.\n"
             f"  OPENAI_API_KEY=any OPENAI_BASE_URL={server.base_url}\n"
-            f"  ANTHROPIC_API_KEY=any ANTHROPIC_BASE_URL={server.url}"
+            f"  ANTHROPIC_API_KEY=any ANTHROPIC_BASE_URL={server.url}\n"
+            f"  in a team file: providers: {of_a_file}"
         )
 
     _check(requests_per_minute, tokens_per_minute, **settings)
@@ -43,6 +45,8 @@ def simulate(*, fault: str, requests_per_minute: int | None, tokens_per_minute: 
         limits = ServerQuota(requests_per_minute, tokens_per_minute)
     try:
         asyncio.run(serve_forever(ready, fault=_fault(fault), limits=limits, **settings))
+    except KeyboardInterrupt:  # as it says it is ended
+        return 0
     except OSError as error:
         raise taken(settings["host"], settings["port"], error) from None
     return 0

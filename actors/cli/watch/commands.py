@@ -21,7 +21,8 @@ def tree(process: int | None = None, /) -> int:
 
 def top(process: int | None = None, /, *, interval: float = 1.0, once: bool = False) -> int:
     """Show what a running team does, as it goes on: runs, what waits for a person, providers, the tree of actors. It is
-    a team started by this user with ``callboard run``, ``chat`` or ``serve``, or an agency in a `watchable` block.
+    a team started by this user with ``callboard run``, ``chat`` or ``serve``, or an agency in a `watchable` block. q or
+    Ctrl-C ends it.
 
     Args:
         process: the number of its process; not needed where there is only one.
@@ -34,8 +35,9 @@ def top(process: int | None = None, /, *, interval: float = 1.0, once: bool = Fa
 
 
 def dashboard(process: int | None = None, /, *, port: int = 0) -> int:
-    """Show what a running agency does in a browser on this machine, and stop it, help it on and answer it there. It is
-    one in a block of ``watchable(agency, dashboard=True)``, or one served with ``callboard serve --dashboard``.
+    """Show what a running team does in a browser on this machine, and stop it, help it on and answer it there. It is
+    a team started by this user with ``callboard run``, ``chat`` or ``serve``, or an agency in a block of
+    ``watchable(agency, dashboard=True)``.
 
     Args:
         process: the number of its process; not needed where there is only one.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from ...agents.overview.overview import ActorView, Overview, shown_actors
 from ...agents.overview.sockets import Looking, NothingRuns, forget, nothing_runs, programs, several_run
 from ..parts.flow import make_console
 from ..parts.printed import plain
+from .waiting import until_q
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -86,7 +86,7 @@ def _state(actor: ActorView) -> str:
 
 
 def top(process: int | None, interval: float, once: bool, say: Callable[[str], None]) -> int:
-    """Show what an agency does, until interrupted or until it ends; one that does not answer is looked at again.
+    """Show what an agency does, until q or Ctrl-C, or until it ends; one that does not answer is looked at again.
 
     Args:
         process: the number of its process; None where only one lets itself be seen.
@@ -112,7 +112,7 @@ def top(process: int | None, interval: float, once: bool, say: Callable[[str], N
         from rich.live import Live
         from rich.text import Text
 
-        with Live(console=console, screen=True, auto_refresh=False) as live:
+        with until_q() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
                 try:
                     screen = _screen(looking.read(), console.height)
@@ -120,10 +120,11 @@ def top(process: int | None, interval: float, once: bool, say: Callable[[str], N
                     screen = Group(Text("it does not answer now: it is stopped, or its event loop is blocked"))
                 except OSError as error:
                     live.stop()
-                    say(f"it has ended: {error}")
+                    say(str(error))
                     return 0
                 live.update(screen, refresh=True)
-                time.sleep(interval)
+                if pressed(interval):
+                    return 0
 
 
 def _one(process: int | None) -> Looking:

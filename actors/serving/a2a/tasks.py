@@ -17,7 +17,7 @@ from ...agents.events import ApprovalRequested
 from ...agents.runs.handle import RunHandle
 from ...agents.runs.reading.cursor import RunText
 from ...agents.runs.reading.progress import RunRecord
-from ...agents.turns.records import NOBODY_DECIDED
+from ...agents.turns.steps import NOBODY_DECIDED
 from ..problems import problem_of
 from ..runs import error_of_end, headers_of
 from ..server import Server

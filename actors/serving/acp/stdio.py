@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import selectors
 import sys
 from typing import Any, Final
 
@@ -34,7 +35,11 @@ async def talk(agency: Agency, caller: Caller | None, version: str) -> None:
     Raises:
         ValueError: stdin or stdout is no pipe.
     """
-    sys.stdin.fileno()  # where there is none, a transport would be left half made
+    with selectors.DefaultSelector() as waiting:
+        try:
+            waiting.register(sys.stdin, selectors.EVENT_READ)  # else a transport would be left half made
+        except PermissionError:
+            raise ValueError("nobody can write to stdin") from None
     sys.stdout.flush()
     out = os.dup(1)
     os.dup2(2, 1)

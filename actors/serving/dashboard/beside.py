@@ -9,19 +9,17 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import uvicorn
 from uvicorn.server import ServerState
 
 from ...agents.agency import Agency
-from ...agents.overview.sockets import NothingRuns, ended, folder, nothing_runs, own_socket, several_run
+from ...agents.overview.sockets import DASHBOARD, NothingRuns, ended, folder, nothing_runs, own_socket, several_run
 from ..server import Server
 from .app import application
 from .board import Board
 from .forward import who_is_said
-
-_SUFFIX: Final = ".dashboard"
 
 
 @asynccontextmanager
@@ -37,34 +35,49 @@ async def beside(agency: Agency, group: str = "") -> AsyncIterator[None]:
         OSError, NothingRuns: there can be no socket.
         DefinitionError: another agency of this process is seen already.
     """
-    server = Server(agency, (who_is_said,))
-    board = Board(server, server, elsewhere=programs if not group else lambda: programs(group))
-    config = uvicorn.Config(
-        application(board), log_config=None, access_log=False, lifespan="off", ws="none", server_header=False
-    )
-    config.load()
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-
-    def connected() -> asyncio.Protocol:
-        made: Any = config.http_protocol_class
-        protocol: asyncio.Protocol = made(config=config, server_state=state, app_state={}, _loop=loop)
-        return protocol
-
+    answering = Answering(agency, group)
     try:
-        with own_socket(f"{os.getpid()}{f'-{group}' if group else ''}{_SUFFIX}") as path:
-            listening = await loop.create_unix_server(connected, path)
+        with own_socket(f"{os.getpid()}{f'-{group}' if group else ''}{DASHBOARD}") as path:
+            listening = await asyncio.get_running_loop().create_unix_server(answering.connected, path)
             try:
                 yield
             finally:
                 listening.close()
     finally:
-        server.draining = True
-        for connection in list(state.connections):
+        await answering.end()
+
+
+class Answering:
+    """Answers this user's programs for an agency's dashboard; made while the event loop runs.
+
+    Args:
+        agency, group: see `beside`.
+    """
+
+    def __init__(self, agency: Agency, group: str = "") -> None:
+        self._server = Server(agency, (who_is_said,))
+        board = Board(self._server, self._server, elsewhere=programs if not group else lambda: programs(group))
+        self._config = uvicorn.Config(
+            application(board), log_config=None, access_log=False, lifespan="off", ws="none", server_header=False
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._loop = asyncio.get_running_loop()
+
+    def connected(self) -> asyncio.Protocol:
+        """What answers a new connection."""
+        made: Any = self._config.http_protocol_class
+        protocol: asyncio.Protocol = made(config=self._config, server_state=self._state, app_state={}, _loop=self._loop)
+        return protocol
+
+    async def end(self) -> None:
+        """Answer no more: who looks is cut off."""
+        self._server.draining = True
+        for connection in list(self._state.connections):
             transport: Any = getattr(connection, "transport", None)
             if transport is not None:
                 transport.abort()
-        await asyncio.gather(*state.tasks, return_exceptions=True)
+        await asyncio.gather(*self._state.tasks, return_exceptions=True)
 
 
 def programs(group: str = "") -> dict[int, Path]:
@@ -74,7 +87,7 @@ def programs(group: str = "") -> dict[int, Path]:
         group: only those that serve the same; empty for all.
     """
     try:
-        found = folder().glob(f"*{_SUFFIX}")
+        found = folder().glob(f"*{DASHBOARD}")
     except NothingRuns:
         return {}
     named = ((path, *path.stem.partition("-")[::2]) for path in found)

@@ -92,6 +92,7 @@ class Supervisor:
         drain: seconds for which they wait for what is under way.
         say: told what happens, a line each.
         watch: folders whose files have the workers replaced when they change.
+        serving: told once the first worker serves.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Supervisor:
         drain: float,
         say: Callable[[str], None],
         watch: Iterable[Path] = (),
+        serving: Sequence[str] = (),
     ) -> None:
         self._command = command
         self._listening = listening
@@ -109,6 +111,7 @@ class Supervisor:
         self._patience = drain + AFTER_DRAIN
         self._say = say
         self._watch = _Watch(watch)
+        self._serving = serving
         self._workers: list[_Worker] = []
         self._replacing: list[_Worker] = []
         self._next: _Worker | None = None
@@ -152,6 +155,8 @@ class Supervisor:
             worker.look()
             if worker.ready and not self._served:
                 self._served = True
+                for line in self._serving:
+                    self._say(line)
             code = worker.process.poll()
             if code is not None:
                 self._ended(worker, code)

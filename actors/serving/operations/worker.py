@@ -8,7 +8,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
@@ -47,6 +49,7 @@ class UvicornWorker(uvicorn.Server):
         drain: has what was accepted finished; is given a function that says whether there is a hurry, and one that
             closes connections on which nothing was asked.
         link: to the supervisor, if there is one; when that has gone, the worker drains.
+        ready: called once it serves.
     """
 
     def __init__(
@@ -54,10 +57,12 @@ class UvicornWorker(uvicorn.Server):
         config: uvicorn.Config,
         drain: Drain,
         link: socket.socket | None = None,
+        ready: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(config)
         self._drain = drain
         self._link = link
+        self._ready = ready
         self._hurried = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -67,9 +72,26 @@ class UvicornWorker(uvicorn.Server):
         self._hurried = self.should_exit
         self.should_exit = True
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Heed SIGHUP, too, which comes as a terminal is closed, unless it was to be ignored (nohup)."""
+        heeds = (
+            signal.getsignal(signal.SIGHUP) is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
+        )
+        if heeds:
+            signal.signal(signal.SIGHUP, self.handle_exit)
+        try:
+            with super().capture_signals():
+                yield
+        finally:
+            if heeds:
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell the supervisor."""
+        """Start, and tell the supervisor and whoever wants to know."""
         await super().startup(sockets)
+        if self._ready is not None and self.started:
+            self._ready()
         if self._link is not None and self.started:
             self._link.setblocking(False)
             asyncio.get_running_loop().add_reader(self._link, self._heard, self._link)

@@ -182,6 +182,9 @@ async def taken(journal: Journal, decided: Waiting, approved: bool, seconds: flo
             return True
         if type(event) is Ended:
             break
+    if await header_of(journal, decided.stream) is None:
+        ended = "its run has ended, and is kept no more"
+        raise UnknownApproval(f"nobody can say whether the decision about {approval!r} came in time: {ended}")
     raise UnknownApproval(f"the approval {approval!r} came too late: its run has ended meanwhile")
 
 

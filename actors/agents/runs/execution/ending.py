@@ -54,11 +54,11 @@ def out_of_time(session: Session) -> TimeLimit:
     """The named error of a run whose time is up: what it was waiting for, and why that did not come."""
     seconds = session.rules.limits.seconds
     if session.finalizing is not None:
-        return TimeLimit(f"a finalize hook has not returned within {seconds:g} seconds; raise Limits.seconds")
+        return TimeLimit(f"a finalize hook has not returned within {seconds:g} seconds; raise limits.seconds")
     awaited, causes = _awaited(session)
     what = f"no answer within {seconds:g} seconds" + (f": it waited for {awaited}" if awaited else "")
     if not causes:
-        return TimeLimit(f"{what}; raise Limits.seconds")
+        return TimeLimit(f"{what}; raise limits.seconds")
     why = "; ".join(f"{name}: {named(cause)}" for name, cause in causes.items())
     error = TimeLimit(f"{what}, and no provider answered ({why})")
     error.__cause__ = NoProvider(f"no provider answered in time: {why}", causes=causes)

@@ -44,6 +44,7 @@ from .bus import Bus
 from .clock import Clock
 from .closing import serving
 from .colleagues import Colleagues
+from .lingering import Lingering
 from .messages import Posted, Release
 from .posts import Posts
 from .quotas import check_quotas
@@ -131,6 +132,7 @@ class AgencyRuntime:
         """What counts, by what has happened; called with the agent's name, and the fields of the event which are its
         own."""
         self.clock = Clock()
+        self.lingering = Lingering(self.clock, lambda: self.time(), self._delete)
         self.skills = OpenSkills(self._skill_context)
         self.system: System | None = None
         self.root: ActorRef[Any] | None = None
@@ -256,15 +258,17 @@ class AgencyRuntime:
         return labels
 
     def dropped(self, streams: Iterable[str]) -> tuple[str, ...]:
-        """Let go of conversations; returns those of them that are in the journal."""
-        return tuple(stream for stream in streams if self.unkept.pop(stream, None) is None)
+        """Let go of conversations; returns those of them that are in the journal, and may go from there at once."""
+        return self.lingering.leave(tuple(stream for stream in streams if self.unkept.pop(stream, None) is None))
 
     def drop(self, *streams: str) -> None:
         """Let go of conversations, in the journal too."""
-        kept = self.dropped(streams)
-        if kept:
+        self._delete(*self.dropped(streams))
+
+    def _delete(self, *streams: str) -> None:
+        if streams:
             with suppress(JournalError):  # it is closed: a start finds them, and that nobody needs them
-                self.journal.forget(*kept)
+                self.journal.forget(*streams)
 
     def finished(self, run: RunRequest, answer: Answer | None, error: AgentError | None) -> RunFinished:
         """The end of a run, as it is told to those who look on."""

@@ -67,11 +67,11 @@ def reached(limits: Limits, steps: int, usage: Usage, cost: float) -> tuple[Spen
 def exceeded(limits: Limits, steps: int, usage: Usage, cost: float) -> RunError | None:
     """The error of the first limit that is spent."""
     if limits.steps is not None and steps >= limits.steps:
-        return StepLimit(f"no answer within {limits.steps} steps; raise Limits.steps or give a smaller task")
+        return StepLimit(f"no answer within {limits.steps} steps; raise limits.steps or give a smaller task")
     if limits.tokens is not None and usage.total_tokens >= limits.tokens:
-        return TokenLimit(f"{usage.total_tokens} tokens used, {limits.tokens} allowed; raise Limits.tokens")
+        return TokenLimit(f"{usage.total_tokens} tokens used, {limits.tokens} allowed; raise limits.tokens")
     if limits.cost is not None and cost >= limits.cost:
-        return CostLimit(f"{cost:.4f} dollars spent, {limits.cost:.4f} allowed; raise Limits.cost")
+        return CostLimit(f"{cost:.4f} dollars spent, {limits.cost:.4f} allowed; raise limits.cost")
     return None
 
 

@@ -70,6 +70,7 @@ from ..steps import (
     Steered,
     Stopped,
     ToolReturned,
+    denial,
 )
 from .budget import exceeded, raised, reached
 from .stuck import circle, warning
@@ -286,8 +287,7 @@ def _refused(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Command
 
 def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Commands]:
     if not happened.approved:
-        reason = happened.reason or "no reason was given"
-        return _go_on(_answered(turn, happened, f"Denied by a person: {reason}", True), rules, fresh=False)
+        return _go_on(_answered(turn, happened, denial(happened.reason), True), rules, fresh=False)
     message = turn.message
     assert message is not None
     if happened.arguments is not None:
@@ -366,7 +366,7 @@ def _out_of_circles(turn: Turn, rules: Rules) -> tuple[Turn, Commands]:
         return turn, COMPLETE
     if found.times >= repeats:
         told = f"{found.tool} was called {found.times} times with the same arguments and the same result"
-        return _fail(turn, StuckLoop(f"{told}; raise Limits.repeats if that is meant"))
+        return _fail(turn, StuckLoop(f"{told}; raise limits.repeats if that is meant"))
     if found.times == half:
         turn = turn._replace(history=turn.history.plus(warning(found)))
     return turn, COMPLETE

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 from .....providers.messages import Completion, Message, Usage
 from ...answer import Step, StepCall
 from ..history import Shared, result_of
-from ..steps import Completed, Decided, HandoffReturned, Spent, ToolReturned
+from ..steps import Completed, Decided, HandoffReturned, Spent, ToolReturned, denial
 
 
 class NotTaken(NamedTuple):
@@ -172,8 +172,7 @@ def _done(one: StepCall, happened: ToolReturned | HandoffReturned | Decided, sec
         if happened.approved:
             changed = call if happened.arguments is None else replace(call, arguments=happened.arguments)
             return replace(one, call=changed, approved=True)
-        reason = happened.reason or "no reason was given"
-        return replace(one, approved=False, result=result_of(call, f"Denied by a person: {reason}", is_error=True))
+        return replace(one, approved=False, result=result_of(call, denial(happened.reason), is_error=True))
     result = result_of(call, happened.content, is_error=happened.is_error, labels=happened.labels)
     if isinstance(happened, HandoffReturned):
         return returned(replace(one, result=result, seconds=seconds), happened)

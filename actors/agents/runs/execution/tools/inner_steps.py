@@ -26,7 +26,7 @@ from ....prompts.functions.agent_function import AgentFunction
 from ....turns.inner import InnerCalled, InnerDecided, outer_of, result_of, returned
 from ....turns.labels import explicit
 from ....turns.records import ToolsStarted
-from ....turns.steps import AskApproval, Decided, Interrupted
+from ....turns.steps import AskApproval, Decided, Interrupted, denial
 from ...runtime.register import not_kept
 from ..handoffs.delegation import FATAL
 from ..known.within import InnerAtWork
@@ -74,8 +74,7 @@ def inner_decided(session: Session, said: Decided, happened: Happened) -> None:
     if said.approved:
         _begin(session, inner, happened, decision)
     else:
-        reason = said.reason or "no reason was given"
-        _record_result(session, inner, ToolResult(f"Denied by a person: {reason}", True), happened, decision)
+        _record_result(session, inner, ToolResult(denial(said.reason), True), happened, decision)
 
 
 def inner_done(message: InnerDone, happened: Happened) -> None:

@@ -17,8 +17,17 @@ from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolSta
 from ....prompts.state.cells import Cells
 from ....turns.history import was_interrupted
 from ....turns.labels import explicit
-from ....turns.records import NOBODY_DECIDED, ApprovalAsked, Decision
-from ....turns.steps import AskApproval, CallTool, Commands, Decided, Interrupted, Raised, ToolReturned
+from ....turns.records import ApprovalAsked, Decision
+from ....turns.steps import (
+    NOBODY_DECIDED,
+    AskApproval,
+    CallTool,
+    Commands,
+    Decided,
+    Interrupted,
+    Raised,
+    ToolReturned,
+)
 from ...coordination.elsewhere import decisions_left
 from ..planning import not_offered
 from ..reports import ApprovalExpired, PostsSeen, ToolDone
@@ -247,6 +256,8 @@ def _settle(
 
 def _decide(session: Session, call_id: str, request: ApprovalRequested, decision: Decision, happened: Happened) -> None:
     del session.waiting[call_id]
+    if request.approval in session.runtime.approvals.posts:
+        session.runtime.lingering.decided(session.stream)
     alarm = session.jobs.pop(call_id, None)
     if alarm is not None:
         alarm.cancel()
