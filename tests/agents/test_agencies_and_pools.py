@@ -272,4 +272,4 @@ async def test_it_says_what_it_waited_for(asked: str, awaited: str) -> None:
     async with Agency(front, model=ChildSpec(FunctionModel, (model,))) as agency:
         with pytest.raises(TimeLimit) as caught:
             await agency.run("?")
-    assert f"no answer within 5 seconds: it waited for {awaited}; raise Limits.seconds" in str(caught.value)
+    assert f"no answer within 5 seconds: it waited for {awaited}; raise limits.seconds" in str(caught.value)
