@@ -22,7 +22,7 @@ ConfigError                   a configuration file is wrong; path and line   (ca
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from ..actors.core.base.errors import CallboardError
 
@@ -184,6 +184,11 @@ class UnpricedModel(BudgetSpent):
     """A budget cannot be held, because nobody knows what the model costs."""
 
     concerns: Concern = "request"
+
+
+CAUSES: Final = "callboard.causes"
+"""Where in the baggage of a request whoever asks may put a dict that is given the last error of each provider that was
+tried, by name, as they fail: so that one who gives up before the pool does knows why."""
 
 
 class NoProvider(ProviderError):

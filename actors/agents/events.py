@@ -38,9 +38,14 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(RunEvent):
-    """The agent began to work on a request."""
+    """The agent began to work on a request.
+
+    ``answers_for``: the id of the run in whose place it answers, as the conversation was transferred to it; otherwise
+    empty.
+    """
 
     text: str = ""
+    answers_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from ..agents.agency import Agency
 from ..agents.caller import NOBODY, Caller
 from ..agents.errors import DefinitionError
+from ..agents.turns.outcome import no_scope
 from .limits.door import Door
 from .payments.till import Till
 from .problems import SOON, Problem, Refused, refuse
@@ -130,6 +131,15 @@ class Server:
         if name not in self.agency.agents:
             raise refuse(404, "unknown_agent", f"there is no agent {name!r:.100}: see GET /v1/models")
         return name
+
+    def check_may_ask(self, agent: str, caller: Caller) -> None:
+        """Look whether a caller may ask an agent.
+
+        Raises:
+            NotAllowed: they may not.
+        """
+        if agent not in self.agency.open_to(caller):
+            raise no_scope(agent, self.agency.agents[agent].scope)
 
     def check_loop(self) -> None:
         """Look whether the agency runs on this event loop: on another one answers come when a timer happens to ring.

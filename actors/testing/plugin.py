@@ -2,7 +2,7 @@
 
 - ``--sim-seeds N`` has every `simulate` try N schedules instead of its own number (for a nightly run).
 - ``--sim-replay TOKEN`` has it run the token's schedule instead of searching. In each test the simulation the token
-  belongs to is replayed; a test in which it belongs to none fails, saying why.
+  belongs to is replayed; a test in which it belongs to none fails, saying why. Hypothesis draws the token's example.
 - ``--sim-html FOLDER`` writes a page of each failing run there, and prints its path.
 - The summary says how many schedules the tests have run together; with ``-v`` it has a line for each test, and with
   ``--sim-coverage`` a line for each fault, too. The same is in the test's properties, for JUnit's XML.
@@ -29,15 +29,20 @@ from typing import Any
 
 import pytest
 
+from .errors import SimulationError, TokenRefused
 from .search.coverage import Coverage, counted, merged
+from .search.drawn import Example
 from .search.reporting.failed import SimulationFailed
 from .search.running.run import Run
 from .search.settings import settings
 from .search.simulation import simulate
+from .search.token import example_of
 
 _OURS = __name__.rpartition(".")[0]  # callboard.actors.testing
 _FACADE = _OURS.partition(".")[0]
 _PROPERTY = "simulation"
+_REPRODUCES = "_hypothesis_internal_use_reproduce_failure"
+"""Where Hypothesis keeps, with each test that it draws for, the only example to draw."""
 _COUNTS = ("schedules", "distinct", "edges", "struck", "faults")
 
 
@@ -110,9 +115,12 @@ def _unhurried(item: pytest.Function) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Put the options in force for one test, and see whether the token, and each fault, was of any use in it."""
     option = item.config.getoption
-    settings.begin(option("--sim-seeds"), option("--sim-replay"), _from_here(item))
+    token = option("--sim-replay")
+    settings.begin(option("--sim-seeds"), token, _from_here(item), _draws(item))
+    result: object = None
     try:
-        result = yield
+        with _redrawn(item, None if token is None else example_of(token)):
+            result = yield
         if (wrong := settings.verdict()) is not None:
             raise wrong
         return result
@@ -120,6 +128,42 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if settings.covered:
             item.user_properties.append((_PROPERTY, _properties(merged(settings.covered))))
         settings.begin()
+
+
+def _draws(item: pytest.Item) -> str:
+    """The name by which a token's example finds this test again, in whichever folder; "" if nothing is drawn for it."""
+    return "::".join(item.nodeid.split("::")[1:]) if hasattr(_function(item), _REPRODUCES) else ""
+
+
+def _function(item: pytest.Item) -> Any:
+    test = getattr(item, "obj", None)
+    return getattr(test, "__func__", test)
+
+
+@contextlib.contextmanager
+def _redrawn(item: pytest.Item, example: Example | None) -> Generator[None]:
+    """Have Hypothesis draw an example again, and nothing else, if it is this test's."""
+    if example is None or example.test != _draws(item):
+        yield
+        return
+    from hypothesis import __version__
+    from hypothesis.errors import DidNotReproduce, InvalidArgument
+
+    test = _function(item)
+    own = getattr(test, _REPRODUCES)
+    # Whatever version drew it: that what is drawn is the same is seen by the trace.
+    setattr(test, _REPRODUCES, (__version__, example.blob.encode()))
+    settings.redraws = True
+    try:
+        yield
+    except (DidNotReproduce, InvalidArgument) as error:
+        if not (settings.refused or settings.replayed):
+            raise TokenRefused(
+                f"Hypothesis cannot draw the token's example ({error}): the test, what it draws from, or Hypothesis "
+                f"({example.version}, here {__version__}) has changed: search again without the token"
+            ) from None
+    finally:
+        setattr(test, _REPRODUCES, own)
 
 
 def _from_here(item: pytest.Item) -> str:
@@ -132,14 +176,19 @@ def _from_here(item: pytest.Item) -> str:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Print a simulation's report first, and then where in the reader's own code it failed."""
     result = yield
-    if call.excinfo is not None and isinstance(call.excinfo.value, SimulationFailed):
-        if (folder := item.config.getoption("--sim-html")) is not None:
-            call.excinfo.value.add_note(f"page: {_save_page(item, call.excinfo.value, Path(folder))}")
-        as_python_does = item.config.getoption("fulltrace") or item.config.getoption("tbstyle") == "native"
-        if not as_python_does:
-            # The parts are pytest's own affair: should their form change, its order stays.
-            with contextlib.suppress(AttributeError, TypeError, ValueError, IndexError):
-                result.longrepr = _report_first(call.excinfo.value, result.longrepr)
+    error = None if call.excinfo is None else call.excinfo.value
+    if not isinstance(error, SimulationError):
+        return result
+    if isinstance(error, SimulationFailed) and (folder := item.config.getoption("--sim-html")) is not None:
+        error.add_note(f"page: {_save_page(item, error, Path(folder))}")
+    if item.config.getoption("fulltrace") or item.config.getoption("tbstyle") == "native":
+        return result
+    # The parts are pytest's own affair: should their form change, its order stays.
+    with contextlib.suppress(AttributeError, TypeError, ValueError, IndexError):
+        if isinstance(error, SimulationFailed):
+            result.longrepr = _report_first(error, result.longrepr)
+        elif Path(call.excinfo.traceback[-1].path) == Path(__file__):  # type: ignore[union-attr]
+            result.longrepr = _alone(error, result.longrepr)
     return result
 
 
@@ -173,6 +222,16 @@ def _report_first(failure: SimulationFailed, printed: Any) -> Any:
         if where is not None:
             shown.append((traceback, where, None))
     return type(printed)([*shown, (replace(test, reprentries=called, style="short"), crash, None)])
+
+
+def _alone(error: SimulationError, printed: Any) -> Any:
+    """Put what a test as a whole is judged for without a place: no line of the reader's has raised it."""
+    lines = f"{type(error).__name__}: {error}".splitlines()
+    _, crash, _ = printed.chain[-1]
+    bare = replace(printed.reprtraceback.reprentries[-1], lines=lines, reprfuncargs=None, reprlocals=None)
+    bare = replace(bare, reprfileloc=None, style="value")
+    crash = replace(crash, message=lines[0])
+    return type(printed)([(replace(printed.reprtraceback, reprentries=[bare], style="value"), crash, None)])
 
 
 def _properties(coverage: Coverage) -> dict[str, object]:

@@ -11,11 +11,23 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, AgentUnavailable, Caller, FanOutTarget, QuotaExceeded, RunFailed, handoff
+from callboard import (
+    Agency,
+    Agent,
+    AgentUnavailable,
+    Caller,
+    FanOutTarget,
+    Limits,
+    QuotaExceeded,
+    RunFailed,
+    TimeLimit,
+    handoff,
+    tool,
+)
 from callboard.actors import ChildSpec
 from callboard.actors.testing import virtual_time
-from callboard.actors.testing.doubles.models import FunctionModel
-from callboard.providers.errors import BudgetSpent, ProviderOverloaded
+from callboard.actors.testing.doubles.models import FunctionModel, call
+from callboard.providers.errors import BudgetSpent, NoProvider, ProviderOverloaded
 from callboard.providers.messages import Completion, Message, Request, ToolCall, Usage
 from callboard.providers.pool import (
     Batching,
@@ -27,7 +39,7 @@ from callboard.providers.pool import (
     SetBudget,
     SwitchProvider,
 )
-from tests.providers.pool.scripted import Script, endpoint
+from tests.providers.pool.scripted import Script, endpoint, fails, overloaded
 from tests.providers.pool.test_batches import batching
 
 DOLLAR = Price(1.0, 1.0)
@@ -220,3 +232,44 @@ asyncio.run(main())
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "['agent:Planner', 'pool:', 'provider:a', 'user:ada']"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@virtual_time
+async def test_a_run_out_of_time_says_why_no_provider_answered(stream: bool) -> None:
+    pool = Pool.spec([endpoint(Script("north", failure=fails(overloaded)))])
+    async with Agency(agent(), pool=pool) as agency:
+        handle = await agency.start_run("?", limits=Limits(seconds=5), stream=stream)
+        with pytest.raises(TimeLimit) as caught:
+            await handle
+    said, cause = str(caught.value), caught.value.__cause__
+    assert "no answer within 5 seconds: it waited for its model, and no provider answered" in said
+    assert "(north: ProviderOverloaded: 529)" in said
+    assert "Limits.seconds" not in said
+    assert isinstance(cause, NoProvider)
+    assert isinstance(cause.causes["north"], ProviderOverloaded)
+
+
+@pytest.mark.parametrize(
+    ("asked", "awaited"),
+    [("", "its model"), ("sleep", "the tool sleep"), ("SendMessage", "the agent Worker")],
+)
+@virtual_time
+async def test_it_says_what_it_waited_for(asked: str, awaited: str) -> None:
+    @tool
+    async def sleep() -> str:
+        await asyncio.sleep(1_000)
+        return ""
+
+    async def model(request: Request) -> Any:
+        if request.tools and asked:
+            arguments = {"target_agent": "Worker", "message": "do"} if asked == "SendMessage" else {}
+            return call(asked, "c", **arguments)
+        await asyncio.sleep(1_000)
+        return ""
+
+    front = agent("Front", tools=[sleep], handoffs=[agent("Worker")], limits=Limits(seconds=5))
+    async with Agency(front, model=ChildSpec(FunctionModel, (model,))) as agency:
+        with pytest.raises(TimeLimit) as caught:
+            await agency.run("?")
+    assert f"no answer within 5 seconds: it waited for {awaited}; raise limits.seconds" in str(caught.value)

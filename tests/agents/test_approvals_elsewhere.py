@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,8 +126,11 @@ async def test_what_may_not_be_decided_elsewhere_is_told_by_the_future_and_in_th
     journal = MemoryJournal()
     async with paying(journal, []) as one, paying(journal.as_worker(), []) as other:
         request, run = await asked(one)
-        with pytest.raises(NotAllowed, match="bob may not decide what ann of acme asked for"):
-            await other.approve(request, caller=Caller("bob"))
+        wanted = "bob of acme may not decide what ann of acme asked for; it takes the scope admin or approvals"
+        with pytest.raises(NotAllowed, match=wanted):
+            await other.approve(request, caller=Caller("bob", "acme"))
+        with pytest.raises(NotAllowed, match="bob of evil may not decide this: it is another tenant's"):
+            await other.approve(request, caller=Caller("bob", "evil", frozenset({"approvals"})))
         with pytest.raises(UnknownApproval, match="never asked for"):
             await other.approve("0123")
         with pytest.raises(DefinitionError):
@@ -234,3 +238,45 @@ async def test_a_conversation_whose_events_do_not_fit_together_keeps_nobody_from
         agency.approve(request)
         assert (await run).text == "paid"
     assert "A/broken" in caplog.text
+
+
+async def test_who_decides_is_told_that_the_same_call_was_interrupted_and_may_have_had_its_effect(
+    tmp_path: Path,
+) -> None:
+    hangs = asyncio.Event()
+
+    @tool(approval="always")
+    async def refund(order: str, amount: int) -> str:
+        """Refund."""
+        if not hangs.is_set():
+            hangs.set()
+            await asyncio.Event().wait()
+        return f"refunded {amount}"
+
+    def model(request: Request) -> Any:
+        said = [message for message in request.messages if message.role == "tool"]
+        if len(said) == 3:
+            return "done"
+        # the same arguments, in another order, and then others
+        arguments = ({"order": "7", "amount": 5}, {"amount": 5, "order": "7"}, {"order": "8", "amount": 5})[len(said)]
+        return call("refund", f"c{len(said)}", **arguments)
+
+    def agency() -> Agency:
+        return Agency(Agent("A", tools=[refund]), model=function(model), journal=tmp_path / "runs.db")
+
+    async with agency() as one:
+        await one.start_run("refund", run_id="r", user="ann")
+        await until(lambda: one.approvals)
+        assert one.approvals[0].why == ""
+        await one.approve(one.approvals[0])
+        await hangs.wait()
+    async with agency() as two:
+        await until(lambda: two.approvals)
+        (asked_again,) = await two.pending_approvals()
+        assert "the same call, with the same arguments, was running before" in asked_again.why
+        assert "it may have had its effect" in asked_again.why
+        await two.approve(asked_again)
+        await until(lambda: any(one.approval != asked_again.approval for one in two.approvals))
+        assert [one.why for one in two.approvals] == [""]
+        await two.approve(two.approvals[0])
+        assert (await (await two.handle("r"))).text == "done"

@@ -26,6 +26,7 @@ from tests.ids import shown
         ("approvals_expire", -1),
         ("approvals_expire", "soon"),
         ("approvals_expire", float("nan")),
+        ("approvals_expire", float("inf")),
         ("retention", 5),
         ("retention", Retention(finished=-1)),
         ("retention", Retention(ephemeral=float("nan"))),

@@ -318,5 +318,7 @@ async def decide(agency: Agency, request: ApprovalRequested, by: Caller | None, 
     if may:
         await agency.approve(request.approval, caller=by)
         return
-    with pytest.raises(NotAllowed, match="may not decide what eve of acme asked for"):
+    theirs = by is not None and by.tenant == "acme"
+    wanted = "what eve of acme asked for; it takes the scope" if theirs else "this: it is another tenant's"
+    with pytest.raises(NotAllowed, match=f"may not decide {wanted}"):
         await agency.approve(request.approval, caller=by)

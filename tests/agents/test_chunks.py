@@ -115,6 +115,35 @@ async def test_live_text_is_sent_as_it_comes_where_it_can_be_nothing_but_the_ans
     assert content(chunks) == "one two"
 
 
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_live_text_of_who_has_taken_the_conversation_over_is_sent_as_it_comes(turn: int) -> None:
+    transfer = call("transfer_to_B", "t", message="yours")
+    go = asyncio.Event()
+    said = ["one ", go, "two", END]
+    model = pieces([(transfer,)], *([["B.", END]] if turn == 2 else []), said)
+    agency = Agency(Agent("A", handoffs=[handoff(Agent("B"), kind="transfer")]), model=model)
+    async with agency:
+        if turn == 2:
+            await chunks_of(agency, conversation="c")
+        chunks = []
+        async for chunk in as_chunks(agency.run_streaming("?", conversation="c"), live=True):
+            chunks.append(chunk)
+            if content(chunks) == "one ":
+                go.set()
+    assert content(chunks) == "one two"
+
+
+async def test_it_waits_where_who_has_transferred_it_may_change_the_answer() -> None:
+    @hook("finalize")
+    def shout(context: Any) -> None:
+        context.answer.text = context.answer.text.upper()
+
+    transfer = call("transfer_to_B", "t", message="yours")
+    front = Agent("A", handoffs=[handoff(Agent("B"), kind="transfer")], hooks=[shout])
+    async with Agency(front, model=pieces([(transfer,)], ["one ", "two", END])) as agency:
+        assert content(await chunks_of(agency, live=True)) == "ONE TWO"
+
+
 @pytest.mark.parametrize("what", ["tools", "type", "hook", "external"])
 async def test_live_text_waits_where_it_may_turn_out_not_to_be_the_answer(what: str) -> None:
     @hook("finalize")

@@ -215,6 +215,17 @@ async def test_what_is_no_place_is_refused(after: str) -> None:
             await read(handle, after)
 
 
+@pytest.mark.parametrize("after", ["x", "1-2", None, 3])
+async def test_it_is_refused_by_the_call_and_not_only_by_the_iteration(after: Any) -> None:
+    async with agency_of((("hi",),), None) as agency:
+        handle = await agency.start_run("?", stream=True)
+        with pytest.raises(DefinitionError, match="place"):
+            handle.stream(after=after)
+        with pytest.raises(DefinitionError, match="a whole number, 0 for the beginning"):
+            handle.events(after=str(after))  # type: ignore[arg-type]
+        await handle
+
+
 async def test_a_place_in_another_run_is_refused(journal: Any) -> None:
     async with agency_of((("hi",),), journal) as agency:
         one, two = [await agency.start_run("?", stream=True) for _ in range(2)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Caller, NotAllowed, RunFailed
+from callboard import Agency, Agent, Caller, DefinitionError, NotAllowed, RunFailed
 from callboard.providers.messages import Request
 
 from .support import function
@@ -116,3 +117,41 @@ async def test_a_run_that_cannot_be_written_down_gives_its_caller_no_conversatio
         assert (await agency.run("mine", caller=person("bob"), conversation="c")).text == "1 messages"
         with pytest.raises(NotAllowed):
             await agency.run("mine", caller=ANN, conversation="c")
+
+
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize("conversation", [None, "bob-1", "ann-1"])
+async def test_a_run_id_of_somebody_elses_is_not_theirs_and_tells_them_nothing(
+    tmp_path: Path, conversation: str | None, durable: bool
+) -> None:
+    make = agencies(tmp_path, durable)
+    async with make() as agency:
+        await agency.run("mine", run_id="r1", conversation="ann-1", caller=ANN)
+        for ask in (agency.run, agency.start_run):
+            with pytest.raises(NotAllowed) as refused:
+                await ask("?", run_id="r1", conversation=conversation, caller=person("bob"))
+            if conversation != "ann-1":  # otherwise he knew it
+                assert "ann" not in str(refused.value)
+                assert "run 'r1' belongs to another caller" in str(refused.value)
+        with pytest.raises(NotAllowed, match="run 'r1' belongs to another caller"):
+            await agency.handle("r1", caller=person("bob"))
+        with pytest.raises(DefinitionError, match="run id 'r1' is taken by a run of Clerk/ann-1"):
+            await agency.run("?", run_id="r1", caller=ANN)
+
+
+async def test_it_is_so_while_the_run_is_under_way(tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def model(request: Request) -> str:
+        await go.wait()
+        return "done"
+
+    async with Agency(Agent("Clerk"), model=function(model)) as agency:
+        handle = await agency.start_run("mine", run_id="r1", conversation="ann-1", caller=ANN)
+        for ask in (agency.run, agency.start_run):
+            with pytest.raises(NotAllowed, match="run 'r1' belongs to another caller"):
+                await ask("?", run_id="r1", caller=person("bob"))
+        with pytest.raises(NotAllowed, match="run 'r1' belongs to another caller"):
+            await agency.handle("r1", caller=person("bob"))
+        go.set()
+        await handle

@@ -144,8 +144,8 @@ def test_a_user_sees_and_decides_only_what_was_asked_for_in_their_name(
     approval = left_waiting(place, paid)
     for whose, reason in (
         (("--user", "bob", "--tenant", "acme"), "bob of acme may not decide what ann of acme asked for"),
-        (("--user", "ann"), "ann may not decide what ann of acme asked for"),
-        (("--user", "ann", "--tenant", "other"), "ann of other may not decide what ann of acme asked for"),
+        (("--user", "ann"), "ann may not decide this: it is another tenant's"),
+        (("--user", "ann", "--tenant", "other"), "ann of other may not decide this: it is another tenant's"),
         (("--tenant", "acme"), "give both"),
     ):
         assert_refused(callboard("approvals", "approve", place.address, approval, *whose, cwd=tmp_path), reason)

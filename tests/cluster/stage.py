@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from callboard import Agent, ChildSpec, Delta, MemoryJournal, Message, RateLimited, Request, ToolCall, tool
+from callboard import Agent, ChildSpec, Delta, MemoryJournal, Message, RateLimited, Request, ToolCall, handoff, tool
 from callboard.actors.cluster.agency import ClusterAgency
 from callboard.actors.cluster.cluster import Cluster
 from callboard.actors.cluster.network import Network
@@ -64,6 +64,8 @@ class Stage:
             if last.role == "tool":
                 return f"it was {last.content}"
             text = str(last.content)
+            if any(spec.name == "transfer_to_Clerk" for spec in request.tools):
+                return ToolCall("", "transfer_to_Clerk", '{"message": "yours"}')
             if text == "too much":
                 raise RateLimited("the vendor is asked too much", retry_after=7.0)
             if text == "think":
@@ -73,7 +75,9 @@ class Stage:
             return ToolCall("", text, "{}") if text in ("where", "hold") else f"you said {text}"
 
         cluster = Cluster(None, transport=self.network.transport(), journal=self.journal.as_worker(), node=name)
-        made = cluster.agency(Agent("Clerk", tools=[where, hold]), model=ChildSpec(Dictating, (answer, self.held)))
+        clerk = Agent("Clerk", tools=[where, hold])
+        front = Agent("Front", handoffs=[handoff(clerk, kind="transfer")])
+        made = cluster.agency(clerk, front, model=ChildSpec(Dictating, (answer, self.held)))
         self.nodes[name] = made
         return made
 

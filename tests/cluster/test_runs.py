@@ -140,6 +140,21 @@ async def test_text_of_a_background_run_on_another_node_comes_as_it_is_written()
         assert told == ["you", " said dictate"]
 
 
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_so_does_that_of_an_agent_that_the_conversation_was_transferred_to(turn: int) -> None:
+    async with stage("one", "two") as made:
+        one, conversation = made.nodes["one"], made.conversation_on("two")
+        if turn == 2:
+            assert (await one.run("hello", agent="Front", conversation=conversation)).text == "you said hello"
+        handle = await one.start_run("dictate", agent="Front", conversation=conversation, stream=True)
+        told = []
+        async for piece in handle.stream():
+            if isinstance(piece, RunText):
+                told.append(piece.text)
+                made.held.set()
+        assert told == ["you", " said dictate"]
+
+
 async def test_what_is_cancelled_at_any_moment_stays_cancelled() -> None:
     async with stage("one", "two") as made:
         one = made.nodes["one"]

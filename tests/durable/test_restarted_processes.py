@@ -38,10 +38,12 @@ class Shop:
     def __init__(self, sim: Simulation, journal: Callable[[Simulation], Any]) -> None:
         self.sim = sim
         self.journal = journal
+        self.begun: set[tuple[str, int]] = set()
         self.charged: Counter[tuple[str, int]] = Counter()
 
         @tool
         async def charge(context: ToolContext[Any], part: int) -> str:
+            self.begun.add((context.run, part))
             await asyncio.sleep(1)
             self.charged[context.run, part] += 1
             await asyncio.sleep(1)
@@ -128,7 +130,7 @@ def cancelled(journal: Callable[[Simulation], Any]) -> Any:
                 if not sim.trace.of("cancelled"):
                     await asyncio.sleep(1.5)
                     await handle.cancel()
-                    sim.mark("cancelled", charged=sum(shop.charged.values()), status=await handle.status())
+                    sim.mark("cancelled", begun=sorted(shop.begun), status=await handle.status())
                 after = await agency.start_run("go", conversation="one", run_id="r2")
                 return [await told(each) for each in (handle, after)]
 
@@ -138,8 +140,9 @@ def cancelled(journal: Callable[[Simulation], Any]) -> Any:
         assert second == "a: paid"
         assert set(shop.charged.values()) <= {1}, f"a tool that is not idempotent ran twice: {shop.charged}"
         if first == "RunCancelled":
-            parts = Counter(part for _, part in shop.charged)
-            assert parts[2] <= 1, f"what was cancelled was carried out: {shop.charged}"
+            begun = {*sim.trace.of("cancelled")[0].begun}
+            late = {charged for charged in shop.charged if charged[0].startswith("r1.")} - begun
+            assert not late, f"what was cancelled was carried out: {late}"
 
     return scenario
 

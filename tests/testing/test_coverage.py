@@ -89,7 +89,7 @@ def test_where_only_faults_vary_each_place_of_a_fault_is_run_once(options: Any) 
     assert run.coverage.schedules == run.coverage.distinct == 5
     assert not run.coverage.exhausted
     assert run.coverage.struck == {Slow("seen"): 3}
-    assert run.coverage.faults() == ["slow seen, any message (seconds=10.0): struck in 3 of 5"]
+    assert run.coverage.faults() == ["slow seen, any message (seconds=10.0): struck in 3 of 5, at 3 of 3 places"]
 
 
 def test_the_only_failing_schedule_of_a_small_flow_is_found() -> None:

@@ -14,7 +14,9 @@ import signal
 import socket
 import sqlite3
 import ssl
+import tempfile
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,6 +104,20 @@ def test_a_handler_that_writes_a_file_is_refused_by_name(tmp_path: Path) -> None
         simulate(writing(tmp_path / "notes.txt", allowed=False), seeds=0)
     assert isinstance(caught.value.run.error, EscapedSimulation)
     assert not (tmp_path / "notes.txt").exists()
+    assert "Write into sim.folder, which goes with the run, or allow a directory with sim.allow_writing(" in str(
+        caught.value
+    )
+
+
+def test_where_temporary_files_are_may_be_asked_in_a_run_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)  # as in a new process
+    found = []
+
+    async def scenario(sim: Simulation) -> None:
+        found.append((tempfile.gettempdir(), uuid.uuid4()))
+
+    simulate(scenario, seeds=2)
+    assert len({*found}) == 1
 
 
 def test_files_of_an_allowed_directory_may_be_written(tmp_path: Path) -> None:

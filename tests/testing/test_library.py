@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callboard import Agency, Agent
-from callboard.actors import ActorRef, AskTimeout
+from callboard.actors import ActorRef, AskTimeout, ChildSpec
 from callboard.actors.agents.errors import HandoffError, RunFailed
 from callboard.actors.agents.events import CompletionFinished, RunEvent, ToolFinished
 from callboard.actors.testing import Crash, FaultyProvider, ProviderFault, Simulation, Slow, simulate
-from callboard.actors.testing.doubles.models import FunctionModel, call
+from callboard.actors.testing.doubles.models import FunctionModel, ScriptedModel, call
 from callboard.actors.testing.doubles.strategies import AgencyPlan, agencies
 from callboard.providers.errors import NoProvider, ProviderOverloaded
 from callboard.providers.messages import Completion, Request
@@ -259,3 +259,41 @@ def test_a_rate_limited_model_fails_a_run_by_name_and_the_next_run_goes_on() -> 
             assert (await agency.run("two")).text == "fine"
 
     simulate(scenario, seeds=SEEDS, faults=[ProviderFault("faulty", 1, "rate_limited")])
+
+
+def forgets(request: Request) -> Any:
+    str(request)
+
+
+async def forgets_later(request: Request) -> Any:
+    str(request)
+
+
+@pytest.mark.parametrize(
+    ("function", "wrong"),
+    [
+        (forgets, "the model's function forgets returned None: expected a text"),
+        (forgets_later, "the model's function forgets_later returned None: expected a text"),
+        (
+            lambda request: 5,
+            "returned 5: expected a text, a call(…) or several, a Completion, or an exception to raise",
+        ),
+        (lambda request: ["fine"], "returned ['fine']: expected a text"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_models_function_that_returns_no_answer_is_named(function: Any, wrong: str, stream: bool) -> None:
+    async with Agency(Agent("A"), model=ChildSpec(FunctionModel, (function,))) as agency:
+        handle = await agency.start_run("?", stream=stream)
+        with pytest.raises(RunFailed) as caught:
+            await handle
+    assert wrong in str(caught.value)
+    assert ("does it `return` in every case?" in str(caught.value)) is ("None" in wrong)
+
+
+async def test_so_is_what_a_script_has_that_is_none() -> None:
+    with pytest.raises(TypeError, match="replies has None in it"):
+        ScriptedModel([None])  # type: ignore[list-item]
+    async with Agency(Agent("A"), model=ChildSpec(ScriptedModel, ([[1]],))) as agency:
+        with pytest.raises(RunFailed, match=r"a script has \[1\]: expected a text"):
+            await agency.run("?")

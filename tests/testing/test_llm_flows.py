@@ -451,7 +451,13 @@ def test_what_cannot_be_watched_is_refused() -> None:
     async def nothing(sim: Simulation) -> None:
         sim.watch("agency")  # type: ignore[arg-type]
 
-    for wrong, scenario in (("watched already", twice), ("is an Agency, not 'agency'", nothing)):
+    async def late(sim: Simulation) -> None:
+        async with solo(payer, pay)() as agency:
+            await agency.run("go")
+            sim.watch(agency)
+
+    cases = (("watched already", twice), ("is an Agency, not 'agency'", nothing), ("before the first", late))
+    for wrong, scenario in cases:
         with pytest.raises(SimulationFailed, match=wrong) as caught:
             simulate(scenario, seeds=1)
         assert isinstance(caught.value.run.error, SimulationError)

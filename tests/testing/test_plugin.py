@@ -174,6 +174,123 @@ def test_the_token_is_refused_when_the_code_has_changed(user: pytest.Pytester) -
     result.stdout.fnmatch_lines(["*TokenRefused*has changed*"])
 
 
+RARE = """
+from hypothesis import Phase, given, settings, strategies as st
+from callboard.testing import simulate
+
+@settings(max_examples=1000)
+@given(st.lists(st.integers(0, 10**6), min_size=1), st.text())
+def test_rare(numbers, text):
+    async def scenario(sim):
+        sim.mark("numbers", sum=sum(numbers))
+        assert sum(numbers) < 4711, "a rare one"
+    simulate(scenario, seeds=2)
+
+@given(st.booleans())
+def test_other(it):
+    pass
+"""
+
+
+def command_of(result: pytest.RunResult) -> list[str]:
+    """The arguments of the printed command."""
+    found = re.search(r"or: (pytest .*)", result.stdout.str())
+    assert found is not None, "the failure shows no command"
+    return shlex.split(found.group(1))[1:]
+
+
+def test_the_printed_command_has_the_example_drawn_again_that_chance_would_not(user: pytest.Pytester) -> None:
+    user.makepyfile(RARE)
+    command = command_of(run(user))
+    for _ in range(2):
+        result = run(user, *command)
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["AssertionError: a rare one", "replayed.*", "    numbers=[[]4711[]],"])
+        assert command_of(result) == command
+    # Of a whole file it is refused where it does not belong, and other tests are not touched.
+    other = RARE.replace("test_rare", "test_again").replace("(it):\n    pass", "(it):\n    assert it in (True, False)")
+    user.makepyfile(test_second=other)
+    result = run(user, command[0])
+    result.assert_outcomes(failed=2, passed=2)
+    result.stdout.fnmatch_lines(["TokenRefused: the token was made by the scenario *"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("st.integers(0, 10**6), min_size=1", "st.text(), min_size=99", "Hypothesis cannot draw the token's example*"),
+        ("sum=sum(numbers)", "sum=sum(numbers) + 1", "*they differ after event 0*has changed*"),
+    ],
+)
+def test_the_token_of_an_example_is_refused_when_the_test_has_changed(
+    user: pytest.Pytester, old: str, new: str, said: str
+) -> None:
+    user.makepyfile(RARE)
+    command = command_of(run(user))
+    user.makepyfile(RARE.replace(old, new))
+    result = run(user, *command)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"TokenRefused: {said}"])
+    assert "plugin.py" not in printed(result)
+
+
+def test_a_replayed_example_passes_when_only_what_failed_is_mended(user: pytest.Pytester) -> None:
+    rare = RARE.replace("seeds=2", "seeds=2, invariants=[lambda trace: sum(numbers) < 4711]")
+    user.makepyfile(rare.replace("        assert", "        #"))
+    command = command_of(run(user))
+    user.makepyfile(RARE.replace("        assert", "        #"))
+    run(user, *command).assert_outcomes(passed=1)
+
+
+def test_a_token_of_another_version_of_hypothesis_replays(
+    user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.makepyfile(RARE)
+    with monkeypatch.context() as patched:
+        patched.setattr("hypothesis.__version__", "6.1.0")
+        command = command_of(run(user))
+    result = run(user, *command)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["AssertionError: a rare one"])
+
+
+INSIDE = """
+from hypothesis import given, settings, strategies as st
+from callboard.testing import simulate
+
+def test_inside():
+    @settings(database=None, deadline=None)
+    @given(st.integers(0, 10**6))
+    def check(number):
+        async def scenario(sim):
+            sim.mark("number", number=number)
+            assert number < 4711
+        simulate(scenario, seeds=1, replay=REPLAY)
+    check()
+"""
+
+
+def test_where_the_plugin_does_not_reach_the_report_has_what_hypothesis_takes(user: pytest.Pytester) -> None:
+    user.makepyfile(INSIDE.replace("REPLAY", "None"))
+    found = re.search(r'replay: simulate\(scenario, replay=("\S+")\) under (@\S+ \S+)', text := printed(run(user)))
+    assert found is not None, text
+    assert "or: pytest" not in text
+    token, decorator = found.groups()
+    replayed = INSIDE.replace("REPLAY", token)
+    user.makepyfile(replayed)
+    refused = run(user)
+    refused.assert_outcomes(failed=1)
+    refused.stdout.fnmatch_lines([f"*TokenRefused: *has drawn another example*{decorator.replace('[', '[[]')}*"])
+    user.makepyfile(
+        replayed.replace(
+            "    @settings", f"    from hypothesis import reproduce_failure\n    {decorator}\n    @settings"
+        )
+    )
+    result = run(user)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["AssertionError: *", "replayed.*"])
+
+
 def test_more_seeds_can_be_asked_for(user: pytest.Pytester) -> None:
     write(user, seeds=0, extra=0)
     run(user, "--sim-seeds=50").assert_outcomes(passed=1)
@@ -391,7 +508,7 @@ def test_it_says_so_of_each_test_where_that_is_asked_for(user: pytest.Pytester) 
     result.stdout.no_fnmatch_line("*struck in*")
     result = run(user, "--sim-coverage")
     result.stdout.fnmatch_lines(
-        ["*= simulations =*", line, "  slow register, any message (seconds=10.0): struck in 2 of 6"]
+        ["*= simulations =*", line, "  slow register, any message (seconds=10.0): struck in 2 of 6, at 2 of 2 places"]
     )
 
 

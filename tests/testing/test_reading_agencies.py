@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -79,6 +80,31 @@ def test_where_no_time_passes_a_run_that_nobody_approves_is_a_deadlock_that_says
     failed = found(asks(name, caller=caller, approvals_expire=None))
     assert isinstance(failed.run.error, Deadlock)
     assert f"waits for the approval of {name} by {whose} (run r1)" in str(failed)
+
+
+def test_nobody_is_waited_for_until_an_approval_has_expired_unless_the_scenario_lets_time_pass() -> None:
+    failed = found(asks("pay"))
+    assert isinstance(failed.run.error, Deadlock)
+    assert failed.run.time < 1
+    said = str(failed).partition("\n\n")[0]
+    assert "no timer is set but for what a person was to decide until then" in said
+    assert "agency/Clerk/c waits for the approval of pay by the application (run r1; it expires in 604,800 s)" in said
+
+    ended: list[float] = []
+
+    def denied(asleep: float | None, expire: float) -> Scenario:
+        async def scenario(sim: Simulation) -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asks("pay", approvals_expire=expire)(sim))
+                if asleep is not None:
+                    group.create_task(asyncio.sleep(asleep))
+            ended.append(sim.now)
+
+        return scenario
+
+    simulate(denied(8 * 86_400.0, 7 * 86_400.0), seeds=0)
+    simulate(denied(None, 50.0), seeds=0)  # no longer than leases and posts are waited for
+    assert ended == [8 * 86_400.0, 51.0]
 
 
 def test_the_looks_of_an_idle_agency_at_a_journal_are_one_line_of_a_report() -> None:

@@ -946,10 +946,24 @@ def test_a_fault_without_a_number_is_never_left_out_by_chance_alone(fault: Fault
         assert sum(struck) >= 1, f"seed {seed}"
 
 
-def test_without_seeds_only_faults_with_a_number_are_judged() -> None:
-    assert simulate(five_messages, seeds=0, faults=[Crash("nobody")]).ok
-    with pytest.raises(FaultStruckNothing):
-        simulate(five_messages, seeds=0, faults=[Crash("nobody", 1)])
+def test_without_seeds_faults_with_a_number_are_judged_and_names_that_there_are_not() -> None:
+    assert simulate(five_messages, seeds=0, faults=[Crash("worker"), Crash("nobody", optional=True)]).ok
+    for fault in (Crash("worker", 99), Crash("nobody")):
+        with pytest.raises(FaultStruckNothing):
+            simulate(five_messages, seeds=0, faults=[fault])
+
+
+def test_of_an_actor_below_others_the_whole_path_is_named() -> None:
+    class Parent(Actor):
+        def on_start(self) -> None:
+            self.spawn(Actor, name="clerk")
+
+    async def scenario(sim: Simulation) -> None:
+        sim.system.spawn(Parent, name="agency")
+
+    for wrong in ("clerk", "clrek"):
+        with pytest.raises(FaultStruckNothing, match=r"Did you mean 'agency/clerk'\?"):
+            simulate(scenario, seeds=1, faults=[Crash(wrong)])
 
 
 async def test_from_an_async_test_it_is_refused_with_what_to_do() -> None:

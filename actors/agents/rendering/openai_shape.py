@@ -19,6 +19,7 @@ from ..events import (
     Retried,
     RunEvent,
     RunFinished,
+    RunStarted,
     TextDelta,
     ToolFinished,
     ToolProgress,
@@ -54,13 +55,14 @@ async def as_chunks(
     Nothing can be taken back in this protocol, and what a model says may turn out not to be the answer: it calls a tool
     then, its stream is cut and begins anew, a hook changes it, the conversation is transferred. So the text is sent
     once it is known to be the answer's. Meanwhile a chunk with an empty delta tells of each tool, handoff and approval;
-    its field ``callboard`` says which.
+    its field ``callboard`` says which. The last chunk tells what was used, and has no ``choices``.
 
     Args:
         events: from `Agency.run_streaming`.
         created: seconds since 1970, for the objects' ``created``; now by default.
         live: send text as it comes where only a stream that is cut, or a message into the running run, could make it
-            void: of an agent with no tools, handoffs, type and hooks on what it says.
+            void: of an agent with no tools, handoffs, type and hooks on what it says, also where the conversation was
+            transferred to it.
 
     Raises:
         AgentError: as the run.
@@ -92,17 +94,22 @@ class _Chunks:
         self._said = ""
         """What the completion under way has said so far, where it cannot be anything but the answer."""
         self._certain = False
+        self._answering: set[str] = set()
+        """The ids of the run, and of those in which others answer for it."""
 
     def take(self, event: RunEvent) -> Iterator[Mapping[str, Any]]:
         """The chunks that an event leads to."""
         if not self._agent:
             self._agent = event.agent
+            self._answering.add(event.root)
             yield self._chunk(event, {"role": "assistant", "content": ""})
         if isinstance(event, _TOLD):
             about = {"event": type(event).__name__, "agent": event.agent}
             named = getattr(event, "tool", "") or getattr(event, "target", "")
             yield {**self._chunk(event, {}), "callboard": {**about, "name": named}}
-        if event.run != event.root:  # what delegates say on the way is for their sender, not for the caller
+        if isinstance(event, RunStarted) and event.answers_for in self._answering:
+            self._answering.add(event.run)
+        if event.run not in self._answering:  # what delegates say is for their sender, not for the caller
             return
         if isinstance(event, CompletionStarted):
             self._certain = self._live and event.last
@@ -115,7 +122,9 @@ class _Chunks:
                 more = self._said[len(self._sent) :]
                 self._sent = self._said
                 yield self._chunk(event, {"content": more})
-        elif isinstance(event, RunFinished) and event.answer is not None and event.error is None:
+        elif not isinstance(event, RunFinished) or event.run != event.root:
+            return
+        elif event.answer is not None and event.error is None:
             yield from self._end(event, event.answer)
 
     def _end(self, event: RunEvent, answer: Answer) -> Iterator[Mapping[str, Any]]:

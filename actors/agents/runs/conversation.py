@@ -349,12 +349,12 @@ class Conversation(Actor):
         if runtime.posts and not state.queue:
             self._take_posts()
         if run.once:
+            if self._kept and run.keyed:
+                self._leave()
+                return
             if state.owner is not None:
                 runtime.release(*state.owner)
             if self._kept:
-                if run.keyed:
-                    self._leave()
-                    return
                 runtime.streams.pop(self._name, None)
             self.stop()
         elif state.queue:

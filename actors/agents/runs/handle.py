@@ -25,10 +25,11 @@ from ..turns.records import Accepted, Cancel, Ended, RunRequest
 from ..turns.state import ConversationState
 from .coordination.recovery import cancel_abandoned
 from .reading.bell import Bell
-from .reading.cursor import RunText
+from .reading.cursor import Cursor, RunText
 from .reading.folding import read, unfit
 from .reading.following import PAGE
-from .reading.progress import Progress, RunRecord
+from .reading.progress import RunRecord
+from .reading.told import Told, told_by_now
 from .resumable import gone, resumable
 from .runtime.closing import ends_with_agency, serving
 from .runtime.quotas import check_quotas
@@ -109,35 +110,42 @@ class RunHandle(Generic[V_co]):
             return "waiting" if entry.session.stopwatch.paused else "running"
         return "waiting" if state.approvals or await self._delegate_waits(self._stream, DEEPEST) else "running"
 
-    async def events(self, *, after: int = 0) -> AsyncGenerator[RunRecord]:
+    def events(self, *, after: int = 0) -> AsyncGenerator[RunRecord]:
         """What is recorded of the run, in order, and then what comes; ends after the run's end.
 
         Whatever process works on it, a reader that begins with the position of the last record that it has seen misses
-        nothing and sees nothing twice. What agents do to which it hands work is told by their answers only.
+        nothing and sees nothing twice. Where the conversation is another agent's, or is transferred to it meanwhile,
+        its records are among them; each says whose it is. What agents do to which work is delegated is told by their
+        answers only.
 
         Args:
             after: the position behind which to begin; 0 for the beginning.
 
         Raises:
+            DefinitionError: that is no whole number; here, before the iteration.
             UnknownRun: its conversation was released.
             AgencyClosed: the agency has stopped.
             JournalError: the conversation cannot be read.
         """
-        check_type(after, int, "the position after which to begin", "a whole number")
-        runtime = self._runtime
-        progress = Progress(self.id)
-        following = runtime.following.follow(runtime.journal, self._stream)
+        check_type(after, int, "the position after which to begin", "a whole number, 0 for the beginning")
+        return self._events(after)
+
+    async def _events(self, after: int) -> AsyncGenerator[RunRecord]:
+        runtime, arrived = self._runtime, Bell()
+        told = Told(runtime.following, runtime.journal, self._stream, self.id, arrived)
         try:
             with serving(runtime.register):
-                async for record in following:
-                    seen = progress.see(record)
-                    if seen is not None and seen.position > after:
-                        yield seen
-                    if progress.over:
-                        return
+                await told.begin()
+                while not told.over:
+                    record = await told.take()
+                    if record is None:
+                        if told.gone:
+                            raise gone(self.id)
+                        await arrived.wait()
+                    elif record.position > after:
+                        yield record
         finally:
-            await following.aclose()
-        raise gone(self.id)
+            told.close()
 
     @ends_with_agency
     async def records(self) -> list[RunRecord]:
@@ -148,19 +156,8 @@ class RunHandle(Generic[V_co]):
             AgencyClosed: the agency has stopped.
             JournalError: the conversation cannot be read.
         """
-        runtime = self._runtime
-        progress = Progress(self.id)
-        found: list[RunRecord] = []
-        version, page = 0, PAGE
-        while page == PAGE and not progress.over:
-            runtime.following.check()
-            records = await at_hand(runtime.journal.read(self._stream, after=version, limit=PAGE))
-            page = len(records)
-            for record in records:
-                version = record.version
-                seen = progress.see(record)
-                if seen is not None:
-                    found.append(seen)
+        self._runtime.following.check()
+        found = await told_by_now(self._runtime.journal, self._stream, self.id)
         if not found and self._entry() is None:
             raise gone(self.id)
         return found
@@ -194,7 +191,8 @@ class RunHandle(Generic[V_co]):
     def stream(self, *, after: str = "") -> AsyncGenerator[RunRecord | RunText]:
         """The run as a stream that can be gone on with: its records as `events` has them, and before the record of
         each completion what the model says, in pieces as it comes, where the run was started with ``stream=True`` and
-        this process works on it, or has it made by another node; otherwise in one piece.
+        this process works on it, or has it made by another node; otherwise in one piece. Whoever answers is streamed,
+        also where that is an agent to which the conversation was transferred.
 
         Each item has a ``cursor``. Whoever begins behind the last one that they have seen, in whichever process, misses
         nothing and is given nothing twice. A text that begins anew (`RunText.restarted`) is another one: the model was
@@ -205,13 +203,13 @@ class RunHandle(Generic[V_co]):
             after: the cursor behind which to begin; empty for the beginning.
 
         Raises:
-            DefinitionError: that is no place in the stream of this run.
+            DefinitionError: that is no cursor, here, before the iteration; or it is none of this run, as it begins.
             UnknownRun: its conversation was released.
             AgencyClosed: the agency has stopped.
             JournalError: the conversation cannot be read.
         """
-        check_type(after, str, "the place after which to begin", "a cursor, as a text")
-        return resumable(self._runtime, self._stream, self.id, after)
+        check_type(after, str, "the place after which to begin", "a cursor, as a text, empty for the beginning")
+        return resumable(self._runtime, self._stream, self.id, Cursor.read(after), after)
 
     def so_far(self) -> str:
         """The text that the model has said by now in the completion under way, as far as it may be shown: for those who
@@ -219,6 +217,8 @@ class RunHandle(Generic[V_co]):
         process works on. On the loop's thread only."""
         entry = self._entry()
         session = None if entry is None else entry.session
+        while session is not None and (entry := session.taken_over_by()) is not None:
+            session = entry.session
         if session is None or session.over or session.spoken is None:
             return ""
         turn = session.state.turn
@@ -453,13 +453,13 @@ async def find_run(runtime: AgencyRuntime, run_id: str, caller: Caller | None) -
     runtime.following.check()
     entry = runtime.register.get(run_id)
     if entry is not None and entry.open and runtime.keeps(entry.run):
-        await runtime.check_whose(entry.run.stream_name, caller)
+        await runtime.check_whose(entry.run.stream_name, caller, run_id)
         handle = RunHandle(runtime, run_id, entry.run.stream_name)
         handle._keep_outcome_of(entry)
         return handle
     stream = await at_hand(runtime.journal.find(run_id))
     if stream is not None:
-        await runtime.check_whose(stream, caller)
+        await runtime.check_whose(stream, caller, run_id)
         handle = RunHandle(runtime, run_id, stream)
         await handle._catch_up()
         if handle._accepted:

@@ -125,7 +125,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     name = directory.name_of(asked.agent)
     caller = _caller(asked.user, asked.caller)
     if not directory.may_ask(name, caller):
-        raise no_scope(name)
+        raise no_scope(name, directory.agents[name].scope)
     conversation, key = asked.conversation, asked.run_id
     if conversation is not None:
         check_id(conversation, "conversation")

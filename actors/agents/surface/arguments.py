@@ -95,6 +95,8 @@ def check_arguments(
         _check_seconds("Retention.finished", retention.finished)
         _check_seconds("Retention.ephemeral", retention.ephemeral)
     _check_seconds("approvals_expire", approvals_expire)
+    if approvals_expire == math.inf:
+        raise DefinitionError("approvals_expire is seconds, or None for never, not inf")
 
 
 def _check_seconds(name: str, given: object) -> None:

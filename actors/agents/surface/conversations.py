@@ -129,7 +129,7 @@ class Conversations(Part):
         check_type(caller, Caller | None, "caller", "a Caller, or None")
         whose = caller or NOBODY
         if not self._directory.may_ask(name, whose):
-            raise no_scope(name)
+            raise no_scope(name, self._directory.agents[name].scope)
         if to is not None:
             check_id(to, "conversation")
         said = as_messages(messages) if messages else ()

@@ -188,4 +188,6 @@ class TeamFile(LlmConfig):
     )
     telemetry: TelemetryEntry | None = Field(None, description="spans and figures of what it does: {} for the usual")
     logs: Literal["text", "json"] = Field("text", description="how `callboard serve` writes its log: text or json")
-    approvals_expire: float | None = Field(WEEK, ge=0, description="seconds after which an undecided call is denied")
+    approvals_expire: float | None = Field(
+        WEEK, ge=0, allow_inf_nan=False, description="seconds after which an undecided call is denied"
+    )

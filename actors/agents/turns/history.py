@@ -7,10 +7,11 @@ answered by exactly one tool message, right after it, and no tool message stands
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ....providers.messages import Labels, Message, Part, ToolCall
 
@@ -197,6 +198,34 @@ def _first_result(following: Iterable[Message], call_id: str) -> Message | None:
         if any(call.id == call_id for call in message.tool_calls):
             return None
     return None
+
+
+def was_interrupted(messages: Sequence[Message], call: ToolCall, said: str) -> bool:
+    """Whether the last call like this one, with the same arguments, had a result that says that it was interrupted.
+
+    Args:
+        messages: the history.
+        call: the one that is to be made.
+        said: how such a result begins.
+    """
+    results: dict[str | None, Message] = {}
+    wanted = _read(call.arguments)
+    for message in reversed(messages):
+        if message.role == "tool":
+            results[message.tool_call_id] = message
+        for one in message.tool_calls:
+            if one.id in results and one.name == call.name and _read(one.arguments) == wanted:
+                return results[one.id].is_error and results[one.id].text.startswith(said)
+        if message.tool_calls:
+            results.clear()
+    return False
+
+
+def _read(arguments: str) -> Any:
+    try:
+        return json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return arguments
 
 
 def call_of(message: Message, call_id: str) -> ToolCall | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -90,17 +90,25 @@ def cancelled(reason: str, *, begun: bool = True) -> RunCancelled | AgencyClosed
     return RunCancelled(f"the run was cancelled{'' if begun else ' before it began'}: {reason}")
 
 
-def no_scope(agent: str) -> NotAllowed:
-    """The named error of a run whose caller may not ask its agent."""
-    return NotAllowed(f"the caller has no scope for agent {agent}")
+def no_scope(agent: str, scopes: Iterable[str]) -> NotAllowed:
+    """The named error of a run whose caller may not ask its agent.
+
+    Args:
+        agent: the agent's name.
+        scopes: those of which a caller needs one.
+    """
+    return NotAllowed(f"the caller has no scope for agent {agent}; it takes the scope {' or '.join(sorted(scopes))}")
 
 
-def not_theirs(stream: str) -> NotAllowed:
+def not_theirs(stream: str, run: str = "") -> NotAllowed:
     """The named error of whoever wants something of a conversation, or of a run, that is somebody else's.
 
     Args:
         stream: the conversation's, in the journal.
+        run: the run's id, where that is what they know: whose conversation it is in is not theirs to know.
     """
+    if run:
+        return NotAllowed(f"run {run!r:.100} belongs to another caller; use a run_id of its own for each request")
     agent, _, conversation = stream.partition("/")
     return NotAllowed(f"conversation {conversation!r:.100} of {agent} belongs to another caller")
 

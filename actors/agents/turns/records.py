@@ -90,6 +90,11 @@ class RunRequest(NamedTuple):
         """The journal stream of the conversation."""
         return f"{self.agent}/{self.conversation}"
 
+    @property
+    def takes_over(self) -> bool:
+        """Whether it is made by another agent because the conversation is theirs now."""
+        return bool(self.parent and self.within) and not self.once
+
     def id_for(self, step: int, call: str) -> str:
         """The id of a run that is made for a call of this one. It follows from the journal: a restarted conversation
         finds the run that it had sent.

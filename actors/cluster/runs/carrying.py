@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ....providers.messages import Delta
 from ...agents.context import NO_DEPS
-from ...agents.events import CompletionStarted, ReasoningDelta, Retried, RunEvent, TextDelta
+from ...agents.events import CompletionStarted, ReasoningDelta, Retried, RunEvent, RunFinished, TextDelta
 from ...agents.runs.runtime.register import Entry
 from ...agents.runs.runtime.runtime import AgencyRuntime
 from ...agents.runs.runtime.spoken import Spoken
@@ -137,16 +137,20 @@ class Carrier:
 
 
 def hear(entry: Entry, event: RunEvent) -> None:
-    """Note what the model says in a run that is made elsewhere, for those who come to watch it here."""
-    if event.run != entry.run.id:
-        return
+    """Note what is said in a run that is made elsewhere, and in those made for it, for those who come to watch it
+    here."""
+    heard = entry.heard
+    if heard is None:
+        heard = entry.heard = {}
     if isinstance(event, CompletionStarted):
-        entry.heard = Spoken(event.step)
-    elif entry.heard is None:
+        heard[event.run] = Spoken(event.step)
+    elif isinstance(event, RunFinished) and event.run != entry.run.id:
+        heard.pop(event.run, None)
+    elif event.run not in heard:
         return
     elif isinstance(event, Retried):
-        entry.heard = Spoken(entry.heard.step)
+        heard[event.run] = Spoken(heard[event.run].step)
     elif isinstance(event, TextDelta):
-        entry.heard.pieces.append(Delta(text=event.text))
+        heard[event.run].pieces.append(Delta(text=event.text))
     elif isinstance(event, ReasoningDelta):
-        entry.heard.pieces.append(Delta(reasoning=event.text))
+        heard[event.run].pieces.append(Delta(reasoning=event.text))

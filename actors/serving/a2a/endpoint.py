@@ -80,9 +80,7 @@ class A2aEndpoint:
             server.check_loop()
             agent = server.agent(request.path_params.get("agent", server.agency.entry))
             if server.agency.agents[agent].scope != EVERYBODY:
-                caller = await server.caller(request)
-                if agent not in server.agency.open_to(caller):
-                    raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
+                server.check_may_ask(agent, await server.caller(request))
             sdk = await in_thread(_import)
             body = sdk.card_body(server, agent, str(request.base_url).rstrip("/"), pushes=self._pushes is not None)
         except FAILURES as error:
@@ -101,8 +99,7 @@ class A2aEndpoint:
             self._server.check_loop()
             agent = self._server.agent(scope["path_params"]["agent"])
             scope[CALLER] = caller = await self._server.caller(request)
-            if agent not in self._server.agency.open_to(caller):
-                raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
+            self._server.check_may_ask(agent, caller)
             body = await read_body(request, self._server.body_limit)
             if body:
                 check_kind(request)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Set
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Final
@@ -134,8 +134,8 @@ async def _events(
 async def _next(
     server: Server, handle: RunHandle, made: Events, source: AsyncGenerator[Event]
 ) -> Event | list[ApprovalRequested] | None:
-    """The next event of a run that works on calls, None at its end; or what agents ask a person to which it has handed
-    work: that is in no record of the run."""
+    """The next event of a run that works on calls, None at its end; or what agents ask a person to which it has
+    delegated work: that is in no record of the run."""
     coming = asyncio.ensure_future(anext(source, None))
     unsubscribe = _nothing
     asked = asyncio.Event()
@@ -144,10 +144,10 @@ async def _next(
         await asyncio.sleep(0)
         if coming.done():  # it was there
             return coming.result()
-        unsubscribe = server.agency.subscribe(partial(_heard, handle.id, asked), root=handle.id)
-        look = any(one.root == handle.id and one.run != handle.id for one in server.agency.approvals)
+        unsubscribe = server.agency.subscribe(partial(_heard, made.told_of, asked), root=handle.id)
+        look = any(one.root == handle.id and one.run not in made.told_of for one in server.agency.approvals)
         while not coming.done():
-            if look and (found := await _asked_by_others(server, handle)) and not coming.done():
+            if look and (found := await _asked_by_others(server, handle, made)) and not coming.done():
                 made.over = True
                 return found
             if asking.done():
@@ -169,14 +169,14 @@ def _nothing() -> None:
     pass
 
 
-def _heard(run: str, asked: asyncio.Event, event: RunEvent) -> None:
-    if isinstance(event, ApprovalRequested) and event.run != run:
+def _heard(told_of: Set[str], asked: asyncio.Event, event: RunEvent) -> None:
+    if isinstance(event, ApprovalRequested) and event.run not in told_of:
         asked.set()
 
 
-async def _asked_by_others(server: Server, handle: RunHandle) -> list[ApprovalRequested]:
+async def _asked_by_others(server: Server, handle: RunHandle, made: Events) -> list[ApprovalRequested]:
     waits = await server.agency.pending_approvals()
-    return [one for one in waits if one.root == handle.id and one.run != handle.id]
+    return [one for one in waits if one.root == handle.id and one.run not in made.told_of]
 
 
 def _of_another(run: str, where: str, asked: ApprovalRequested) -> dict[str, Any]:

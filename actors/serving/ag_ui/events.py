@@ -46,6 +46,7 @@ class Events:
 
     Attributes:
         over: whether the protocol's run has ended.
+        told_of: the ids of the runs of which records came: the agency's run, and those in which others answer for it.
     """
 
     def __init__(
@@ -58,10 +59,13 @@ class Events:
         answered: frozenset[str] = frozenset(),
     ) -> None:
         self.over = False
+        self.told_of = {run}
         self._ids = {"threadId": asked.thread, "runId": asked.run}
         self._history = list(asked.messages)
         self._run = run
         self._agent = agent
+        self._speaking = run
+        """The id of the run that the last record was of."""
         self._client_tools = client_tools
         self._begins = begins
         self._answered = answered
@@ -73,8 +77,10 @@ class Events:
         self._made: list[Event] = []
         """The messages that were made in the protocol's run."""
         self._calls: dict[str, Mapping[str, Any]] = {}
-        self._open: dict[str, None] = {}
-        """Calls that this side works on."""
+        self._named: dict[str, str] = {}
+        """The run whose call has an id as it is."""
+        self._open: dict[str, str] = {}
+        """Calls that this side works on, each with the run that it is of."""
         self._pending: dict[str, None] = {}
         """Calls for the client."""
         self._waiting: dict[str, Mapping[str, Any]] = {}
@@ -107,6 +113,12 @@ class Events:
 
     def _of(self, item: RunRecord) -> Iterator[Event]:
         data, kind = item.data, item.type
+        self._speaking = item.run
+        self.told_of.add(item.run)
+        if "call_id" in data:
+            data = {**data, "call_id": self._id(data["call_id"])}
+        if kind == "started":
+            self._agent = item.agent
         if kind in _TOLD:
             names = ("call_id", "approved", "reason", "text", "transferred", "error")
             value = {name: data[name] for name in names if name in data}
@@ -131,11 +143,17 @@ class Events:
             self._used("", "", data["usage"])
         elif kind == "ended":
             yield from self._ended(data)
-        if self._waiting and all(map(self._waits, self._open)):
+        if self._waiting and all(self._waits(call) for call, run in self._open.items() if run == self._speaking):
             found = [
                 interrupt(self._run, item.cursor, asked, self._calls.get(id)) for id, asked in self._waiting.items()
             ]
             yield from self.interrupted(found)
+
+    def _id(self, call: str) -> str:
+        """The id of a call for the client: that of another agent may be the same as one before."""
+        first = call.partition("/")[0]
+        whose = self._named.setdefault(first, self._speaking)
+        return call if not call or whose == self._speaking else f"{self._speaking}.{call}"
 
     def _waits(self, call: str) -> bool:
         """Whether a call waits for a person: for its own sake, for one that it makes, or as the run may use no more."""
@@ -196,7 +214,7 @@ class Events:
             yield {"type": "STEP_FINISHED", "stepName": f"{self._agent} {self._number}"}
 
     def _completed(self, data: Mapping[str, Any]) -> Iterator[Event]:
-        for call in list(self._open):
+        for call in [call for call, run in self._open.items() if run == self._speaking]:
             yield from self._result(call, "the call was not run", True)
         yield from self._begin_step()
         yield from self._end_reasoning()
@@ -204,12 +222,13 @@ class Events:
         if self._text:
             self._text = False
             yield {"type": "TEXT_MESSAGE_END", "messageId": id}
-        for call in data["tool_calls"]:
-            yield from self._call(call, id)
+        calls: list[Mapping[str, Any]] = [{**one, "id": self._id(one["id"])} for one in data["tool_calls"]]
+        for one in calls:
+            yield from self._call(one, id)
         yield from self._close()
         if data["reasoning"]:
             self._made.append({"id": f"{id}.reasoning", "role": "reasoning", "content": data["reasoning"]})
-        self._remember(id, data["text"], data["tool_calls"])
+        self._remember(id, data["text"], calls)
         self._used(data["provider"], data["model"], data["usage"])
         self._last = data["text"]
         self._number += 1
@@ -248,7 +267,10 @@ class Events:
     def _call(self, call: Mapping[str, Any], parent: str) -> Iterator[Event]:
         id = call["id"]
         self._calls[id] = call
-        (self._pending if call["name"] in self._client_tools else self._open)[id] = None
+        if call["name"] in self._client_tools:
+            self._pending[id] = None
+        else:
+            self._open[id] = self._speaking
         yield {"type": "TOOL_CALL_START", "toolCallId": id, "toolCallName": call["name"], "parentMessageId": parent}
         if call["arguments"]:
             yield {"type": "TOOL_CALL_ARGS", "toolCallId": id, "delta": call["arguments"]}
@@ -256,7 +278,7 @@ class Events:
 
     def _returned(self, data: Mapping[str, Any]) -> Iterator[Event]:
         self._transferred = self._transferred or bool(data.get("transferred"))
-        if data.get("usage"):
+        if data.get("usage") and not (data.get("transferred") and len(self.told_of) > 1):  # it was counted there
             self._used("", "", data["usage"])
         yield from self._result(data["call_id"], data["content"], data["is_error"])
 

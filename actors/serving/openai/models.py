@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from ...agents.caller import Caller
 from ..answers import Json
-from ..problems import refuse
 from ..server import Server
 
 
@@ -27,8 +26,7 @@ async def get_model(server: Server, request: Request) -> Response:
     """One of them."""
     caller = await server.caller(request)
     name = server.agent(request.path_params["model"])
-    if name not in server.agency.open_to(caller):
-        raise refuse(403, "not_allowed", f"the caller has no scope for agent {name}")
+    server.check_may_ask(name, caller)
     return Json(_model(server, name))
 
 

@@ -26,8 +26,7 @@ MOST: Final = 100
 async def agent_info(server: Server, request: Request, agent: str, registry: Registry | None = None) -> Response:
     """One agent."""
     caller = await server.caller(request)
-    if agent not in server.agency.open_to(caller):
-        raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
+    server.check_may_ask(agent, caller)
     return Json(about(server, agent, caller, request.scope.get("root_path", ""), intents_of(registry, agent)))
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ....tools.pricing import as_price
-from ....tools.scopes import may_use
+from ....tools.scopes import as_scopes, may_use
 from ...agents.agent import Agent
 from ...agents.caller import Caller
 from ...agents.skills.route import HttpRoute
@@ -38,8 +38,7 @@ async def own_route(server: Server, request: Request, agent: str) -> Response:
     path = "/" + request.path_params["rest"]
     caller = await server.caller(request)
     known = server.agency.agents[agent]
-    if agent not in server.agency.open_to(caller):
-        raise refuse(403, "not_allowed", f"the caller has no scope for agent {agent}")
+    server.check_may_ask(agent, caller)
     held = holds(known, caller)
     methods: list[str] = []
     for skill, route in routes_of(known):
@@ -52,7 +51,9 @@ async def own_route(server: Server, request: Request, agent: str) -> Response:
             continue
         usable = server.agency.skill_available(agent, skill.name, caller=caller)
         if not (usable and may_use(held, frozenset(route.scope))):
-            raise refuse(403, "not_allowed", f"the caller has no scope for {path:.200} of agent {agent}")
+            needed = " or ".join(sorted(as_scopes(route.scope if usable else skill.scope, agent, ValueError)))
+            message = f"the caller has no scope for {path:.200} of agent {agent}; it takes the scope {needed}"
+            raise refuse(403, "not_allowed", message)
         work = partial(function.answer, server, request, caller, values)
         return await (work() if route.price is None else _charged(server, request, caller, agent, route, work))
     if methods:

@@ -115,7 +115,7 @@ def of_item(item: RunRecord | RunText, run: str) -> dict[str, Any]:
     if isinstance(item, RunText):
         told: dict[str, Any] = {"type": "text", "run": run, "cursor": item.cursor, "kind": item.kind, "text": item.text}
         return {**told, "restarted": True} if item.restarted else told
-    return {
+    told = {
         "type": "event",
         "run": run,
         "cursor": item.cursor,
@@ -123,6 +123,7 @@ def of_item(item: RunRecord | RunText, run: str) -> dict[str, Any]:
         "at": item.at,
         "data": dict(item.data),
     }
+    return told if item.run == run else {**told, "agent": item.agent}
 
 
 def of_problem(problem: Problem, id: Any = None, run: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -239,11 +239,14 @@ class Session:
 
     async def _watch(self, handle: RunHandle, after: str, when_left: OnDisconnect) -> None:
         """Tell what happens in a run."""
-        unsubscribe = self._server.agency.subscribe(partial(self._heard, handle.id), root=handle.id)
+        told_of = {handle.id}
+        unsubscribe = self._server.agency.subscribe(partial(self._heard, told_of), root=handle.id)
         try:
             async with aclosing(watched(self._server, handle, after, when_left)) as items:
                 async for item in items:
                     told = of_item(item, handle.id)
+                    if isinstance(item, RunRecord):
+                        told_of.add(item.run)
                     if isinstance(item, RunRecord) and item.type == "ended" and item.data["error"] is not None:
                         failure = await error_of_end(handle)
                         if isinstance(failure, AgencyClosed):
@@ -270,9 +273,9 @@ class Session:
         if closed is not None:
             self._close(closed)
 
-    def _heard(self, run: str, event: RunEvent) -> None:
-        """What agents ask a person to which a run has handed work is in no record of it."""
-        if isinstance(event, ApprovalRequested) and event.run != run:
+    def _heard(self, told_of: Set[str], event: RunEvent) -> None:
+        """What agents ask a person to which a run has delegated work is in no record of it."""
+        if isinstance(event, ApprovalRequested) and event.run not in told_of:
             self._waiting.append(event)
             if self._telling is None or self._telling.done():
                 self._telling = asyncio.ensure_future(self._tell_approvals())

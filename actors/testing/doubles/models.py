@@ -86,14 +86,35 @@ def complete(
         if inspect.iscoroutinefunction(reply) or inspect.iscoroutinefunction(called):
             later = cast("Callable[[Request], Awaitable[Reply]]", reply)
             return partial(_later, later, request, number, usage, cost)
-        return _completion(cast("Reply", reply(request)), number, usage, cost)
-    return _completion(reply, number, usage, cost)
+        return _completion(_checked(reply(request), reply), number, usage, cost)
+    return _completion(_checked(reply, None), number, usage, cost)
 
 
 async def _later(
     function: Callable[[Request], Awaitable[Reply]], request: Request, number: int, usage: Usage, cost: float | None
 ) -> Completion:
-    return _completion(await function(request), number, usage, cost)
+    return _completion(_checked(await function(request), function), number, usage, cost)
+
+
+def _checked(reply: Any, function: Callable[..., Any] | None) -> Reply:
+    """A reply, once it is known to be one.
+
+    Args:
+        reply: what was given.
+        function: what has returned it; None where it stands in a script.
+
+    Raises:
+        TypeError: it is none; says whose it is, and what was expected.
+    """
+    several = isinstance(reply, tuple | list) and all(isinstance(one, ToolCall) for one in reply)
+    if several or isinstance(reply, str | Completion | ToolCall | Exception):
+        return cast("Reply", reply)
+    name = getattr(function, "__qualname__", type(function).__name__)
+    whose = "a script has" if function is None else f"the model's function {name} returned"
+    forgot = "; does it `return` in every case?" if reply is None and function is not None else ""
+    raise TypeError(
+        f"{whose} {reply!r:.80}: expected a text, a call(…) or several, a Completion, or an exception to raise{forgot}"
+    )
 
 
 def _completion(reply: Reply, number: int, usage: Usage, cost: float | None) -> Completion:
@@ -166,6 +187,8 @@ class FunctionModel(_TestModel):
     Args:
         function: takes the request; returns a text, tool calls, a `Completion` or an exception; may be
             an ``async def``.
+
+    Where it returns something else, the run ends in `RunFailed`, which names the function.
 
     Raises:
         TypeError: it is no function.

@@ -14,6 +14,7 @@ from .isolation import fence
 from .threads.threads import here
 
 Ts = TypeVarTuple("Ts")
+_INSTEAD = "Put it behind an actor or a provider, and simulate with a scripted one"
 
 
 class Enclosed(asyncio.BaseEventLoop):
@@ -29,12 +30,14 @@ class Enclosed(asyncio.BaseEventLoop):
         """Directories, absolute and with a separator at the end, below which files may be changed."""
         self._owner = threading.get_ident()
 
-    def refuse(self, what: str) -> NoReturn:
-        """Refuse an operation that cannot be replayed, and remember that it was tried."""
-        error = EscapedSimulation(
-            f"{what} inside a simulation: it is real and cannot be replayed. "
-            "Put it behind an actor or a provider, and simulate with a scripted one"
-        )
+    def refuse(self, what: str, instead: str = _INSTEAD) -> NoReturn:
+        """Refuse an operation that cannot be replayed, and remember that it was tried.
+
+        Args:
+            what: it is, in words.
+            instead: what to do.
+        """
+        error = EscapedSimulation(f"{what} inside a simulation: it is real and cannot be replayed. {instead}")
         if self.escaped is None:
             self.escaped = error
         raise error

@@ -39,6 +39,7 @@ PATIENCE = 60.0
 
 NOTHING_READY = "nothing is ready and no timer is set"
 """What a deadlock begins with where there is no cycle of those who wait."""
+_UNDECIDED = "nothing is ready, and no timer is set but for what a person was to decide until then"
 
 
 class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
@@ -74,6 +75,8 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
         """What reached the exception handler."""
         self.who_waits: Callable[[], str] = str
         """Asked for a description of who waits for whom when nothing can go on."""
+        self.left_to_people: Callable[[], bool] = bool
+        """Asked before more than `PATIENCE` passes at once whether that is until what a person decides has expired."""
         self.threads: Threads | None = None
         """Runs the functions handed to executors on threads that interleave; without it they run inline."""
         self.cost: Callable[[], float] | None = None
@@ -312,6 +315,8 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
             self.background_timers and len(timers) - self._cancelled_timers == self.background_timers and self._stands()
         ):
             raise Deadlock(self.who_waits() or "nothing is ready, no timer is set, and the scenario has not ended")
+        if timers[0][0] - self._now > PATIENCE and self.left_to_people():
+            raise Deadlock(self.who_waits().replace(NOTHING_READY, _UNDECIDED, 1))
         self._now = max(self._now, timers[0][0])
         self._fire()
 

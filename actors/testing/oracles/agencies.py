@@ -26,6 +26,7 @@ from ...agents.events import (
     ToolSpent,
     ToolStarted,
 )
+from ...agents.turns.records import RunRequest
 from ...core.system import System
 from ..errors import SimulationError
 from ..trace.names import Name
@@ -79,10 +80,12 @@ class Watch:
     Args:
         now: the virtual time.
         append: takes an event down.
+        trace: what has happened so far.
     """
 
-    def __init__(self, now: Callable[[], float], append: Append) -> None:
+    def __init__(self, now: Callable[[], float], append: Append, trace: Trace) -> None:
         self._now = now
+        self._trace = trace
         self._append = append
         self._agencies: list[Agency] = []
         self.forbidden: dict[str, frozenset[str]] = {}
@@ -91,17 +94,27 @@ class Watch:
         """Watch an agency.
 
         Raises:
-            SimulationError: it is no agency, or is watched already.
+            SimulationError: it is no agency, is watched already, or has had a run.
             TypeError: what is forbidden are not names of tools by label.
         """
         if not isinstance(agency, Agency):
             raise SimulationError(f"what is watched is an Agency, not {agency!r:.80}")
         if any(agency is one for one in self._agencies):
             raise SimulationError(f"agency {agency.name!r} is watched already: its runs would seem to end twice")
+        if self._has_run(agency):
+            raise SimulationError(f"agency {agency.name!r} has had a run, which nobody saw: watch it before the first")
         for label, names in _labels(forbidden).items():
             self.forbidden[label] = self.forbidden.get(label, frozenset()) | names
         self._agencies.append(agency)
         agency.subscribe(lambda event: self._take_down(agency, event))
+
+    def _has_run(self, agency: Agency) -> bool:
+        system = _system(agency.system).get("system")
+        return agency.system is not None and any(
+            kind == "recv" and isinstance(row["message"], RunRequest) and row.get("system") == system
+            for _, kind, row in self._trace.rows
+            if row.get("actor", "").startswith(f"{agency.name}/")
+        )
 
     def names(self) -> tuple[Name, ...]:
         """The tools that are forbidden to somebody, each of which must be one of some agent's, and the labels, each of

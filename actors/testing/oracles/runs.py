@@ -249,18 +249,26 @@ def approvals_are_not_bypassed(trace: Trace) -> None:
 def cancelled_is_not_carried_out(trace: Trace) -> None:
     """Once a conversation has taken up that a run is cancelled, or the run has ended as cancelled, nothing more is
     begun for it, after restarts neither: no completion, no tool, no handoff. Where whoever waited has only given up,
-    its end tells whether others wanted it."""
+    its end tells whether others wanted it; and where a process is killed before it has told that it was cancelled, its
+    journal need not know."""
     cancelled: dict[str, float] = {}
+    untold: dict[str, object] = {}
     carried_out: set[str] = set()
     for time, kind, row in _events(trace):
         message = row.get("message")
         if kind == "recv" and isinstance(message, Cancel) and row["actor"].count("/") == 2 and not message.given_up:
-            cancelled.setdefault(message.run, time)
+            if message.run not in cancelled:
+                cancelled[message.run], untold[message.run] = time, row.get("system")
         elif kind == "send" and isinstance(message, RunRequest):
             if message.id not in carried_out and _root(row.get("sender")) != _root(row["actor"]):
                 cancelled.pop(message.id, None)  # it had not begun, and is asked for again
         elif kind == "run_finished" and isinstance(row.get("error"), RunCancelled):
             cancelled.setdefault(row["run"], time)
+            untold.pop(row["run"], None)
+        elif kind == "killed":
+            for run in [run for run, system in untold.items() if system == row.get("system")]:
+                del untold[run]
+                cancelled.pop(run, None)
         elif kind in _CARRIED_OUT:
             carried_out.add(row["run"])
             if row["run"] in cancelled:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
-from ..faults.drawing import is_one_of
+from ..faults.drawing import Chances, Waits, is_one_of, is_settled, places_of
 from ..faults.faults import Fault, describe
 from ..schedules.plan import Interrupt
 from ..trace.trace import Trace, named, stable_repr
@@ -35,6 +35,8 @@ class Coverage:
             follows (`Simulation.follow`) or says with ``sim.mark("state", actor=…, value=…)``, or else the message
             that the actor took before.
         struck: in how many schedules each fault struck.
+        places: of each fault that leaves its place open, at how many it struck, and how many are known: those of the
+            ordinary schedule, and others where it struck. A crash or a restart has several at a number, one a phase.
     """
 
     schedules: int = 0
@@ -43,6 +45,7 @@ class Coverage:
     exhausted: bool = False
     edges: frozenset[Edge] = frozenset()
     struck: Mapping[Fault, int] = field(default_factory=dict)
+    places: Mapping[Fault, tuple[int, int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         what = f"all {self.schedules}" if self.exhausted else str(self.schedules)
@@ -57,8 +60,13 @@ class Coverage:
         return text
 
     def faults(self) -> list[str]:
-        """Return a line for each fault: in how many schedules it struck."""
-        return [f"{describe(fault)}: struck in {count} of {self.schedules}" for fault, count in self.struck.items()]
+        """Return a line for each fault: in how many schedules it struck, and at how many places."""
+        lines = []
+        for fault, count in self.struck.items():
+            at, known = self.places.get(fault, (0, 0))
+            places = f", at {at} of {counted(known, 'place')}" if known else ""
+            lines.append(f"{describe(fault)}: struck in {count} of {self.schedules}{places}")
+        return lines
 
 
 NOTHING = Coverage()
@@ -77,9 +85,13 @@ def merged(coverages: Iterable[Coverage]) -> Coverage:
     """Return the coverage of several searches together, of different workloads as a rule."""
     several = list(coverages)
     struck: dict[Fault, int] = {}
+    places: dict[Fault, tuple[int, int]] = {}
     for coverage in several:
         for fault, count in coverage.struck.items():
             struck[fault] = struck.get(fault, 0) + count
+        for fault, (at, known) in coverage.places.items():
+            before = places.get(fault, (0, 0))
+            places[fault] = before[0] + at, before[1] + known
     return Coverage(
         sum(coverage.schedules for coverage in several),
         sum(coverage.distinct for coverage in several),
@@ -87,6 +99,7 @@ def merged(coverages: Iterable[Coverage]) -> Coverage:
         bool(several) and all(coverage.exhausted for coverage in several),
         frozenset().union(*(coverage.edges for coverage in several)),
         struck,
+        places,
     )
 
 
@@ -109,6 +122,8 @@ class Covered:
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._struck = dict.fromkeys(faults, 0)
+        self._places: dict[Fault, set[Fault]] = {fault: set() for fault in faults if not is_settled(fault)}
+        self._known: dict[Fault, set[Fault]] = {fault: set() for fault in self._places}
         self._schedules = 0
         self._choices: set[int] = set()
         self._orders: set[int] = set()
@@ -122,8 +137,19 @@ class Covered:
         self._orders.add(hash(frozenset((actor, tuple(order)) for actor, order in orders.items())))
         self._edges.update(edges)
         for fault in self._struck:
-            if any(is_one_of(settled, fault) for settled in run.struck):
-                self._struck[fault] += 1
+            at = {settled for settled in run.struck if is_one_of(settled, fault)}
+            self._struck[fault] += bool(at)
+            if fault in self._places:
+                self._places[fault] |= at
+
+    def know(self, counts: Chances, waits: Waits) -> None:
+        """Take down where faults may strike in the ordinary schedule.
+
+        Args:
+            counts, waits: as for `places_of`.
+        """
+        for fault, known in self._known.items():
+            known.update(places_of(fault, counts, waits))
 
     def join(self, other: Covered) -> None:
         """Add the runs of another part of the search, made in a process forked from this one."""
@@ -133,6 +159,8 @@ class Covered:
         self._edges |= other._edges
         for fault, count in other._struck.items():
             self._struck[fault] += count
+        for fault, at in other._places.items():
+            self._places[fault] |= at
 
     def coverage(self, *, exhausted: bool) -> Coverage:
         """Return what has been covered so far.
@@ -147,6 +175,7 @@ class Covered:
             exhausted,
             frozenset(self._edges),
             dict(self._struck),
+            {fault: (len(at), len(at | self._known[fault])) for fault, at in self._places.items()},
         )
 
 

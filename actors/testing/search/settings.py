@@ -18,6 +18,10 @@ class Settings:
 
     test: str = ""
     """The test's name for a command line; "" where pytest's plugin runs none."""
+    draws: str = ""
+    """The name by which a token's example finds the test again; "" where the plugin cannot have Hypothesis draw it."""
+    redraws: bool = False
+    """Whether Hypothesis draws the token's example in this test, and no other."""
     seeds: int | None = None
     replay: str | None = None
     refused: list[TokenRefused] = field(default_factory=list)
@@ -33,9 +37,10 @@ class Settings:
     covered: list[Coverage] = field(default_factory=list)
     """What each simulation of the test has covered."""
 
-    def begin(self, seeds: int | None = None, replay: str | None = None, test: str = "") -> None:
+    def begin(self, seeds: int | None = None, replay: str | None = None, test: str = "", draws: str = "") -> None:
         """Begin a test."""
-        self.test, self.seeds, self.replay, self.replayed = test, seeds, replay, False
+        self.test, self.draws, self.redraws = test, draws, False
+        self.seeds, self.replay, self.replayed = seeds, replay, False
         self.refused.clear()
         self.struck.clear()
         self.unstruck.clear()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefused
-from ..faults.drawing import Chances, Waits, chances, is_settled, place, settle
+from ..faults.drawing import DRAWS, Chances, Drawing, chances, is_settled, settle
 from ..faults.faults import Crash, Fault
-from ..faults.struck import nothing, unstruck, why
+from ..faults.struck import misnamed, nothing, unstruck, why
 from ..loop.lanes.lanes import Schedule
 from ..loop.loop import Order
 from ..loop.timing import Timing, Variation
@@ -23,8 +20,9 @@ from ..schedules.sampling import Fifo
 from ..schedules.tree import Tree
 from ..trace.invariants import Invariant
 from ..trace.names import Key
-from . import token
+from . import drawn, token
 from .coverage import Coverage, Covered
+from .drawn import is_read
 from .processes import check, spread
 from .reporting.diagnosis import diagnose, failed, parting_of
 from .running.arguments import checked_seeds
@@ -41,8 +39,6 @@ _FEW_WAYS = 2_000
 """Schedules up to which each is run once; beyond, one that comes up twice is rare and costs less than to look out."""
 _PART = 64
 """Seeds that a process runs before it says how that went."""
-_DRAWS = 8
-"""How often the places of faults are drawn again where all that they lead to has been run."""
 
 
 def simulate(
@@ -141,19 +137,19 @@ class Search:
         self.unseen = Unseen(runner.invariants)
         self.tree = Tree()
         self.feedback = Feedback() if strategy == "feedback" else None
-        self.counts: Chances = Counter()
-        self.waits: Waits = {}
-        self.placements: Counter[Fault | None] = Counter()
+        self.drawing = Drawing((), Counter(), {})
 
     def search(self, seeds: Iterator[int], processes: int) -> Run:
         runner = self.runner
         run = self.run(Fifo(), runner.ordinary)
         if not run.ok:
             self.fail(run, "the ordinary schedule")
-        counts = self.counts = chances(run.trace, run.found)
-        self.waits = run.waits
+        counts = chances(run.trace, run.found)
+        self.drawing = Drawing(runner.faults, counts, run.waits)
+        self.covered.know(counts, run.waits)
         struck = set(run.struck)
-        tried: tuple[Fault, ...] = tuple(fault for fault in runner.faults if fault.nth is not None)
+        # Without seeds the others strike nothing; but a name that there is not, there is not.
+        tried = tuple(fault for fault in runner.faults if fault.nth is not None or misnamed(fault, counts))
         failed_elsewhere = False
         for number in seeds:
             seed, tried = number, runner.faults
@@ -229,29 +225,18 @@ class Search:
         """Draw what faults and time leave open, so that something is left to run."""
         timing = self.runner.timing
         varied = () if timing is None else timing.drawn(seed)
-        if self.fixed == self.runner.faults:
-            fixed = (*self.fixed, *varied)
-            return None if self.all_run(fixed) else fixed
-        rng = random.Random(~seed)
-        found = []
-        for _ in range(_DRAWS):
-            faults = place(self.runner.faults, self.counts, self.waits, rng)
-            if not self.all_run((*faults, *varied)):
-                if self.feedback is None:
-                    return (*faults, *varied)
-                found.append(faults)
-        if not found:
-            return None
-        faults = min(found, key=self.tried)
-        self.placements.update(faults or (None,))
-        return (*faults, *varied)
 
-    def tried(self, faults: tuple[Fault, ...]) -> tuple[float, float]:
-        """Return how often these places were tried, and how late they are: each comes once before any does twice, and
-        early ones first, after which most is left to happen."""
-        often = sum(self.placements[fault] for fault in faults or (None,))
-        late = sum(fault.nth or 0 for fault in faults)
-        return often / max(1, len(faults)), late / max(1, len(faults))
+        def of_use(faults: tuple[Fault, ...]) -> bool:
+            return not self.all_run((*faults, *varied))
+
+        found: tuple[Fault, ...] | None
+        if self.fixed == self.runner.faults:
+            found = self.fixed if of_use(self.fixed) else None
+        elif self.feedback is not None:
+            found = self.drawing.least_tried(seed, of_use)
+        else:
+            found = next(filter(of_use, (self.drawing.of_seed(seed, again) for again in range(DRAWS))), None)
+        return None if found is None else (*found, *varied)
 
     def run(self, schedule: Schedule, faults: tuple[Fault, ...]) -> Run:
         """Run a schedule, or where it comes to nothing new, one that parts from it there."""
@@ -293,13 +278,13 @@ class Search:
         Where Hypothesis draws the workload, the test as a whole is judged, at its end: a small example may well have
         nothing to strike.
         """
-        drawn = _drawn() is not None
+        draws = drawn.context() is not None
         for fault in unstruck(faults, struck):
-            judged = is_settled(fault) or (drawn and fault in settings.struck)
+            judged = is_settled(fault) or (draws and fault in settings.struck)
             if not judged and counts[fault.strikes, fault.target]:
                 struck |= self.struck_first(fault)
         left = {fault: why(fault, counts, struck) for fault in unstruck(faults, struck)}
-        if not drawn:
+        if not draws:
             if left:
                 raise nothing(left.items(), f"any of {self.runner.runs} schedules")
             return
@@ -311,7 +296,7 @@ class Search:
         """Fail if a name that an oracle goes by came up in no schedule; where Hypothesis draws the workload, the
         test as a whole is judged, at its end."""
         left = self.unseen.left()
-        if _drawn() is not None:
+        if drawn.context() is not None:
             settings.seen |= self.unseen.seen
             settings.unseen.update(left)
         elif left:
@@ -334,7 +319,7 @@ class Search:
         if (told := verdict(run.error)) is not None:
             raise told
         _check_refused(run)
-        failure = diagnose(self.runner, run, found, self.ended(run).coverage, read=_worth_shrinking())
+        failure = diagnose(self.runner, run, found, self.ended(run).coverage, read=is_read())
         raise failure from failure.run.error
 
     def replay_asked(self, text: str) -> Run:
@@ -357,13 +342,18 @@ class Search:
         runner.order = given.order  # type: ignore[assignment]
         run = runner.plan(given.holds, (*self.fixed, *given.faults))
         _check_refused(run)
-        given.check_trace(run.trace, run.unused)
+        try:
+            given.check_trace(run.trace, run.unused)
+        except TokenRefused:
+            if drawn.context() is not None and not settings.redraws:
+                given.check_example(drawn.example(""))
+            raise
         if not run.ok:
             if (told := verdict(run.error)) is not None:
                 raise told
             settings.replayed = True
             parting = None if given.whole else parting_of(run, runner.plan(run.holds, run.faults))
-            failure = failed(runner, run, "replayed", 1, parting, read=_worth_shrinking())
+            failure = failed(runner, run, "replayed", 1, parting, read=is_read())
             raise failure from failure.run.error
         return run
 
@@ -372,20 +362,3 @@ def _check_refused(run: Run) -> None:
     if run.refused:
         assert run.error is not None
         raise run.error
-
-
-def _worth_shrinking() -> bool:
-    """Whether somebody will read this failure: while Hypothesis still looks for a smaller workload, nobody does."""
-    context = _drawn()
-    return context is None or bool(context.is_final)
-
-
-def _drawn() -> Any:
-    """Hypothesis' build context where it draws the workload, or None."""
-    if "hypothesis" in sys.modules:
-        from hypothesis import control
-
-        with contextlib.suppress(Exception):
-            if control.currently_in_test_context():
-                return control.current_build_context()
-    return None

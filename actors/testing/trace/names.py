@@ -61,8 +61,9 @@ class Oracle:
 
 
 def meant(name: str, there: Collection[str]) -> str:
-    """Return the question whether a name that there is was meant, or ""."""
-    close = difflib.get_close_matches(name, there, 1)
+    """Return the question whether a name that there is was meant, or ""; one of an actor below others, too."""
+    last = {path.rpartition("/")[2]: path for path in sorted(there, reverse=True)}
+    close = difflib.get_close_matches(name, there, 1) or [last[it] for it in difflib.get_close_matches(name, last, 1)]
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

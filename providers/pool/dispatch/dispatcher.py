@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ....actors.core.base.send_context import current_send_context
 from ....actors.observe.spans import PLACE
 from ...embeddings import Asked, EmbeddingLimit, EmbeddingRequest, Embeddings
-from ...errors import BudgetSpent, InvalidRequest
+from ...errors import CAUSES, BudgetSpent, InvalidRequest
 from ...messages import Completion, Delta, Request
 from ...registry.resolve import Registry
 from ..accounts.budgets import Budgets
@@ -178,6 +178,7 @@ class Dispatcher:
         sent = current_send_context()
         job.deadline = sent.deadline
         job.place = sent.baggage.get(PLACE)
+        job.causes = sent.baggage.get(CAUSES, job.causes)
         self.prolong(job)
         job.epoch = self.planner.epoch
         job.wanted = wanted

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...errors import OutcomeUnknown, RunError, RunFailed, named
+from .....providers.errors import NoProvider
+from ...errors import OutcomeUnknown, RunError, RunFailed, TimeLimit, named
 from ...turns.loop.turn import Turn
 from ...turns.outcome import Outcome, finished
 from ...turns.steps import Fail, Finish, Input
@@ -47,6 +48,41 @@ def failed(error: BaseException) -> RunError:
     named_error = RunFailed(named(error))
     named_error.__cause__ = error
     return named_error
+
+
+def out_of_time(session: Session) -> TimeLimit:
+    """The named error of a run whose time is up: what it was waiting for, and why that did not come."""
+    seconds = session.rules.limits.seconds
+    if session.finalizing is not None:
+        return TimeLimit(f"a finalize hook has not returned within {seconds:g} seconds; raise limits.seconds")
+    awaited, causes = _awaited(session)
+    what = f"no answer within {seconds:g} seconds" + (f": it waited for {awaited}" if awaited else "")
+    if not causes:
+        return TimeLimit(f"{what}; raise limits.seconds")
+    why = "; ".join(f"{name}: {named(cause)}" for name, cause in causes.items())
+    error = TimeLimit(f"{what}, and no provider answered ({why})")
+    error.__cause__ = NoProvider(f"no provider answered in time: {why}", causes=causes)
+    return error
+
+
+def _awaited(session: Session) -> tuple[str, dict[str, BaseException]]:
+    """What a run waits for, in words, and the last error of each provider that it has had."""
+    register, turn = session.runtime.register, session.state.turn
+    agents: list[str] = []
+    causes: dict[str, BaseException] = {}
+    for delegation in session.delegations.values():
+        agents.append(delegation.run.agent)
+        entry = register.get(delegation.run.id)
+        if entry is not None and entry.session is not None:
+            causes |= _awaited(entry.session)[1]
+    calls = zip(turn.message.tool_calls, turn.results, strict=True) if turn.message is not None else ()
+    tools = [call.name for call, result in calls if result is None and call.id not in session.delegations]
+    if session.ask is not None and not (agents or tools):
+        request = session.shown.request
+        model = request.model if request is not None else ""
+        return f"the model {model!r:.80}" if model else "its model", dict(session.causes)
+    names = [f"the agent {name}" for name in agents] + [f"the tool {name}" for name in tools]
+    return ", ".join(dict.fromkeys(names)), causes
 
 
 def not_known(outcome: Outcome) -> Outcome:

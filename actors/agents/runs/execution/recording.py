@@ -193,4 +193,4 @@ class Recorder:
             return
         for run in (one.run for one in accepted):
             if run.id == error.key:
-                self._runtime.register.settle(unanswered(run, key_taken(run, error.stream)))
+                self._runtime.register.settle(unanswered(run, key_taken(run)))

@@ -16,7 +16,7 @@ from ....core.actor import Actor
 from ....core.base.log import logger_of
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
-from ...errors import AgencyClosed, AgentError, GuardrailTripped, RunError, RunFailed, TimeLimit, said
+from ...errors import AgencyClosed, AgentError, GuardrailTripped, RunError, RunFailed, said
 from ...events import Resumed as ResumedEvent
 from ...events import RunFinished, RunStarted
 from ...turns.arrivals import NEWER
@@ -45,7 +45,7 @@ from ...turns.steps import (
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import not_kept
 from ..runtime.runtime import AgencyRuntime
-from .ending import PATIENCE, failed, given_up, not_known, outcome_of
+from .ending import PATIENCE, failed, given_up, not_known, out_of_time, outcome_of
 from .executor import RESULTS, carry_out
 from .finalizing import cut_short, finalize
 from .handoffs.delegation import forward, forwarded
@@ -118,7 +118,8 @@ class Runner:
             return
         session = self._open(run)
         if self._runtime.bus.everything:
-            session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
+            text = run.messages[-1].text if run.messages else ""
+            session.emit(RunStarted, text=text, answers_for=run.parent if run.takes_over else "")
         if session.entry is not None and (reason := session.entry.ends_for(run)):
             self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
         elif state.replaced_by(run) is not None:
@@ -128,7 +129,7 @@ class Runner:
         elif session.unready is not None:
             self.interrupt(session, session.unready)
         elif not self._runtime.directory.may_ask(run.agent, run.caller):
-            self.interrupt(session, no_scope(run.agent))
+            self.interrupt(session, no_scope(run.agent, self._runtime.directory.agents[run.agent].scope))
         elif state.owner is not None:
             forward(session, state.owner)
         elif "connection" in session.prepared.hooks:
@@ -170,7 +171,8 @@ class Runner:
             session.unready is not None or not self._runtime.directory.may_ask(run.agent, run.caller)
         ):  # it is so since the run began
             runtime.approvals.forget_those_of(state.agent, state.conversation)
-            self.interrupt(session, session.unready or no_scope(run.agent))
+            scopes = self._runtime.directory.agents[run.agent].scope
+            self.interrupt(session, session.unready or no_scope(run.agent, scopes))
             return
         session.emit(ResumedEvent, steps=turn.steps)
         if turn.phase == "ended":  # it crashed while hooks looked at the outcome
@@ -242,12 +244,9 @@ class Runner:
 
     def _on_time_limit(self, message: TimeLimitReached) -> None:
         session = message.session
-        seconds, looked_at = session.rules.limits.seconds, session.finalizing
-        if looked_at is not None and looked_at.error is not None:
-            self.interrupt(session, looked_at.error)
-            return
-        what = "no answer" if looked_at is None else "a finalize hook has not returned"
-        self.interrupt(session, TimeLimit(f"{what} within {seconds:g} seconds; raise limits.seconds"))
+        looked_at = session.finalizing
+        ended = looked_at.error if looked_at is not None else None
+        self.interrupt(session, ended or out_of_time(session))
 
     def _on_owner_answered(self, message: OwnerAnswered) -> None:
         session = message.session

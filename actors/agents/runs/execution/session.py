@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
+from .....providers.errors import CAUSES
 from .....providers.messages import Completion, ToolCall, Usage
 from .....tools.result import ToolResult
 from .....tools.secrets import Secrets
@@ -73,6 +74,7 @@ class Session:
         "attempts",
         "base",
         "bought",
+        "causes",
         "cells",
         "changed",
         "context",
@@ -184,7 +186,9 @@ class Session:
         )
         self.owed: list[tuple[Usage, float, str]] = []
         """What was bought beside its completions and is not recorded yet: tokens, dollars, and for what."""
-        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model, SPEND: self.owed}
+        self.causes: dict[str, BaseException] = {}
+        """Why providers have not answered the request under way, as far as the pool has tried."""
+        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model, SPEND: self.owed, CAUSES: self.causes}
         if "memory" in self.prepared.hooks:
             baggage[MEMORY_HOOKS] = self.hooked
         if runtime.baggage is not None:
@@ -415,6 +419,11 @@ class Session:
         """What takes out of a text the secrets that tools were given; None where none were."""
         secrets = self.holder().secrets
         return secrets.blot if secrets else None
+
+    def taken_over_by(self) -> Entry | None:
+        """The run in which another agent answers for this one, as the conversation is theirs, or becomes so."""
+        found = next((one for one in self.delegations.values() if one.transfer), None)
+        return None if found is None else self.runtime.register.get(found.run.id)
 
     def children(self) -> tuple[str, ...]:
         """The streams of those at work for this run."""

@@ -13,6 +13,7 @@ from typing import Final
 from ....journal.errors import EventNotReadable, JournalClosed, JournalError
 from ....journal.store import Journal, Record, at_hand
 from ...errors import AgencyClosed
+from ...turns.records import Accepted, RunRequest
 from .bell import Bell
 from .folding import header_of
 
@@ -32,6 +33,8 @@ class Following:
 
     def __init__(self) -> None:
         self.closed = "is not running: use `async with` it"
+        self.seen = 0
+        """The position up to which followers were given what is theirs, or have it before them in the journal."""
         self._followers: dict[str, tuple[Follower, ...]] = {}
         """By the names of their streams."""
         self._reading: asyncio.Task[None] | None = None
@@ -114,6 +117,7 @@ class Following:
     def _start(self, journal: Journal, position: int) -> None:
         loop = asyncio.get_running_loop()
         self._stop()
+        self.seen = position
         self._reading = loop.create_task(self._read(journal.subscribe(after=position)), name="follow the journal")
         self._look = loop.call_later(LOOK, self._look_soon)
 
@@ -139,6 +143,11 @@ class Following:
                     follower.fail(error)
                 return
             else:
+                self.seen = record.position
+                if type(record.event) is Accepted and record.event.run.takes_over:
+                    for follower in self._followers.get(record.event.run.within, ()):
+                        follower.handed.append(record.event.run)
+                        follower.wake()
                 for follower in self._followers.get(record.stream, ()):
                     follower.give(record)
 
@@ -158,6 +167,7 @@ class Follower:
     Attributes:
         stream: its name.
         gone: whether the stream is not there any more.
+        handed: the runs in which others have taken over meanwhile what those of this stream were asked.
     """
 
     __slots__ = (
@@ -170,12 +180,14 @@ class Follower:
         "_records",
         "_version",
         "gone",
+        "handed",
         "stream",
     )
 
     def __init__(self, following: Following, journal: Journal, stream: str, arrived: Bell, after: int) -> None:
         self.stream = stream
         self.gone = False
+        self.handed: list[RunRequest] = []
         self._following = following
         self._journal = journal
         self._arrived = arrived
@@ -193,7 +205,8 @@ class Follower:
 
     def give(self, record: Record) -> None:
         """The next record of the stream. For whoever is slow to take them no more are kept: they read them later."""
-        if record.version <= self._version:
+        if record.version <= self._version:  # read before; whoever waited for `Following.seen` need not any more
+            self._arrived.ring()
             return
         if self._behind or record.version > self._version + 1 or len(self._records) >= PAGE:
             self._behind = self._missed = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from .....providers.messages import Message, ToolCall, Usage, shown
 from ....journal.store import Record
@@ -25,6 +25,9 @@ from ...turns.steps import (
     Stopped,
     ToolReturned,
 )
+
+_NO_CALLS: Final[frozenset[str]] = frozenset()
+_RETURNED: Final = frozenset({ToolReturned, HandoffReturned})
 
 RecordType: TypeAlias = Literal[
     "accepted",
@@ -72,6 +75,18 @@ class RunRecord:
     cursor: str = field(default="", compare=False)
 
 
+class Heir(NamedTuple):
+    """A run that another agent makes as it has taken the conversation over.
+
+    Args:
+        stream: of its conversation.
+        run: its id.
+    """
+
+    stream: str
+    run: str
+
+
 class Progress:
     """Picks the records of one run out of its conversation's, from the first on.
 
@@ -80,14 +95,21 @@ class Progress:
 
     Attributes:
         over: whether the run has ended.
+        heir: who answers in it, as far as its conversation says so, where that was handed over; None for its own agent.
+        calls: the ids of the calls that its agent waits for.
+        parent: the id of the run that it is made for, empty for none; None where it is not there.
     """
 
-    __slots__ = ("_queue", "_run", "over")
+    __slots__ = ("_owner", "_queue", "_run", "calls", "heir", "over", "parent")
 
     def __init__(self, run: str) -> None:
         self._run = run
         self._queue: list[RunRequest] = []
+        self._owner: tuple[str, str] | None = None
         self.over = False
+        self.heir: Heir | None = None
+        self.calls: frozenset[str] = _NO_CALLS
+        self.parent: str | None = None
 
     def see(self, record: Record) -> RunRecord | None:
         """Take the next record of the stream; returns it if it is the run's."""
@@ -102,8 +124,11 @@ class Progress:
             run = next((one for one in queue if one.id == event.run), None)
             if run is not None:
                 queue.remove(run)
+            self._owner = event.owner or self._owner
         elif queue:
             run = queue[0]
+        if not self.over:
+            self._look(event, run)
         described = _DESCRIBED.get(type(event))
         if self.over or run is None or run.id != self._run or described is None:
             return None
@@ -112,6 +137,23 @@ class Progress:
         position = record.position
         told = describe(event)
         return RunRecord(position, kind, run.id, run.agent, run.conversation, record.at, told, str(position))
+
+    def _look(self, event: Any, run: RunRequest | None) -> None:
+        """See who answers, and which calls are open."""
+        if self._queue and self._queue[0].id == self._run and self.heir is None and self._owner is not None:
+            # It goes straight to the agent that has the conversation, as `forward` sends it.
+            self.heir = Heir("/".join(self._owner), f"{self._run}>")
+        if run is None or run.id != self._run:
+            return
+        if type(event) is Accepted:
+            self.parent = run.parent
+        elif type(event) is Completed:
+            self.calls = frozenset(call.id for call in event.completion.message.tool_calls)
+        elif type(event) in _RETURNED:
+            self.calls -= {event.call_id}
+        owner = event.owner if type(event) in (HandoffReturned, Ended) else None
+        if owner is not None and (self.heir is None or self.heir.stream != "/".join(owner)):
+            self.heir = Heir("/".join(owner), owner[1])  # its conversation was begun by what has the same id
 
 
 def _text(messages: tuple[Message, ...] | None) -> str:

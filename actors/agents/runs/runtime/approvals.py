@@ -206,10 +206,11 @@ def check_may_decide(by: Caller | None, caller: Caller, asked: ApprovalAsked | A
     """Raises `NotAllowed` where somebody may not decide what another asked for."""
     if by is None or may_decide(by, caller, asked.approvers, asked.owner):
         return
-    needed = f"; it takes the scope {' or '.join(sorted(asked.approvers))}" if asked.approvers else ""
-    if not by.user:
-        raise NotAllowed(f"whoever has not said who they are may decide nothing{needed}")
-    raise NotAllowed(f"{_named(by)} may not decide what {_named(caller) or 'another'} asked for{needed}")
+    name = _named(by) if by.user else "whoever has not said who they are"
+    if by.tenant != caller.tenant:  # who asked is none of their business
+        raise NotAllowed(f"{name} may not decide this: it is another tenant's")
+    takes = f"it takes the scope {' or '.join(sorted(asked.approvers or (APPROVE, ADMIN)))}"
+    raise NotAllowed(f"{name} may not decide what {_named(caller) or 'another'} asked for; {takes}")
 
 
 def _named(caller: Caller) -> str:

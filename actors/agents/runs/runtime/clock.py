@@ -44,6 +44,16 @@ class Alarm:
         self._call(self._argument)
 
 
+def told_by(timer: asyncio.TimerHandle) -> list[Any] | None:
+    """Return what alarms tell when a timer of the event loop is due; None if it is no alarm's. Simulations ask."""
+    owner = getattr(timer._callback, "__self__", None)  # type: ignore[attr-defined]
+    if isinstance(owner, Alarm):
+        return [owner._argument]
+    if isinstance(owner, Clock):
+        return [alarm._argument for alarm in owner._shared[timer._args[0]][1]]
+    return None
+
+
 class Clock:
     """Makes alarms on the running event loop."""
 

@@ -42,7 +42,8 @@ class Entry:
         cancelled: why it was cancelled; empty if it was not. The message that says so may be lost in a crash.
         given_up: whether that is only because whoever waited for it has given up, and not dealt with yet.
         dealt_with: done once it is: the run has ended, or goes on without them.
-        heard: what its model has said by now, as the process that makes it tells; None where that is this one.
+        heard: what was said by now in it, and in those made for it, by their ids, as the process that makes it tells;
+            None where that is this one.
         session: what its conversation does for it, while it is under way and somebody waits. Errors that callers keep
             hold the entry by their tracebacks, and must not hold the conversation by it.
         output: the type that the answer must fit, where the run asks for one of its own.
@@ -110,7 +111,7 @@ class Entry:
         self.deps = deps
         self.context = context
         self.carried: CancelElsewhere | None = None
-        self.heard: Spoken | None = None
+        self.heard: dict[str, Spoken] | None = None
         self.secrets: Secrets | None = None
         """What its tools, and those of all that work for it, were given that nobody may see."""
         self.known = NO_CREDENTIALS
@@ -122,12 +123,6 @@ class Entry:
         self.rollback = False
         self.recorded = False
         self.when_recorded: Future[None] | None = None
-
-    @property
-    def spoken(self) -> Spoken | None:
-        """What its model has said by now in the completion under way, in whichever process it is made."""
-        spoken: Spoken | None = self.heard if self.session is None else self.session.spoken
-        return spoken
 
     @property
     def open(self) -> bool:
@@ -227,10 +222,11 @@ class RunRegister:
         """
         known = self._entries.get(run.id)
         if known is not None:
-            if known.run.stream_name != run.stream_name:
-                raise key_taken(run, known.run.stream_name)
+            same = known.run.stream_name == run.stream_name
             if not run.caller.may_go_on_with(known.run.caller):
-                raise not_theirs(run.stream_name)
+                raise not_theirs(run.stream_name, "" if same else run.id)
+            if not same:
+                raise key_taken(run, known.run.stream_name)
             if known.output is None:
                 known.output = output
             if known.deps is NO_DEPS:
@@ -278,6 +274,19 @@ class RunRegister:
     def get(self, run_id: str) -> Entry | None:
         """The entry of a run that somebody waits for, or has not taken the outcome of."""
         return self._entries.get(run_id)
+
+    def spoken(self, run_id: str, root: str) -> Spoken | None:
+        """What the model of a run has said by now in the completion under way, in whichever process it is made.
+
+        Args:
+            run_id: the run's.
+            root: the id of the run that the caller started.
+        """
+        entry, begun = self._entries.get(run_id), self._entries.get(root)
+        if entry is not None and entry.session is not None:
+            spoken: Spoken | None = entry.session.spoken
+            return spoken
+        return begun.heard.get(run_id) if begun is not None and begun.heard is not None else None
 
     def is_open(self, run_id: str) -> bool:
         """Whether somebody waits for the run's outcome."""
@@ -371,8 +380,13 @@ def _done(future: Future[None] | None) -> None:
         future.set(None)
 
 
-def key_taken(run: RunRequest, stream: str) -> DefinitionError:
-    """The named error of a run whose id belongs to a run of another conversation."""
+def key_taken(run: RunRequest, stream: str = "another conversation") -> DefinitionError:
+    """The named error of a run whose id belongs to a run of another conversation.
+
+    Args:
+        run: the request.
+        stream: that conversation's, in the journal, where it is the caller's own.
+    """
     return DefinitionError(f"run id {run.id!r:.100} is taken by a run of {stream}; use one of its own for each request")
 
 

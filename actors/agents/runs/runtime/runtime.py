@@ -158,7 +158,7 @@ class AgencyRuntime:
         self.retention: Retention | None = None
         self.streams: dict[str, Stream] = {}
         self.leaving: set[str] = set()
-        self._ended: deque[str] = deque()
+        self._ended: deque[tuple[str, tuple[str, str] | None]] = deque()
 
     def new_id(self) -> str:
         """An id that nobody else has."""
@@ -361,23 +361,25 @@ class AgencyRuntime:
         """Whether a run that has a key is in the journal already.
 
         Raises:
-            DefinitionError: its key belongs to a run of another conversation.
-            NotAllowed: its conversation belongs to somebody else.
+            DefinitionError: its key belongs to a run of another conversation of the same caller.
+            NotAllowed: its conversation, or the run that has the key, belongs to somebody else.
         """
         stream = await at_hand(self.journal.find(run.id))
         if stream is None:
             return False
-        if stream != run.stream_name:
+        other = stream != run.stream_name
+        await self.check_whose(stream, run.caller, run.id if other else "")
+        if other:
             raise key_taken(run, stream)
-        await self.check_whose(stream, run.caller)
         return True
 
-    async def check_whose(self, stream: str, caller: Caller | None) -> None:
+    async def check_whose(self, stream: str, caller: Caller | None, run: str = "") -> None:
         """Raises `NotAllowed` where a conversation, with its runs, is another's.
 
         Args:
             stream: the conversation's, in the journal.
             caller: who wants something of it; None for the application itself, which may.
+            run: the id of a run of it, where that is what they know.
         """
         if caller is None:
             return
@@ -388,7 +390,7 @@ class AgencyRuntime:
             agent, _, conversation = stream.partition("/")
             owner = next((entry.run.caller for entry in self.register.open(agent, conversation)), NOBODY)
         if not caller.may_go_on_with(owner):
-            raise not_theirs(stream)
+            raise not_theirs(stream, run)
 
     def delivered(self, entry: Entry) -> None:
         """The outcome of a run has been taken."""
@@ -402,9 +404,12 @@ class AgencyRuntime:
         if not run.keyed:
             self.drop(run.stream_name)
         elif not self.shared:  # it can be asked for again, but not for ever
-            self._ended.append(run.stream_name)
+            self._ended.append((run.stream_name, None if entry.outcome is None else entry.outcome.owner))
             if len(self._ended) > KEPT:
-                self.drop(self._ended.popleft())
+                stream, owner = self._ended.popleft()
+                self.drop(stream)
+                if owner is not None:
+                    self.release(*owner)
 
     def forget_once_ended(self, entry: Entry) -> None:
         """Nobody waits for a run any more that is being ended; until it has ended it is known that it is to be."""

@@ -13,10 +13,11 @@ import functools
 import os
 import random
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import Lock, get_ident
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -251,8 +252,9 @@ def replaced() -> Iterator[None]:
                 for name in vars(module)
                 if name.startswith("_last_") and "timestamp" in name
             ]
-            if (tempfile := sys.modules.get("tempfile")) is not None:
-                _kept.append((tempfile, "_name_sequence"))
+            _kept.append((tempfile, "_name_sequence"))
+            with suppress(OSError):  # it is tried once in a process by writing, and the first run is like the others
+                tempfile.gettempdir()
         _in_use += 1
     try:
         yield

@@ -63,6 +63,7 @@ _FILES = {
     "os.mkfifo": "making the file",
     "os.mknod": "making the file",
 }
+_FOLDERS = "Write into sim.folder, which goes with the run, or allow a directory with sim.allow_writing(…)"
 _SURROUNDINGS = {
     "os.putenv": "changing the environment variable",
     "os.unsetenv": "removing the environment variable",
@@ -88,8 +89,9 @@ _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist
 _OURS = __name__.partition(".")[0] + "."
 _ACTORS = __name__.partition(".testing.")[0]
 _WRITERS = (f"{_ACTORS}.journal.", f"{_ACTORS}.testing.search.", f"{_ACTORS}.testing.processes.")
-Fence: TypeAlias = tuple[Callable[[str], object], list[str]]
-"""What refuses, told in words what was tried, and below which directories files may be changed."""
+Fence: TypeAlias = tuple[Callable[..., object], list[str]]
+"""What refuses, told in words what was tried, and perhaps what to do instead; and below which directories files may be
+changed."""
 _fences: dict[int, Fence] = {}
 _installed = False
 
@@ -103,7 +105,7 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
             refuse(_FENCED[event])
     elif event in _FILES:
         if _changes_files(event, args, writable):
-            refuse(f"{_FILES[event]} {_path(args[0])!r}")
+            refuse(f"{_FILES[event]} {_path(args[0])!r}", _FOLDERS)
     elif event in _SURROUNDINGS and _is_the_scenarios(sys._getframe(1)):
         refuse(f"{_SURROUNDINGS[event]} {_path(args[0])!r}")
 
@@ -164,11 +166,11 @@ def _install() -> None:
 
 
 @contextmanager
-def around(refuse: Callable[[str], object], writable: list[str]) -> Iterator[None]:
+def around(refuse: Callable[..., object], writable: list[str]) -> Iterator[None]:
     """Refuse what is real in this thread, for as long as this lasts.
 
     Args:
-        refuse: told in words what was tried; raises.
+        refuse: told in words what was tried, and perhaps what to do instead; raises.
         writable: directories, absolute and with a separator at the end, below which files may be changed.
     """
     global _installed

@@ -14,9 +14,11 @@ from ...trace.trace import Parting
 from .. import token
 from ..coverage import Coverage
 from ..coverage import counted as counted_of
+from ..drawn import example
 from ..frames import own
 from ..running.run import Run
 from ..running.runner import Runner
+from ..settings import settings
 from .failed import SimulationFailed
 from .inevitable import inevitable
 from .report import LAST_EVENTS, differs, report
@@ -74,7 +76,10 @@ def failed(
     """
     same = run.trace if parting is None else run.trace.upto(parting.index)
     prefixes = tuple(same.prefixes())
-    text = token.Token(runner.name, runner.order, run.holds, runner.moved(run), prefixes, parting is None).encode()
+    drawn = example(settings.draws) if read else None
+    text = token.Token(
+        runner.name, runner.order, run.holds, runner.moved(run), prefixes, parting is None, drawn
+    ).encode()
     lost = None
     if read:
         covered, run = run.coverage, runner.told(run, parting)
@@ -83,7 +88,7 @@ def failed(
             lost = inevitable(run, functools.partial(_branch, runner, run))
     if run.error is not None:
         own(run.error)
-    return SimulationFailed(report(run, history, text, parting, lost), run, text, schedules, lost)
+    return SimulationFailed(report(run, history, text, parting, lost, drawn), run, text, schedules, lost)
 
 
 def _branch(runner: Runner, run: Run, picks: Sequence[int], seed: int) -> Run:

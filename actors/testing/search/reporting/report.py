@@ -10,6 +10,7 @@ from ...errors import SimulationError, UnhandledFailure
 from ...faults.faults import describe
 from ...trace.rendering import printable
 from ...trace.trace import Parting
+from ..drawn import Example
 from ..frames import where
 from ..running.run import Run
 from ..settings import settings
@@ -21,7 +22,14 @@ LONGEST_MESSAGE = 4_000
 """Characters of a failure's own words."""
 
 
-def report(run: Run, history: str, token: str, parting: Parting | None = None, lost: Inevitable | None = None) -> str:
+def report(
+    run: Run,
+    history: str,
+    token: str,
+    parting: Parting | None = None,
+    lost: Inevitable | None = None,
+    drawn: Example | None = None,
+) -> str:
     """Return the report.
 
     Args:
@@ -30,6 +38,7 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None, l
         token: replays it.
         parting: where another run of the same schedule, which failed alike, parts from this one.
         lost: from where on the failure was inevitable.
+        drawn: what Hypothesis had drawn for it.
     """
     deviations = [*map(str, run.holds), *map(describe, run.faults)]
     schedule = "schedule: the oldest ready first"
@@ -48,8 +57,8 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None, l
             *([] if parting is None else [*differs(parting), ""]),
             *_one_step(run.atomic),
             f"{history}.",
-            f'replay: simulate(scenario, replay="{token}")',
-            f"    or: pytest --sim-replay={token}{_test()}",
+            f'replay: simulate(scenario, replay="{token}"){"" if drawn is None else f" under {drawn}"}',
+            *([f"    or: pytest --sim-replay={token}{_test()}"] if drawn is None or drawn.test else []),
         ]
     )
     return printable(text)

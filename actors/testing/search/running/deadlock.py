@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...loop.background import Background
 from ...loop.loop import NOTHING_READY, SimulationLoop
 from ...loop.telling import TellingLoop
 from ...trace.trace import Trace
@@ -101,6 +102,23 @@ def _asks(trace: Trace) -> list[Wait]:
         elif kind == "ask_end":
             waiting.pop(number, None)
     return list(waiting.values())
+
+
+def left_to_people(loop: SimulationLoop) -> bool:
+    """Whether nothing goes on any more until what a person was to decide has expired."""
+    if next(_people(loop), None) is None:
+        return False
+    # Not at the top: few simulate agencies.
+    from ....agents.runs.execution.reports import ApprovalExpired
+    from ....agents.runs.runtime.clock import told_by
+
+    for timer in loop.pending_timers():
+        if isinstance(getattr(timer._callback, "__self__", None), Background):  # type: ignore[attr-defined]
+            continue
+        told = told_by(timer)
+        if told is None or not all(isinstance(each, ApprovalExpired) for each in told):
+            return False
+    return True
 
 
 def _people(loop: SimulationLoop) -> Iterator[Wait]:

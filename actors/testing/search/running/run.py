@@ -41,7 +41,7 @@ from ..coverage import NOTHING, Coverage
 from ..frames import hidden
 from .arguments import no_scenario
 from .behaviour import Behaviour
-from .deadlock import lock_of_a_thread, who_waits
+from .deadlock import left_to_people, lock_of_a_thread, who_waits
 from .scenario import Scenario, Simulation
 
 _TEARDOWN_STEPS = 5_000
@@ -206,6 +206,7 @@ def _execute(
     loop.callboard_dispatcher = sim.injector if sim.injector.processing else loop.call_turn
     threads = loop.threads
     loop.who_waits = lambda: "; ".join(filter(None, [threads.blocked() if threads else "", who_waits(sim.trace, loop)]))
+    loop.left_to_people = lambda: left_to_people(loop)
     if threads and isinstance(loop, TellingLoop):
         threads.find_name = lock_of_a_thread
     if behaviour is not None:

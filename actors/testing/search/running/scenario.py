@@ -53,7 +53,7 @@ class Simulation:
 
     def __init__(self, loop: SimulationLoop, injector: Injector) -> None:
         self.loop = loop
-        self.trace = Trace()
+        self.trace = self._so_far = Trace()
         self.injector = injector
         self.invariants: list[Invariant] = []
         """What must hold for this run beside what `simulate` was given."""
@@ -112,13 +112,13 @@ class Simulation:
                 from such a run, unless a person approves the call.
 
         Raises:
-            SimulationError: it is watched already, or no agency.
+            SimulationError: it is watched already, has had a run, or is no agency.
             TypeError: what is forbidden is of another shape.
         """
         from ...oracles.agencies import Watch  # not at the top: few watch an agency, and it takes half of all the time
 
         if self._watch is None:
-            self._watch = Watch(self.loop.time, lambda row: self._append(row))
+            self._watch = Watch(self.loop.time, lambda row: self._append(row), self._so_far)
             self.invariants.append(self._watch.check)
         self._watch.add(agency, forbidden)
         name = agency.name  # one that closes, or crashes, leaves messages to itself: what is lost of a run is judged

@@ -155,7 +155,8 @@ def send(session: Session, command: HandOff, sending: Sending) -> None:
         trace=session.trace(call.id, handoff.target),
     )
     if command.transfer:
-        nested = nested._replace(once=False, output=run.output)
+        # Where the run is kept, so is what whoever takes it over does in it.
+        nested = nested._replace(once=False, fleeting=run.fleeting and not run.keyed, output=run.output)
     else:
         nested = nested._replace(tasks=(*run.tasks, f"{handoff.target}: {handoff.task}"))
     stages = stages or (handoff.target,)

@@ -114,6 +114,7 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     """Take the model's answer, or ask again."""
     session, outcome = message
     session.ask = None
+    session.causes.clear()
     if session.owed:
         settle(session, happened)
     session.interrupted = NOTHING
@@ -179,7 +180,8 @@ def _is_last(session: Session) -> bool:
     changes = _CHANGING & prepared.hooks.keys() or any(
         not item.guardrail or item.stream is None for item in prepared.hooks.get("response", ())
     )
-    return not (offered or typed or changes)
+    above = (one for one in session.upward() if one is not session and one.forward is None)  # who transfer it just now
+    return not (offered or typed or changes or any("finalize" in one.prepared.hooks for one in above))
 
 
 def _ask(session: Session, happened: Happened) -> None:
@@ -191,6 +193,7 @@ def _ask(session: Session, happened: Happened) -> None:
     named = prepared.agent.model
     model = session.model = runtime.model if isinstance(named, str) else named
     session.seen = False
+    session.causes.clear()
     if model is None:
         happened(session, CompletionFailed(RunFailed("there is no model: give the agency a pool or a model")))
         return

@@ -15,6 +15,7 @@ from ....caller import as_owner
 from ....errors import GuardrailTripped, RunFailed, named, said
 from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ....prompts.state.cells import Cells
+from ....turns.history import was_interrupted
 from ....turns.labels import explicit
 from ....turns.records import ApprovalAsked, Decision
 from ....turns.steps import (
@@ -41,6 +42,12 @@ INTERRUPTED = (
     "Interrupted: the tool was running when its agent was restarted. It may have had its effect; "
     "check before you call it again."
 )
+
+WAS_INTERRUPTED = (
+    "the same call, with the same arguments, was running before when its process ended: it may have had its effect, "
+    "so look before you approve it again"
+)
+"""What a person is told who is asked about a call that may have been made."""
 
 
 def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
@@ -150,11 +157,19 @@ def asked(session: Session, commands: Commands) -> list[ApprovalAsked]:
             now,
             prepared.approvers(call.name),
             owner,
-            session.reason_to_ask(call) if call.id else "",
+            _reason_to_ask(session, call) if call.id else "",
             prepared.tool(call.name),
         )
         for call in calls
     ]
+
+
+def _reason_to_ask(session: Session, call: ToolCall) -> str:
+    """What whoever decides is told of a call besides what it is."""
+    why = session.reason_to_ask(call)
+    if not was_interrupted(session.state.turn.history.as_tuple(), call, INTERRUPTED):
+        return why
+    return f"{WAS_INTERRUPTED}; {why}" if why else WAS_INTERRUPTED
 
 
 def ask_approval(session: Session, command: AskApproval, happened: Happened) -> None:
