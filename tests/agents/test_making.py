@@ -186,7 +186,7 @@ async def test_sigterm_lets_a_thousand_runs_end_and_names_the_rest() -> None:
 
     agency = solo(model)
     await agency.start()
-    stopped = agency.stop_on_signals(drain=0.5)
+    stopped = agency.stop_on_signals(drain=5.0)
     questions = ["stuck" if n % 100 == 0 else "go" for n in range(1000)]
     runs = [asyncio.ensure_future(agency.run(question)) for question in questions]
     await all_asked.wait()

@@ -20,6 +20,7 @@ from callboard.actors import (
     AskTimeout,
     ChildSpec,
     CoreError,
+    DynamicSupervisor,
     MailboxFull,
     NotAStream,
     StreamExpected,
@@ -539,7 +540,7 @@ async def test_it_reaches_actors_of_other_systems_and_of_pykka() -> None:
 @given(
     hops=st.integers(0, 3),
     plan=st.lists(st.sampled_from(["tell", "ask", "give up", "sleep", "in a hurry"]), max_size=10),
-    struck=st.sampled_from(["", "hop0", "hop1", "worker"]),
+    struck=st.sampled_from(["", "over/hop0", "over/hop1", "worker"]),
     fault=st.sampled_from([Crash, Kill, Slow]),
 )
 def test_through_any_number_of_forwarders_each_message_is_taken_up_once_and_each_ask_ends_once(
@@ -557,8 +558,9 @@ def test_through_any_number_of_forwarders_each_message_is_taken_up_once_and_each
         if struck:
             sim.expect_dead_letters()
         ref: ActorRef[Any] = sim.system.supervise(ChildSpec(Worker, name="worker"))
+        over = sim.system.supervise(DynamicSupervisor.spec(name="over", intensity=100))
         for hop in range(hops):
-            ref = sim.system.supervise(ChildSpec((Forwards, ForwardsLater)[hop % 2], (ref,), name=f"hop{hop}"))
+            ref = await over.ask(ChildSpec((Forwards, ForwardsLater)[hop % 2], (ref,), name=f"hop{hop}"))
         asks = []
         for number, what in enumerate(plan):
             if what == "sleep":

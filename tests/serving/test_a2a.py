@@ -428,7 +428,7 @@ SAYS = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "c
         ({"content": b"{"}, 200, -32700),
         ({"content": b"\xff"}, 200, -32700),
         ({"content": b""}, 200, -32700),
-        ({"content": b'{"a": ' * 5000 + b"1" + b"}" * 5000}, 200, -32700),
+        ({"content": b'{"a": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"}, 200, -32700),
         ({"content": b'{"params": "\\ud800"}'}, 200, -32700),
         ({"content": b" " * 50_000}, 413, -32600),
         (rpc("Nothing", {}), 200, -32601),

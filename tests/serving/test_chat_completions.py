@@ -180,7 +180,7 @@ async def test_a_key_makes_a_run_once() -> None:
         ),
         (b'{"model": "B", "messages": [{"role": "user", "content": "x"}]}', 404, "unknown_agent", None),
         (b'{"model": "A", "n": 2, "messages": [{"role": "user", "content": "x"}]}', 400, "unsupported", "n"),
-        (b'{"a": ' * 5000 + b"1" + b"}" * 5000, 400, "not_json", None),
+        (b'{"a": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400, "not_json", None),
         (b"1" * 2000, 413, "too_large", None),
     ],
 )

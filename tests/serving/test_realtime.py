@@ -217,7 +217,7 @@ async def test_calls_are_decided_also_those_of_others_that_work_for_the_run(appr
     [
         ("{", "not_json", None),
         ("[]", "not_json", None),
-        ('{"a": ' * 5000 + "1" + "}" * 5000, "not_json", None),
+        ('{"a": ' + "[" * 20_000 + "]" * 20_000 + "}", "not_json", None),
         ("{}", "unknown_type", "type"),
         ('{"type": "shout", "id": 1}', "unknown_type", "type"),
         ('{"type": "ask"}', "missing_field", "input"),

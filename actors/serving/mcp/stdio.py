@@ -51,11 +51,11 @@ class _Answers:
     """Where answers are written.
 
     Args:
-        pipe: to the client.
+        pipe: to the client; nothing is held back before it, which could not be written any more at the end.
         scope: is left when it reads no more.
     """
 
-    def __init__(self, pipe: BinaryIO, scope: anyio.CancelScope) -> None:
+    def __init__(self, pipe: int, scope: anyio.CancelScope) -> None:
         self._pipe = pipe
         self._scope = scope
 
@@ -67,8 +67,9 @@ class _Answers:
             self._scope.cancel()
 
     def _write(self, line: bytes) -> None:
-        self._pipe.write(line)
-        self._pipe.flush()
+        left = memoryview(line)
+        while left:
+            left = left[os.write(self._pipe, left) :]
 
     async def flush(self) -> None:
         """Nothing is held back."""
@@ -106,7 +107,7 @@ async def _messages(given: BinaryIO, answers: _Answers) -> AsyncIterator[str]:
 
 
 @contextmanager
-def _pipes() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+def _pipes() -> Iterator[tuple[BinaryIO, int]]:
     """This process's input and output, for the protocol alone: what else reads finds nothing, and prints to stderr."""
     sys.stdout.flush()
     given, told = os.dup(0), os.dup(1)
@@ -115,7 +116,7 @@ def _pipes() -> Iterator[tuple[BinaryIO, BinaryIO]]:
     os.close(nothing)
     os.dup2(2, 1)
     try:
-        yield os.fdopen(given, "rb", closefd=False), os.fdopen(told, "wb", closefd=False)
+        yield os.fdopen(given, "rb", closefd=False), told
     finally:
         sys.stdout.flush()
         os.dup2(given, 0)
