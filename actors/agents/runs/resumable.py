@@ -95,7 +95,7 @@ class _Live:
         arrived: rung when something has come.
     """
 
-    __slots__ = ("_arrived", "_cursor", "_register", "_root", "_runs", "_spoken", "_taken", "_told")
+    __slots__ = ("_arrived", "_cursor", "_register", "_root", "_spoken", "_steps", "_taken", "_told")
 
     def __init__(self, register: RunRegister, run: str, told: Told, cursor: Cursor, arrived: Bell) -> None:
         self._arrived = arrived
@@ -103,7 +103,7 @@ class _Live:
         self._root = run
         self._told = told
         self._cursor = cursor
-        self._runs: dict[str, _Steps] = {}
+        self._steps: tuple[_Steps, ...] = ()  # mostly one, for which a dictionary would take 230 bytes a stream
         self._spoken: Spoken | None = None
         self._taken = 0
 
@@ -116,8 +116,8 @@ class _Live:
         """What was recorded says which completion comes next: what is said in it comes once those before it, and the
         results of their calls, were given."""
         if record.type == "started":
-            self._runs[record.run] = _Steps()
-        elif (steps := self._runs.get(record.run)) is None:
+            self._steps = (*(steps for steps in self._steps if steps.run != record.run), _Steps(record.run))
+        elif (steps := self._of(record.run)) is None:
             return
         elif record.type == "completed":
             steps.completions += 1
@@ -125,11 +125,14 @@ class _Live:
         elif record.type in ("tool_returned", "handoff_returned"):
             steps.open -= {record.data["call_id"]}
 
+    def _of(self, run: str) -> _Steps | None:
+        return next((steps for steps in self._steps if steps.run == run), None)
+
     def more(self) -> Iterator[RunText]:
         """What has come since the last look. Text that was begun anew counts once there is as much of it as was
         given."""
         run = self._told.speaking
-        steps, spoken = self._runs.get(run), self._register.spoken(run, self._root)
+        steps, spoken = self._of(run), self._register.spoken(run, self._root)
         if steps is None or spoken is None or spoken.step != steps.completions + 1 or steps.open:
             return
         cursor, pieces = self._cursor, spoken.pieces
@@ -151,8 +154,9 @@ class _Live:
 class _Steps:
     """How far one of those is who answer in a run: the completions that are over, and the calls that are not."""
 
-    __slots__ = ("completions", "open")
+    __slots__ = ("completions", "open", "run")
 
-    def __init__(self) -> None:
+    def __init__(self, run: str) -> None:
+        self.run = run
         self.completions = 0
         self.open: frozenset[str] = frozenset()

@@ -146,7 +146,7 @@ class Following:
                 self.seen = record.position
                 if type(record.event) is Accepted and record.event.run.takes_over:
                     for follower in self._followers.get(record.event.run.within, ()):
-                        follower.handed.append(record.event.run)
+                        follower.handed = (*follower.handed, record.event.run)
                         follower.wake()
                 for follower in self._followers.get(record.stream, ()):
                     follower.give(record)
@@ -187,7 +187,7 @@ class Follower:
     def __init__(self, following: Following, journal: Journal, stream: str, arrived: Bell, after: int) -> None:
         self.stream = stream
         self.gone = False
-        self.handed: list[RunRequest] = []
+        self.handed: Sequence[RunRequest] = ()
         self._following = following
         self._journal = journal
         self._arrived = arrived

@@ -141,7 +141,7 @@ class _Source:
 
     def heirs(self) -> list[Heir]:
         """Who has taken over, as far as that has become known."""
-        handed, self.follower.handed = self.follower.handed, []
+        handed, self.follower.handed = self.follower.handed, ()
         found = [Heir(run.stream_name, run.id) for run in handed if run.parent == self.of.run]
         return found if self.progress.heir is None else [*found, self.progress.heir]
 
