@@ -189,13 +189,16 @@ class Lifecycle:
             reading = self._runtime.journal.read(stream)  # now: it may be let go of soon
         except JournalError as error:
             logger.warning(unknown, stream, error)
+            tell(())
             return
 
         async def telling() -> None:
+            records: Sequence[Record] = ()
             try:
-                tell(await at_hand(reading))
+                records = await at_hand(reading)
             except JournalError as error:
                 logger.warning(unknown, stream, error)
+            tell(records)  # what waits for the past is told, whatever is known of it
 
         task = asyncio.get_running_loop().create_task(telling(), name=f"past of {stream}")
         self._telling.add(task)

@@ -26,8 +26,9 @@ class Done:
 
 
 def offline() -> dict[str, str]:
-    """This process's environment without any vendor's key, and with the checkout's library."""
-    clean = {name: value for name, value in os.environ.items() if not re.search("_(API_KEY|API_BASE|BASE_URL)$", name)}
+    """This process's environment without any vendor's key or make's mark, and with the checkout's library."""
+    others = re.compile("_(API_KEY|API_BASE|BASE_URL)$|^MAKELEVEL$")  # the tests may be run by make
+    clean = {name: value for name, value in os.environ.items() if not others.search(name)}
     return {**clean, "PYTHONPATH": str(ROOT / ".src"), "PYTHONUTF8": "1"}
 
 

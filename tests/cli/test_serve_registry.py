@@ -50,6 +50,7 @@ def team(folder: Path, store: str, name: str, description: str, **intents: list[
 def started(stack: ExitStack, place: Path, url: str) -> Any:
     words = ("team.yaml", "--registry", "service:registry", "--import-from", ".", "--port", url.rpartition(":")[2])
     it = stack.enter_context(serving(place, *words))
+    assert it.url == url  # it serves
     assert httpx.get(f"{url}/readyz", timeout=60).status_code == 200
     return it
 

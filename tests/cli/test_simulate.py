@@ -52,7 +52,7 @@ def test_it_answers_by_both_protocols_until_ctrl_c(tmp_path: Path) -> None:
         assert answer.status_code == 200
         assert "hello" in answer.json()["content"][0]["text"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(60) == 0
 
 
 def test_limits_are_those_of_each_key_and_faults_come_as_often_as_was_said(tmp_path: Path) -> None:

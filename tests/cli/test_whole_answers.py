@@ -154,6 +154,7 @@ def test_a_demo_ends_in_how_it_is_seen_in_a_browser(tmp_path: Path, variables: d
 def test_a_server_says_where_it_is_and_how_it_ends(tmp_path: Path, options: tuple[str, ...], said: list[str]) -> None:
     (tmp_path / "team.yaml").write_text(TEAM, encoding="utf-8")
     with serving(tmp_path, "team.yaml", *options) as it:
+        assert it.url.startswith("http://127.0.0.1:")
         assert [re.fullmatch(one, line.rstrip("\n")) is not None for one, line in zip(said, it.seen, strict=True)] == [
             True
         ]

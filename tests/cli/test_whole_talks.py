@@ -28,7 +28,7 @@ I am the offline model: a set of rules, no language model, so I can only use too
 Nothing in 'hello' fits what I have:
 - Grep: Search file contents by regular expression. Each match is shown as file:line:text.
 - Write: Write a text file: make it, with the folders on the way, or replace all of its content.
-Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to a real model.
+To talk to a real model, set OPENAI_API_KEY or ANTHROPIC_API_KEY, and name no provider or model offline.
 """
 
 
@@ -108,8 +108,8 @@ def test_a_conversation_is_listed_copied_undone_and_saved(folder: Path) -> None:
         said
         == f"""\
 Developer> {OFFLINE}\
-SECONDS  Developer ⇠ offline    328 + 99 tokens, $0.0000, SECONDS (answered by rules, not by a language model)
-Developer    1 completions, 328 + 99 tokens, $0.0000
+SECONDS  Developer ⇠ offline    328 + 109 tokens, $0.0000, SECONDS (answered by rules, not by a language model)
+Developer    1 completions, 328 + 109 tokens, $0.0000
 *  1  WHEN  CHAT  Developer  hello
 say after which step of Developer, from 0 to 1, and not x:
    1  I am the offline model: a set of rules, no language model, so I can only use too

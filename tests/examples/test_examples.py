@@ -414,7 +414,7 @@ PRINTS = {
         "43200.0",
         "None",
         "tenant:acme dollars 0.0 of 100.0",
-        "tenant:acme tokens 124.0 of 5000000",
+        "tenant:acme tokens 144.0 of 5000000",
         "user:acme/ada requests 2.0 of 2",
     ],
     "remote_agent.py": [

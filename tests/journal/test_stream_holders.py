@@ -301,7 +301,6 @@ class Life:
 @given(steps=steps, late=st.booleans(), crashes=st.integers(0, 2))
 def test_one_actor_at_a_time_has_the_stream_until_it_is_dead(steps: list[Step], late: bool, crashes: int) -> None:
     async def scenario(sim: Simulation) -> None:
-        logging.getLogger("callboard").setLevel(logging.CRITICAL)
         sim.expect_dead_letters()
         journal = journal_of(late)
         life = Life(sim, journal)
@@ -332,4 +331,10 @@ def test_one_actor_at_a_time_has_the_stream_until_it_is_dead(steps: list[Step], 
         await over(journal)
 
     faults = [Crash(name, when="in", optional=True) for name in NAMES[:crashes]]
-    run(scenario, seeds=3, faults=faults)
+    told = logging.getLogger("callboard")
+    level = told.level
+    told.setLevel(logging.CRITICAL)
+    try:
+        run(scenario, seeds=3, faults=faults)
+    finally:
+        told.setLevel(level)

@@ -91,10 +91,14 @@ class Conversation(Actor):
         self._opened(opening)
         return None
 
+    @property
+    def _is_again(self) -> bool:
+        """Whether it was restarted."""
+        return self._cell.details is not None and self._cell.details.incarnation > 1
+
     def _is_new(self) -> bool:
         """Whether nobody can know of the conversation yet: its id was made for the one run that it is for."""
-        details = self._cell.details
-        if details is not None and details.incarnation > 1:
+        if self._is_again:
             return False
         entry = self._runtime.register.get(self._id)
         return entry is not None and entry.fresh and entry.run.once and not entry.run.keyed and not entry.accepted
@@ -141,7 +145,7 @@ class Conversation(Actor):
         self._owned = True
         if self._kept:
             runtime.streams[self._name] = stream
-        again = self._cell.details is not None and self._cell.details.incarnation > 1
+        again = self._is_again
         if again:  # what was told to the last one may have got lost with it
             for entry in register.open(self._agent, self._id):
                 self._take(entry.run)
@@ -445,8 +449,12 @@ class Conversation(Actor):
         if self._owned:
             self._runner.let_go()
         if not self._gone:
-            for entry in self._runtime.register.open(self._agent, self._id):
-                self._runtime.tell(self._runtime.agents[self._agent], entry.run)
+            runtime = self._runtime
+            entries = list(runtime.register.open(self._agent, self._id))
+            for entry in entries:
+                runtime.tell(runtime.agents[self._agent], entry.run)
+            if not entries and self._is_again and self._name in runtime.streams:
+                self._let_go_of_stream()  # the last one had let go of it, and crashed before it had stopped
 
     def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
         """An incarnation that crashed: one that ends with its supervisor, or is out of date, is not at fault."""

@@ -74,6 +74,7 @@ class RunSpans:
 
     __slots__ = (
         "_again",
+        "_answered",
         "_baggage",
         "_before",
         "_calls",
@@ -127,6 +128,7 @@ class RunSpans:
         self._chat: Place | None = None
         self._open: dict[tuple[str, str], Place] = {}
         self._handoffs: dict[tuple[str, str], list[Place]] = {}
+        self._answered: tuple[tuple[str, Place, str, int], ...] = ()
 
     # -- where something is done ---------------------------------------------------------------------------------------
 
@@ -269,8 +271,13 @@ class RunSpans:
 
     def _handoff_finished(self, *, call_id: str, target: str, failed: str = "", **_: Any) -> None:
         made = self._handoffs.get((call_id, target))
-        if made:
-            made.pop(0).end({}, error=error_of(failed))
+        if not made:
+            return
+        place = made.pop(0)
+        if self._live is None:
+            place.end({}, error=error_of(failed))
+        else:  # another process may have begun it: it is told with the past, which may come behind the run's end
+            self._answered = (*self._answered, (call_id, place, error_of(failed), time.monotonic_ns() + place.ahead))
 
     def _guardrail_found(
         self, *, guardrail: str, where: str, kind: str, count: int, action: str, call_id: str, seconds: float
@@ -322,10 +329,13 @@ class RunSpans:
         """
         live, self._live = self._live or set(), None
         begun: dict[str, tuple[float, str]] = {}
+        since: dict[str, int] = {}
         for one in past(self.run, records, model, begun):
-            if f"{self.run.id}|{one.operation}|{one.number}" in live:
+            own, began = f"{self.run.id}|{one.operation}|{one.number}", nanoseconds(one.began)
+            if own in live:
+                since[own] = began
                 continue
-            client, began = one.operation == names.CHAT, nanoseconds(one.began)
+            client = one.operation == names.CHAT
             place = self._begin(one.operation, one.of, one.number, {}, at=began, client=client)
             told = one.told
             if one.completion is not None and self.content:
@@ -335,6 +345,10 @@ class RunSpans:
         for (call_id, _), made in self._handoffs.items():
             if call_id in begun:
                 made[:] = [self._since(place, self._calls[call_id]) for place in made]
+        over, self._answered = self._answered, ()  # before the past was known
+        for call_id, place, error, at in over:
+            began = since.get(place.of, self._calls.get(call_id, place.began))
+            self._since(place, began).end({}, error=error, at=at)
 
     def _since(self, place: Place, at: int) -> Place:
         """A handoff under way, from when it was begun: the other agent's run goes on from then, too."""

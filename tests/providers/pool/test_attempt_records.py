@@ -340,6 +340,6 @@ async def test_a_vendor_that_cannot_be_reached_costs_nothing() -> None:
     await server.stop()
     retry = RetryPolicy(attempts=2, initial=0.01)
     async with pool_of(Endpoint.of(spec, ChildSpec(OpenAIProvider, (spec,)), price=PRICE, retry=retry)) as pool:
-        with pytest.raises(Exception, match=r"refused|lost"):
+        with pytest.raises(Exception, match="cannot be reached at"):
             await pool.ask(Request((Message("user", "?"),), model="m"))
         assert (await stats_of(pool)).bought == {}

@@ -248,7 +248,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "What must be unique is not made of it either, but of `context.call_id`, or of `uuid4()`",
+        "What must be unique is not made of it either, but of `context.idempotency_key`",
         ("agents/prompts/test_in_runs.py::test_what_is_made_of_a_calls_id_is_unique",),
     ),
     (
