@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import inspect
 import logging
 import random
 import sys
@@ -19,8 +18,6 @@ from .history import Log, read
 from .plans import Plan, complete, draw, parse, plan_of
 from .team import Person, team
 
-KEYED = "run_id" in inspect.signature(Agency.run).parameters
-"""Whether callers can give their runs keys, under which asking again is safe."""
 AT_ONCE = 100
 LIMIT = 60.0
 """Seconds that a run may take, kills included."""
@@ -59,24 +56,8 @@ class Worker:
     # -- asking by key ---------------------------------------------------------------------------------------------
 
     def ask(self, plan: Plan, conversation: str) -> Awaitable[Answer]:
-        """Ask under the plan's key: asking again is safe, where runs can be given keys by their callers."""
-        options: dict[str, Any] = {"run_id": plan.key} if KEYED else {}
-        return self._agency.run(plan.text, conversation=conversation, **options)
-
-    async def take_up(self) -> None:
-        """Where they cannot: wait for what an earlier process left, or it would be asked for a second time."""
-        if not KEYED:
-            await asyncio.gather(*(self._taken(future) for future in self._agency.resumed.values()))
-
-    async def _taken(self, future: Awaitable[Answer]) -> None:
-        try:
-            answer: Answer | None = await future
-            outcome = "answered"
-        except CallboardError as error:
-            answer, outcome = getattr(error, "partial", None), type(error).__name__
-        key = key_of(answer)
-        if key and key not in self._done:
-            self._tell(key, outcome, answer)
+        """Ask under the plan's key: asking again is safe."""
+        return self._agency.run(plan.text, conversation=conversation, run_id=plan.key)
 
     def _tell(self, key: str, outcome: str, answer: Answer | None) -> None:
         self._done.add(key)
@@ -144,9 +125,6 @@ def key_of(answer: Answer | None) -> str:
 
 async def work(given: argparse.Namespace) -> int:
     """One incarnation's life."""
-    if not KEYED and (given.workers > 1 or "://" in given.journal):
-        print("several workers need runs with keys of their callers (Agency.run(run_id=…))", file=sys.stderr)
-        return 2
     log = Log(given.log)
     rng = random.Random()  # when what happens is no part of the plan: kills come at random moments anyhow
 
@@ -165,14 +143,11 @@ async def work(given: argparse.Namespace) -> int:
         journal=given.journal,
     )
     worker = Worker(agency, log, given.seed, done)
-    if not KEYED:  # a finished answer cannot be fetched again: its end, once told, has to do
-        done |= {line.rest[0] for line in history if line.word == "over"}
     agency.subscribe(worker.event)
     async with agency:
         person = asyncio.create_task(Person(agency, rng).run())
         log.write("up")
         mine = [f"c{n}" for n in range(given.conversations) if n % given.workers == given.index]
-        await worker.take_up()
         await worker.all_turns(mine, given.turns, given.pace)
         person.cancel()
     log.write("complete", given.index)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 import tarfile
 import tomllib
@@ -118,3 +120,17 @@ def test_no_link_of_the_readme_is_dead_on_a_package_index(built: Built) -> None:
         where = target.removeprefix(f"{repository}/blob/main/").removeprefix(f"{raw}/main/")
         assert where != target, f"{target} leads to no file of the repository"
         assert (ROOT / where.partition("#")[0]).exists(), target
+
+
+def test_the_layers_keep_their_direction() -> None:
+    """Here, as a file comes and goes above that it would stumble over."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
