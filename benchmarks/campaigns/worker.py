@@ -15,7 +15,7 @@ from callboard import Agency, Answer, CallboardError, ChildSpec, Completion, Req
 from callboard.testing import FunctionModel
 
 from .history import Log, read
-from .plans import Plan, complete, draw, parse, plan_of
+from .plans import Plan, complete, draw
 from .team import Person, team
 
 AT_ONCE = 100
@@ -51,7 +51,6 @@ class Worker:
         self._log = log
         self._seed = seed
         self._done = done
-        self._keys: dict[str, str] = {}
 
     # -- asking by key ---------------------------------------------------------------------------------------------
 
@@ -106,21 +105,8 @@ class Worker:
 
     def event(self, event: Any) -> None:
         """Note each run that tells its end."""
-        kind = type(event).__name__
-        if event.run != event.root:
-            return
-        if kind == "RunStarted" and (plan := parse(event.text)) is not None:
-            self._keys[event.run] = plan.key
-        elif kind == "RunFinished":
-            key = self._keys.pop(event.run, "") or key_of(event.answer)
-            if key:
-                self._log.write("over", key, "answered" if event.error is None else type(event.error).__name__)
-
-
-def key_of(answer: Answer | None) -> str:
-    """The key of the run that an answer is of, by what was asked."""
-    found = plan_of(answer.messages) if answer is not None else None
-    return found[0].key if found is not None else ""
+        if type(event).__name__ == "RunFinished" and event.run == event.root:
+            self._log.write("over", event.run, "answered" if event.error is None else type(event.error).__name__)
 
 
 async def work(given: argparse.Namespace) -> int:

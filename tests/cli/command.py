@@ -51,6 +51,13 @@ def callboard(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None =
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def talk(folder: Path, *lines: str, options: tuple[str, ...] = ()) -> Done:
+    """Say lines to ``callboard chat team.yaml``, until stdin ends."""
+    done = callboard("chat", "team.yaml", *options, cwd=folder, typed="".join(f"{line}\n" for line in lines))
+    assert done.status == 0, done
+    return done
+
+
 def assert_refused(done: Done, *said: str) -> None:
     """The command refused its input as every command does: status 2, one or two lines on stderr, no traceback."""
     assert done.status == 2, done

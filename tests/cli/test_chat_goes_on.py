@@ -12,7 +12,7 @@ import pytest
 from callboard.providers.messages import Completion, Message, Request, ToolCall, Usage
 from callboard.providers.simulated import SimulatedProvider
 
-from .command import Done, assert_refused, callboard
+from .command import assert_refused, callboard, talk
 from .terminal import PATIENCE, Terminal
 
 TEAM = "agents: {A: {handoffs: [B]}, B: {}}\njournal: chats.db\n"
@@ -23,12 +23,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "work").mkdir()
     (tmp_path / "team.yaml").write_text(TEAM, encoding="utf-8")
     return tmp_path
-
-
-def talk(folder: Path, *lines: str, options: tuple[str, ...] = ()) -> Done:
-    done = callboard("chat", "team.yaml", *options, cwd=folder, typed="".join(f"{line}\n" for line in lines))
-    assert done.status == 0, done
-    return done
 
 
 def writes(request: Request) -> Completion:

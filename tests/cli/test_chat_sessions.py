@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import Done, assert_refused, callboard, offline
+from .command import Done, assert_refused, callboard, offline, talk
 
 TEAM = "agents: {A: {}, B: {}}\njournal: chats.db\n"
 APP = """\
@@ -35,12 +35,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "team.yaml").write_text(TEAM, encoding="utf-8")
     (tmp_path / "shop.py").write_text(APP, encoding="utf-8")
     return tmp_path
-
-
-def talk(folder: Path, *lines: str, options: tuple[str, ...] = ()) -> Done:
-    done = callboard("chat", "team.yaml", *options, cwd=folder, typed="".join(f"{line}\n" for line in lines))
-    assert done.status == 0, done
-    return done
 
 
 def names(done: Done) -> list[str]:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
+
+Counting: TypeAlias = Literal["window", "bucket", "places"]
 
 BELIEVED = 600.0
 """Seconds for which a vendor's word that a limit is lower than configured is believed, if it is not said again."""
@@ -63,7 +65,7 @@ class Shared(Protocol):
     limit: float
     refused: float
     paced: bool
-    kind: Literal["window", "bucket", "places"]
+    kind: Counting
 
     @property
     def period(self) -> float: ...
@@ -192,7 +194,7 @@ class Places:
 
     __slots__ = ("_share", "limit", "paced", "refused", "taken", "whole")
 
-    kind: Literal["window", "bucket", "places"] = "places"
+    kind: Counting = "places"
     period = 60.0
     """Seconds after which one of a process that has died is taken to be over at its vendor."""
 
@@ -242,7 +244,7 @@ class SlidingWindow(_Limit):
 
     __slots__ = ("_foreign", "_foreign_until", "_grain", "_slots", "period", "used")
 
-    kind: Literal["window", "bucket", "places"] = "window"
+    kind: Counting = "window"
 
     def __init__(self, limit: float, period: float, configured: bool = True) -> None:
         super().__init__(limit, configured)
@@ -360,7 +362,7 @@ class Bucket(_Limit):
 
     __slots__ = ("_at", "_full_at", "_level", "_out", "_recent", "_recent_at", "_slack", "_used", "period")
 
-    kind: Literal["window", "bucket", "places"] = "bucket"
+    kind: Counting = "bucket"
 
     def __init__(self, limit: float, period: float, configured: bool = True) -> None:
         super().__init__(limit, configured)
